@@ -1,0 +1,86 @@
+# Daily verbs. Each recipe is one line; what it does is in scripts/dbkit. `make` alone prints this list.
+
+DBKIT := venv/bin/python -m dbkit
+ALEMBIC := venv/bin/alembic
+SHELL_FILES := venv-setup.sh .ci/run
+
+# What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
+# expand $(…) when it exports a variable from its command line itself, and a shell would run it.
+MAKEOVERRIDES =
+unexport m to from out empty id
+export DBKIT_M = $(value m)
+export DBKIT_TO = $(value to)
+export DBKIT_FROM = $(value from)
+export DBKIT_OUT = $(value out)
+export DBKIT_ID = $(value id)
+# $(call given,NAME,OPTION): OPTION when NAME=… was written on the command line, even if it is empty
+given = $(if $(filter command,$(origin $1)),$2)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup migrate revision merge rollback redo reset seed status current history heads check sql schema \
+	roundtrip psql db-start db-stop test lint format clean
+
+help:
+	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+## Every day
+setup: .env ## make ./venv and .env; safe to repeat
+	@./venv-setup.sh
+migrate: setup ## apply what is pending; to=REV
+	@$(DBKIT) migrate $(call given,to,--to="$$DBKIT_TO")
+revision: setup ## write a migration from the models: m="SHOP-12 add orders"; empty=1 to write it by hand, id=ID
+	@$(DBKIT) revision --message="$$DBKIT_M" $(if $(filter 1,$(value empty)),--empty) $(call given,id,--rev-id="$$DBKIT_ID")
+rollback: setup ## undo the last migration; to=REV
+	@$(DBKIT) rollback $(call given,to,--to="$$DBKIT_TO")
+redo: setup ## undo the last migration and apply it again
+	@$(DBKIT) redo
+status: setup ## where the database stands and what to type next
+	@$(DBKIT) status
+
+## Look
+current: setup ## the database's revision, as Alembic says it
+	@$(ALEMBIC) current
+history: setup ## all revisions
+	@$(ALEMBIC) history --indicate-current
+heads: setup ## the newest revisions
+	@$(ALEMBIC) heads
+psql: setup ## a shell on the database
+	@exec $(DBKIT) psql
+
+## Prove
+check: setup ## models match migrations, one head, schema snapshot fresh
+	@$(DBKIT) check
+roundtrip: setup ## on a throw-away database: upgrade, downgrade, upgrade, and compare
+	@$(DBKIT) roundtrip
+
+## Write
+merge: setup ## join two heads: m="merge heads"
+	@$(DBKIT) merge --message="$$DBKIT_M"
+sql: setup ## the SQL that migrate would run, in upgrade.sql; from=REV to=REV out=FILE
+	@$(DBKIT) sql $(call given,from,--from="$$DBKIT_FROM") $(call given,to,--to="$$DBKIT_TO") $(call given,out,--out="$$DBKIT_OUT")
+schema: setup ## write backend/schema.sql
+	@$(DBKIT) schema
+
+## The development database
+seed: setup ## add sample rows
+	@$(DBKIT) seed
+reset: setup ## drop it and build it anew
+	@$(DBKIT) reset
+db-start: setup ## start the embedded server (other targets do it by themselves)
+	@$(DBKIT) db-start
+db-stop: setup ## stop the embedded server; its data stay
+	@$(DBKIT) db-stop
+
+## This kit
+test: setup ## run the tests
+	@venv/bin/python -m pytest
+lint: setup ## ruff, mypy, shellcheck
+	@venv/bin/ruff check && venv/bin/ruff format --check && venv/bin/mypy && venv/bin/shellcheck $(SHELL_FILES)
+format: setup ## let ruff mend what it can
+	@venv/bin/ruff check --fix && venv/bin/ruff format
+clean: ## remove ./venv and caches; .env and the database stay
+	@rm -rf venv .nox .pytest_cache .mypy_cache .ruff_cache && find scripts backend tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# whole or not at all, and never over one that is there
+.env:
+	@umask 077 && cp .env.example ".env.$$$$" && mv -n ".env.$$$$" .env && rm -f ".env.$$$$"

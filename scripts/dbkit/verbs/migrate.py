@@ -1,0 +1,35 @@
+"""`dbkit migrate`: bring the database to a revision."""
+
+from pathlib import Path
+
+from dbkit import versions
+from dbkit.connect import connect, current_revisions
+from dbkit.server.cluster import development_cluster
+from dbkit.settings import Settings
+
+
+def migrate(settings: Settings, ini: Path, to: str = "head") -> None:
+    """Upgrade to `to`, and say what was done.
+
+    A database that is already at the only head is found to be so without loading Alembic, which is most of the time
+    that a bare `alembic upgrade head` takes; whenever a revision file cannot be read statically, Alembic decides.
+    """
+    if to == "head" and _is_at_head(settings, ini):
+        return
+    from dbkit.verbs import upgrade
+
+    upgrade.upgrade(settings, ini, to)
+
+
+def _is_at_head(settings: Settings, ini: Path) -> bool:
+    directory = versions.directory_of(ini)
+    heads = versions.heads(versions.read_all(directory)) if directory else None
+    if heads is None or len(heads) != 1:
+        return False
+    target = settings.target or development_cluster(settings).ensure_running()
+    with connect(target, settings.wait) as connection:
+        current = current_revisions(connection)
+    if set(current) != heads:
+        return False
+    print(f'"{target.dbname}" is at {current[0]}, the head: nothing to apply.')
+    return True

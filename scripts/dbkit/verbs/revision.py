@@ -1,0 +1,83 @@
+"""`dbkit revision` and `dbkit merge`: write a revision file."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+from dbkit import gate, project, runner
+from dbkit.errors import InputError
+from dbkit.settings import Settings
+
+LONGEST_MESSAGE = 200  # characters
+RESERVED = ("head", "heads", "base")
+# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
+BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+ASK = 'Say what it does, with its ticket: make revision m="SHOP-12 add orders"'
+
+
+def revision(
+    settings: Settings, ini: Path, message: str, *, empty: bool = False, identifier: str | None = None
+) -> None:
+    """Write a revision from what the models have and the database lacks, or an `empty` one to fill by hand.
+
+    No difference, no file. Raises InputError for a message or an id that cannot be used, or a database that is behind.
+    """
+    text = check_message(message)
+    if identifier is not None:
+        check_identifier(identifier)
+    loaded = project.load(ini)
+    loaded.require_one_head()
+    project.configure_logging(ini)  # Alembic's log says which differences it found
+    if not empty:
+        _require_up_to_date(loaded, settings)
+    passage = runner.run(loaded, settings, "revision", message=text, autogenerate=not empty, rev_id=identifier)
+    _say_what_is_next(passage)
+
+
+def merge(settings: Settings, ini: Path, message: str) -> None:
+    """Write the revision that joins all heads."""
+    text = check_message(message)
+    loaded = project.load(ini)
+    if len(loaded.heads) < 2:
+        print("There is one head: nothing to merge.")
+        return
+    _say_what_is_next(runner.run(loaded, settings, "merge", "heads", message=text))
+
+
+def check_message(message: str) -> str:
+    """The message with its white space collapsed; otherwise verbatim. Raises InputError for one that cannot be kept."""
+    text = " ".join(message.split())
+    if not text:
+        raise InputError("the message is missing.", ASK)
+    if len(text) > LONGEST_MESSAGE:
+        raise InputError(f"the message has {len(text)} characters; {LONGEST_MESSAGE} is the most.", ASK)
+    for character in text:
+        category = unicodedata.category(character)
+        if category == "Cs":
+            raise InputError("the message is not valid UTF-8.", ASK)
+        if category == "Cc" or character in BIDI_CONTROLS:
+            raise InputError(f"the message holds the invisible control character U+{ord(character):04X}.", ASK)
+    return text
+
+
+def check_identifier(identifier: str) -> None:
+    """Raise InputError for an id that is no safe part of a file name, or that means something to Alembic."""
+    if not re.fullmatch(r"[0-9a-z_]{4,32}", identifier) or identifier in RESERVED:
+        raise InputError(
+            f"{identifier!r} cannot be a revision's id.", f"Use 4 to 32 of 0-9, a-z and _ (not {', '.join(RESERVED)})."
+        )
+
+
+def _require_up_to_date(loaded: project.Project, settings: Settings) -> None:
+    pending = loaded.pending(runner.position(loaded, settings))
+    if pending:
+        raise InputError(
+            f"the database lacks {runner.count(len(pending))}, so the models cannot be compared with it.",
+            "Apply them first: `make migrate`.",
+        )
+
+
+def _say_what_is_next(passage: gate.Passage) -> None:
+    for script in passage.written:
+        print(f"Wrote {script.path}")
+        print("Read it and correct it; then `make migrate`, and `make redo` to see that it can be undone.")

@@ -1,0 +1,35 @@
+"""`dbkit schema`: write the snapshot of the migrated schema that is kept in git."""
+
+from pathlib import Path
+
+from dbkit import dump, project, runner, scratch
+from dbkit.errors import WRITE_FIRST, InputError
+from dbkit.settings import Settings
+
+
+def schema(settings: Settings, ini: Path) -> None:
+    """Migrate a throw-away database to the head, and write its schema beside the migrations."""
+    loaded = project.load(ini)
+    loaded.require_one_head()
+    path = snapshot_path(loaded)
+    with scratch.cluster(settings) as cluster:
+        on_scratch = scratch.settings_for(settings, cluster.target())
+        runner.run(loaded, on_scratch, "upgrade", "head")
+        text = snapshot(loaded, dump.schema(on_scratch, cluster.target()))
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        print(f"{path} is fresh.")
+        return
+    path.write_text(text, encoding="utf-8")
+    print(f"Wrote {path}. Commit it with the migration.")
+
+
+def snapshot_path(loaded: project.Project) -> Path:
+    """Where the snapshot is: beside the directory of the migrations."""
+    return Path(loaded.script.dir).parent / "schema.sql"
+
+
+def snapshot(loaded: project.Project, dumped: str) -> str:
+    """The snapshot's text for a dump at head. Raises InputError when there is no revision to take one of."""
+    if not loaded.heads:
+        raise InputError("there are no revisions yet, so there is no schema.", WRITE_FIRST)
+    return f"-- The schema at revision {loaded.heads[0].revision}. Written by `make schema`; do not edit.\n\n{dumped}"

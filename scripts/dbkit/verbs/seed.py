@@ -1,0 +1,39 @@
+"""`dbkit seed`: fill the development database with sample rows."""
+
+import time
+from pathlib import Path
+
+import psycopg
+
+from dbkit import gate, project, runner
+from dbkit.connect import connect
+from dbkit.errors import CheckFailed, InputError
+from dbkit.settings import Settings
+
+
+def seed(settings: Settings, ini: Path) -> None:
+    """Run `seed.sql`, which is beside the directory of the migrations, in one transaction."""
+    loaded = project.load(ini)
+    path = Path(loaded.script.dir).parent / "seed.sql"
+    if not path.exists():
+        raise InputError(f"there is no {path}.", "Write one: INSERT statements that can be repeated.")
+    target = gate.target_of(settings)
+    gate.refuse_unless_expendable(settings, target, "add sample rows to")
+    if loaded.pending(runner.position(loaded, settings)):
+        raise InputError("the database is not at the head.", "Bring it there first: `make migrate`.")
+    started = time.monotonic()
+    with connect(target, settings.wait) as connection:
+        try:
+            rows = _run(connection, path.read_text(encoding="utf-8"))
+        except psycopg.Error as error:
+            raise CheckFailed(f"{path} failed: {error.diag.message_primary}.", "No row of it was kept.") from error
+    print(f"{rows:,} rows added in {time.monotonic() - started:.1f} s.")
+
+
+def _run(connection: psycopg.Connection, script: str) -> int:
+    """Run a script of several statements and return how many rows they wrote."""
+    cursor = connection.execute(script.encode())
+    rows = max(cursor.rowcount, 0)
+    while cursor.nextset():
+        rows += max(cursor.rowcount, 0)
+    return rows

@@ -1,0 +1,47 @@
+"""`dbkit sql`: the SQL that `migrate` would run, for a DBA to read and to run."""
+
+import io
+import os
+import sys
+from pathlib import Path
+
+from dbkit import project, runner
+from dbkit.errors import InputError
+from dbkit.settings import Settings
+
+STDOUT = "-"
+
+
+def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: str = "head") -> None:
+    """Write the script to the file `out`, or to standard output for `-`.
+
+    It begins where the database is; with `start` (a revision, or `base`) no database is asked. A file is written whole
+    or not at all.
+    """
+    loaded = project.load(ini)
+    loaded.require_one_head()
+    for revision in (start, to):
+        if revision is not None:
+            runner.check_target(revision)
+    if start is None:
+        start = ",".join(runner.position(loaded, settings)) or "base"
+    script = io.StringIO()
+    loaded.config.output_buffer = script
+    runner.run(loaded, settings, "upgrade", f"{start}:{to}", sql=True)
+    if out == STDOUT:
+        sys.stdout.write(script.getvalue())
+        return
+    _write(Path(out), script.getvalue())
+    migrations = runner.count(script.getvalue().count("-- Running upgrade "))
+    print(f"Wrote {out}: {migrations} from {start} to {to}. To run it: psql -f {out}")
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.rename(path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""Read revision files without running them: fast, and safe for a first look."""
+
+import configparser
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+# Alembic loads every *.py but these: https://github.com/sqlalchemy/alembic/blob/main/alembic/script/base.py
+REVISION_FILE = re.compile(r"(?!\.#|__init__)(.*\.py)$")
+ASSIGNMENT = re.compile(r"^(revision|down_revision|depends_on)\b[^=\n]*=[ \t]*([^\n]*?)[ \t]*$", re.MULTILINE)
+MENTION = re.compile(r"^(?:revision|down_revision|depends_on)\b", re.MULTILINE)
+IDENTIFIER = r"""(?:"[0-9A-Za-z_]+"|'[0-9A-Za-z_]+')"""
+TUPLE = re.compile(rf"[(\[][ ]*{IDENTIFIER}(?:,[ ]*{IDENTIFIER})*,?[ ]*[)\]]")
+
+
+@dataclass(frozen=True)
+class RevisionFile:
+    """What a revision file says of itself in plain literals."""
+
+    path: Path
+    revision: str
+    down_revisions: tuple[str, ...]
+
+
+def directory_of(ini: Path) -> Path | None:
+    """Where the revision files are, when that is a single, ordinary directory; read without Alembic."""
+    parser = configparser.ConfigParser({"here": str(ini.parent).replace("%", "%%")})
+    parser.read(ini, encoding="utf-8")
+    section = parser["alembic"]
+    if any(option in section for option in ("version_locations", "recursive_version_locations", "sourceless")):
+        return None
+    return Path(section["script_location"]) / "versions"
+
+
+def read(path: Path) -> RevisionFile | None:
+    """Read one file; None when what it says is not certain without running it, or when it has `depends_on`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    found = {match[1]: match for match in ASSIGNMENT.finditer(text)}
+    if "revision" not in found or "down_revision" not in found or len(MENTION.findall(text)) != len(found):
+        return None
+    if any(_inside_string(text[: match.start()]) for match in found.values()):
+        return None
+    if "depends_on" in found and found["depends_on"][2] != "None":
+        return None
+    if not re.fullmatch(IDENTIFIER, found["revision"][2]):
+        return None
+    parents = found["down_revision"][2]
+    if parents == "None":
+        down_revisions: tuple[str, ...] = ()
+    elif re.fullmatch(IDENTIFIER, parents) or TUPLE.fullmatch(parents):
+        down_revisions = tuple(re.findall(r"\w+", parents))
+    else:
+        return None
+    return RevisionFile(path, found["revision"][2][1:-1], down_revisions)
+
+
+def read_all(directory: Path) -> list[RevisionFile | None]:
+    """Read every file that Alembic would load from `directory`, in the order of their names."""
+    try:
+        paths = sorted(path for path in directory.iterdir() if REVISION_FILE.match(path.name))
+    except FileNotFoundError:
+        return []
+    return [read(path) for path in paths]
+
+
+def heads(files: Iterable[RevisionFile | None]) -> frozenset[str] | None:
+    """The revisions that no other follows; None when that takes Alembic to say, or when something is wrong."""
+    revisions: set[str] = set()
+    parents: set[str] = set()
+    for file in files:
+        if file is None or file.revision in revisions:
+            return None
+        revisions.add(file.revision)
+        parents.update(file.down_revisions)
+    return frozenset(revisions - parents) if parents <= revisions else None
+
+
+def _inside_string(before: str) -> bool:
+    return before.count('"""') % 2 == 1 or before.count("'''") % 2 == 1

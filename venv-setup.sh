@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Make or refresh ./venv from lock/*.txt. Safe to repeat, to interrupt and to start twice; instant when nothing changed.
+#   PYTHON=python3.13 ./venv-setup.sh    chooses the interpreter
+set -euo pipefail
+unset CDPATH
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
+cd -- "$root"
+python=${PYTHON:-python3}
+locks=(lock/dev.txt lock/embedded.txt)
+stamp=venv/.dbkit-stamp        # present: complete, and made for what it names
+unfinished=venv/.dbkit-unfinished # present: a set-up began here and did not end
+
+fail() {
+    printf 'venv-setup: %s\n' "$@" >&2
+    exit 2
+}
+
+# What a finished venv was made for: its place (scripts hold absolute paths), its interpreter, its packages.
+wanted_stamp() {
+    printf '%s\n' "$root" "$(readlink -f venv/bin/python)"
+    cat "${locks[@]}" venv-setup.sh | cksum
+}
+
+is_current() {
+    [ -x venv/bin/python ] && [ -f "$stamp" ] && [ ! -e "$unfinished" ] || return 1
+    [ "$(cat "$stamp")" = "$(wanted_stamp)" ] || return 1
+    [ -z "${PYTHON:-}" ] || same_interpreter
+}
+
+same_interpreter() {
+    local identity='import sys; print(sys.version, sys.base_prefix)'
+    [ "$(venv/bin/python -c "$identity")" = "$("$python" -c "$identity")" ]
+}
+
+check_python() {
+    command -v "$python" >/dev/null 2>&1 || fail "$python is not on PATH." "  Install Python 3.11 or newer, or name one: PYTHON=/path/to/python3 ./venv-setup.sh"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$("$python" --version 2>&1) is too old: 3.11 or newer is needed." "  Name another one: PYTHON=python3.13 ./venv-setup.sh"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python has no venv module." "  On Debian and Ubuntu: apt install python3-venv"
+}
+
+# One set-up at a time. The lock belongs to the open file, so it outlives the Python that took it
+# and is let go by the kernel when this shell ends, however it ends.
+take_lock() {
+    mkdir -p .dbkit
+    exec 9>>.dbkit/venv.lock
+    "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
+}
+
+# Keep a sound venv and whatever else was put into it; rebuild one that is half made, was moved, or has another Python.
+make_venv() {
+    if [ -e venv ] && [ ! -e "$unfinished" ]; then
+        [ -f venv/pyvenv.cfg ] || [ -z "$(ls -A venv)" ] ||
+            fail "./venv exists and is not a virtual environment." "  Move it away, then run this again."
+        if is_reusable; then
+            touch "$unfinished"
+            return
+        fi
+    fi
+    rm -rf venv
+    mkdir venv
+    touch "$unfinished"
+    printf 'venv-setup: making ./venv with %s\n' "$("$python" --version)" >&2
+    "$python" -m venv venv
+}
+
+is_reusable() {
+    [ -x venv/bin/python ] && [ -x venv/bin/pip ] || return 1
+    venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || return 1
+    if [ -f "$stamp" ]; then
+        [ "$(head -n 2 "$stamp")" = "$(wanted_stamp | head -n 2)" ] || return 1
+    fi
+    [ -z "${PYTHON:-}" ] || same_interpreter
+}
+
+install_packages() {
+    if venv/bin/python -c 'import sys, sysconfig; sys.exit("musl" not in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""))'; then
+        printf 'venv-setup: no embedded PostgreSQL for musl (Alpine); set DATABASE_URL in .env\n' >&2
+        locks=(lock/dev.txt)
+    fi
+    printf 'venv-setup: installing packages\n' >&2
+    local requirements=()
+    for lock in "${locks[@]}"; do requirements+=(-r "$lock"); done
+    if command -v uv >/dev/null 2>&1; then
+        uv pip install --quiet --python venv/bin/python --require-hashes "${requirements[@]}"
+    else
+        venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes "${requirements[@]}"
+    fi
+}
+
+# dbkit runs from the checkout. The path is relative to site-packages, so it holds whatever the checkout is called.
+link_dbkit() {
+    local site_packages
+    site_packages=$(venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    printf '../../../../scripts\n' >"$site_packages/dbkit.pth"
+    # shellcheck disable=SC2016  # expanded when the script runs
+    printf '#!/bin/sh\nexec "$(dirname -- "$0")/python" -m dbkit "$@"\n' >venv/bin/dbkit
+    chmod +x venv/bin/dbkit
+}
+
+if is_current; then exit 0; fi
+check_python
+take_lock
+if is_current; then exit 0; fi
+make_venv
+install_packages
+link_dbkit
+wanted_stamp >"$stamp"
+rm "$unfinished"
