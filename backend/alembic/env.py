@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from alembic import context
+
 from dbkit import gate
 
 

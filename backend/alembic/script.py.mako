@@ -4,8 +4,8 @@
 
     # The message and the id come from a command line. repr() keeps the message a plain string whatever it holds;
     # an id becomes part of a file name, so one that could leave versions/ or shadow a keyword stops here.
-    message = " ".join((message or "").split())
-    docstring = '"""' + repr(message)[1:-1].replace('"', '\\"') + '"""'
+    text = " ".join((message or "").split())
+    docstring = '"""' + repr(text)[1:-1].replace('"', '\\"') + '"""'
     if not re.fullmatch(r"[0-9a-z_]{4,32}", up_revision) or up_revision in ("head", "heads", "base"):
         print(f"revision id {up_revision!r}: use 4 to 32 of 0-9, a-z and _ (not head, heads, base)", file=sys.stderr)
         raise ValueError("bad revision id")

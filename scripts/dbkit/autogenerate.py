@@ -20,13 +20,10 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def options(metadata: sa.MetaData, versions: Path) -> dict[str, Any]:
+def options(metadata: sa.MetaData, versions: Path, *, writes_file: bool) -> dict[str, Any]:
     """The options of `context.configure` for a command that compares `metadata` with the database."""
-    return {
-        "target_metadata": metadata,
-        "include_name": _managed_only(metadata, versions),
-        "process_revision_directives": _finish,
-    }
+    comparing = {"target_metadata": metadata, "include_name": _managed_only(metadata, versions)}
+    return comparing | ({"process_revision_directives": _finish} if writes_file else {})
 
 
 def _managed_only(metadata: sa.MetaData, versions: Path) -> Callable[..., bool]:

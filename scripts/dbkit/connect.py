@@ -9,7 +9,15 @@ from dbkit.errors import Unreachable
 from dbkit.settings import Target
 
 # What a server says while it cannot take a connection yet, or just now. Everything else it says is an answer.
-PASSING = ("starting up", "shutting down", "in recovery", "not yet accepting", "too many clients", "connection slots")
+PASSING = (
+    "starting up",
+    "shutting down",
+    "in recovery",
+    "not yet accepting",
+    "too many clients",
+    "too many connections",
+    "connection slots",
+)
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 

@@ -22,16 +22,21 @@ def client_login(target: Target) -> tuple[str, dict[str, str]]:
     return make_conninfo("", **{key: str(value) for key, value in parameters.items()}), environment
 
 
-def schema(settings: Settings, target: Target) -> str:
+def schema(settings: Settings, target: Target, without_table: str = "") -> str:
     """What `pg_dump --schema-only` says of `target`, without the lines that differ from run to run.
+
+    `without_table` names a table to leave out.
 
     Raises CheckFailed with pg_dump's own words.
     """
     with connect(target) as connection:
         major = connection.info.server_version // 10000
     conninfo, environment = client_login(target)
+    options = ["--schema-only", "--no-owner", "--no-privileges"]
+    if without_table:
+        options += ["--exclude-table", without_table]
     result = subprocess.run(
-        [client_program(settings, "pg_dump", major), "--schema-only", "--no-owner", "--no-privileges", "-d", conninfo],
+        [client_program(settings, "pg_dump", major), *options, "-d", conninfo],
         capture_output=True,
         text=True,
         check=False,

@@ -47,6 +47,8 @@ class Passage:
     """
 
     settings: Settings
+    command: str = ""
+    """The name of the Alembic command, when a verb runs it."""
     announce: bool = False
     """Print each migration as it begins. (Under the `alembic` command, Alembic's own log does.)"""
     steps: list[Step] = field(default_factory=list)
@@ -113,7 +115,9 @@ def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Ca
         compares_models = "revision_context" in alembic_options
         if compares_models:
             passage.metadata = load_metadata()
-            options |= autogenerate.options(passage.metadata, Path(context.script.versions))
+            writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
+            versions = Path(context.script.versions)
+            options |= autogenerate.options(passage.metadata, versions, writes_file=writes_file)
         plan = _watched(alembic_options["fn"], passage, target)
         writes = not compares_models and not alembic_options.get("dont_mutate")
         with _migration_lock(connection, settings.wait) if writes else _nothing():

@@ -21,7 +21,7 @@ def run(
 
     Raises DbkitError; Alembic's own errors become InputError.
     """
-    passage = gate.Passage(settings, announce)
+    passage = gate.Passage(settings, name, announce)
     project.config.attributes[gate.ATTRIBUTE] = passage
     try:
         result = getattr(command, name)(project.config, *arguments, **options)

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -46,6 +47,11 @@ class Cluster:
         return self.directory / "data"
 
     @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self.directory / "server.log"
+
+    @property
     def socket_directory(self) -> Path:
         """Below the cluster where a socket's path can be that long and plain; else a short one, named by hash."""
         inside = self.directory / "socket"
@@ -70,6 +76,7 @@ class Cluster:
         """
         if self._has_database():
             return self.target()
+        self._check_owner()
         with self._lock():
             if not self._answers():
                 if not self.exists():
@@ -87,6 +94,7 @@ class Cluster:
 
     def stop(self) -> bool:
         """Stop the server and wait until it is down. Says whether there was one to stop."""
+        self._check_owner()
         with self._lock():
             if not self.exists() or not self._is_running():
                 return False
@@ -144,11 +152,11 @@ class Cluster:
 
     def _start(self) -> None:
         self._check_major()
-        self._check_owner()
         sockets = self._make_directory(self.socket_directory)
         self._write_config(sockets)
         deadline = time.monotonic() + START_TIMEOUT
         while True:
+            said = self.log.stat().st_size if self.log.exists() else 0
             server = self._spawn()
             while server.poll() is None and time.monotonic() < deadline:
                 if self._answers():
@@ -156,11 +164,11 @@ class Cluster:
                     server.returncode = 0
                     return
                 time.sleep(0.01)
-            reason = self._last_log_lines()
+            reason = self._logged_since(said)
             # backends of a server that was killed still hold its shared memory; they notice, and go
             if "shared memory block" not in reason or time.monotonic() > deadline:
                 server.terminate()
-                raise CheckFailed(f"PostgreSQL did not start: {reason}", f"Its log is {self.directory / 'server.log'}")
+                raise CheckFailed(f"PostgreSQL did not start: {reason}", f"Its log is {self.log}")
             time.sleep(0.1)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -170,9 +178,9 @@ class Cluster:
             # PostgreSQL takes a pid file that names its grandparent for a leftover, and still makes sure by the
             # shared memory that no backend is left: CreateLockFile() in src/backend/utils/init/miscinit.c
             environment["PG_GRANDPARENT_PID"] = str(stale)
-        log = os.open(self.directory / "server.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            self.account.own(self.directory / "server.log")
+            self.account.own(self.log)
             server: subprocess.Popen[bytes] = subprocess.Popen(
                 [self.bindir / "postgres", "-D", self.data],
                 stdin=subprocess.DEVNULL,
@@ -235,7 +243,9 @@ class Cluster:
             )
 
     def _check_owner(self) -> None:
-        owner = self.data.stat().st_uid
+        if not self.directory.exists():
+            return
+        owner = self.directory.stat().st_uid
         if owner != self.account.uid:
             raise InputError(
                 f"the development cluster in {self.directory} belongs to uid {owner}, and you would run it as "
@@ -294,10 +304,10 @@ class Cluster:
         kept = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
         return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
 
-    def _last_log_lines(self) -> str:
-        lines = (self.directory / "server.log").read_text(errors="replace").splitlines()
-        telling = [line for line in lines[-20:] if "FATAL" in line or "could not" in line or "HINT" in line]
-        return " ".join(telling[-3:] or lines[-3:])
+    def _logged_since(self, offset: int) -> str:
+        """The end of what the server wrote after `offset` bytes of its log, without the times."""
+        text = self.log.read_bytes()[offset:].decode(errors="replace")
+        return " ".join(re.sub(r"^\S+ \S+ \S+ \[\d+\] ", "", line) for line in text.splitlines()[-4:])
 
 
 def development_cluster(settings: Settings) -> Cluster:

@@ -1,5 +1,6 @@
 """`dbkit rollback`: undo the last migration, or go back to a revision; `redo`: down and up again."""
 
+import re
 from pathlib import Path
 
 from dbkit import gate, project, runner
@@ -19,11 +20,35 @@ def rollback(settings: Settings, ini: Path, to: str = "-1") -> None:
             "nothing is applied, so there is nothing to roll back.", "`make status` shows where the database is."
         )
     gate.refuse_unless_expendable(settings, gate.target_of(settings), "roll back")
-    passage = runner.run(loaded, settings, "downgrade", to, announce=True)
+    _require_enough(loaded, before, to)
+    try:
+        passage = runner.run(loaded, settings, "downgrade", to, announce=True)
+    except InputError as error:
+        raise _explained(error, loaded, to) from error
     for step in passage.steps:
         print(f"undone: {project.name_of(loaded.revision(step.from_revisions[0]))}")
     if not passage.steps:
         print(f"The database is at {', '.join(before)}: nothing to roll back.")
+
+
+def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) -> None:
+    steps = re.fullmatch(r"-(\d+)", to)
+    applied = len(list(loaded.script.walk_revisions())) - len(loaded.pending(current))
+    if steps and int(steps[1]) > applied:
+        message = f"cannot go back {to}: {runner.count(applied)} applied."
+        raise InputError(message, "`make rollback to=base` undoes all.")
+
+
+def _explained(error: InputError, loaded: project.Project, to: str) -> InputError:
+    """Alembic calls a step back over a merge an ambiguous walk, and says no more."""
+    merges = [script for script in loaded.script.walk_revisions() if script.is_merge_point]
+    if "Ambiguous walk" not in error.message or not merges:
+        return error
+    joined = "; ".join(f"{merge.revision} joins {' and '.join(merge.down_revision or ())}" for merge in merges)
+    return InputError(
+        f"{to} goes back over a merge, where there is more than one way: {joined}.",
+        "Name the revision to go back to: `make rollback to=REV`.",
+    )
 
 
 def redo(settings: Settings, ini: Path) -> None:

@@ -1,0 +1,238 @@
+"""Real PostgreSQL, real processes: a throw-away cluster for what takes a connection, a checkout for what people type."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from dbkit import scratch, settings
+from dbkit.connect import connect
+from dbkit.server.account import Account
+from dbkit.server.cluster import Cluster, development_cluster
+from dbkit.settings import Settings, Target
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NOT_IN_GIT = shutil.ignore_patterns("venv", ".git", ".env", ".dbkit", ".nox", ".*_cache", "__pycache__", "upgrade.sql")
+# What a machine may need to reach its package registry, and nothing else of ours
+PASSED_ON = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "LD_LIBRARY_PATH")
+
+
+def plain_environment(home: Path) -> dict[str, str]:
+    """What `env -i PATH=… HOME=…` leaves, and the way to the package registry."""
+    path = os.pathsep.join([str(Path(sys.base_prefix) / "bin"), "/usr/local/bin", "/usr/bin", "/bin"])
+    kept = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith("PIP_")}
+    return kept | {"PATH": path, "HOME": str(home)}
+
+
+def copy_checkout(to: Path) -> Path:
+    """A copy of this checkout as a clone would be: no venv, no .env, no database."""
+    shutil.copytree(REPOSITORY, to, ignore=NOT_IN_GIT)
+    return to
+
+
+@dataclass
+class Kit:
+    """A checkout of the kit, and a person in front of it."""
+
+    path: Path
+    environment: Mapping[str, str]
+    options: dict[str, object] = field(default_factory=dict)
+    """Keywords for subprocess, such as the user to run as."""
+
+    def run(
+        self, *arguments: str | bytes, cwd: str = ".", env: Mapping[str, str] = {}, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program in the checkout. Output is text, stderr apart."""
+        return subprocess.run(
+            arguments,
+            cwd=self.path / cwd,
+            env={**self.environment, **env},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            **self.options,
+        )
+
+    def make(self, *arguments: str | bytes, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+        return self.run("make", *arguments, env=env)
+
+    def dbkit(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+        return self.run("venv/bin/python", "-m", "dbkit", *arguments, env=env)
+
+    def alembic(
+        self, *arguments: str, cwd: str = "backend", env: Mapping[str, str] = {}
+    ) -> subprocess.CompletedProcess[str]:
+        return self.run(str(self.path / "venv/bin/alembic"), *arguments, cwd=cwd, env=env)
+
+    def shell(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script as a person types it into one bash, stopping at the first line that fails."""
+        return self.run("bash", "-ec", script)
+
+    @property
+    def settings(self) -> Settings:
+        return settings.load(self.path, environ={})
+
+    @property
+    def cluster(self) -> Cluster:
+        return development_cluster(self.settings)
+
+    @property
+    def versions(self) -> list[Path]:
+        return sorted((self.path / "backend/alembic/versions").glob("*.py"))
+
+    def query(self, statement: str) -> list[tuple[object, ...]]:
+        """Run one statement in the development database; committed."""
+        with psycopg.connect(**self.cluster.target().parameters(), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def restore(self) -> None:
+        """Put the tree and the database back to where the first `make migrate` left them."""
+        shutil.rmtree(self.path / "backend")
+        shutil.copytree(REPOSITORY / "backend", self.path / "backend", ignore=NOT_IN_GIT)
+        (self.path / "upgrade.sql").unlink(missing_ok=True)
+        (self.path / ".env").write_bytes((self.path / ".env.example").read_bytes())
+        self.set_database("at_head")
+
+    def set_database(self, template: str) -> None:
+        """Replace the development database by a copy of `at_head` or of `template0`, which is empty."""
+        self.cluster.ensure_running()
+        parameters = self.cluster.target("postgres").parameters()
+        with psycopg.connect(**parameters, autocommit=True) as connection:
+            connection.execute("DROP DATABASE IF EXISTS app WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE app TEMPLATE {template}")
+
+
+@pytest.fixture(scope="session")
+def workspace() -> Iterator[Path]:
+    """A directory that every account may enter, with a space, a comma and an umlaut in its name."""
+    directory = Path(tempfile.mkdtemp(prefix="dbkit a b, ü "))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def home(workspace: Path) -> Path:
+    """An empty home."""
+    path = workspace / "home"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def fresh_clone(workspace: Path, home: Path) -> Iterator[tuple[Kit, subprocess.CompletedProcess[str]]]:
+    """A clone in which nothing but `make migrate` has been typed, and what that printed."""
+    kit = Kit(copy_checkout(workspace / "kit"), plain_environment(home))
+    typed = kit.make("migrate")
+    yield kit, typed
+    kit.cluster.remove()
+
+
+@pytest.fixture
+def kit(fresh_clone: tuple[Kit, subprocess.CompletedProcess[str]]) -> Iterator[Kit]:
+    """The fresh clone, at head; whatever a test does to its tree and database is undone afterwards."""
+    kit, typed = fresh_clone
+    assert typed.returncode == 0, typed.stderr
+    parameters = kit.cluster.target("postgres").parameters()
+    with psycopg.connect(**parameters, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'at_head'").fetchone():
+            connection.execute("CREATE DATABASE at_head TEMPLATE app")
+    yield kit
+    kit.restore()
+
+
+@pytest.fixture(scope="session")
+def local_settings() -> Settings:
+    """Settings of a project that has no .env, in this checkout."""
+    return Settings(
+        root=REPOSITORY,
+        target=None,
+        app_env="test",
+        lock_timeout=5.0,
+        statement_timeout=0.0,
+        wait=0.0,
+        pg_bindir=None,
+        confirm=None,
+    )
+
+
+@pytest.fixture(scope="session")
+def server(local_settings: Settings) -> Iterator[Cluster]:
+    """One throw-away cluster for the whole run."""
+    with scratch.cluster(local_settings) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def database(server: Cluster, request: pytest.FixtureRequest) -> Target:
+    """An empty database of this test's own."""
+    return server.create_database(f"test_{abs(hash(request.node.nodeid)):x}")
+
+
+def python_for_everyone() -> str:
+    """A Python with venv that another account may run; root's own may be below /root."""
+    nobody = Account("nobody", 65534, 65534)
+    for name in ("python3", "/usr/bin/python3", "/usr/local/bin/python3"):
+        python = shutil.which(name)
+        if python and nobody.can(os.X_OK, Path(python).resolve()):
+            enough = subprocess.run(
+                [python, "-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"], check=False
+            )
+            if enough.returncode == 0:
+                return python
+    pytest.skip("no Python 3.11 with venv that another account may run")
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+HOSTILE_PASSWORD = "@ : / % # $ ' \" \\ ü"
+DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(None, id="wheel"),
+        pytest.param(
+            DEBIAN[-1].parent if DEBIAN else None,
+            id="system",
+            marks=pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL in /usr/lib/postgresql"),
+        ),
+    ],
+)
+def password_server(local_settings: Settings, request: pytest.FixtureRequest) -> Iterator[Target]:
+    """A server as others run it: on TCP, with passwords. The target is a role that owns its database."""
+    port = free_port()
+    with scratch.cluster(replace(local_settings, pg_bindir=request.param)) as cluster:
+        with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
+            connection.execute(f"ALTER SYSTEM SET port = {port}")
+            connection.execute("CREATE DATABASE shop")
+            role = sql.SQL("CREATE ROLE shop LOGIN CREATEDB PASSWORD {}").format(HOSTILE_PASSWORD)
+            connection.execute(role)
+            connection.execute("ALTER DATABASE shop OWNER TO shop")
+        (cluster.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        cluster.stop()
+        cluster._spawn()
+        target = Target("shop", user="shop", password=HOSTILE_PASSWORD, host="127.0.0.1", port=port)
+        connect(target, wait=20).close()
+        yield target
