@@ -41,6 +41,8 @@ class Verb:
     help: str
     example: str = ""
     options: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = ()
+    passes_on: bool = False
+    """Whether what this parser does not know is another program's, and handed on as `arguments`."""
 
 
 VERBS = {
@@ -90,7 +92,7 @@ VERBS = {
         "dbkit.verbs.psql:psql",
         "open a shell on the database",
         "dbkit psql -c 'SELECT 1'",
-        (option("arguments", nargs=argparse.REMAINDER, help="arguments for psql"),),
+        passes_on=True,
     ),
     "db-start": Verb("dbkit.verbs.server:start", "start the embedded server"),
     "db-stop": Verb("dbkit.verbs.server:stop", "stop the embedded server; its data stay"),
@@ -103,8 +105,14 @@ class Terminated(KeyboardInterrupt):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
-    options = vars(_parser().parse_args(arguments))
+    parser = _parser()
+    namespace, rest = parser.parse_known_args(arguments)
+    options = vars(namespace)
     debug, config, verb = options.pop("debug"), options.pop("config"), VERBS[options.pop("verb")]
+    if verb.passes_on:
+        options["arguments"] = rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     received = _raise_on_signals()
     try:
         ini = _ini(config)

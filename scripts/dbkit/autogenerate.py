@@ -50,13 +50,14 @@ def _render_comment(_context: AutogenContext, op: CommentOp) -> str:
     return f"# {op.text}"
 
 
-def _finish(_context: MigrationContext, _revision: Any, directives: list[ops.MigrationScript]) -> None:
+def _finish(context: MigrationContext, _revision: Any, directives: list[ops.MigrationScript]) -> None:
     """Write no file when there is nothing to write, and mark what would lose data, in the file and aloud."""
     script = directives[0]
     if script.upgrade_ops is None or script.upgrade_ops.is_empty():
         directives.clear()
         print("dbkit: no changes: the models match the database; no file was written.", file=sys.stderr)
         return
+    _own_enum_types(context, script)
     drops = list(_mark_drops(script.upgrade_ops))
     if drops:
         print(
@@ -81,3 +82,37 @@ def _mark_drops(container: ops.OpContainer) -> Iterable[str]:
         yield what
         marked += [CommentOp(f"DROPS {what} with its data. Was it renamed? Then rename it instead."), op]
     container.ops[:] = marked
+
+
+def _own_enum_types(context: MigrationContext, script: ops.MigrationScript) -> None:
+    """Let the revision that first uses an enum type create it and drop it.
+
+    SQLAlchemy creates the type with a table and drops it never, so that the second upgrade fails; for an added column
+    it does neither: https://github.com/sqlalchemy/alembic/issues/886
+    """
+    if context.connection is None or script.upgrade_ops is None or script.downgrade_ops is None:
+        return
+    existing = set(context.connection.scalars(sa.text("SELECT typname FROM pg_type WHERE typtype = 'e'")))
+    tables = {str(type_.name): type_ for type_ in _enums(script.upgrade_ops, ops.CreateTableOp)}
+    columns = {str(type_.name): type_ for type_ in _enums(script.upgrade_ops, ops.AddColumnOp)}
+    quote = context.dialect.identifier_preparer.quote
+    for name, type_ in columns.items():
+        if name not in existing and name not in tables:
+            labels = ", ".join("'" + label.replace("'", "''") + "'" for label in type_.enums)
+            script.upgrade_ops.ops.insert(0, ops.ExecuteSQLOp(f"CREATE TYPE {quote(name)} AS ENUM ({labels})"))
+    for name in sorted((tables.keys() | columns.keys()) - existing):
+        script.downgrade_ops.ops.append(ops.ExecuteSQLOp(f"DROP TYPE {quote(name)}"))
+
+
+def _enums(container: ops.OpContainer, kind: type[ops.MigrateOperation]) -> Iterable[sa.Enum]:
+    for op in container.ops:
+        if isinstance(op, ops.OpContainer):
+            yield from _enums(op, kind)
+        if not isinstance(op, kind):
+            continue
+        columns = op.columns if isinstance(op, ops.CreateTableOp) else [getattr(op, "column", None)]
+        for column in columns:
+            type_ = getattr(column, "type", None)
+            item = getattr(type_, "item_type", type_)
+            if isinstance(item, sa.Enum) and item.native_enum and item.name and not item.schema:
+                yield item

@@ -3,7 +3,7 @@
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.ddl.postgresql import PostgresqlImpl
+from alembic.ddl import postgresql
 from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy.sql.elements import BindParameter, TextClause
 from sqlalchemy.sql.visitors import iterate
@@ -25,7 +25,7 @@ def run(context: EnvironmentContext) -> None:
         context.run_migrations()
 
 
-class StrictPostgresqlImpl(PostgresqlImpl):
+class PostgresqlImpl(postgresql.PostgresqlImpl):
     """Alembic's PostgreSQL, except that a script never holds a NULL nobody wrote.
 
     `op.execute('{"a":true}')` has a bind parameter `true` in it for SQLAlchemy. Online that is an error; in a script

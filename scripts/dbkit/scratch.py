@@ -6,7 +6,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,22 +25,19 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
 
     What a killed process left behind is removed first.
     """
-    account = server_account(settings.root)
     base = _base()
-    with _locked(base / f"{PREFIX}{os.geteuid()}.lock"):
-        _sweep(base, settings)
-        directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
-        owner = os.open(directory.with_suffix(".owner"), os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(owner, fcntl.LOCK_EX)
-    made = _cluster(directory, settings)
-    account.own(directory)
-    try:
+    with ExitStack() as cleanup:
+        with _undisturbed():
+            with _locked(base / f"{PREFIX}{os.geteuid()}.lock"):
+                _sweep(base, settings)
+                directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+                owner = os.open(directory.with_suffix(".owner"), os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                fcntl.flock(owner, fcntl.LOCK_EX)
+            made = _cluster(directory, settings)
+            cleanup.callback(_discard, made, owner)
+            made.account.own(directory)
         made.ensure_running()
         yield made
-    finally:
-        with _undisturbed():
-            _remove(made)
-            os.close(owner)
 
 
 def _cluster(directory: Path, settings: Settings) -> Cluster:
@@ -52,6 +49,12 @@ def _cluster(directory: Path, settings: Settings) -> Cluster:
         lock_file=directory.with_suffix(".lock"),
         durable=False,
     )
+
+
+def _discard(made: Cluster, owner: int) -> None:
+    with _undisturbed():
+        _remove(made)
+        os.close(owner)
 
 
 def _remove(made: Cluster) -> None:
@@ -95,7 +98,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let a second Ctrl-C wait until the cluster is gone."""
+    """Let a signal wait until what is being made can be removed, or is gone."""
     blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
     try:

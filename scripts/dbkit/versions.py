@@ -69,14 +69,23 @@ def read_all(directory: Path) -> list[RevisionFile | None]:
 
 def heads(files: Iterable[RevisionFile | None]) -> frozenset[str] | None:
     """The revisions that no other follows; None when that takes Alembic to say, or when something is wrong."""
-    revisions: set[str] = set()
-    parents: set[str] = set()
+    parents: dict[str, tuple[str, ...]] = {}
     for file in files:
-        if file is None or file.revision in revisions:
+        if file is None or file.revision in parents:
             return None
-        revisions.add(file.revision)
-        parents.update(file.down_revisions)
-    return frozenset(revisions - parents) if parents <= revisions else None
+        parents[file.revision] = file.down_revisions
+    found = frozenset(parents) - {parent for revisions in parents.values() for parent in revisions}
+    reached: set[str] = set()
+    ahead = list(found)
+    while ahead:
+        revision = ahead.pop()
+        if revision not in parents:
+            return None
+        if revision not in reached:
+            reached.add(revision)
+            ahead.extend(parents[revision])
+    # what no head leads to is a cycle
+    return found if len(reached) == len(parents) else None
 
 
 def _inside_string(before: str) -> bool:
