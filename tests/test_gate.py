@@ -12,7 +12,7 @@ import pytest
 
 from conftest import HOSTILE_PASSWORD, Kit
 from dbkit.connect import connect
-from dbkit.gate import LOCK_KEY
+from dbkit.lock import LOCK_KEY
 from dbkit.settings import Target
 
 HEAD = "c96d09ae7993"
@@ -293,3 +293,13 @@ def test_nothing_of_ours_is_left_open(kit: Kit) -> None:
     kit.make("migrate")
     left = kit.query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dbkit migrate'")
     assert left == [(0,)]
+
+
+def test_options_of_the_url_are_kept_beside_the_time_outs(kit: Kit, password_server: Target) -> None:
+    url = f"{url_of(password_server)}?options=-c%20search_path%3Dapart"
+    with connect(password_server, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA apart")
+        assert kit.alembic("upgrade", "cd1d761afae9", env={"DATABASE_URL": url}).returncode == 0
+        found = connection.execute("SELECT to_regclass('apart.customers')::text, to_regclass('public.customers')::text")
+        assert found.fetchone() == ("apart.customers", None)
+        connection.execute("DROP SCHEMA apart CASCADE")

@@ -4,17 +4,16 @@ It reads the settings, opens the one connection, takes the migration lock on it,
 and tells Alembic how to compare. A wrapper may add comfort; what makes a migration safe is here.
 """
 
-import hashlib
 import re
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
@@ -22,18 +21,16 @@ from alembic.script import Script
 
 from dbkit import autogenerate, offline
 from dbkit.connect import connect
-from dbkit.errors import CheckFailed, DbkitError, InputError, LockNotGranted, Refused
+from dbkit.errors import CheckFailed, DbkitError, Refused
+from dbkit.lock import VERSION_TABLE, migration_lock
 from dbkit.project import configure_logging
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target, load
 
 ATTRIBUTE = "dbkit"
 APPLICATION_NAME = "dbkit migrate"
-VERSION_TABLE = "alembic_version"
 EXPENDABLE = ("development", "test", "ci")
-LOCK_PAUSE = 0.2  # seconds between two tries for the migration lock
-# pg_try_advisory_lock takes a signed 64-bit key; the lock is per database by itself
-LOCK_KEY = int.from_bytes(hashlib.sha256(f"dbkit:{VERSION_TABLE}".encode()).digest()[:8], signed=True)
+CONNECTION_CHECK = 500  # milliseconds after which a server notices that its client is gone
 
 Step = RevisionStep | StampStep
 Plan = Callable[[tuple[str, ...], MigrationContext], Any]
@@ -69,7 +66,7 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.
     if command_line is not None:
         configure_logging(root / "alembic.ini")
     try:
-        passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root))
+        passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root, warn=True))
         if context.is_offline_mode():
             offline.run(context)
         else:
@@ -100,10 +97,14 @@ def refuse_unless_expendable(settings: Settings, target: Target, what: str) -> N
 
 def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], sa.MetaData]) -> None:
     settings = passage.settings
-    for warning in settings.warnings:
-        print(f"dbkit: warning: {warning}", file=sys.stderr)
     target = target_of(settings)
-    with _engine(target, settings).connect() as connection:
+    engine = sa.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: _open(target, settings),
+        poolclass=sa.NullPool,
+        hide_parameters=True,
+    )
+    with engine.connect() as connection:
         options: dict[str, Any] = {
             "connection": connection,
             "transaction_per_migration": True,
@@ -120,23 +121,13 @@ def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Ca
             options |= autogenerate.options(passage.metadata, versions, writes_file=writes_file)
         plan = _watched(alembic_options["fn"], passage, target)
         writes = not compares_models and not alembic_options.get("dont_mutate")
-        with _migration_lock(connection, settings.wait) if writes else _nothing():
+        with migration_lock(connection, settings.wait) if writes else nullcontext():
             # SQL before configure() without a commit would make Alembic take the whole run for part of an outer
             # transaction that nobody commits: it would print "Running upgrade", exit 0, and apply nothing
             if connection.in_transaction():
                 raise RuntimeError("the migration connection is in a transaction before Alembic begins")
             context.configure(**options, fn=plan)
             _run_migrations(context, passage)
-
-
-def _engine(target: Target, settings: Settings) -> sa.Engine:
-    options = _server_options(settings)
-    return sa.create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: connect(target, settings.wait, options=options, application_name=APPLICATION_NAME),
-        poolclass=sa.NullPool,
-        hide_parameters=True,
-    )
 
 
 def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
@@ -188,71 +179,18 @@ def _migration_failed(error: Exception, step: Step) -> CheckFailed:
     )
 
 
-def _server_options(settings: Settings) -> str:
-    """Start-up options, so that no statement runs without them. Times are in milliseconds there."""
-    options = {
-        "lock_timeout": round(settings.lock_timeout * 1000),
-        "statement_timeout": round(settings.statement_timeout * 1000),
-        "client_connection_check_interval": 500,
-    }
-    return " ".join(f"-c {name}={value}" for name, value in options.items())
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _migration_lock(connection: sa.Connection, wait: float) -> Iterator[None]:
-    """Hold the session advisory lock on the migration connection itself.
-
-    By polling: a blocking waiter keeps a snapshot, and CREATE INDEX CONCURRENTLY in the holder would wait for it for
-    ever. The rollback between two tries is for the same reason. Raises LockNotGranted after `wait` seconds.
-    """
-    deadline = time.monotonic() + wait
-    told = False
-    while not _try_lock(connection):
-        if time.monotonic() > deadline:
-            raise LockNotGranted(
-                f"another migration is still running after {wait:g} s: {_lock_holder(connection)}.",
-                "Wait for it, or raise MIGRATION_WAIT.",
-            )
-        if not told:
-            print(f"dbkit: waiting for another migration: {_lock_holder(connection)}", file=sys.stderr)
-            told = True
-        time.sleep(LOCK_PAUSE)
-    try:
-        yield
-    finally:
-        if not connection.closed and not connection.invalidated:
-            connection.rollback()
-            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
-            connection.rollback()
-
-
-def _try_lock(connection: sa.Connection) -> bool:
-    row = connection.execute(
-        sa.text("SELECT pg_try_advisory_lock(:key), current_setting('transaction_read_only')"), {"key": LOCK_KEY}
-    ).one()
-    connection.rollback()
-    if row[1] == "on":
-        raise InputError(
-            "the server is read-only (a standby, or default_transaction_read_only).", "Name the primary in .env."
-        )
-    return bool(row[0])
-
-
-def _lock_holder(connection: sa.Connection) -> str:
-    row = connection.execute(
-        sa.text("""
-            SELECT a.pid, a.usename, extract(epoch FROM clock_timestamp() - a.backend_start)::int
-            FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
-            WHERE l.locktype = 'advisory' AND l.granted
-              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-              AND (l.classid::bigint << 32) | l.objid::bigint = :key AND l.objsubid = 1
-        """),
-        {"key": LOCK_KEY},
-    ).first()
-    connection.rollback()
-    return f"backend {row[0]}, user {row[1]}, connected for {row[2]} s" if row else "it has just ended"
+def _open(target: Target, settings: Settings) -> psycopg.Connection:
+    """The migration connection. Its time-outs are start-up options, so that no statement runs without them."""
+    timeouts = {"lock_timeout": settings.lock_timeout, "statement_timeout": settings.statement_timeout}
+    options = [f"-c {name}={round(seconds * 1000)}" for name, seconds in timeouts.items()]
+    own = target.parameters().get("options")
+    connection = connect(
+        target,
+        settings.wait,
+        options=" ".join([*([str(own)] if own else []), *options]),
+        application_name=APPLICATION_NAME,
+    )
+    if connection.info.server_version >= 14_00_00:
+        connection.execute(f"SET client_connection_check_interval = {CONNECTION_CHECK}")
+        connection.commit()
+    return connection

@@ -109,4 +109,4 @@ def _undisturbed() -> Iterator[None]:
 
 def settings_for(settings: Settings, target: Target) -> Settings:
     """The same settings for a scratch database: nothing in it is protected, and nothing else is reached."""
-    return replace(settings, target=target, app_env="test", warnings=())
+    return replace(settings, target=target, app_env="test")

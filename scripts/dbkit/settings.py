@@ -6,6 +6,7 @@ every line is accounted for. Nothing in here ever puts a password, or a piece of
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import StringIO
@@ -108,7 +109,6 @@ class Settings:
     pg_bindir: Path | None
     confirm: str | None
     """CONFIRM, from the process environment only: the name of the database that may lose data."""
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,16 @@ class _Value:
     from_environment: bool
 
 
-def load(root: Path, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read `root/.env` and `environ`.
+def load(root: Path, environ: Mapping[str, str] = os.environ, *, warn: bool = False) -> Settings:
+    """Read `root/.env` and `environ`; `warn` prints to stderr what is unwise in them.
 
     Raises InputError, naming the file and line or the variable, for anything that is not plainly right.
     """
     values = _read_dotenv(root / ".env")
     for name, text in environ.items():
         values[name] = _Value(text, f"{name} in the environment", from_environment=True)
+    if warn:
+        _warn_of_permissions(root / ".env", values)
     bindir = _text(values, "PG_BINDIR")
     return Settings(
         root=root,
@@ -133,10 +135,9 @@ def load(root: Path, environ: Mapping[str, str] = os.environ) -> Settings:
         app_env=_text(values, "APP_ENV") or "",
         lock_timeout=_duration(values, "MIGRATION_LOCK_TIMEOUT", 5.0),
         statement_timeout=_duration(values, "MIGRATION_STATEMENT_TIMEOUT", 0.0),
-        wait=_duration(values, "MIGRATION_WAIT", 10.0),
+        wait=_duration(values, "MIGRATION_WAIT", 30.0),
         pg_bindir=(root / bindir) if bindir else None,
         confirm=environ.get("CONFIRM"),
-        warnings=_permission_warnings(root / ".env", values),
     )
 
 
@@ -338,8 +339,8 @@ def _unquote(text: str, where: str) -> str:
     return result
 
 
-def _permission_warnings(path: Path, values: Mapping[str, _Value]) -> tuple[str, ...]:
+def _warn_of_permissions(path: Path, values: Mapping[str, _Value]) -> None:
     secrets = [values[name] for name in ("DATABASE_URL", "DB_PASSWORD") if name in values]
     if all(secret.from_environment for secret in secrets) or not path.stat().st_mode & (S_IRWXG | S_IRWXO):
-        return ()
-    return (f"{path.name} holds a password and others can read it; chmod 600 {path.name}",)
+        return
+    print(f"dbkit: warning: {path.name} holds a password and others can read it; chmod 600 {path}", file=sys.stderr)

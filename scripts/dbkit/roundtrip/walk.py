@@ -7,7 +7,7 @@ from pathlib import Path
 from dbkit import dump, project, runner, scratch
 from dbkit.connect import connect
 from dbkit.errors import WRITE_FIRST, InputError
-from dbkit.gate import VERSION_TABLE
+from dbkit.lock import VERSION_TABLE
 from dbkit.roundtrip.outcome import Finding, Outcome
 from dbkit.settings import Settings
 

@@ -1,0 +1,146 @@
+"""Write a linear chain of revisions as a project that has grown would have it; the same for the same size."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from string import Template
+
+FIRST = datetime(2020, 1, 6, 9)
+PAUSE = timedelta(hours=7)
+
+FILE = Template('''\
+"""$message"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "$revision"
+down_revision = $down_revision
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+$upgrade
+
+
+def downgrade() -> None:
+$downgrade
+''')
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kind of migration. The code is for a function's body; $table is the table it is about."""
+
+    message: str
+    upgrade: str
+    downgrade: str
+
+
+CREATE_TABLE = """\
+    op.create_table(
+        "$table",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("code", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("price", sa.Numeric(precision=12, scale=2), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_$table")),
+    )"""
+INSERT_ROWS = '''\
+    op.execute("""
+        INSERT INTO $table (code, name, quantity)
+        SELECT 'c' || number, 'item ' || number, number % 5
+        FROM generate_series(1, 20) AS number
+    """)'''
+FILL_STATUS = '''\
+    op.execute("""
+        UPDATE $table
+        SET status = CASE quantity WHEN 0 THEN 'empty' ELSE 'stocked' END
+        WHERE status IS NULL
+    """)'''
+ADD_PARENT = """\
+    op.add_column("$table", sa.Column("parent_id", sa.BigInteger(), nullable=True))
+    op.create_foreign_key(
+        op.f("fk_${table}_parent_id_$table"), "$table", "$table", ["parent_id"], ["id"], ondelete="SET NULL"
+    )"""
+DROP_PARENT = """\
+    op.drop_constraint(op.f("fk_${table}_parent_id_$table"), "$table", type_="foreignkey")
+    op.drop_column("$table", "parent_id")"""
+PARTIAL_INDEX = """\
+    op.create_index(
+        op.f("ix_${table}_status"),
+        "$table",
+        ["status"],
+        unique=False,
+        postgresql_where=sa.text("status <> 'stocked'"),
+    )"""
+
+STEPS = (
+    Step("create $table", CREATE_TABLE, '    op.drop_table("$table")'),
+    Step(
+        "add $table.note",
+        '    op.add_column("$table", sa.Column("note", sa.Text(), nullable=True))',
+        '    op.drop_column("$table", "note")',
+    ),
+    Step(
+        "index $table.created_at",
+        '    op.create_index(op.f("ix_${table}_created_at"), "$table", ["created_at"], unique=False)',
+        '    op.drop_index(op.f("ix_${table}_created_at"), table_name="$table")',
+    ),
+    Step(
+        "check $table.quantity",
+        '    op.create_check_constraint(op.f("ck_${table}_quantity"), "$table", "quantity >= 0")',
+        '    op.drop_constraint(op.f("ck_${table}_quantity"), "$table", type_="check")',
+    ),
+    Step("first rows of $table", INSERT_ROWS, '    op.execute("DELETE FROM $table")'),
+    Step(
+        "add $table.status",
+        '    op.add_column("$table", sa.Column("status", sa.String(length=20), nullable=True))',
+        '    op.drop_column("$table", "status")',
+    ),
+    Step("fill $table.status", FILL_STATUS, '    op.execute("UPDATE $table SET status = NULL")'),
+    Step(
+        "require $table.status",
+        '    op.alter_column("$table", "status", existing_type=sa.String(length=20), nullable=False)',
+        '    op.alter_column("$table", "status", existing_type=sa.String(length=20), nullable=True)',
+    ),
+    Step("add $table.parent_id", ADD_PARENT, DROP_PARENT),
+    Step("index $table.status", PARTIAL_INDEX, '    op.drop_index(op.f("ix_${table}_status"), table_name="$table")'),
+)
+
+
+def write(directory: Path, count: int) -> None:
+    """Write revisions 0 to `count` - 1 into `directory`: ten for each table, each after the one before."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        (directory / _file_name(number)).write_text(_content(number), encoding="utf-8")
+
+
+def _content(number: int) -> str:
+    step = STEPS[number % len(STEPS)]
+    table = _table(number)
+    return FILE.substitute(
+        message=Template(step.message).substitute(table=table),
+        revision=_revision(number),
+        down_revision=f'"{_revision(number - 1)}"' if number else None,
+        upgrade=Template(step.upgrade).substitute(table=table),
+        downgrade=Template(step.downgrade).substitute(table=table),
+    )
+
+
+def _file_name(number: int) -> str:
+    slug = Template(STEPS[number % len(STEPS)].message).substitute(table=_table(number))
+    when = FIRST + number * PAUSE
+    return f"{when:%Y%m%d_%H%M%S}_{_revision(number)}_{slug.replace(' ', '_').replace('.', '_')}.py"
+
+
+def _table(number: int) -> str:
+    return f"item_{number // len(STEPS):03}"
+
+
+def _revision(number: int) -> str:
+    return hashlib.sha256(f"revision {number}".encode()).hexdigest()[:12]
