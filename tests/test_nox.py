@@ -1,0 +1,28 @@
+"""nox runs the same checks in environments of its own."""
+
+from conftest import Kit
+
+
+def test_the_round_trip_runs_in_a_clean_environment(kit: Kit) -> None:
+    typed = kit.run("venv/bin/nox", "-s", "migrations_roundtrip")
+    assert typed.returncode == 0, typed.stderr
+    assert "the schema came back both times" in typed.stdout
+    assert "python -m dbkit roundtrip" in typed.stderr
+    again = kit.run("venv/bin/nox", "-R", "-s", "migrations_roundtrip", "--", "--no-such-option")
+    assert again.returncode != 0
+    assert "unrecognized arguments: --no-such-option" in again.stderr
+
+
+def test_every_session_says_what_it_is_for(kit: Kit) -> None:
+    listed = kit.run("venv/bin/nox", "-l").stdout
+    sessions = [line for line in listed.splitlines() if line.startswith(("* ", "- "))]
+    assert {line.split()[1] for line in sessions} == {
+        "tests",
+        "lint",
+        "types",
+        "migrations_roundtrip",
+        "migrations_check",
+        "bench",
+        "lock",
+    }
+    assert all("->" in line for line in sessions)
