@@ -56,6 +56,10 @@ def postmaster(cluster: Cluster) -> int:
     return int((cluster.data / "postmaster.pid").read_text().split()[0])
 
 
+def give(cluster: Cluster, path: Path) -> None:
+    os.chown(path, cluster.account.uid, cluster.account.gid)
+
+
 def marked(cluster: Cluster) -> Cluster:
     """A running cluster with a row in it that must survive."""
     with connect(cluster.ensure_running()) as connection:
@@ -104,7 +108,7 @@ def test_many_at_once_start_one_server(project: Path, cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "env", [{"LANG": "xx_YY.UTF-8", "LC_ALL": "xx_YY"}, {"PGHOST": "/nowhere", "PGDATA": "/nowhere"}]
+    "env", [{"LANG": "xx_YY.UTF-8", "LC_ALL": "xx_YY"}, {"PGHOST": "/nowhere", "PGDATA": "/nowhere", "PGPORT": "1"}]
 )
 def test_the_callers_locale_and_variables_do_not_matter(project: Path, cluster: Cluster, env: dict[str, str]) -> None:
     command = [sys.executable, "-c", START, str(project)]
@@ -128,7 +132,7 @@ def test_a_pid_file_that_names_somebody_else_is_ignored_and_he_lives(cluster: Cl
     bystander = subprocess.Popen(["sleep", "600"], **cluster.account.popen_options)  # type: ignore[call-overload]
     try:
         pid_file.write_text(content.replace(content.split()[0], str(bystander.pid), 1))
-        cluster.account.own(pid_file)
+        give(cluster, pid_file)
         assert not cluster.stop()
         assert read_mark(cluster) == (42,)
         assert postmaster(cluster) != bystander.pid
@@ -143,7 +147,7 @@ def test_a_pid_file_that_names_somebody_else_is_ignored_and_he_lives(cluster: Cl
 def test_a_half_written_pid_file_recovers(cluster: Cluster, content: str) -> None:
     marked(cluster).stop()
     (cluster.data / "postmaster.pid").write_text(content)
-    cluster.account.own(cluster.data / "postmaster.pid")
+    give(cluster, cluster.data / "postmaster.pid")
     assert read_mark(cluster) == (42,)
 
 
@@ -155,7 +159,7 @@ def test_a_zombie_in_the_pid_file_recovers(cluster: Cluster) -> None:
     zombie = subprocess.Popen(["true"], **cluster.account.popen_options)  # type: ignore[call-overload]
     until(lambda: Path(f"/proc/{zombie.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z")
     pid_file.write_text(content.replace(content.split()[0], str(zombie.pid), 1))
-    cluster.account.own(pid_file)
+    give(cluster, pid_file)
     assert read_mark(cluster) == (42,)
     zombie.wait()
 
@@ -247,6 +251,21 @@ def test_root_runs_the_server_as_somebody_else_without_opening_anything(cluster:
     assert f"Uid:\t{cluster.account.uid}\t" in status
     assert "Groups:\t \n" in status or f"Groups:\t{cluster.account.gid} \n" in status
     assert [parent.stat().st_mode for parent in project.parents] == before
+
+
+@needs_root
+def test_root_follows_no_link_that_the_servers_account_put_there(cluster: Cluster, tmp_path: Path) -> None:
+    marked(cluster).stop()
+    roots_own = tmp_path / "roots-own"
+    roots_own.touch()
+    for name in ("server.log", "data/dbkit.conf"):
+        link = cluster.directory / name
+        kept = link.rename(link.with_suffix(".kept"))
+        link.symlink_to(roots_own)
+        with pytest.raises(OSError, match="symbolic link"):
+            cluster.ensure_running()
+        kept.rename(link)
+    assert (roots_own.stat().st_uid, roots_own.read_text()) == (0, "")
 
 
 @needs_root

@@ -109,14 +109,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     namespace, rest = parser.parse_known_args(arguments)
     options = vars(namespace)
-    debug, config, verb = options.pop("debug"), options.pop("config"), VERBS[options.pop("verb")]
+    debug, verb = options.pop("debug"), VERBS[options.pop("verb")]
     if verb.passes_on:
         options["arguments"] = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     received = _raise_on_signals()
     try:
-        ini = _ini(config)
+        ini = _ini()
         module, _, name = verb.function.partition(":")
         function = getattr(importlib.import_module(module), name)
         return function(settings.load(ini.parent, warn=True), ini, **options) or 0
@@ -138,7 +138,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     keywords: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     parser = argparse.ArgumentParser("dbkit", description="Migrations, proven.", epilog=EPILOG, **keywords)
-    parser.add_argument("-c", "--config", metavar="INI", help="the project's alembic.ini")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, verb in VERBS.items():
@@ -149,12 +148,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _ini(named: str | None) -> Path:
-    """The alembic.ini of the project: the one named, else this checkout's, else the current directory's."""
+def _ini() -> Path:
+    """The alembic.ini of the project: this checkout's; where dbkit is installed, the current directory's."""
     checkout = Path(__file__).resolve().parents[2] / "alembic.ini"
-    ini = Path(named) if named else checkout if checkout.exists() else Path("alembic.ini")
+    ini = checkout if checkout.exists() else Path("alembic.ini")
     if not ini.is_file():
-        raise InputError(f"there is no {ini}.", "Name the project's alembic.ini with --config.")
+        raise InputError(f"there is no alembic.ini in {Path.cwd()}.", "Run this in the root of the project.")
     return ini.resolve()
 
 

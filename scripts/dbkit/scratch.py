@@ -13,6 +13,7 @@ from pathlib import Path
 from dbkit.server.account import server_account
 from dbkit.server.binaries import reachable_bindir, server_bindir
 from dbkit.server.cluster import Cluster
+from dbkit.server.places import give_directory
 from dbkit.settings import Settings, Target
 
 PREFIX = "dbkit-scratch-"
@@ -35,7 +36,7 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
                 fcntl.flock(owner, fcntl.LOCK_EX)
             made = _cluster(directory, settings)
             cleanup.callback(_discard, made, owner)
-            made.account.own(directory)
+            give_directory(directory, made.account.uid, 0o700)
         made.ensure_running()
         yield made
 

@@ -91,7 +91,9 @@ class Target:
         """Where the server is, for people."""
         parameters = self.parameters()
         host = str(parameters.get("host", "localhost"))
-        return host if host.startswith("/") else f"{host}:{parameters.get('port', 5432)}"
+        if host.startswith("/"):
+            return host
+        return f"{f'[{host}]' if ':' in host else host}:{parameters.get('port', 5432)}"
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,15 @@ class Account:
         """Whether this account may do `mode` (os.R_OK, …) with `path`, all its parents included."""
         return self._try(lambda: os.access(path, mode))
 
-    def own(self, path: Path) -> None:
-        """Give `path`, which we have just made, to this account."""
+    def open_file(self, path: Path, flags: int) -> int:
+        """Open or make a file that belongs to this account, and return its descriptor.
+
+        The account may write to the directory, and we may be root: a link that it put there is not followed.
+        """
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         if os.geteuid() != self.uid:
-            os.chown(path, self.uid, self.gid)
+            os.fchown(descriptor, self.uid, self.gid)
+        return descriptor
 
     def _try(self, question: Callable[[], bool]) -> bool:
         if os.geteuid() == self.uid:

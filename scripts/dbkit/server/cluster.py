@@ -24,8 +24,9 @@ from dbkit.settings import Settings, Target
 
 DATABASE = "app"
 SUPERUSER = "postgres"
+PORT = 5432  # of the socket's name; said, so that the caller's PGPORT does not matter
 # sockaddr_un holds 104 bytes on macOS, 108 on Linux, with the socket's own name in it
-LONGEST_SOCKET_DIRECTORY = 103 - len("/.s.PGSQL.5432")
+LONGEST_SOCKET_DIRECTORY = 103 - len(f"/.s.PGSQL.{PORT}")
 ANSWER_TIMEOUT = 5.0  # seconds
 START_TIMEOUT = 60.0  # seconds; a cluster that crashed under load replays its log first
 
@@ -63,10 +64,11 @@ class Cluster:
 
     def target(self, dbname: str = DATABASE) -> Target:
         """How to log in to `dbname`. The server may not be running."""
-        return Target(dbname=dbname, user=SUPERUSER, host=str(self.socket_directory))
+        return Target(dbname=dbname, user=SUPERUSER, host=str(self.socket_directory), port=PORT)
 
     def exists(self) -> bool:
-        """Whether initdb has been done."""
+        """Whether initdb has been done. Raises InputError when it was done by somebody else."""
+        self._check_owner()
         return self.data.is_dir()
 
     def ensure_running(self) -> Target:
@@ -105,7 +107,8 @@ class Cluster:
         """Stop the server and delete the cluster."""
         self.stop()
         for directory in (self.socket_directory, self.directory):
-            shutil.rmtree(directory, ignore_errors=not directory.exists())
+            if directory.exists():
+                shutil.rmtree(directory)
 
     # The database is trusted by connecting to it, never by its pid file.
 
@@ -165,9 +168,13 @@ class Cluster:
                     return
                 time.sleep(0.01)
             reason = self._logged_since(said)
+            if server.poll() is None:
+                server.returncode = 0
+                raise CheckFailed(
+                    f"PostgreSQL is still starting after {START_TIMEOUT:g} s: {reason}", "Try again later."
+                )
             # backends of a server that was killed still hold its shared memory; they notice, and go
             if "shared memory block" not in reason or time.monotonic() > deadline:
-                server.terminate()
                 raise CheckFailed(f"PostgreSQL did not start: {reason}", f"Its log is {self.log}")
             time.sleep(0.1)
 
@@ -178,9 +185,8 @@ class Cluster:
             # PostgreSQL takes a pid file that names its grandparent for a leftover, and still makes sure by the
             # shared memory that no backend is left: CreateLockFile() in src/backend/utils/init/miscinit.c
             environment["PG_GRANDPARENT_PID"] = str(stale)
-        log = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        log = self.account.open_file(self.log, os.O_WRONLY | os.O_APPEND)
         try:
-            self.account.own(self.log)
             server: subprocess.Popen[bytes] = subprocess.Popen(
                 [self.bindir / "postgres", "-D", self.data],
                 stdin=subprocess.DEVNULL,
@@ -198,24 +204,24 @@ class Cluster:
 
     def _stale_pid(self) -> int | None:
         """The pid in a pid file that is not this server's; a file that cannot be read as one is removed."""
-        path = self.data / "postmaster.pid"
+        pid = self._recorded_pid()
+        if pid is None:
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            return None
+        return None if self._is_server(pid) else pid
+
+    def _recorded_pid(self) -> int | None:
         try:
-            first = path.read_text(errors="replace").split("\n", 1)[0]
+            first = (self.data / "postmaster.pid").read_text(errors="replace").split("\n", 1)[0]
         except FileNotFoundError:
             return None
-        if not first.strip().isdigit():
-            path.unlink()
-            return None
-        return None if self._is_server(int(first)) else int(first)
+        return int(first) if first.strip().isdigit() else None
 
     def _is_running(self) -> bool:
         if self._answers():
             return True
-        try:
-            first = (self.data / "postmaster.pid").read_text(errors="replace").split("\n", 1)[0]
-        except FileNotFoundError:
-            return False
-        return first.strip().isdigit() and self._is_server(int(first))
+        pid = self._recorded_pid()
+        return pid is not None and self._is_server(pid)
 
     def _is_server(self, pid: int) -> bool:
         """Whether `pid` is a live postmaster that was started on this data directory."""
@@ -266,6 +272,7 @@ class Cluster:
         lines = [
             "# Written by dbkit at each start; your own settings go into postgresql.conf, above the include.",
             "listen_addresses = ''",
+            f"port = {PORT}",
             f"unix_socket_directories = '{quoted}'",
             "unix_socket_permissions = 0700",
             "timezone = 'UTC'",
@@ -280,9 +287,8 @@ class Cluster:
                 "max_wal_senders = 0",
                 "jit = off",
             ]
-        path = self.data / "dbkit.conf"
-        path.write_text("\n".join(lines) + "\n")
-        self.account.own(path)
+        with open(self.account.open_file(self.data / "dbkit.conf", os.O_WRONLY | os.O_TRUNC), "w") as config:  # noqa: PTH123
+            config.write("\n".join(lines) + "\n")
 
     def _run(self, program: str, *arguments: str) -> None:
         result = subprocess.run(

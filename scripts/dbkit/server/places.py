@@ -18,11 +18,10 @@ def private_directory(path: Path, mode: int, uid: int | None = None) -> Path:
     owner = os.geteuid() if uid is None else uid
     try:
         path.mkdir(mode=mode)
-        path.chmod(mode)
-        if owner != os.geteuid():
-            os.chown(path, owner, -1)
     except FileExistsError:
         pass
+    else:
+        give_directory(path, owner, mode)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or stat.S_IMODE(found.st_mode) & ~mode:
         raise InputError(
@@ -30,6 +29,17 @@ def private_directory(path: Path, mode: int, uid: int | None = None) -> Path:
             "Somebody else made it. Look at it, remove it, and try again.",
         )
     return path
+
+
+def give_directory(path: Path, uid: int, mode: int) -> None:
+    """Give a directory that we have just made to `uid`, without following a link that took its place meanwhile."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(descriptor, mode)
+        if uid != os.geteuid():
+            os.fchown(descriptor, uid, -1)
+    finally:
+        os.close(descriptor)
 
 
 def state_directory() -> Path:
