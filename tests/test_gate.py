@@ -183,6 +183,17 @@ def test_a_protected_database_is_not_rolled_back(kit: Kit, app_env: str) -> None
     assert kit.alembic("upgrade", "head", env={"APP_ENV": app_env}).returncode == 0
 
 
+def test_a_protected_database_is_not_stamped(kit: Kit) -> None:
+    for command in (["stamp", "base"], ["stamp", "--purge", "7c3228c8b0cb"], ["stamp", "--purge", "base"]):
+        refused = kit.alembic(*command, env={"APP_ENV": "production"})
+        assert (refused.returncode, "CONFIRM=app" in refused.stderr) == (3, True)
+        assert kit.query("SELECT version_num FROM alembic_version") == [(HEAD,)]
+    assert (
+        kit.alembic("stamp", "--purge", "7c3228c8b0cb", env={"APP_ENV": "production", "CONFIRM": "app"}).returncode == 0
+    )
+    assert kit.query("SELECT version_num FROM alembic_version") == [("7c3228c8b0cb",)]
+
+
 def test_an_external_database_that_nothing_marks_is_protected(kit: Kit, password_server: Target) -> None:
     (kit.path / ".env").write_text("")
     env = {"DATABASE_URL": url_of(password_server)}
@@ -282,8 +293,10 @@ def wait_for(kit: Kit, query: str, count: int) -> None:
 
 def test_the_database_ahead_of_the_code_is_said_so(kit: Kit) -> None:
     kit.query("UPDATE alembic_version SET version_num = 'fedcba987654'")
-    for verb in ("migrate", "rollback", "status"):
-        typed = kit.dbkit(verb)
+    roads = [["python", "-m", "dbkit", verb] for verb in ("migrate", "rollback", "status")]
+    roads += [["alembic", *command.split()] for command in ("upgrade head", "downgrade -1", "current")]
+    for program, *arguments in roads:
+        typed = kit.run(f"venv/bin/{program}", *arguments)
         assert typed.returncode == 7
         assert "fedcba987654" in typed.stdout + typed.stderr
 

@@ -137,7 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     keywords: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
-    parser = argparse.ArgumentParser("dbkit", description="Migrations, proven.", epilog=EPILOG, **keywords)
+    description = "Alembic migrations on PostgreSQL, through one gate."
+    parser = argparse.ArgumentParser("dbkit", description=description, epilog=EPILOG, **keywords)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, verb in VERBS.items():

@@ -12,7 +12,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
-OPTIONS: dict[str, Any] = {
+COMPARISON: dict[str, Any] = {
     "compare_type": True,
     "compare_server_default": True,
     # a list replaces Alembic's default, so its own plugins are named too

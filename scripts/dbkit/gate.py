@@ -17,13 +17,13 @@ import psycopg
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
-from alembic.script import Script
+from alembic.script import Script, ScriptDirectory
 
 from dbkit import autogenerate, offline
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, DbkitError, Refused
 from dbkit.lock import VERSION_TABLE, migration_lock
-from dbkit.project import configure_logging
+from dbkit.project import configure_logging, require_known
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target, load
 
@@ -31,6 +31,15 @@ ATTRIBUTE = "dbkit"
 APPLICATION_NAME = "dbkit migrate"
 EXPENDABLE = ("development", "test", "ci")
 CONNECTION_CHECK = 500  # milliseconds after which a server notices that its client is gone
+
+HINT = """\
+What it did in its transaction was rolled back; what was applied before it stays (see `make status`).
+Mend the migration, then run the same command again."""
+OFFLINE_HINT = """\
+Nothing was run. A migration that reads rows into Python cannot be written as a script: do it in SQL, or guard it
+with `if not op.get_context().as_sql`."""
+
+COMMON: dict[str, Any] = {"transaction_per_migration": True, "version_table": VERSION_TABLE}
 
 Step = RevisionStep | StampStep
 Plan = Callable[[tuple[str, ...], MigrationContext], Any]
@@ -68,7 +77,7 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.
     try:
         passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root, warn=True))
         if context.is_offline_mode():
-            offline.run(context)
+            _run_offline(context, passage)
         else:
             _run_online(context, passage, load_metadata)
     except DbkitError as error:
@@ -95,6 +104,14 @@ def refuse_unless_expendable(settings: Settings, target: Target, what: str) -> N
     )
 
 
+def _run_offline(context: EnvironmentContext, passage: Passage) -> None:
+    context.configure(**offline.OPTIONS, **COMMON)
+    migration = context.get_context()
+    _wrap_plan(migration, lambda plan: _recorded(plan, passage))
+    context.static_output(offline.preamble(migration.get_current_heads(), passage.settings))
+    _run_migrations(context, passage)
+
+
 def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], sa.MetaData]) -> None:
     settings = passage.settings
     target = target_of(settings)
@@ -105,29 +122,29 @@ def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Ca
         hide_parameters=True,
     )
     with engine.connect() as connection:
-        options: dict[str, Any] = {
-            "connection": connection,
-            "transaction_per_migration": True,
-            "version_table": VERSION_TABLE,
-            **autogenerate.OPTIONS,
-        }
-        context.configure(**options)
-        alembic_options = context.get_context().opts
-        compares_models = "revision_context" in alembic_options
+        context.configure(connection=connection, **autogenerate.COMPARISON, **COMMON)
+        migration = context.get_context()
+        compares_models = "revision_context" in migration.opts
         if compares_models:
             passage.metadata = load_metadata()
             writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
             versions = Path(context.script.versions)
-            options |= autogenerate.options(passage.metadata, versions, writes_file=writes_file)
-        plan = _watched(alembic_options["fn"], passage, target)
-        writes = not compares_models and not alembic_options.get("dont_mutate")
+            migration.opts.update(autogenerate.options(passage.metadata, versions, writes_file=writes_file))
+        if migration.opts.get("purge"):
+            refuse_unless_expendable(settings, target, "purge the history of")
+        _wrap_plan(migration, lambda plan: _recorded(_guarded(plan, context.script, settings, target), passage))
+        writes = not compares_models and not migration.opts.get("dont_mutate")
         with migration_lock(connection, settings.wait) if writes else nullcontext():
-            # SQL before configure() without a commit would make Alembic take the whole run for part of an outer
+            # SQL before Alembic's own, without a commit, would make it take the whole run for part of an outer
             # transaction that nobody commits: it would print "Running upgrade", exit 0, and apply nothing
             if connection.in_transaction():
                 raise RuntimeError("the migration connection is in a transaction before Alembic begins")
-            context.configure(**options, fn=plan)
             _run_migrations(context, passage)
+
+
+def _wrap_plan(migration: MigrationContext, wrap: Callable[[Plan], Plan]) -> None:
+    """Put something between Alembic and its plan of steps, for which it has no public way."""
+    migration._migrations_fn = wrap(migration.opts["fn"])
 
 
 def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
@@ -140,26 +157,40 @@ def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
     except Exception as error:  # a migration can raise anything
         if len(passage.steps) == begun:
             raise
-        raise _migration_failed(error, passage.steps[-1]) from error
+        raise _migration_failed(
+            error, passage.steps[-1], OFFLINE_HINT if context.is_offline_mode() else HINT
+        ) from error
 
 
-def _watched(plan: Plan, passage: Passage, target: Target) -> Plan:
-    """Alembic's plan of steps, with protection asked before the first and a record kept of each that begins."""
+def _guarded(plan: Plan, script: ScriptDirectory, settings: Settings, target: Target) -> Plan:
+    """The plan, refused as a whole when it would lose something on a protected database, or when it cannot be made."""
 
-    def watched(heads: tuple[str, ...], context: MigrationContext) -> Iterator[Step]:
+    def guarded(heads: tuple[str, ...], context: MigrationContext) -> list[Step]:
+        require_known(script, heads)
         steps = list(plan(heads, context))
         if any(step.is_downgrade for step in steps):
-            refuse_unless_expendable(passage.settings, target, "roll back")
-        for step in steps:
+            refuse_unless_expendable(settings, target, "roll back")
+        if any(isinstance(step, StampStep) for step in steps):
+            refuse_unless_expendable(settings, target, "stamp")
+        return steps
+
+    return guarded
+
+
+def _recorded(plan: Plan, passage: Passage) -> Plan:
+    """The plan, with a record of each step as it begins."""
+
+    def recorded(heads: tuple[str, ...], context: MigrationContext) -> Iterator[Step]:
+        for step in plan(heads, context):
             passage.steps.append(step)
             if passage.announce:
                 print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
             yield step
 
-    return watched
+    return recorded
 
 
-def _migration_failed(error: Exception, step: Step) -> CheckFailed:
+def _migration_failed(error: Exception, step: Step, hint: str) -> CheckFailed:
     """One line with the cause and the place in the migration file, and what to do."""
     direction = "downgrade" if step.is_downgrade else "upgrade"
     revision = (step.from_revisions if step.is_downgrade else step.to_revisions)[0]
@@ -172,11 +203,7 @@ def _migration_failed(error: Exception, step: Step) -> CheckFailed:
         cause = re.sub(r" LINE \d+: .*", "", cause)
     else:
         cause = f"{type(original).__name__}: {cause}"
-    return CheckFailed(
-        f"{direction} of {revision} failed, at {place}: {cause}",
-        "What it did in its transaction was rolled back; what was applied before it stays (see `make status`).\n"
-        "Mend the migration, then run the same command again.",
-    )
+    return CheckFailed(f"{direction} of {revision} failed, at {place}: {cause}", hint)
 
 
 def _open(target: Target, settings: Settings) -> psycopg.Connection:

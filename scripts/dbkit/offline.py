@@ -4,25 +4,44 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl import postgresql
-from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy.sql.elements import BindParameter, TextClause
 from sqlalchemy.sql.visitors import iterate
 
 from dbkit.errors import InputError
+from dbkit.lock import VERSION_TABLE
+from dbkit.settings import Settings
+
+OPTIONS: dict[str, Any] = {
+    "dialect_name": "postgresql",
+    "literal_binds": True,
+    "dialect_opts": {"paramstyle": "named"},
+}
 
 
-def run(context: EnvironmentContext) -> None:
-    """Write to Alembic's output buffer a script for psql that stops at its first error."""
-    context.configure(
-        dialect_name="postgresql",
-        literal_binds=True,
-        dialect_opts={"paramstyle": "named"},
-        transaction_per_migration=True,
-    )
-    # without it psql goes on after a failure, and records a version whose statements were not applied
-    context.static_output("\\set ON_ERROR_STOP on")
-    with context.begin_transaction():
-        context.run_migrations()
+def preamble(start: tuple[str, ...], settings: Settings) -> str:
+    """What a script for psql begins with.
+
+    It stops at its first error, waits for locks no longer than we would, and runs only on a database that is at
+    `start`, the revisions where the script begins.
+    """
+    # without ON_ERROR_STOP psql goes on after a failure, and records a version whose statements were not applied
+    return f"""\\set ON_ERROR_STOP on
+SET lock_timeout = {round(settings.lock_timeout * 1000)};
+SET statement_timeout = {round(settings.statement_timeout * 1000)};
+
+DO $dbkit$
+DECLARE
+    start CONSTANT text := '{", ".join(sorted(start))}';
+    found text := '';
+BEGIN
+    IF to_regclass('{VERSION_TABLE}') IS NOT NULL THEN
+        SELECT coalesce(string_agg(version_num, ', ' ORDER BY version_num), '') INTO found FROM {VERSION_TABLE};
+    END IF;
+    IF found <> start THEN
+        RAISE EXCEPTION 'this script begins at "%", and the database is at "%"', start, found;
+    END IF;
+END
+$dbkit$;"""  # noqa: S608  # revision ids of this project
 
 
 class PostgresqlImpl(postgresql.PostgresqlImpl):

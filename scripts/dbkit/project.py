@@ -4,6 +4,7 @@ import logging.config
 import sys
 import traceback
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
 from dbkit import versions
-from dbkit.errors import CheckFailed, InputError
+from dbkit.errors import CheckFailed, DatabaseAhead, InputError
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,26 @@ def configure_logging(ini: Path) -> None:
         logging.config.fileConfig(ini, disable_existing_loggers=False, encoding="utf-8")
     except KeyError:
         logging.basicConfig(level=logging.WARNING)
+
+
+def find(script: ScriptDirectory, revision: str) -> Script | None:
+    """The revision with exactly this id."""
+    try:
+        found = script.get_revision(revision)
+    except CommandError:
+        return None
+    return found if found and found.revision == revision else None
+
+
+def require_known(script: ScriptDirectory, heads: Iterable[str]) -> None:
+    """Raise DatabaseAhead when a database at `heads` is at a revision that this code does not have."""
+    for head in heads:
+        if not find(script, head):
+            raise DatabaseAhead(
+                f"the database is at {head}, which this code does not have.",
+                "Check out the code that has it. If that migration is gone for good: restore the database, or,\n"
+                "where it may lose its data, `make reset`.",
+            )
 
 
 def name_of(script: Script) -> str:

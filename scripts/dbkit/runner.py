@@ -4,13 +4,12 @@ import re
 from typing import Any
 
 from alembic import command
-from alembic.script import Script
 from alembic.util import CommandError, to_list
 
 from dbkit import gate
 from dbkit.connect import connect, current_revisions
-from dbkit.errors import DatabaseAhead, InputError
-from dbkit.project import Project
+from dbkit.errors import InputError
+from dbkit.project import Project, require_known
 from dbkit.settings import Settings
 
 
@@ -35,21 +34,8 @@ def position(project: Project, settings: Settings) -> tuple[str, ...]:
     """The revisions that the database is at. Raises DatabaseAhead when this code does not have one of them."""
     with connect(gate.target_of(settings), settings.wait) as connection:
         current = current_revisions(connection)
-    for revision in current:
-        if not find(project, revision):
-            raise DatabaseAhead(
-                f"the database is at {revision}, which this code does not have.",
-                "Check out the code that has it; or, when that migration was undone for good, restore the database.",
-            )
+    require_known(project.script, current)
     return current
-
-
-def find(project: Project, revision: str) -> Script | None:
-    """The revision with exactly this id."""
-    try:
-        return project.script.get_revision(revision)
-    except CommandError:
-        return None
 
 
 def check_target(to: str) -> None:

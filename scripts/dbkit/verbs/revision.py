@@ -31,7 +31,7 @@ def revision(
     if not empty:
         _require_up_to_date(loaded, settings)
     passage = runner.run(loaded, settings, "revision", message=text, autogenerate=not empty, rev_id=identifier)
-    _say_what_is_next(passage)
+    _say_what_is_next(passage, "Read it and correct it. Then: make migrate; make redo, to see it undone; make schema.")
 
 
 def merge(settings: Settings, ini: Path, message: str) -> None:
@@ -41,7 +41,8 @@ def merge(settings: Settings, ini: Path, message: str) -> None:
     if len(loaded.heads) < 2:
         print("There is one head: nothing to merge.")
         return
-    _say_what_is_next(runner.run(loaded, settings, "merge", "heads", message=text))
+    passage = runner.run(loaded, settings, "merge", "heads", message=text)
+    _say_what_is_next(passage, "Then: make migrate; make schema.")
 
 
 def check_message(message: str) -> str:
@@ -77,7 +78,7 @@ def _require_up_to_date(loaded: project.Project, settings: Settings) -> None:
         )
 
 
-def _say_what_is_next(passage: gate.Passage) -> None:
+def _say_what_is_next(passage: gate.Passage, then: str) -> None:
     for script in passage.written:
         print(f"Wrote {script.path}")
-        print("Read it and correct it; then `make migrate`, and `make redo` to see that it can be undone.")
+        print(then)

@@ -24,11 +24,12 @@ def rollback(settings: Settings, ini: Path, to: str = "-1") -> None:
     try:
         passage = runner.run(loaded, settings, "downgrade", to, announce=True)
     except InputError as error:
-        raise _explained(error, loaded, to) from error
-    for step in passage.steps:
-        print(f"undone: {project.name_of(loaded.revision(step.from_revisions[0]))}")
+        raise _explained(error, loaded, before, to) from error
     if not passage.steps:
         print(f"The database is at {', '.join(before)}: nothing to roll back.")
+        return
+    after = [project.name_of(loaded.revision(revision)) for revision in runner.position(loaded, settings)]
+    print(f"{runner.count(len(passage.steps))} undone; now at {' and '.join(after) or 'base'}.")
 
 
 def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) -> None:
@@ -39,14 +40,14 @@ def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) 
         raise InputError(message, "`make rollback to=base` undoes all.")
 
 
-def _explained(error: InputError, loaded: project.Project, to: str) -> InputError:
+def _explained(error: InputError, loaded: project.Project, current: tuple[str, ...], to: str) -> InputError:
     """Alembic calls a step back over a merge an ambiguous walk, and says no more."""
-    merges = [script for script in loaded.script.walk_revisions() if script.is_merge_point]
-    if "Ambiguous walk" not in error.message or not merges:
+    above = loaded.script.iterate_revisions(current, "base")
+    merge = next((script for script in above if script.is_merge_point), None)
+    if "Ambiguous walk" not in error.message or not merge:
         return error
-    joined = "; ".join(f"{merge.revision} joins {' and '.join(merge.down_revision or ())}" for merge in merges)
     return InputError(
-        f"{to} goes back over a merge, where there is more than one way: {joined}.",
+        f"{to} goes back over a merge: {merge.revision} joins {' and '.join(merge.down_revision or ())}.",
         "Name the revision to go back to: `make rollback to=REV`.",
     )
 
@@ -57,4 +58,5 @@ def redo(settings: Settings, ini: Path) -> None:
     before = runner.position(loaded, settings)
     rollback(settings, ini, "-1")
     runner.run(project.load(ini), settings, "upgrade", before[0] if len(before) == 1 else "heads", announce=True)
-    print(f"applied again: {', '.join(project.name_of(loaded.revision(revision)) for revision in before)}")
+    names = " and ".join(project.name_of(loaded.revision(revision)) for revision in before)
+    print(f"Undone and applied again; now at {names}.")

@@ -27,13 +27,16 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
         start = ",".join(runner.position(loaded, settings)) or "base"
     script = io.StringIO()
     loaded.config.output_buffer = script
-    runner.run(loaded, settings, "upgrade", f"{start}:{to}", sql=True)
+    passage = runner.run(loaded, settings, "upgrade", f"{start}:{to}", sql=True)
+    if not passage.steps:
+        print(f"Nothing to write: there is no migration between {start} and {to}.")
+        return
     if out == STDOUT:
         sys.stdout.write(script.getvalue())
         return
     _write(Path(out), script.getvalue())
-    migrations = runner.count(script.getvalue().count("-- Running upgrade "))
-    print(f"Wrote {out}: {migrations} from {start} to {to}. To run it: psql -f {out}")
+    migrations = runner.count(len(passage.steps))
+    print(f"Wrote {out}: {migrations} from {start} to {to}. To run it: make psql <{out}, or psql -f {out}")
 
 
 def _write(path: Path, text: str) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbkit import project, runner
+from dbkit import project
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import Unreachable
 from dbkit.server.cluster import development_cluster
@@ -20,6 +20,8 @@ class Position:
     server_version: str = ""
     current: tuple[str, ...] = ()
     problem: str | None = None
+    next: str = ""
+    """What to type or look at when it does not answer."""
 
 
 def status(settings: Settings, ini: Path) -> int:
@@ -32,18 +34,16 @@ def status(settings: Settings, ini: Path) -> int:
     rows = [("database", position.place)]
     if position.problem is not None:
         rows += [("answers", f"no: {position.problem}")]
-        return _print(rows, _next_without_database(settings), exit_code=4 if settings.target else 0)
+        return _print(rows, position.next, exit_code=4 if settings.target else 0)
     rows += [("answers", f"yes, PostgreSQL {position.server_version}")]
-    unknown = [revision for revision in position.current if not runner.find(loaded, revision)]
+    unknown = [revision for revision in position.current if not project.find(loaded.script, revision)]
     names = [
         revision if revision in unknown else project.name_of(loaded.revision(revision)) for revision in position.current
     ]
     rows += [("revision", name) for name in names] or [("revision", "none: no migration was applied yet")]
     rows += [("head", project.name_of(head)) for head in loaded.heads] or [("head", "none: there are no revisions")]
     if unknown:
-        return _print(
-            rows, f"check out the code that has {unknown[0]}: the database is ahead of this code", exit_code=7
-        )
+        return _print(rows, f"check out the code that has {unknown[0]}; or make reset", exit_code=7)
     pending = loaded.pending(position.current)
     rows += [("pending", str(len(pending)) if pending else "nothing")]
     rows += [("", project.name_of(script)) for script in pending[:LONGEST_LIST]]
@@ -59,28 +59,24 @@ def _look(settings: Settings) -> Position:
         cluster = development_cluster(settings)
         place = f'"{cluster.target().dbname}" on the embedded server in {cluster.directory}'
         if not cluster.exists():
-            return Position(place, problem="it has not been made yet")
+            return Position(place, problem="it has not been made yet", next="make migrate")
         target = cluster.ensure_running()
     try:
         with connect(target) as connection:
             version = connection.info.parameter_status("server_version") or "?"
             return Position(place, version, current_revisions(connection))
     except Unreachable as error:
-        return Position(place, problem=error.message)
+        return Position(place, problem=error.message, next=error.hint)
 
 
 def _name(loaded: project.Project, revision: str) -> str:
-    script = runner.find(loaded, revision)
+    script = project.find(loaded.script, revision)
     return project.name_of(script) if script else revision
 
 
 def _place(target: Target) -> str:
     user = f" as {target.user}" if target.user else ""
     return f'"{target.dbname}" on {target.server()}{user}'
-
-
-def _next_without_database(settings: Settings) -> str:
-    return "start the server, or correct .env" if settings.target else "make migrate"
 
 
 def _next(loaded: project.Project, pending: int) -> str:
