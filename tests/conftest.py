@@ -26,6 +26,19 @@ NOT_IN_GIT = shutil.ignore_patterns("venv", ".git", ".env", ".dbkit", ".nox", ".
 PASSED_ON = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "LD_LIBRARY_PATH")
 
 
+SHOP_HEAD = "c96d09ae7993"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where a team has replaced the example shop, leave out the tests that are written against it."""
+    if list((REPOSITORY / "backend/alembic/versions").glob(f"*_{SHOP_HEAD}_*.py")):
+        return
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & {"kit", "fresh_clone"} or item.get_closest_marker("shop"):
+            item.add_marker(pytest.mark.skip(reason="the example shop, which this test is about, was replaced"))
+
+
 def plain_environment(home: Path) -> dict[str, str]:
     """What `env -i PATH=… HOME=…` leaves, and the way to the package registry."""
     path = os.pathsep.join([str(Path(sys.base_prefix) / "bin"), "/usr/local/bin", "/usr/bin", "/bin"])

@@ -4,9 +4,11 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from conftest import Kit, copy_checkout, needs_root, plain_environment, python_for_everyone
+import pytest
 
-HEAD = "c96d09ae7993"
+from conftest import SHOP_HEAD, Kit, copy_checkout, needs_root, plain_environment, python_for_everyone
+
+HEAD = SHOP_HEAD
 
 
 def test_make_migrate_on_a_fresh_clone(fresh_clone: tuple[Kit, subprocess.CompletedProcess[str]]) -> None:
@@ -23,6 +25,7 @@ def test_again_there_is_nothing_to_do(kit: Kit) -> None:
     assert typed.stdout == f'"app" is at {HEAD}, the head: nothing to apply.\n'
 
 
+@pytest.mark.shop
 def test_four_at_once_on_a_fresh_clone(workspace: Path, home: Path) -> None:
     kit = Kit(copy_checkout(workspace / "four at once"), plain_environment(home))
     try:
@@ -38,6 +41,7 @@ def test_four_at_once_on_a_fresh_clone(workspace: Path, home: Path) -> None:
         kit.cluster.remove()
 
 
+@pytest.mark.shop
 @needs_root
 def test_an_unprivileged_user(workspace: Path) -> None:
     python = python_for_everyone()

@@ -10,12 +10,12 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from conftest import HOSTILE_PASSWORD, Kit
+from conftest import HOSTILE_PASSWORD, SHOP_HEAD, Kit
 from dbkit.connect import connect
 from dbkit.lock import LOCK_KEY
 from dbkit.settings import Target
 
-HEAD = "c96d09ae7993"
+HEAD = SHOP_HEAD
 
 
 def add_revision(kit: Kit, body: str, identifier: str = "0123456789ab") -> Path:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from conftest import Kit
+from conftest import SHOP_HEAD, Kit
 
 FIRST = "cd1d761afae9"
 
@@ -32,7 +32,7 @@ def test_the_guides_commands_in_one_shell(kit: Kit) -> None:
         alembic current
     """)
     assert typed.returncode == 0, typed.stderr
-    assert "c96d09ae7993" in typed.stdout
+    assert SHOP_HEAD in typed.stdout
     ours = [path for path in kit.versions if "description_of_changes" in path.name or "initial_migration" in path.name]
     assert len(ours) == 2
     assert re.search(r"op\.create_table\(\s*.loyalty", ours[1].read_text())
@@ -94,7 +94,7 @@ def test_a_ticket_number_stays_in_the_file_name(kit: Kit) -> None:
 def test_two_developers_and_a_conflict(kit: Kit) -> None:
     """Two heads: said, named, and joined by the command that the message gives."""
     assert kit.alembic("revision", "-m", "mine").returncode == 0
-    assert kit.alembic("revision", "-m", "theirs", "--head", "c96d09ae7993", "--splice").returncode == 0
+    assert kit.alembic("revision", "-m", "theirs", "--head", SHOP_HEAD, "--splice").returncode == 0
     for typed in (kit.make("migrate"), kit.make("check"), kit.make("revision", "m=x"), kit.make("sql")):
         assert "2 heads" in typed.stderr
         assert "_mine.py" in typed.stderr
@@ -107,7 +107,7 @@ def test_two_developers_and_a_conflict(kit: Kit) -> None:
     back = kit.make("rollback")
     assert "goes back over a merge" in back.stderr
     assert "`make rollback to=REV`" in back.stderr
-    assert kit.make("rollback", "to=c96d09ae7993").returncode == 0
+    assert kit.make("rollback", f"to={SHOP_HEAD}").returncode == 0
 
 
 def test_a_bad_revision_id_does_not_leave_the_directory(kit: Kit) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from conftest import DEBIAN, REPOSITORY, needs_root
+from dbkit import scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
 from dbkit.server.account import Account, server_account
@@ -381,6 +382,15 @@ def test_what_a_killed_process_left_behind_is_removed_by_the_next(project: Path)
     second.terminate()
     second.wait()
     assert not other.exists()
+
+
+def test_what_was_killed_before_its_server_started_is_removed_too(local_settings: Settings) -> None:
+    directory = scratch._base() / "dbkit-scratch-killed-early"
+    directory.mkdir()
+    directory.with_suffix(".owner").touch()
+    with scratch.cluster(local_settings):
+        assert not directory.exists()
+        assert not directory.with_suffix(".owner").exists()
 
 
 def start_scratch(project: Path) -> tuple["subprocess.Popen[str]", Path, int]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import REPOSITORY, Kit
+from conftest import REPOSITORY, SHOP_HEAD, Kit
 
-HEAD = "c96d09ae7993"
+HEAD = SHOP_HEAD
 VERSIONS = "backend/alembic/versions"
 
 

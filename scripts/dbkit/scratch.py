@@ -59,7 +59,11 @@ def _discard(made: Cluster, owner: int) -> None:
 
 
 def _remove(made: Cluster) -> None:
-    made.remove()
+    if made.directory.exists() and made.directory.stat().st_uid != made.account.uid:
+        # killed before it was given to the server's account: nothing has run in it
+        shutil.rmtree(made.directory)
+    else:
+        made.remove()
     for suffix in (".lock", ".owner"):
         made.directory.with_suffix(suffix).unlink(missing_ok=True)
 
