@@ -25,7 +25,8 @@ def run(
     try:
         result = getattr(command, name)(project.config, *arguments, **options)
     except CommandError as error:
-        raise InputError(f"{str(error).rstrip('.')}.") from error
+        hint = "`make history` lists the revisions." if "locate revision" in str(error) else ""
+        raise InputError(f"{str(error).rstrip('.')}.", hint) from error
     passage.written = [script for script in to_list(result, []) if script]
     return passage
 
