@@ -50,7 +50,7 @@ psql: setup ## a shell on the database
 ## Prove
 check: setup ## models match migrations, one head, schema snapshot fresh
 	@$(DBKIT) check
-roundtrip: setup ## on a throw-away database: upgrade, downgrade, upgrade, and compare
+roundtrip: setup ## each migration up, down and up again on a throw-away database, compared
 	@$(DBKIT) roundtrip
 
 ## Write

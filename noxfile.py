@@ -44,7 +44,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def migrations_roundtrip(session: nox.Session) -> None:
-    """Prove the migrations on a throw-away database: upgrade, downgrade, upgrade, and compare."""
+    """Prove each migration on a throw-away database: upgrade, downgrade, upgrade, and compare."""
     install(session)
     session.run("python", "-m", "dbkit", "roundtrip", *session.posargs, env=DBKIT)
 

@@ -247,8 +247,8 @@ def test_schema_sql_can_be_loaded(kit: Kit) -> None:
 def test_the_round_trip_of_the_example(kit: Kit) -> None:
     typed = kit.make("roundtrip")
     assert typed.returncode == 0, typed.stderr
-    assert "26 migrations up, down to base and up again on PostgreSQL 18" in typed.stdout
-    assert "the schema came back both times" in typed.stdout
+    assert "26 migrations on PostgreSQL 18" in typed.stdout
+    assert "26 proven, and the whole chain came back" in typed.stdout
 
 
 def test_the_round_trip_touches_no_database_of_mine(kit: Kit) -> None:
@@ -287,8 +287,7 @@ def test_a_schema_that_changes_on_the_second_upgrade_is_found(kit: Kit) -> None:
     edit(path, new, f"{new}    {second}\n")
     typed = kit.dbkit("roundtrip")
     assert typed.returncode == 1
-    assert "NOT TRUE: after the second upgrade, the schema is that of the first" in typed.stdout
-    assert "again" in typed.stdout
+    assert "after the second upgrade, table again is new" in typed.stdout
 
 
 def test_nothing_to_walk_over_is_not_proven(kit: Kit) -> None:

@@ -87,7 +87,7 @@ VERBS = {
     ),
     "schema": Verb("dbkit.verbs.schema:schema", "write the snapshot of the schema"),
     "roundtrip": Verb(
-        "dbkit.verbs.roundtrip:roundtrip", "prove on a throw-away database that the migrations can be undone and redone"
+        "dbkit.verbs.roundtrip:roundtrip", "prove on a throw-away database that each migration can be undone and redone"
     ),
     "psql": Verb(
         "dbkit.verbs.psql:psql",

@@ -88,11 +88,17 @@ class Cluster:
                 self.create_database(DATABASE)
         return self.target()
 
-    def create_database(self, dbname: str) -> Target:
-        """Create an empty database on the running server."""
+    def create_database(self, dbname: str, template: str = "template1") -> Target:
+        """Create a database on the running server: an empty one, or a copy of `template`, which nobody may be using."""
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(dbname), sql.Identifier(template))
         with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(dbname)))
+            connection.execute(statement)
         return self.target(dbname)
+
+    def drop_database(self, dbname: str) -> None:
+        """Drop a database of the running server, with whoever is still connected to it."""
+        with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(dbname)))
 
     def stop(self) -> bool:
         """Stop the server and wait until it is down. Says whether there was one to stop."""

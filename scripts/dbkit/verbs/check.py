@@ -61,17 +61,24 @@ def _compare_with_models(cluster: Cluster, metadata: sa.MetaData) -> Iterator[st
     modelled = cluster.create_database("modelled")
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(modelled), poolclass=sa.NullPool)
     metadata.create_all(engine)
-    tables = [table.name for table in metadata.sorted_tables if not table.schema]
+    tables = [catalog.identity(table.name) for table in metadata.sorted_tables if not table.schema]
     with connect(cluster.target()) as migrated, connect(modelled) as created:
-        lines = catalog.differences(
-            catalog.table_facts(migrated, tables),
-            catalog.table_facts(created, tables),
-            "the migrations",
-            "the models",
+        found = catalog.differences(
+            catalog.of_tables(catalog.read(migrated), tables), catalog.of_tables(catalog.read(created), tables)
         )
+    lines = [_only_where(difference) for difference in found]
     if lines:
         heading = 'autogenerate does not see these; write a migration by hand: `make revision empty=1 m="…"`.'
         yield "\n".join([heading, *lines])
+
+
+def _only_where(difference: catalog.Difference) -> str:
+    fact, migrated, modelled = difference.fact, difference.before, difference.after
+    if modelled is None:
+        return f"{fact} is only in the migrations: {migrated}"
+    if migrated is None:
+        return f"{fact} is only in the models: {modelled}"
+    return f"{fact} is {migrated!r} in the migrations and {modelled!r} in the models"
 
 
 def _compare_with_snapshot(loaded: project.Project, dumped: str) -> Iterator[str]:
