@@ -91,7 +91,7 @@ def test_white_space_in_a_message_is_collapsed(kit: Kit) -> None:
         (["rollback", "to=head"], "head is ahead of the database"),
         (["rollback", "to=+1"], "+1 is ahead of the database"),
         (["sql", "from=nosuch"], "nosuch"),
-        (["sql", "out=/nowhere/x.sql"], "cannot write /nowhere/x.sql"),
+        (["sql", "from=base", "out=/nowhere/x.sql"], "cannot write /nowhere/x.sql"),
     ],
 )
 def test_a_bad_argument_gets_one_clear_line_and_exit_2(kit: Kit, arguments: list[str | bytes], line: str) -> None:
