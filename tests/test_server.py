@@ -219,7 +219,7 @@ def test_a_path_too_long_for_a_socket_works(workspace: Path) -> None:
 def test_another_major_gets_a_clear_message_and_keeps_the_data(cluster: Cluster) -> None:
     marked(cluster).stop()
     (cluster.data / "PG_VERSION").write_text("12\n")
-    with pytest.raises(InputError, match=r"made by PostgreSQL 12, and .* is PostgreSQL 18"):
+    with pytest.raises(InputError, match=r"made by PostgreSQL 12, .* is 18"):
         cluster.ensure_running()
 
 
