@@ -76,7 +76,8 @@ ENUMS = """
            (SELECT string_agg(quote_literal(e.enumlabel), ', ' ORDER BY e.enumsortorder)
             FROM pg_enum AS e WHERE e.enumtypid = t.oid)
     FROM pg_attribute AS a
-    JOIN pg_type AS t ON t.oid = a.atttypid AND t.typtype = 'e'
+    JOIN pg_type AS c ON c.oid = a.atttypid
+    JOIN pg_type AS t ON t.oid IN (c.oid, c.typelem) AND t.typtype = 'e'
     WHERE a.attrelid = ANY (SELECT to_regclass(quote_ident(name)) FROM unnest(%(tables)s::text[]) AS name)
       AND NOT a.attisdropped
 """
