@@ -1,7 +1,7 @@
 # Daily verbs. Each recipe is one line; what it does is in scripts/dbkit. `make` alone prints this list.
 
 DBKIT := venv/bin/python -m dbkit
-ALEMBIC := venv/bin/alembic
+ALEMBIC := venv/bin/alembic -c alembic.ini
 SHELL_FILES := venv-setup.sh .ci/run
 
 # What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
@@ -13,6 +13,7 @@ export DBKIT_TO = $(value to)
 export DBKIT_FROM = $(value from)
 export DBKIT_OUT = $(value out)
 export DBKIT_ID = $(value id)
+export DBKIT_EMPTY = $(value empty)
 # $(call given,NAME,OPTION): OPTION when NAME=… was written on the command line, even if it is empty
 given = $(if $(filter command,$(origin $1)),$2)
 
@@ -29,7 +30,7 @@ setup: .env ## make ./venv and .env; safe to repeat
 migrate: setup ## apply what is pending; to=REV
 	@$(DBKIT) migrate $(call given,to,--to="$$DBKIT_TO")
 revision: setup ## write a migration from the models: m="SHOP-12 add orders"; empty=1 to write it by hand, id=ID
-	@$(DBKIT) revision --message="$$DBKIT_M" $(if $(filter 1,$(value empty)),--empty) $(call given,id,--rev-id="$$DBKIT_ID")
+	@$(DBKIT) revision --message="$$DBKIT_M" $(call given,empty,--empty="$$DBKIT_EMPTY") $(call given,id,--rev-id="$$DBKIT_ID")
 rollback: setup ## undo the last migration; to=REV
 	@$(DBKIT) rollback $(call given,to,--to="$$DBKIT_TO")
 redo: setup ## undo the last migration and apply it again
@@ -79,8 +80,8 @@ lint: setup ## ruff, mypy, shellcheck
 format: setup ## let ruff mend what it can
 	@venv/bin/ruff check --fix && venv/bin/ruff format
 clean: ## remove ./venv and caches; .env and the database stay
-	@rm -rf venv .nox .pytest_cache .mypy_cache .ruff_cache && find scripts backend tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@mkdir -p .dbkit && { test ! -e venv || mv venv ".dbkit/venv.old.$$$$"; } && rm -rf .dbkit/venv.old.* .nox .pytest_cache .mypy_cache .ruff_cache && find scripts backend tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # whole or not at all, and never over one that is there
 .env:
-	@umask 077 && cp .env.example ".env.$$$$" && mv -n ".env.$$$$" .env && rm -f ".env.$$$$"
+	@umask 077 && cp .env.example ".env.$$$$" && { ln ".env.$$$$" .env 2>/dev/null; rm -f ".env.$$$$"; test -e .env; }

@@ -33,11 +33,16 @@ same_interpreter() {
     [ "$(venv/bin/python -c "$identity")" = "$("$python" -c "$identity")" ]
 }
 
+has_uv() { command -v uv >/dev/null 2>&1; }
+
+# Debian keeps it in the package python3-venv. uv installs without pip.
+has_ensurepip() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
+
 check_python() {
     command -v "$python" >/dev/null 2>&1 || fail "$python is not on PATH." "  Install Python 3.11 or newer, or name one: PYTHON=/path/to/python3 ./venv-setup.sh"
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "$("$python" --version 2>&1) is too old: 3.11 or newer is needed." "  Name another one: PYTHON=python3.13 ./venv-setup.sh"
-    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+    has_ensurepip || has_uv ||
         fail "$python has no venv module." "  On Debian and Ubuntu: apt install python3-venv"
 }
 
@@ -59,15 +64,18 @@ make_venv() {
             return
         fi
     fi
-    rm -rf venv
+    # moved away whole before it is taken apart: a half removed venv could not be told from somebody else's files
+    if [ -e venv ]; then mv venv ".dbkit/venv.old.$$"; fi
+    rm -rf .dbkit/venv.old.*
     mkdir venv
     touch "$unfinished"
     printf 'venv-setup: making ./venv with %s\n' "$("$python" --version)" >&2
-    "$python" -m venv venv
+    if has_ensurepip; then "$python" -m venv venv; else "$python" -m venv --without-pip venv; fi
 }
 
 is_reusable() {
-    [ -x venv/bin/python ] && [ -x venv/bin/pip ] || return 1
+    [ -x venv/bin/python ] || return 1
+    has_uv || [ -x venv/bin/pip ] || return 1
     venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || return 1
     if [ -f "$stamp" ]; then
         [ "$(head -n 2 "$stamp")" = "$(wanted_stamp | head -n 2)" ] || return 1
@@ -83,7 +91,7 @@ install_packages() {
     printf 'venv-setup: installing packages\n' >&2
     local requirements=()
     for lock in "${locks[@]}"; do requirements+=(-r "$lock"); done
-    if command -v uv >/dev/null 2>&1; then
+    if has_uv; then
         uv pip install --quiet --python venv/bin/python --require-hashes "${requirements[@]}"
     else
         venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes "${requirements[@]}"

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -102,6 +103,11 @@ class Kit:
     @property
     def versions(self) -> list[Path]:
         return sorted((self.path / "backend/alembic/versions").glob("*.py"))
+
+    @property
+    def newest(self) -> Path:
+        """The revision file that was written last, whatever the clock says."""
+        return max(self.versions, key=lambda path: path.stat().st_mtime_ns)
 
     def query(self, statement: str) -> list[tuple[object, ...]]:
         """Run one statement in the development database; committed."""
@@ -205,6 +211,11 @@ def python_for_everyone() -> str:
             if enough.returncode == 0:
                 return python
     pytest.skip("no Python 3.11 with venv that another account may run")
+
+
+def foreground() -> None:
+    """For a child: take Ctrl-C as a program in the foreground does, also where the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

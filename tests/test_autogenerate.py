@@ -20,11 +20,11 @@ def test_a_drop_is_marked_in_the_file_and_said_aloud(kit: Kit) -> None:
         assert typed.returncode == 0, typed.stderr
         assert "this revision drops column customers.full_name, with the data in it" in typed.stderr
         assert "new_column_name" in typed.stderr
-        text = kit.versions[-1].read_text()
+        text = kit.newest.read_text()
         assert "# DROPS column customers.full_name with its data. Was it renamed?" in text
         assert text.count("DROPS") == 1, "the drop in downgrade() undoes an add, and is not marked"
         compile(text, "revision", "exec")
-        kit.versions[-1].unlink()
+        kit.newest.unlink()
 
 
 def test_a_dropped_table_is_marked(kit: Kit) -> None:
@@ -90,3 +90,43 @@ class Paint(Base):
 
 
 """
+
+
+def test_a_schema_of_the_models_is_made_and_compared(kit: Kit) -> None:
+    addition = """
+
+
+class Entry(Base):
+    __tablename__ = "entries"
+    __table_args__ = ({"schema": "audit"},)
+    id: Mapped[Id]
+    kinds: Mapped[list[str]] = mapped_column(ARRAY(Enum("read", "written", name="kind", schema="audit")))
+"""
+    path = kit.path / "backend/app/models/stock.py"
+    path.write_text("from sqlalchemy import ARRAY, Enum\n" + path.read_text() + addition)
+    assert kit.make("revision", "m=audit").returncode == 0
+    for _ in range(2):
+        migrated = kit.make("migrate")
+        assert migrated.returncode == 0, migrated.stderr
+        before = len(kit.versions)
+        assert "no changes" in kit.make("revision", "m=again").stderr
+        assert len(kit.versions) == before
+        assert kit.make("rollback").returncode == 0
+        assert kit.query("SELECT count(*) FROM pg_namespace WHERE nspname = 'audit'") == [(0,)]
+    assert kit.make("schema").returncode == 0
+    checked = kit.make("check")
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_check_sees_a_new_member_of_an_enum_in_an_array(kit: Kit) -> None:
+    path = kit.path / "backend/app/models/stock.py"
+    column = '    tags: Mapped[list[str] | None] = mapped_column(ARRAY(Enum("a", "b", name="tag")))\n'
+    text = path.read_text()
+    marker = text.index("    __tablename__")
+    end = text.index("\n", marker) + 1
+    path.write_text("from sqlalchemy import ARRAY, Enum\n" + text[:end] + column + text[end:])
+    for command in (["revision", "m=tags"], ["migrate"], ["schema"], ["check"]):
+        assert kit.make(*command).returncode == 0
+    path.write_text(path.read_text().replace('"a", "b", name', '"a", "b", "c", name'))
+    typed = kit.dbkit("check")
+    assert (typed.returncode, "enum tag" in typed.stderr) == (1, True)

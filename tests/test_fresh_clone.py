@@ -58,7 +58,7 @@ def test_an_unprivileged_user(workspace: Path) -> None:
         assert kit.dbkit("roundtrip").returncode == 0
         assert (path / ".dbkit/postgres/data").owner() == "nobody"
     finally:
-        kit.make("db-stop")
+        kit.cluster.remove()
 
 
 def test_one_base_directory_is_enough(kit: Kit) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from conftest import HOSTILE_PASSWORD, SHOP_HEAD, Kit
+from conftest import HOSTILE_PASSWORD, SHOP_HEAD, Kit, foreground
 from dbkit.connect import connect
 from dbkit.lock import LOCK_KEY
 from dbkit.settings import Target
@@ -273,11 +273,12 @@ def test_a_signal_stops_the_statement_in_the_server(kit: Kit, number: int, code:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=foreground,
     )
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(600)'"
     wait_for(kit, sleeping, 1)
     process.send_signal(number)
-    _, errors = process.communicate()
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == code
     assert errors == "dbkit: interrupted\n"
     wait_for(kit, sleeping, 0)
@@ -316,3 +317,41 @@ def test_options_of_the_url_are_kept_beside_the_time_outs(kit: Kit, password_ser
         found = connection.execute("SELECT to_regclass('apart.customers')::text, to_regclass('public.customers')::text")
         assert found.fetchone() == ("apart.customers", None)
         connection.execute("DROP SCHEMA apart CASCADE")
+
+
+def test_a_migration_that_exits_has_failed(kit: Kit) -> None:
+    add_revision(kit, "raise SystemExit(0)")
+    for typed in (kit.alembic("upgrade", "head"), kit.dbkit("migrate")):
+        assert (typed.returncode, "SystemExit" in typed.stderr) == (1, True)
+    assert kit.query("SELECT version_num FROM alembic_version") == [(HEAD,)]
+
+
+def test_models_that_cannot_be_imported_are_named(kit: Kit) -> None:
+    path = kit.path / "backend/app/models/stock.py"
+    path.write_text("import nothing_like_it\n")
+    for typed in (kit.alembic("check"), kit.dbkit("check"), kit.dbkit("revision", "-m", "x")):
+        assert typed.returncode == 2
+        assert "the models cannot be imported: ModuleNotFoundError: No module named 'nothing_like_it'" in typed.stderr
+        assert f"{path}, line 1" in typed.stderr
+        assert "Traceback" not in typed.stderr
+
+
+def test_a_role_without_rights_gets_the_servers_words(kit: Kit, password_server: Target) -> None:
+    with connect(password_server, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS alembic_version (version_num varchar(32) PRIMARY KEY)")
+        connection.execute("REVOKE ALL ON alembic_version FROM shop")
+        try:
+            env = {"DATABASE_URL": url_of(password_server)}
+            for typed in (kit.alembic("current", env=env), kit.dbkit("migrate", env=env), kit.dbkit("status", env=env)):
+                assert typed.returncode == 1
+                assert "permission denied for table alembic_version" in typed.stderr
+                assert "Traceback" not in typed.stderr
+        finally:
+            connection.execute("DROP TABLE alembic_version")
+
+
+@pytest.mark.parametrize("query", ["connect_timeout=abc", "sslmode=bogus", "sslmode=require"])
+def test_wrong_parameters_of_the_connection_are_not_waited_for(kit: Kit, password_server: Target, query: str) -> None:
+    typed = kit.dbkit("migrate", env={"DATABASE_URL": f"{url_of(password_server)}?{query}", "MIGRATION_WAIT": "1h"})
+    assert typed.returncode in (2, 4)
+    assert "Traceback" not in typed.stderr

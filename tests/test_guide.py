@@ -88,7 +88,7 @@ def test_going_back_further_than_there_is_says_how_far_there_is(kit: Kit) -> Non
 
 def test_a_ticket_number_stays_in_the_file_name(kit: Kit) -> None:
     kit.make("revision", "m=SHOP-77: let customers close their account", "empty=1")
-    assert kit.versions[-1].name.endswith("_shop_77_let_customers_close_their_account.py")
+    assert kit.newest.name.endswith("_shop_77_let_customers_close_their_account.py")
 
 
 def test_two_developers_and_a_conflict(kit: Kit) -> None:

@@ -41,7 +41,7 @@ def test_a_message_travels_verbatim(kit: Kit, message: str) -> None:
     typed = kit.make("revision", f"m={message}", "empty=1")
     assert typed.returncode == 0, typed.stderr
     (made,) = set(kit.versions) - before
-    assert re.fullmatch(r"\d{8}_\d{6}_[0-9a-f]{12}_[\w]*\.py", made.name)
+    assert re.fullmatch(r"\d{8}_\d{6}_[0-9a-f]{12}_[a-z0-9_]*\.py", made.name)
     namespace: dict[str, object] = {}
     exec(compile(made.read_text(encoding="utf-8"), made, "exec"), namespace)  # noqa: S102  # our own template's output
     assert namespace["__doc__"] == message
@@ -91,7 +91,11 @@ def test_white_space_in_a_message_is_collapsed(kit: Kit) -> None:
         (["rollback", "to=head"], "head is ahead of the database"),
         (["rollback", "to=+1"], "+1 is ahead of the database"),
         (["sql", "from=nosuch"], "nosuch"),
-        (["sql", "out=/nowhere/x.sql"], "cannot write /nowhere/x.sql"),
+        (["sql", "out="], "out= names no file"),
+        (["migrate", "to=head+1"], "'head+1' is not a revision"),
+        (["migrate", "to=@head"], "'@head' is not a revision"),
+        (["migrate", "to=-"], "'-' is not a revision"),
+        (["sql", "from=base", "out=/nowhere/x.sql"], "cannot write /nowhere/x.sql"),
     ],
 )
 def test_a_bad_argument_gets_one_clear_line_and_exit_2(kit: Kit, arguments: list[str | bytes], line: str) -> None:
@@ -105,6 +109,14 @@ def test_a_bad_argument_gets_one_clear_line_and_exit_2(kit: Kit, arguments: list
     assert (kit.versions, kit.query("SELECT version_num FROM alembic_version")) == (files, revision)
     assert not list(kit.path.rglob("canary"))
     assert not (kit.path / "backend" / "evil.py").exists()
+
+
+def test_a_word_after_empty_is_understood_or_refused(kit: Kit) -> None:
+    before = kit.versions
+    assert "write 1 or 0, not 'maybe'" in kit.make("revision", "m=x", "empty=maybe").stderr
+    assert kit.versions == before
+    assert kit.make("revision", "m=x", "empty=yes").returncode == 0
+    assert len(kit.versions) == len(before) + 1
 
 
 def test_help_names_every_target_that_it_has(kit: Kit) -> None:

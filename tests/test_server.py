@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from conftest import DEBIAN, REPOSITORY, needs_root
+from conftest import DEBIAN, REPOSITORY, foreground, needs_root
 from dbkit import scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
@@ -219,7 +220,7 @@ def test_a_path_too_long_for_a_socket_works(workspace: Path) -> None:
 def test_another_major_gets_a_clear_message_and_keeps_the_data(cluster: Cluster) -> None:
     marked(cluster).stop()
     (cluster.data / "PG_VERSION").write_text("12\n")
-    with pytest.raises(InputError, match=r"made by PostgreSQL 12, and .* is PostgreSQL 18"):
+    with pytest.raises(InputError, match=r"made by PostgreSQL 12, .* is 18"):
         cluster.ensure_running()
 
 
@@ -301,6 +302,50 @@ def test_programs_that_the_servers_account_cannot_reach_are_copied(tmp_path: Pat
         shutil.rmtree(copy)
 
 
+COPY = "from pathlib import Path; import sys; from dbkit.server import account, binaries; "
+COPY += "print(binaries.reachable_bindir(Path(sys.argv[1]), account.server_account(Path('/'))))"
+
+
+@needs_root
+def test_the_copy_is_made_once_and_runs_whatever_the_umask_was(tmp_path: Path) -> None:
+    """pip with umask 077 leaves directories that nobody else can enter; several may find out at once."""
+    tmp_path.chmod(0o700)
+    package = server_bindir(SETTINGS).parents[1]
+    subprocess.run(["cp", "-r", package, package.with_name(f"{package.name}.libs"), tmp_path], check=True)
+    subprocess.run(["chmod", "-R", "go-rwx", tmp_path], check=True)
+    command = [sys.executable, "-c", COPY, str(tmp_path / package.name / "pginstall/bin")]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(
+            pool.map(lambda _: subprocess.run(command, capture_output=True, text=True, check=False), range(4))
+        )
+    assert [result.stderr for result in results] == [""] * 4
+    (bindir,) = {Path(result.stdout.strip()) for result in results}
+    try:
+        assert server_account(Path("/")).can(os.X_OK, bindir / "initdb")
+        assert not list(bindir.parents[2].parent.glob("*.unfinished"))
+    finally:
+        shutil.rmtree(bindir.parents[2])
+
+
+@needs_root
+def test_a_server_of_somebody_else_is_not_talked_to(workspace: Path, local_settings: Settings) -> None:
+    """In a path that is too special for a socket, the directory is below /tmp, where anybody may have been first."""
+    root = workspace / "squatted, ü"
+    root.mkdir()
+    cluster = development_cluster(replace(local_settings, root=root))
+    with scratch.cluster(replace(local_settings, root=workspace)) as other:
+        cluster.socket_directory.symlink_to(other.socket_directory)
+        try:
+            with pytest.raises(InputError, match="is not a directory that belongs to"):
+                cluster.ensure_running()
+        finally:
+            cluster.socket_directory.unlink()
+        stranger = replace(other, account=Account("daemon", 1, 1))
+        with pytest.raises(psycopg.OperationalError, match="requirepeer"):
+            psycopg.connect(**stranger.target().parameters())
+    shutil.rmtree(root)
+
+
 @needs_root
 def test_another_users_cluster_is_told_apart(cluster: Cluster, project: Path) -> None:
     marked(cluster)
@@ -366,7 +411,7 @@ with scratch.cluster(load(Path(sys.argv[1]), {})) as cluster:
 def test_a_throw_away_cluster_is_gone_after_a_signal(project: Path, number: int) -> None:
     process, directory, server = start_scratch(project)
     process.send_signal(number)
-    process.wait()
+    process.wait(timeout=60)
     assert not directory.exists()
     assert not alive(server)
 
@@ -393,9 +438,25 @@ def test_what_was_killed_before_its_server_started_is_removed_too(local_settings
         assert not directory.with_suffix(".owner").exists()
 
 
+@needs_root
+def test_what_another_accounts_server_left_behind_is_removed(project: Path, workspace: Path) -> None:
+    shutil.chown(project, "nobody")
+    process, directory, server = start_scratch(project)
+    assert directory.owner() == "nobody"
+    process.kill()
+    process.wait()
+    with scratch.cluster(replace(SETTINGS, root=workspace)):
+        assert not directory.exists()
+        assert not alive(server)
+
+
 def start_scratch(project: Path) -> tuple["subprocess.Popen[str]", Path, int]:
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRATCH, str(project)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", SCRATCH, str(project)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=foreground,
     )
     assert process.stdout
     directory, _, pid = process.stdout.readline().strip().rpartition(" ")

@@ -109,6 +109,15 @@ def test_interrupted_half_way_it_recovers(checkout: Kit) -> None:
     assert installed(checkout)
 
 
+def test_killed_while_an_old_venv_is_taken_apart_it_recovers(checkout: Kit) -> None:
+    set_up(checkout)
+    (checkout.path / "venv").rename(checkout.path / ".dbkit/venv.old.1")
+    (checkout.path / ".dbkit/venv.old.1/pyvenv.cfg").unlink()
+    assert set_up(checkout).returncode == 0
+    assert installed(checkout)
+    assert not list((checkout.path / ".dbkit").glob("venv.old.*"))
+
+
 def test_a_checkout_that_was_moved_gets_a_venv_of_its_own(checkout: Kit) -> None:
     set_up(checkout)
     moved = checkout.path.with_name("moved")

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import REPOSITORY, SHOP_HEAD, Kit
+from conftest import REPOSITORY, SHOP_HEAD, Kit, foreground
 
 HEAD = SHOP_HEAD
 VERSIONS = "backend/alembic/versions"
@@ -87,6 +87,18 @@ def test_sql_for_another_revision_changes_nothing(kit: Kit) -> None:
     assert 'and the database is at ""' in kit.run("make", "psql", stdin=script).stderr
 
 
+def test_sql_from_two_current_heads(kit: Kit) -> None:
+    kit.make("rollback", "to=60ecb11634bb")
+    assert len(kit.query("SELECT version_num FROM alembic_version")) == 2
+    back = kit.make("rollback", "to=-1")
+    assert "the database is at 2 revisions" in back.stderr
+    made = kit.make("sql")
+    assert "3 migrations from 3ef0538ba411 and 60ecb11634bb to head" in made.stdout, made.stderr
+    ran = kit.run("make", "psql", stdin=(kit.path / "upgrade.sql").read_text())
+    assert ran.returncode == 0, ran.stderr
+    assert kit.query("SELECT version_num FROM alembic_version") == [(HEAD,)]
+
+
 def test_sql_from_base_needs_no_database(kit: Kit) -> None:
     env = {"DATABASE_URL": "postgresql://u@127.0.0.1:1/x"}
     made = kit.dbkit("sql", "--from", "base", "--to", "cd1d761afae9", "--out", "-", env=env)
@@ -99,7 +111,7 @@ def test_sql_from_base_needs_no_database(kit: Kit) -> None:
 def test_a_bare_word_after_a_colon_is_refused_in_a_script(kit: Kit) -> None:
     """Alembic would write NULL for it, and exit 0."""
     kit.make("revision", "m=json", "empty=1")
-    path = kit.versions[-1]
+    path = kit.newest
     edit(path, "pass", """op.execute('UPDATE products SET name = \\'{"a":true}\\'')""")
     before = (kit.path / "upgrade.sql").exists()
     for typed in (kit.make("sql"), kit.alembic("upgrade", f"{HEAD}:head", "--sql")):
@@ -113,9 +125,9 @@ def test_a_bare_word_after_a_colon_is_refused_in_a_script(kit: Kit) -> None:
 
 def test_a_migration_that_reads_rows_into_python_is_no_script(kit: Kit) -> None:
     kit.make("revision", "m=reads", "empty=1")
-    edit(kit.versions[-1], "pass", "op.get_bind().execute(sa.text('SELECT 1')).scalar()")
+    edit(kit.newest, "pass", "op.get_bind().execute(sa.text('SELECT 1')).scalar()")
     typed = kit.make("sql")
-    assert f"{kit.versions[-1].name}:" in typed.stderr.splitlines()[0]
+    assert f"{kit.newest.name}:" in typed.stderr.splitlines()[0]
     assert "cannot be written as a script" in typed.stderr
     assert "Traceback" not in typed.stderr
 
@@ -307,11 +319,12 @@ def test_ctrl_c_in_the_round_trip_leaves_nothing(kit: Kit) -> None:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=foreground,
     )
     while not (owner := open_file(process.pid, ".owner")):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait() == 130
+    assert process.wait(timeout=60) == 130
     assert not owner.exists()
     assert not owner.with_suffix("").exists()
 

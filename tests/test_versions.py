@@ -85,10 +85,3 @@ def test_every_example_revision_is_read(tmp_path: Path) -> None:
 def test_an_unusual_layout_is_left_to_alembic(tmp_path: Path, option: str) -> None:
     ini = write(tmp_path, "alembic.ini", f"[alembic]\nscript_location = %(here)s/alembic\n{option}\n")
     assert versions.directory_of(ini) is None
-
-
-def test_the_directory_is_found_in_a_path_with_a_percent_sign(tmp_path: Path) -> None:
-    root = tmp_path / "100% ü"
-    root.mkdir()
-    ini = write(root, "alembic.ini", "[alembic]\nscript_location = %(here)s/alembic\n")
-    assert versions.directory_of(ini) == root / "alembic" / "versions"

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from dbkit import settings
-from dbkit.errors import DbkitError, InputError
+from dbkit.errors import DbkitError, InputError, as_dbkit_error
 
 EPILOG = """\
 exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configuration; 3 refused;
@@ -25,6 +26,14 @@ exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configu
 def option(*flags: str, **keywords: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The arguments of one `add_argument`."""
     return flags, keywords
+
+
+def yes(text: str) -> bool:
+    """What is written after `empty=`. Raises ArgumentTypeError for anything but yes and no."""
+    answers = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
+    if text not in answers:
+        raise argparse.ArgumentTypeError(f"write 1 or 0, not {text!r}")
+    return answers[text]
 
 
 TO = "a revision id or its beginning, or relative: +1, -1"
@@ -59,7 +68,7 @@ VERBS = {
         'dbkit revision -m "SHOP-12 add orders"',
         (
             MESSAGE,
-            option("--empty", action="store_true", help="an empty one, to write by hand"),
+            option("--empty", nargs="?", const=True, default=False, type=yes, help="an empty one, to write by hand"),
             option("--rev-id", dest="identifier", help="its id, instead of a random one"),
         ),
     ),
@@ -115,17 +124,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     received = _raise_on_signals()
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal that cannot show a character gets its escape
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         ini = _ini()
         module, _, name = verb.function.partition(":")
         function = getattr(importlib.import_module(module), name)
         return function(settings.load(ini.parent, warn=True), ini, **options) or 0
-    except DbkitError as error:
-        if debug:
-            raise
-        sys.stdout.flush()
-        print(error, file=sys.stderr)
-        return error.exit_code
     except KeyboardInterrupt:
         print("dbkit: interrupted", file=sys.stderr)
         return 128 + (received[0] if received else signal.SIGINT)
@@ -133,6 +140,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader went away; Python would complain once more when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except Exception as error:
+        if debug or not _is_expected(error):
+            raise
+        told = as_dbkit_error(error)
+        print(told, file=sys.stderr)
+        return told.exit_code
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether it is the surroundings that failed, and not this program."""
+    expected = isinstance(error, DbkitError | OSError)
+    return expected or type(error).__module__.partition(".")[0] in ("psycopg", "sqlalchemy")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -155,7 +174,10 @@ def _ini() -> Path:
     ini = checkout if checkout.exists() else Path("alembic.ini")
     if not ini.is_file():
         raise InputError(f"there is no alembic.ini in {Path.cwd()}.", "Run this in the root of the project.")
-    return ini.resolve()
+    ini = ini.resolve()
+    if "%" in str(ini):
+        raise InputError(f"Alembic does not work in a directory with % in its name: {ini.parent}", "Rename it.")
+    return ini
 
 
 def _raise_on_signals() -> list[int]:

@@ -20,20 +20,35 @@ COMPARISON: dict[str, Any] = {
 }
 
 
+# Where a revision file names a table: op.create_table, op.rename_table, and the SQL of op.execute
+TABLE_NAMES = re.compile(
+    r"""(?:create_table|rename_table)\(\s*["'](\w+)["'](?:\s*,\s*["'](\w+)["'])?"""
+    r"""|CREATE\s+(?:UNLOGGED\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:"?\w+"?\.)?"?(\w+)|RENAME\s+TO\s+"?(\w+)""",
+    re.IGNORECASE,
+)
+
+
 def options(metadata: sa.MetaData, versions: Path, *, writes_file: bool) -> dict[str, Any]:
     """The options of `context.configure` for a command that compares `metadata` with the database."""
-    comparing = {"target_metadata": metadata, "include_name": _managed_only(metadata, versions)}
+    comparing = {
+        "target_metadata": metadata,
+        "include_name": _managed_only(metadata, versions),
+        "include_schemas": any(table.schema for table in metadata.tables.values()),
+    }
     return comparing | ({"process_revision_directives": _finish} if writes_file else {})
 
 
 def _managed_only(metadata: sa.MetaData, versions: Path) -> Callable[..., bool]:
-    """Leave tables alone that neither the models nor any revision file names: they are somebody else's."""
+    """Leave tables alone that neither the models have nor a revision file makes: they are somebody else's."""
     sources = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(versions.glob("*.py")))
-    words = set(re.findall(r"\w+", sources))
+    made = {name for names in TABLE_NAMES.findall(sources) for name in names if name}
     modelled = {table.name for table in metadata.tables.values()}
+    schemas = {table.schema for table in metadata.tables.values()} | {None}
 
     def include(name: str | None, type_: str, _parents: Any) -> bool:
-        return type_ != "table" or name in modelled or name in words
+        if type_ == "schema":
+            return name in schemas
+        return type_ != "table" or name in modelled or name in made
 
     return include
 
@@ -55,9 +70,9 @@ def _finish(context: MigrationContext, _revision: Any, directives: list[ops.Migr
     script = directives[0]
     if script.upgrade_ops is None or script.upgrade_ops.is_empty():
         directives.clear()
-        print("dbkit: no changes: the models match the database; no file was written.", file=sys.stderr)
+        print("dbkit: no changes found; no file was written. `make check` compares more.", file=sys.stderr)
         return
-    _own_enum_types(context, script)
+    _own_types_and_schemas(context, script)
     drops = list(_mark_drops(script.upgrade_ops))
     if drops:
         print(
@@ -84,35 +99,62 @@ def _mark_drops(container: ops.OpContainer) -> Iterable[str]:
     container.ops[:] = marked
 
 
-def _own_enum_types(context: MigrationContext, script: ops.MigrationScript) -> None:
-    """Let the revision that first uses an enum type create it and drop it.
+def _own_types_and_schemas(context: MigrationContext, script: ops.MigrationScript) -> None:
+    """Let the revision that first uses an enum type or a schema create it and drop it.
 
-    SQLAlchemy creates the type with a table and drops it never, so that the second upgrade fails; for an added column
-    it does neither: https://github.com/sqlalchemy/alembic/issues/886
+    SQLAlchemy creates a type with a table and drops it never, so that the second upgrade fails; for an added or altered
+    column it does neither: https://github.com/sqlalchemy/alembic/issues/886
     """
     if context.connection is None or script.upgrade_ops is None or script.downgrade_ops is None:
         return
-    existing = set(context.connection.scalars(sa.text("SELECT typname FROM pg_type WHERE typtype = 'e'")))
-    tables = {str(type_.name): type_ for type_ in _enums(script.upgrade_ops, ops.CreateTableOp)}
-    columns = {str(type_.name): type_ for type_ in _enums(script.upgrade_ops, ops.AddColumnOp)}
-    quote = context.dialect.identifier_preparer.quote
-    for name, type_ in columns.items():
-        if name not in existing and name not in tables:
+    preparer = context.dialect.identifier_preparer
+    existing = _existing_types(context.connection)
+    with_table = {(type_.schema, type_.name) for type_ in _enums(script.upgrade_ops, ops.CreateTableOp)}
+    types = {(type_.schema, type_.name): type_ for type_ in _enums(script.upgrade_ops, ops.MigrateOperation)}
+    new = [type_ for key, type_ in sorted(types.items(), key=str) if key not in existing]
+    for type_ in new:
+        name = ".".join(preparer.quote(part) for part in (type_.schema, type_.name) if part)
+        if (type_.schema, type_.name) not in with_table:
             labels = ", ".join("'" + label.replace("'", "''") + "'" for label in type_.enums)
-            script.upgrade_ops.ops.insert(0, ops.ExecuteSQLOp(f"CREATE TYPE {quote(name)} AS ENUM ({labels})"))
-    for name in sorted((tables.keys() | columns.keys()) - existing):
-        script.downgrade_ops.ops.append(ops.ExecuteSQLOp(f"DROP TYPE {quote(name)}"))
+            script.upgrade_ops.ops.insert(0, ops.ExecuteSQLOp(f"CREATE TYPE {name} AS ENUM ({labels})"))
+        script.downgrade_ops.ops.append(ops.ExecuteSQLOp(f"DROP TYPE {name}"))
+    schemas = {op.schema for op in script.upgrade_ops.ops if isinstance(op, ops.CreateTableOp) and op.schema}
+    for schema in sorted(schemas - set(sa.inspect(context.connection).get_schema_names())):
+        name = preparer.quote(schema)
+        script.upgrade_ops.ops.insert(0, ops.ExecuteSQLOp(f"CREATE SCHEMA {name}"))
+        script.downgrade_ops.ops.append(ops.ExecuteSQLOp(f"DROP SCHEMA {name}"))
+
+
+def _existing_types(connection: sa.Connection) -> set[tuple[str | None, str | None]]:
+    """Schema and name of each enum type; once more without the schema where the search path has it."""
+    rows = connection.execute(
+        sa.text("""
+            SELECT n.nspname, t.typname, pg_type_is_visible(t.oid)
+            FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+            WHERE t.typtype = 'e'
+        """)
+    ).all()
+    return {(schema, name) for schema, name, _ in rows} | {(None, name) for _, name, visible in rows if visible}
 
 
 def _enums(container: ops.OpContainer, kind: type[ops.MigrateOperation]) -> Iterable[sa.Enum]:
+    """The named enum types of the columns that operations of this kind make or alter, those in arrays too."""
     for op in container.ops:
         if isinstance(op, ops.OpContainer):
             yield from _enums(op, kind)
         if not isinstance(op, kind):
             continue
-        columns = op.columns if isinstance(op, ops.CreateTableOp) else [getattr(op, "column", None)]
-        for column in columns:
-            type_ = getattr(column, "type", None)
+        for type_ in _column_types(op):
             item = getattr(type_, "item_type", type_)
-            if isinstance(item, sa.Enum) and item.native_enum and item.name and not item.schema:
+            if isinstance(item, sa.Enum) and item.native_enum and item.name:
                 yield item
+
+
+def _column_types(op: ops.MigrateOperation) -> list[Any]:
+    if isinstance(op, ops.CreateTableOp):
+        return [getattr(column, "type", None) for column in op.columns]
+    if isinstance(op, ops.AddColumnOp):
+        return [op.column.type]
+    if isinstance(op, ops.AlterColumnOp):
+        return [op.modify_type]
+    return []

@@ -1,11 +1,12 @@
 """One way to open a connection: with a real login, and waiting only for what can pass."""
 
+import os
 import sys
 import time
 
 import psycopg
 
-from dbkit.errors import Unreachable
+from dbkit.errors import InputError, Unreachable
 from dbkit.settings import Target
 
 # What a server says while it cannot take a connection yet, or just now. Everything else it says is an answer.
@@ -18,6 +19,8 @@ PASSING = (
     "too many connections",
     "connection slots",
 )
+# What libpq says before or instead of a server, and will say again.
+FINAL = ("does not support SSL", "invalid sslmode", "requirepeer", "invalid value", "certificate")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
@@ -33,12 +36,14 @@ def connect(target: Target, wait: float = 0.0, autocommit: bool = False, **param
     while True:
         try:
             return open_connection(target, deadline - time.monotonic(), autocommit, **parameters)
+        except psycopg.ProgrammingError as error:
+            raise InputError(f"a parameter of the connection is wrong: {reason_of(error)}") from None
         except psycopg.OperationalError as error:
             reason = reason_of(error)
             if not may_pass(error):
                 raise Unreachable(
                     f'the server at {target.server()} did not let us in to "{target.dbname}": {reason}',
-                    "Check the user, password and database in .env.",
+                    "Check the user, password, database and parameters in .env.",
                 ) from None
             if time.monotonic() + pause > deadline:
                 waited = f" (waited {wait:g} s)" if wait else ""
@@ -60,11 +65,19 @@ def open_connection(target: Target, patience: float, autocommit: bool, **paramet
     return psycopg.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
 
 
+def ignore_libpq_environment() -> None:
+    """Forget PGSERVICE, PGOPTIONS and the like: they are about another server than the one that we bring."""
+    for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PG_")]:
+        del os.environ[name]
+
+
 def may_pass(error: psycopg.OperationalError) -> bool:
     """Whether waiting can help. A server that asked for a password, or said FATAL, has answered."""
     text = str(error)
     if any(words in text for words in PASSING):
         return True
+    if any(words in text for words in FINAL):
+        return False
     asked = error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password)
     return not asked and "FATAL:" not in text
 

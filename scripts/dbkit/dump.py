@@ -16,7 +16,7 @@ def client_login(target: Target) -> tuple[str, dict[str, str]]:
     """Connection string and environment for PostgreSQL's client programs; the password is only in the latter."""
     parameters = target.parameters()
     password = parameters.pop("password", None)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    environment = dict(os.environ)
     if password is not None:
         environment["PGPASSWORD"] = str(password)
     return make_conninfo("", **{key: str(value) for key, value in parameters.items()}), environment

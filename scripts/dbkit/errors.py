@@ -22,6 +22,14 @@ class DbkitError(Exception):
         return f"dbkit: {self.message}{indented}"
 
 
+def as_dbkit_error(error: Exception) -> DbkitError:
+    """What the operating system or the database said, outside of any migration, in one line."""
+    if isinstance(error, DbkitError):
+        return error
+    words = " ".join(str(getattr(error, "orig", None) or error).split())
+    return CheckFailed(f"{words or type(error).__name__}", "--debug (for alembic: --raiseerr) shows where.")
+
+
 class CheckFailed(DbkitError):
     """A check found something, or a migration failed."""
 

@@ -21,7 +21,7 @@ from alembic.script import Script, ScriptDirectory
 
 from dbkit import autogenerate, offline
 from dbkit.connect import connect
-from dbkit.errors import CheckFailed, DbkitError, Refused
+from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error
 from dbkit.lock import VERSION_TABLE, migration_lock
 from dbkit.project import configure_logging, require_known
 from dbkit.server.cluster import development_cluster
@@ -33,8 +33,11 @@ EXPENDABLE = ("development", "test", "ci")
 CONNECTION_CHECK = 500  # milliseconds after which a server notices that its client is gone
 
 HINT = """\
-What it did in its transaction was rolled back; what was applied before it stays (see `make status`).
+What it had not committed was rolled back; what was applied before it stays (see `make status`).
 Mend the migration, then run the same command again."""
+LOST_HINT = """\
+The connection was lost, and with it what was not committed; what was applied before stays (see `make status`).
+When the server is back, run the same command again."""
 OFFLINE_HINT = """\
 Nothing was run. A migration that reads rows into Python cannot be written as a script: do it in SQL, or guard it
 with `if not op.get_context().as_sql`."""
@@ -57,6 +60,8 @@ class Passage:
     """The name of the Alembic command, when a verb runs it."""
     announce: bool = False
     """Print each migration as it begins. (Under the `alembic` command, Alembic's own log does.)"""
+    start: tuple[str, ...] = ()
+    """Where a script begins, when that is at several revisions."""
     steps: list[Step] = field(default_factory=list)
     """What was begun, first to last; the last one may have failed."""
     written: list[Script] = field(default_factory=list)
@@ -80,11 +85,12 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.
             _run_offline(context, passage)
         else:
             _run_online(context, passage, load_metadata)
-    except DbkitError as error:
+    except (DbkitError, sa.exc.DBAPIError, psycopg.Error, OSError) as error:
         if command_line is None or getattr(command_line, "raiseerr", False):
             raise
-        print(error, file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
+        told = as_dbkit_error(error)
+        print(told, file=sys.stderr)
+        raise SystemExit(told.exit_code) from None
 
 
 def target_of(settings: Settings) -> Target:
@@ -105,7 +111,8 @@ def refuse_unless_expendable(settings: Settings, target: Target, what: str) -> N
 
 
 def _run_offline(context: EnvironmentContext, passage: Passage) -> None:
-    context.configure(**offline.OPTIONS, **COMMON)
+    several: dict[str, Any] = {"starting_rev": passage.start} if len(passage.start) > 1 else {}
+    context.configure(**offline.OPTIONS, **COMMON, **several)
     migration = context.get_context()
     _wrap_plan(migration, lambda plan: _recorded(plan, passage))
     context.static_output(offline.preamble(migration.get_current_heads(), passage.settings))
@@ -126,7 +133,7 @@ def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Ca
         migration = context.get_context()
         compares_models = "revision_context" in migration.opts
         if compares_models:
-            passage.metadata = load_metadata()
+            passage.metadata = _import_models(load_metadata)
             writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
             versions = Path(context.script.versions)
             migration.opts.update(autogenerate.options(passage.metadata, versions, writes_file=writes_file))
@@ -142,6 +149,17 @@ def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Ca
             _run_migrations(context, passage)
 
 
+def _import_models(load_metadata: Callable[[], sa.MetaData]) -> sa.MetaData:
+    try:
+        return load_metadata()
+    except Exception as error:  # importing the models runs the team's code
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise InputError(
+            f"the models cannot be imported: {type(error).__name__}: {error}",
+            f"At {place.filename}, line {place.lineno}.",
+        ) from error
+
+
 def _wrap_plan(migration: MigrationContext, wrap: Callable[[Plan], Plan]) -> None:
     """Put something between Alembic and its plan of steps, for which it has no public way."""
     migration._migrations_fn = wrap(migration.opts["fn"])
@@ -154,12 +172,12 @@ def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
             context.run_migrations()
     except DbkitError:
         raise
-    except Exception as error:  # a migration can raise anything
+    except (Exception, SystemExit) as error:  # a migration can raise anything
         if len(passage.steps) == begun:
             raise
-        raise _migration_failed(
-            error, passage.steps[-1], OFFLINE_HINT if context.is_offline_mode() else HINT
-        ) from error
+        lost = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+        hint = OFFLINE_HINT if context.is_offline_mode() else LOST_HINT if lost else HINT
+        raise _migration_failed(error, passage.steps[-1], hint) from error
 
 
 def _guarded(plan: Plan, script: ScriptDirectory, settings: Settings, target: Target) -> Plan:
@@ -190,7 +208,7 @@ def _recorded(plan: Plan, passage: Passage) -> Plan:
     return recorded
 
 
-def _migration_failed(error: Exception, step: Step, hint: str) -> CheckFailed:
+def _migration_failed(error: BaseException, step: Step, hint: str) -> CheckFailed:
     """One line with the cause and the place in the migration file, and what to do."""
     direction = "downgrade" if step.is_downgrade else "upgrade"
     revision = (step.from_revisions if step.is_downgrade else step.to_revisions)[0]

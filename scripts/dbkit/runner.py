@@ -14,13 +14,20 @@ from dbkit.settings import Settings
 
 
 def run(
-    project: Project, settings: Settings, name: str, *arguments: str, announce: bool = False, **options: Any
+    project: Project,
+    settings: Settings,
+    name: str,
+    *arguments: str,
+    announce: bool = False,
+    start: tuple[str, ...] = (),
+    **options: Any,
 ) -> gate.Passage:
-    """Run `alembic <name>` and return what passed the gate; `announce` prints each migration as it begins.
+    """Run `alembic <name>` and return what passed the gate.
 
+    `announce` prints each migration as it begins; `start` is where a script begins, when that is at several revisions.
     Raises DbkitError; Alembic's own errors become InputError.
     """
-    passage = gate.Passage(settings, name, announce)
+    passage = gate.Passage(settings, name, announce, start)
     project.config.attributes[gate.ATTRIBUTE] = passage
     try:
         result = getattr(command, name)(project.config, *arguments, **options)
@@ -41,7 +48,7 @@ def position(project: Project, settings: Settings) -> tuple[str, ...]:
 
 def check_target(to: str) -> None:
     """Raise InputError for what cannot be a revision: ids, `head`, `base`, `+2`, `-1`, `abc123+1`, `branch@head`."""
-    if not re.fullmatch(r"[0-9A-Za-z_@+-]+", to):
+    if not re.fullmatch(r"[+-]\d+|([0-9A-Za-z_]+@)?[0-9A-Za-z_]+([+-]\d+)?", to) or re.match(r"heads?[+]", to):
         raise InputError(f"{to!r} is not a revision.", "`make history` lists them; head, base, +1 and -1 work too.")
 
 

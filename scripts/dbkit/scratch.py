@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dbkit.server.account import server_account
+from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import reachable_bindir, server_bindir
 from dbkit.server.cluster import Cluster
 from dbkit.server.places import give_directory
@@ -34,38 +34,34 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
                 directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
                 owner = os.open(directory.with_suffix(".owner"), os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 fcntl.flock(owner, fcntl.LOCK_EX)
-            made = _cluster(directory, settings)
+            made = _cluster(directory, settings, server_account(settings.root))
             cleanup.callback(_discard, made, owner)
             give_directory(directory, made.account.uid, 0o700)
         made.ensure_running()
         yield made
 
 
-def _cluster(directory: Path, settings: Settings) -> Cluster:
-    account = server_account(settings.root)
+def _cluster(directory: Path, settings: Settings, account: Account) -> Cluster:
     return Cluster(
         directory=directory,
         bindir=reachable_bindir(server_bindir(settings), account),
         account=account,
         lock_file=directory.with_suffix(".lock"),
+        identity=directory.name,
         durable=False,
     )
 
 
 def _discard(made: Cluster, owner: int) -> None:
     with _undisturbed():
-        _remove(made)
+        made.remove()
+        _remove_files(made.directory)
         os.close(owner)
 
 
-def _remove(made: Cluster) -> None:
-    if made.directory.exists() and made.directory.stat().st_uid != made.account.uid:
-        # killed before it was given to the server's account: nothing has run in it
-        shutil.rmtree(made.directory)
-    else:
-        made.remove()
+def _remove_files(directory: Path) -> None:
     for suffix in (".lock", ".owner"):
-        made.directory.with_suffix(suffix).unlink(missing_ok=True)
+        directory.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _sweep(base: Path, settings: Settings) -> None:
@@ -76,12 +72,22 @@ def _sweep(base: Path, settings: Settings) -> None:
         owner = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_leftover(path.with_suffix(""), settings)
         except BlockingIOError:
             continue
-        else:
-            _remove(_cluster(path.with_suffix(""), settings))
         finally:
             os.close(owner)
+
+
+def _remove_leftover(directory: Path, settings: Settings) -> None:
+    if directory.exists():
+        uid = directory.stat().st_uid
+        if uid == 0:
+            # killed before it was given to the server's account: nothing has run in it
+            shutil.rmtree(directory)
+        else:
+            _cluster(directory, settings, account_of(uid)).remove()
+    _remove_files(directory)
 
 
 def _base() -> Path:

@@ -59,6 +59,8 @@ QUERY_PARAMETERS = frozenset(
     }
 )
 
+LONGEST_TIME = 24 * 86400.0  # seconds; PostgreSQL counts milliseconds in 32 bits
+
 ENCODE = (
     "In a URL's password, write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F, % as %25 and a space as %20;\n"
     "or leave DATABASE_URL out and set DB_HOST, DB_PORT, DB_NAME, DB_USER and DB_PASSWORD."
@@ -98,7 +100,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything the kit reads from its surroundings. Times are in seconds; 0 means no limit."""
+    """Everything the kit reads from its surroundings. Times are in seconds; a time-out of 0 is none."""
 
     root: Path
     target: Target | None
@@ -108,6 +110,7 @@ class Settings:
     lock_timeout: float
     statement_timeout: float
     wait: float
+    """How long to wait for a server, or for another migration; 0 is not at all."""
     pg_bindir: Path | None
     confirm: str | None
     """CONFIRM, from the process environment only: the name of the database that may lose data."""
@@ -207,7 +210,10 @@ def _duration(values: Mapping[str, _Value], name: str, default: float) -> float:
     match = re.fullmatch(r"\s*(\d{1,9})\s*(ms|s|min|h)?\s*", text, re.ASCII)
     if not match:
         raise InputError(f"{values[name].where}: {text!r} is not a time.", "Write 500ms, 5s, 2min or 1h; 0 for none.")
-    return int(match[1]) * {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}[match[2] or "s"]
+    seconds = int(match[1]) * {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}[match[2] or "s"]
+    if seconds > LONGEST_TIME:
+        raise InputError(f"{values[name].where}: {text!r} is longer than PostgreSQL takes.", "576h is the most.")
+    return seconds
 
 
 def _target(values: Mapping[str, _Value]) -> Target | None:
@@ -265,13 +271,17 @@ def parse_url(url: str, where: str) -> Target:
         raise InputError(f"{where} names no database.", "End it with /name.")
     if "/" in path:
         raise InputError(f"{where} has a / in the name of the database.", ENCODE)
+    pairs = _query(query, where)
+    for name, value in (("host", host), ("port", port)):
+        if value and name in dict(pairs):
+            raise InputError(f"{where} has a {name} before and after the ?.", "Keep one of them.")
     return Target(
         dbname=dbname,
         user=_unquote(user, where) or None,
         password=_unquote(password, where) if colon else None,
         host=_unquote(host, where) or None,
         port=_port(port, where, shown=bool(at_sign)) if port else None,
-        query=_query(query, where),
+        query=pairs,
     )
 
 

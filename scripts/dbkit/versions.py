@@ -25,7 +25,7 @@ class RevisionFile:
 
 def directory_of(ini: Path) -> Path | None:
     """Where the revision files are, when that is a single, ordinary directory; read without Alembic."""
-    parser = configparser.ConfigParser({"here": str(ini.parent).replace("%", "%%")})
+    parser = configparser.ConfigParser({"here": str(ini.parent)})
     parser.read(ini, encoding="utf-8")
     section = parser["alembic"]
     if any(option in section for option in ("version_locations", "recursive_version_locations", "sourceless")):

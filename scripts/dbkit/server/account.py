@@ -54,13 +54,25 @@ class Account:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+def account_of(uid: int) -> Account:
+    """The account with this number. Raises InputError for one without a name, which PostgreSQL does not run as."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        raise InputError(
+            f"PostgreSQL needs a named account, and uid {uid} has no name on this machine.",
+            "Add it to /etc/passwd, or set DATABASE_URL in .env.",
+        ) from None
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
 def server_account(project: Path) -> Account:
     """Ourselves; when we are root, the owner of the project, else `postgres`, else `nobody`.
 
     No account is made. Raises InputError when we are root and there is none to use.
     """
     if os.geteuid() != 0:
-        return Account(_name(os.geteuid()), os.geteuid(), os.getegid())
+        return account_of(os.geteuid())
     owner = project.stat().st_uid
     lookups: list[Callable[[], pwd.struct_passwd]] = [
         lambda: pwd.getpwuid(owner),
@@ -78,13 +90,3 @@ def server_account(project: Path) -> Account:
         "PostgreSQL does not run as root, and there is no account postgres or nobody to run it as.",
         "Run this as an ordinary user, or set DATABASE_URL in .env.",
     )
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        raise InputError(
-            f"PostgreSQL needs a named account, and uid {uid} has no name on this machine.",
-            "Add it to /etc/passwd, or set DATABASE_URL in .env.",
-        ) from None

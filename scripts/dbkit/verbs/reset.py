@@ -1,5 +1,6 @@
 """`dbkit reset`: drop and rebuild the development database."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from psycopg import sql
 from dbkit import gate
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed
+from dbkit.lock import LOCK_KEY
 from dbkit.server.binaries import program_major
 from dbkit.server.cluster import Cluster, development_cluster
 from dbkit.settings import Settings, Target
@@ -31,15 +33,17 @@ def reset(settings: Settings, ini: Path) -> None:
 def _replace(target: Target, wait: float) -> None:
     """Make the new database first: who may not create one must not drop one."""
     old = sql.Identifier(target.dbname)
-    new = sql.Identifier(f"{target.dbname}_being_reset")
-    maintenance = replace(target, dbname=MAINTENANCE)
-    with connect(maintenance, wait, autocommit=True) as connection:
+    # of a fixed length: PostgreSQL cuts a name at 63 bytes, and it must not become the old one's
+    new = sql.Identifier(f"dbkit_reset_{hashlib.sha256(target.dbname.encode()).hexdigest()[:16]}")
+    with connect(replace(target, dbname=MAINTENANCE), wait, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])  # one reset at a time
         try:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(new))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(new))
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(old))
             connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(new, old))
         except psycopg.Error as error:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(new))
             raise CheckFailed(
                 f'cannot drop and create "{target.dbname}" as {target.user}: {error.diag.message_primary}.',
                 "The user needs CREATEDB and must own the database.",

@@ -80,5 +80,11 @@ def _require_up_to_date(loaded: project.Project, settings: Settings) -> None:
 
 def _say_what_is_next(passage: gate.Passage, then: str) -> None:
     for script in passage.written:
-        print(f"Wrote {script.path}")
+        print(f"Wrote {_with_ascii_name(Path(script.path))}")
         print(then)
+
+
+def _with_ascii_name(path: Path) -> Path:
+    """Rename a new file so that its name is the same on every file system: über_größe becomes uber_groe."""
+    name = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
+    return path if name == path.stem else path.rename(path.with_name(f"{name}.py"))

@@ -33,6 +33,9 @@ def rollback(settings: Settings, ini: Path, to: str = "-1") -> None:
 
 
 def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) -> None:
+    if to.startswith("-") and len(current) > 1:
+        message = f"the database is at {len(current)} revisions, {' and '.join(current)}: {to} could be either."
+        raise InputError(message, "Name the revision to go back to: `make rollback to=REV`.")
     steps = re.fullmatch(r"-(\d+)", to)
     applied = len(list(loaded.script.walk_revisions())) - len(loaded.pending(current))
     if steps and int(steps[1]) > applied:

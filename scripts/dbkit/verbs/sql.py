@@ -23,11 +23,15 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
     for revision in (start, to):
         if revision is not None:
             runner.check_target(revision)
-    if start is None:
-        start = ",".join(runner.position(loaded, settings)) or "base"
+    if out == "":
+        raise InputError("out= names no file.", "Give it a name, or - for standard output.")
+    revisions = (start,) if start else runner.position(loaded, settings)
+    start = " and ".join(revisions) or "base"
     script = io.StringIO()
     loaded.config.output_buffer = script
-    passage = runner.run(loaded, settings, "upgrade", f"{start}:{to}", sql=True)
+    # Alembic's range has one revision before the colon; a database at several goes by start=
+    span = f"{revisions[0] if revisions else 'base'}:{to}"
+    passage = runner.run(loaded, settings, "upgrade", span, sql=True, start=revisions)
     if not passage.steps:
         print(f"Nothing to write: there is no migration between {start} and {to}.")
         return

@@ -69,11 +69,6 @@ def _look(settings: Settings) -> Position:
         return Position(place, problem=error.message, next=error.hint)
 
 
-def _name(loaded: project.Project, revision: str) -> str:
-    script = project.find(loaded.script, revision)
-    return project.name_of(script) if script else revision
-
-
 def _place(target: Target) -> str:
     user = f" as {target.user}" if target.user else ""
     return f'"{target.dbname}" on {target.server()}{user}'
