@@ -136,4 +136,4 @@ def test_branches_and_their_merge(local_settings: Settings, tmp_path: Path) -> N
         "right": Verdict.DIRTY,
         "merge": Verdict.PROVEN,
     }
-    assert [finding.words for finding in outcome.chain] == []
+    assert [finding.words for finding in outcome.chain] == ["at base, table r is still there"]

@@ -7,6 +7,13 @@ from pathlib import Path
 
 from dbkit.catalog import Difference
 
+WHEN = {
+    "down": "after downgrade, ",
+    "reup": "after the second upgrade, ",
+    "base": "at base, ",
+    "chain": "after the whole chain, ",
+}
+
 
 class Verdict(StrEnum):
     """What is known of one revision."""
@@ -25,7 +32,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong in one phase: "up", "down" or "reup" of a revision, or the whole "chain".
+    """What is wrong in one phase: "up", "down" or "reup" of a revision, "base" or the end of the whole "chain".
 
     Either a difference between two states that should be equal, or the words of an error.
     """
@@ -39,9 +46,8 @@ class Finding:
         """One line for people; more where a definition has several."""
         if self.difference is None:
             return self.error
-        when = {"down": "after downgrade", "reup": "after the second upgrade", "chain": "after the whole chain"}
-        only_after = "still there" if self.phase == "down" else "new"
-        return f"{when[self.phase]}, {self.difference.words(only_after=only_after)}"
+        only_after = "still there" if self.phase in ("down", "base") else "new"
+        return f"{WHEN[self.phase]}{self.difference.words(only_after=only_after)}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alembic.script import Script
 
-from dbkit import catalog, project, scratch
+from dbkit import catalog, dump, project, scratch
 from dbkit.connect import connect
 from dbkit.errors import WRITE_FIRST, InputError
 from dbkit.roundtrip import stepper
@@ -55,7 +55,7 @@ class _Walker:
         self.cluster = cluster
         self.names = (f"proof_{number}" for number in itertools.count())
         self.trunk = cluster.create_database(next(self.names))
-        self.facts = self.read(self.trunk)
+        self.empty = self.facts = self.read(self.trunk)
         self.applied: list[Script] = []
 
     def prove(self, script: Script) -> RevisionOutcome:
@@ -114,12 +114,25 @@ class _Walker:
         way = list(itertools.takewhile(lambda script: script.revision in undoable, reversed(self.applied)))
         stopped_at = self.applied[-len(way) - 1].revision if len(way) < len(self.applied) else None
         with self.clone(self.trunk) as proof:
-            for script, up in [*((each, False) for each in way), *((each, True) for each in reversed(way))]:
-                failure = self.step(proof, script, up=up)
-                if failure:
-                    return (Finding("chain", error=failure.words),), stopped_at
-            findings = self.compare("chain", self.facts, self.read(proof))
+            findings = self._down_and_up_the_chain(proof, way, to_base=stopped_at is None)
         return tuple(each for each in findings if not (each.difference and each.difference.residue)), stopped_at
+
+    def _down_and_up_the_chain(self, proof: Target, way: Sequence[Script], *, to_base: bool) -> tuple[Finding, ...]:
+        dumped = dump.schema(self.settings, proof)
+        for script in way:
+            failure = self.step(proof, script, up=False)
+            if failure:
+                return (Finding("chain", error=failure.words),)
+        findings = self.compare("base", self.empty, self.read(proof)) if to_base else ()
+        for script in reversed(way):
+            failure = self.step(proof, script, up=True)
+            if failure:
+                return (*findings, Finding("chain", error=failure.words))
+        differences = self.compare("chain", self.facts, self.read(proof))
+        if not differences and dump.schema(self.settings, proof) != dumped:
+            # a second opinion, on what the catalog may not have
+            differences = (Finding("chain", error="pg_dump --schema-only of the head differs after the whole chain"),)
+        return (*findings, *differences)
 
     def step(self, target: Target, script: Script, *, up: bool) -> stepper.Failure | None:
         return stepper.run(self.project, scratch.settings_for(self.settings, target), script, up=up)
