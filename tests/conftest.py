@@ -167,6 +167,9 @@ def kit(fresh_clone: tuple[Kit, subprocess.CompletedProcess[str]]) -> Iterator[K
     with psycopg.connect(**parameters, autocommit=True) as connection:
         if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'at_head'").fetchone():
             connection.execute("CREATE DATABASE at_head TEMPLATE app")
+            # each test gets a copy of it, and waiting for a disk proves nothing
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
     yield kit
     kit.restore()
 
