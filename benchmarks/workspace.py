@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbkit import settings
 from dbkit.server.account import server_account
-from dbkit.server.cluster import Cluster
+from dbkit.server.cluster import development_cluster
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSED_ON = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -128,13 +129,8 @@ def _files_of_project() -> list[Path]:
 
 
 def _stop_server(copy: Copy) -> None:
-    directory = copy.root / ".dbkit" / "postgres"
-    if not directory.exists():
-        return
-    copy.run("make", "db-stop")
-    # where the path is too long for a socket, the kit keeps the socket's directory elsewhere
-    cluster = Cluster(directory, bindir=directory, account=server_account(copy.root), lock_file=directory)
-    shutil.rmtree(cluster.socket_directory, ignore_errors=True)
+    if (copy.root / ".dbkit" / "postgres").exists():
+        development_cluster(settings.load(copy.root, environ={})).remove()
 
 
 def _tail(output: str, errors: str) -> str:
