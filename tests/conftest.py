@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -200,6 +200,18 @@ def server(local_settings: Settings) -> Iterator[Cluster]:
 def database(server: Cluster, request: pytest.FixtureRequest) -> Target:
     """An empty database of this test's own."""
     return server.create_database(f"test_{abs(hash(request.node.nodeid)):x}")
+
+
+@pytest.fixture
+def git() -> Callable[..., str]:
+    """Run git as somebody, in a directory; returns what it printed."""
+
+    def run(directory: Path, *arguments: str) -> str:
+        identity = ("-c", "user.name=Kit", "-c", "user.email=kit@example.org", "-c", "commit.gpgsign=false")
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=True).stdout
+
+    return run
 
 
 def python_for_everyone() -> str:

@@ -1,139 +1,367 @@
 """The round trip: each planted fault is found in its own revision, and no other revision is blamed for it."""
 
-import shutil
+import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from battery import BATTERY, NOTHING, Planted, make_project, revision_file
 from conftest import REPOSITORY
+from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError
-from dbkit.roundtrip.outcome import Outcome, Verdict
+from dbkit.roundtrip.outcome import Failure, Finding, Outcome, RevisionOutcome, Verdict
+from dbkit.roundtrip.proof import Request, prove
+from dbkit.roundtrip.report import as_github, as_json, as_junit
+from dbkit.roundtrip.select import Scope
 from dbkit.roundtrip.text import render
-from dbkit.roundtrip.walk import walk
+from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings
 
-CONCURRENTLY = "with op.get_context().autocommit_block():\n        op.execute('{}')"
-
-# name, upgrade, downgrade, verdict, what is said. Text is SQL; text that begins with "python:" is the body itself.
-CASES = [
-    ("tables", "CREATE TABLE a (id int PRIMARY KEY, x text); CREATE TABLE b (id int PRIMARY KEY)", "DROP TABLE a, b", "proven", ""),
-    ("index left", "CREATE INDEX IF NOT EXISTS ix_left ON a (id)", "SELECT 1", "dirty", "index ix_left on a is still there"),
-    ("enum left", "CREATE TYPE mood AS ENUM ('x'); CREATE TABLE m (m mood)", "DROP TABLE m", "broken", 'type "mood" already exists'),
-    ("sequence left", "CREATE SEQUENCE s_left", "SELECT 1", "broken", 'relation "s_left" already exists'),
-    ("function left", "CREATE OR REPLACE FUNCTION f_left() RETURNS int LANGUAGE sql AS 'SELECT 1'", "SELECT 1", "dirty", "function f_left() is still there"),
-    ("column", "ALTER TABLE a ADD c int", "ALTER TABLE a DROP c", "proven", ""),
-    ("type not narrowed", "ALTER TABLE a ALTER c TYPE bigint", "SELECT 1", "dirty", "column a.c: integer was, bigint is"),
-    ("default left", "ALTER TABLE a ALTER c SET DEFAULT 7", "SELECT 1", "dirty", "a.c"),
-    ("not null left", "ALTER TABLE b ALTER id DROP IDENTITY IF EXISTS; ALTER TABLE a ALTER c SET NOT NULL", "SELECT 1", "dirty", "a.c"),
-    ("too much dropped", "SELECT 1", "DROP INDEX ix_left", "dirty", "index ix_left on a is gone"),
-    ("constraint weaker", "ALTER TABLE a ADD CONSTRAINT ck_a CHECK (c > 0)", "ALTER TABLE a DROP CONSTRAINT ck_a; ALTER TABLE a ADD CONSTRAINT ck_a CHECK (c > 0) NOT VALID", "broken", "ck_a"),
-    ("foreign key's action", "ALTER TABLE a ADD CONSTRAINT fk_a FOREIGN KEY (c) REFERENCES b", "ALTER TABLE a DROP CONSTRAINT fk_a", "proven", ""),
-    ("action changed", "ALTER TABLE a DROP CONSTRAINT fk_a; ALTER TABLE a ADD CONSTRAINT fk_a FOREIGN KEY (c) REFERENCES b ON DELETE CASCADE", "SELECT 1", "dirty", "fk_a"),
-    ("comment left", "COMMENT ON TABLE b IS 'new'", "SELECT 1", "dirty", "comment on table b"),
-    ("grant left", "GRANT SELECT ON b TO PUBLIC", "SELECT 1", "dirty", "b"),
-    ("view", "CREATE VIEW v AS SELECT id FROM b", "DROP VIEW v", "proven", ""),
-    ("trigger disabled", "CREATE TRIGGER t BEFORE INSERT ON b FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()", "ALTER TABLE b DISABLE TRIGGER t", "broken", "t"),
-    ("row security left", "ALTER TABLE b ENABLE ROW LEVEL SECURITY", "SELECT 1", "dirty", "b"),
-    ("schema left", "CREATE SCHEMA IF NOT EXISTS apart", "SELECT 1", "dirty", "schema apart is still there"),
-    ("in another schema", "CREATE TABLE apart.z (x int)", "DROP TABLE apart.z; CREATE TABLE apart.y (x int)", "dirty", "apart.y is still there"),
-    ("storage parameter", "ALTER TABLE b SET (fillfactor = 50)", "SELECT 1", "dirty", "fillfactor"),
-    ("extension left", "CREATE EXTENSION IF NOT EXISTS hstore", "SELECT 1", "dirty", "extension hstore is still there"),
-    ("error in the downgrade", "SELECT 1", "DROP TABLE not_there", "broken", 'table "not_there" does not exist'),
-    ("says that it cannot", "ALTER TABLE a ADD gone int", "python:raise NotImplementedError('rows are gone')", "irreversible", "rows are gone"),
-    ("bug in the downgrade", "SELECT 1", "python:op.drop_nothing('x')", "broken", "AttributeError"),
-    ("concurrent index left", "python:" + CONCURRENTLY.format("CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_c ON b (id)"), "SELECT 1", "dirty", "index ix_c on b is still there"),
-    ("concurrent index", "python:" + CONCURRENTLY.format("CREATE INDEX CONCURRENTLY ix_d ON b (id)"), "python:" + CONCURRENTLY.format("DROP INDEX CONCURRENTLY ix_d"), "proven", ""),
-    ("commits by itself", "CREATE TABLE half (x int)", "DROP TABLE half; COMMIT; CREATE TABLE other_half (x int)", "dirty", "table other_half is still there"),
-    ("enum grows", "CREATE TYPE size AS ENUM ('s'); CREATE TABLE e (size size)", "DROP TABLE e; DROP TYPE size", "proven", ""),
-    ("enum value stays", "python:" + CONCURRENTLY.format('ALTER TYPE size ADD VALUE IF NOT EXISTS \\"m\\"').replace('\\"', '"').replace("('ALTER", '("ALTER').replace('"m"\')', "'m'\")"), "SELECT 1", "proven", "size"),
-    ("rename and back", "ALTER TABLE b RENAME TO bb", "ALTER TABLE bb RENAME TO b", "proven", ""),
-    ("column order", "ALTER TABLE a DROP x", "ALTER TABLE a ADD x text", "proven", "column order"),
-    ("fails on the way up", "CREATE TABLE left_by_failure (x int); COMMIT; SELECT 1 / 0", "SELECT 1", "broken", "division by zero"),
-    ("after the failure", "CREATE TABLE never (x int)", "DROP TABLE never", "unproven", "which could not be applied"),
-]  # fmt: skip
-
-
-def body(text: str) -> str:
-    if text.startswith("python:"):
-        return text.removeprefix("python:")
-    return "\n    ".join(f"op.execute({statement.strip()!r})" for statement in text.split(";"))
-
-
-def make_project(directory: Path, cases: list[tuple[str, str, str, str, str]]) -> Path:
-    """A project with this checkout's env.py and one revision per case, each following the one before."""
-    (directory / "backend").mkdir(parents=True)
-    shutil.copy(REPOSITORY / "alembic.ini", directory)
-    shutil.copytree(
-        REPOSITORY / "backend/alembic", directory / "backend/alembic", ignore=shutil.ignore_patterns("2*.py")
-    )
-    parent = None
-    for number, (name, up, down, *_) in enumerate(cases):
-        revision = f"case{number:02}"
-        (directory / f"backend/alembic/versions/{revision}.py").write_text(
-            f'"""{name}"""\n\nfrom alembic import op\n\nrevision = {revision!r}\ndown_revision = {parent!r}\n'
-            f"branch_labels = None\ndepends_on = None\n\n\n"
-            f"def upgrade():\n    {body(up)}\n\n\ndef downgrade():\n    {body(down)}\n"
-        )
-        parent = revision
-    return directory / "alembic.ini"
+CONTROLS = [case for case in BATTERY if case.verdict == "proven"]
 
 
 @pytest.fixture(scope="module")
-def battery(local_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    """One walk over a chain in which nearly every revision has a fault."""
-    ini = make_project(tmp_path_factory.mktemp("battery") / "project", CASES)
-    return walk(replace(local_settings, root=REPOSITORY), ini)
+def battery_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chain in which nearly every revision has a fault."""
+    return make_project(tmp_path_factory.mktemp("battery") / "project", BATTERY)
 
 
-@pytest.mark.parametrize(("number", "case"), list(enumerate(CASES)), ids=[case[0] for case in CASES])
-def test_each_fault_is_found_where_it_is(battery: Outcome, number: int, case: tuple[str, str, str, str, str]) -> None:
-    _, _, _, verdict, words = case
+@pytest.fixture(scope="module")
+def battery(local_settings: Settings, battery_project: Path) -> Outcome:
+    """One walk over that chain."""
+    return prove(local_settings, battery_project, Request(jobs=1))
+
+
+@pytest.fixture
+def proven(local_settings: Settings, server: Cluster) -> Callable[..., Outcome]:
+    """Prove a project in databases of the run's server, which is quicker than a server of its own."""
+
+    def run(ini: Path, **request: object) -> Outcome:
+        return prove(local_settings, ini, Request(server=server.target("postgres"), **request))  # type: ignore[arg-type]
+
+    return run
+
+
+def test_the_battery_is_what_it_is_said_to_be() -> None:
+    assert len(BATTERY) - len(CONTROLS) >= 40
+    assert len(CONTROLS) >= 10
+
+
+@pytest.mark.parametrize(("number", "case"), list(enumerate(BATTERY)), ids=[case.name for case in BATTERY])
+def test_each_fault_is_found_where_it_is(battery: Outcome, number: int, case: Planted) -> None:
     found = battery.revisions[number]
     said = "\n".join(finding.words for finding in (*found.findings, *found.notes))
-    assert (found.verdict, words in said) == (verdict, True), said
-    if verdict == "proven":
+    assert (found.verdict, case.words in said) == (case.verdict, True), said
+    if case.verdict == "proven":
         assert not found.findings
 
 
-def test_what_is_said_names_the_revision_and_the_place_to_mend(battery: Outcome) -> None:
+def test_two_processes_find_what_one_finds(battery: Outcome, battery_project: Path, local_settings: Settings) -> None:
+    def told(outcome: Outcome) -> list[tuple[str, Verdict, list[str], list[str]]]:
+        return [
+            (each.revision, each.verdict, [f.words for f in each.findings], [f.words for f in each.notes])
+            for each in outcome.revisions
+        ]
+
+    assert told(prove(local_settings, battery_project, Request(jobs=2))) == told(battery)
+
+
+def test_what_leaves_its_transaction_is_said_to(battery: Outcome) -> None:
+    transactional = {each.message: each.transactional for each in battery.revisions}
+    assert not transactional["concurrent index"]
+    assert not transactional["commits in a statement"]
+    assert transactional["tables"]
+    assert transactional["index left"]
+
+
+def test_what_is_said_names_the_revision_the_place_to_mend_and_the_sql(battery: Outcome) -> None:
     said = render(battery)
-    assert 'dirty: case01 "index left"\n  after downgrade, index ix_left on a is still there\n' in said
-    assert f"downgrade() is at {battery.revisions[1].path}:15" in said
-    assert "34 migrations on PostgreSQL 18" in said
+    left = next(each for each in battery.revisions if each.message == "index left")
+    line = left.path.read_text().splitlines().index("def downgrade():") + 1
+    assert f"dirty: {left.name}\n  after downgrade, index ix_left on a is still there\n" in said
+    assert re.search(rf"^  at \S*{left.path.name}:{line}$", said, re.MULTILINE)
+    assert 'table "not_there" does not exist\n  SQL: DROP TABLE not_there\n' in said
+    assert f"{len(BATTERY)} migrations on PostgreSQL 18" in said
     assert not battery.passed
 
 
 def test_a_chain_that_cannot_go_to_base_says_how_far_it_went(battery: Outcome) -> None:
-    assert battery.chain_stopped_at
-    assert f"above {battery.chain_stopped_at}" in render(battery)
+    stopped = next(each for each in battery.revisions if each.message == "breaks half-way, outside")
+    assert battery.chain == f"the chain above {stopped.revision}"
 
 
-def test_no_revisions_is_nothing_proven(local_settings: Settings, tmp_path: Path) -> None:
+def test_the_catalog_comes_from_every_database_version_that_is_here(
+    proven: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    assert re.fullmatch(r"PostgreSQL \d+\.\d+ at .+", proven(make_project(tmp_path / "p", BATTERY[:1])).server)
+
+
+def test_no_revisions_is_nothing_proven(proven: Callable[..., Outcome], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing was proven"):
-        walk(local_settings, make_project(tmp_path / "project", []))
+        proven(make_project(tmp_path / "project", []))
 
 
-def test_branches_and_their_merge(local_settings: Settings, tmp_path: Path) -> None:
+# The walk
+
+
+def add(project: Path, revision: str, parents: object, up: str, down: str, depends_on: object = None) -> None:
+    text = revision_file(revision, parents, revision, up, down, depends_on)
+    (project / f"backend/alembic/versions/{revision}.py").write_text(text)
+
+
+def verdicts(outcome: Outcome) -> dict[str, str]:
+    return {each.revision: each.verdict.value for each in outcome.revisions}
+
+
+def test_branches_and_their_merge(proven: Callable[..., Outcome], tmp_path: Path) -> None:
     """Two branches from one base, one with a fault, and the merge: each by itself."""
-    ini = make_project(tmp_path / "project", CASES[:1])
-    versions = tmp_path / "project/backend/alembic/versions"
-    for revision, parents, up, down in (
-        ("left1", "case00", "CREATE TABLE l (x int)", "DROP TABLE l"),
-        ("right", "case00", "CREATE TABLE IF NOT EXISTS r (x int)", "SELECT 1"),
-        ("merge", ("left1", "right"), "SELECT 1", "SELECT 1"),
-    ):
-        (versions / f"{revision}.py").write_text(
-            f"from alembic import op\n\nrevision = {revision!r}\ndown_revision = {parents!r}\n"
-            f"branch_labels = None\ndepends_on = None\n\n\n"
-            f"def upgrade():\n    {body(up)}\n\n\ndef downgrade():\n    {body(down)}\n"
-        )
-    outcome = walk(local_settings, ini)
-    verdicts = {each.revision: each.verdict for each in outcome.revisions}
-    assert verdicts == {
-        "case00": Verdict.PROVEN,
-        "left1": Verdict.PROVEN,
-        "right": Verdict.DIRTY,
-        "merge": Verdict.PROVEN,
-    }
-    assert [finding.words for finding in outcome.chain] == ["at base, table r is still there"]
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    add(ini.parent, "left1", "case00", "CREATE TABLE l (x int)", "DROP TABLE l")
+    add(ini.parent, "right", "case00", "CREATE TABLE IF NOT EXISTS r (x int)", NOTHING)
+    add(ini.parent, "merge", ("left1", "right"), "CREATE VIEW v AS SELECT * FROM l, r AS r (y)", "DROP VIEW v")
+    outcome = proven(ini)
+    assert verdicts(outcome) == {"case00": "proven", "left1": "proven", "right": "dirty", "merge": "proven"}
+    assert outcome.chain == "the whole chain"
+
+
+def test_two_bases_of_which_one_depends_on_the_other(proven: Callable[..., Outcome], tmp_path: Path) -> None:
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    add(ini.parent, "other", None, "CREATE TABLE o (x int)", "DROP TABLE o")
+    add(ini.parent, "after", "other", "CREATE VIEW v AS SELECT id FROM a", "DROP VIEW v", depends_on="case00")
+    assert verdicts(proven(ini)) == {"case00": "proven", "other": "proven", "after": "proven"}
+
+
+def test_a_fault_shows_only_in_the_chain(proven: Callable[..., Outcome], tmp_path: Path) -> None:
+    """By itself it is undone; after the one that follows it, it is not."""
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    add(
+        ini.parent,
+        "drops_what_is_empty",
+        "case00",
+        "CREATE TABLE kept (x int)",
+        "python:if not op.get_bind().exec_driver_sql('SELECT 1 FROM b').all():\n        op.execute('DROP TABLE kept')",
+    )
+    add(ini.parent, "fills", "drops_what_is_empty", "INSERT INTO b VALUES (1) ON CONFLICT DO NOTHING", NOTHING)
+    outcome = proven(ini)
+    assert verdicts(outcome) == {"case00": "proven", "drops_what_is_empty": "broken", "fills": "proven"}
+    assert [(finding.phase, finding.words) for finding in outcome.revisions[1].findings] == [
+        ("chain", 'relation "kept" already exists')
+    ]
+
+
+def test_an_object_left_at_base_is_told_with_the_revision_that_brought_it(
+    proven: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    add(
+        ini.parent,
+        "brings",
+        "case00",
+        "CREATE TABLE IF NOT EXISTS kept (x int)",
+        "python:if not op.get_bind().exec_driver_sql('SELECT 1 FROM b').all():\n        op.execute('DROP TABLE kept')",
+    )
+    add(ini.parent, "fills", "brings", "INSERT INTO b VALUES (1) ON CONFLICT DO NOTHING", NOTHING)
+    outcome = proven(ini)
+    assert verdicts(outcome)["brings"] == "dirty"
+    assert [(finding.phase, finding.words) for finding in outcome.revisions[1].findings] == [
+        ("base", "at base, table kept is still there")
+    ]
+
+
+def test_a_lock_on_itself_ends(proven: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration that waits, on a second connection, for what it has locked itself."""
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    up = "python:op.execute('LOCK TABLE a')\n    with op.get_bind().engine.connect() as other:\n        other.exec_driver_sql('SELECT * FROM a')"
+    add(
+        ini.parent,
+        "waits",
+        "case00",
+        "python:op.execute(\"SET lock_timeout = '200ms'\")\n    " + up.removeprefix("python:"),
+        NOTHING,
+    )
+    monkeypatch.setenv("MIGRATION_LOCK_TIMEOUT", "1s")
+    assert verdicts(proven(ini)) == {"case00": "proven", "waits": "broken"}
+
+
+# What is proven
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    """case00 to case04, of which case02 has a fault."""
+    clean = [
+        Planted(f"t{number}", f"CREATE TABLE t{number} (x int)", f"DROP TABLE t{number}", "proven")
+        for number in range(5)
+    ]
+    clean[2] = replace(clean[2], up="CREATE TABLE IF NOT EXISTS t2 (x int)", down=NOTHING)
+    return make_project(tmp_path / "project", clean)
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        (Scope(after="case02"), "case03 case04"),
+        (Scope(to="case01"), "case00 case01"),
+        (Scope(after="case00", to="case01"), "case01"),
+        (Scope(only=("case03", "case01")), "case01 case03"),
+        (Scope(only=("case02",)), "case02"),
+        (Scope(after="base", to="head"), "case00 case01 case02 case03 case04"),
+    ],
+)
+def test_a_part_of_the_chain(proven: Callable[..., Outcome], chain: Path, scope: Scope, expected: str) -> None:
+    outcome = proven(chain, scope=scope)
+    assert " ".join(each.revision for each in outcome.revisions) == expected
+    assert ("case02" in expected) == (not outcome.passed)
+
+
+@pytest.mark.parametrize(
+    ("scope", "message"),
+    [
+        (Scope(after="head"), "nothing to prove after head"),
+        (Scope(only=("nope",)), "nope"),
+        (Scope(to="base"), "nothing to prove up to base"),
+        (Scope(since="HEAD"), "--since HEAD"),
+    ],
+)
+def test_nothing_to_prove_is_an_error(proven: Callable[..., Outcome], chain: Path, scope: Scope, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        proven(chain, scope=scope)
+
+
+def test_since_a_commit(proven: Callable[..., Outcome], chain: Path, git: Callable[..., str]) -> None:
+    """Committed since, staged and not yet known to git; a file that was only edited is not new."""
+    versions = chain.parent / "backend/alembic/versions"
+    later = {name: (versions / f"{name}.py").read_bytes() for name in ("case03", "case04")}
+    for name in later:
+        (versions / f"{name}.py").unlink()
+    git(chain.parent, "init", "--quiet")
+    git(chain.parent, "add", ".")
+    git(chain.parent, "commit", "--quiet", "-m", "before")
+    (versions / "case01.py").write_text((versions / "case01.py").read_text() + "\n# edited\n")
+    (versions / "case03.py").write_bytes(later["case03"])
+    git(chain.parent, "add", ".")
+    git(chain.parent, "commit", "--quiet", "-m", "after")
+    (versions / "case04.py").write_bytes(later["case04"])
+    assert verdicts(proven(chain, scope=Scope(since="HEAD~1"))) == {"case03": "proven", "case04": "proven"}
+    assert verdicts(proven(chain, scope=Scope(since="HEAD"))) == {"case04": "proven"}
+    with pytest.raises(InputError, match="there is no commit 'nowhere'"):
+        proven(chain, scope=Scope(since="nowhere"))
+    with pytest.raises(InputError, match="--since"):
+        proven(chain, scope=Scope(since="--output=/tmp/x"))
+
+
+# What is accepted
+
+
+def comment(chain: Path, revision: str, text: str) -> None:
+    path = chain.parent / f"backend/alembic/versions/{revision}.py"
+    path.write_text(f"{path.read_text()}\n{text}\n")
+
+
+def test_a_comment_with_a_reason_accepts(proven: Callable[..., Outcome], chain: Path) -> None:
+    comment(chain, "case02", "# dbkit: ok dirty, the table is wanted")
+    outcome = proven(chain)
+    assert outcome.passed
+    assert outcome.revisions[2].accepted == "the table is wanted"
+    assert 'accepted dirty: case02 "t2": the table is wanted\n  after downgrade, table t2 is still there' in render(
+        outcome
+    )
+
+
+@pytest.mark.parametrize(
+    ("revision", "text", "words"),
+    [
+        ("case01", "# dbkit: ok dirty, once it was", "it accepts dirty, and the verdict is proven"),
+        ("case02", "# dbkit: ok broken, wrong", "it accepts broken, and the verdict is dirty"),
+        ("case02", "# dbkit: ok dirty", "a verdict and a reason are needed"),
+        ("case02", "# dbkit: ok dirty, ", "a verdict and a reason are needed"),
+        ("case02", "# dbkit: ok", "a verdict and a reason are needed"),
+        ("case02", "# dbkit: ok dirt, x", "'dirt' is none of"),
+    ],
+)
+def test_a_comment_that_accepts_nothing_is_a_finding(
+    proven: Callable[..., Outcome], chain: Path, revision: str, text: str, words: str
+) -> None:
+    comment(chain, revision, text)
+    outcome = proven(chain, scope=Scope(only=(revision,)))
+    assert not outcome.passed
+    assert words in outcome.revisions[0].findings[-1].words
+
+
+def test_a_string_is_no_comment(proven: Callable[..., Outcome], chain: Path) -> None:
+    comment(chain, "case02", "TEXT = '# dbkit: ok dirty, not this'")
+    assert not proven(chain, scope=Scope(only=("case02",))).passed
+
+
+def test_a_baseline_accepts_what_is_old(proven: Callable[..., Outcome], chain: Path) -> None:
+    outcome = proven(chain, baseline="case03")
+    assert outcome.passed
+    assert outcome.revisions[2].accepted == "baseline case03"
+    assert "1 of them accepted" in render(outcome)
+    assert not proven(chain, baseline="case01", scope=Scope(only=("case02",))).passed
+
+
+def test_a_baseline_in_the_settings_file(proven: Callable[..., Outcome], chain: Path) -> None:
+    chain.write_text(f"{chain.read_text()}\n[dbkit]\nbaseline = case02\n")
+    assert proven(chain).passed
+
+
+def test_a_baseline_that_accepts_nothing_is_a_finding(proven: Callable[..., Outcome], chain: Path) -> None:
+    outcome = proven(chain, baseline="case01", scope=Scope())
+    assert [each.revision for each in outcome.failed] == ["case01", "case02"]
+    assert "the baseline case01 accepts nothing" in outcome.revisions[1].findings[0].words
+
+
+def test_a_baseline_that_is_not_there(proven: Callable[..., Outcome], chain: Path) -> None:
+    with pytest.raises(InputError, match="nope"):
+        proven(chain, baseline="nope")
+
+
+# Reports
+
+
+@pytest.fixture
+def outcome() -> Outcome:
+    """One revision of each kind, with hostile names."""
+    difference = Difference(Fact("column", "a.b\x01, c: %"), "integer", "bigint")
+    revisions = (
+        RevisionOutcome("aaaa", (), "fine", REPOSITORY / "a.py", Verdict.PROVEN, 0.5),
+        RevisionOutcome("bbbb", ("aaaa",), "<&>", REPOSITORY / "b, c:d%.py", Verdict.DIRTY, 0.25, True, (Finding("down", difference, line=7),)),
+        RevisionOutcome("cccc", ("aaaa", "bbbb"), "c", REPOSITORY / "c.py", Verdict.BROKEN, 0.1, False, (Finding("reup", failure=Failure("two\nlines", 3, "DROP TABLE x"), line=3),), accepted="old"),
+    )  # fmt: skip
+    return Outcome("alembic.ini", "PostgreSQL 18.6", 1.5, revisions, "the whole chain")
+
+
+def test_json_has_everything(outcome: Outcome) -> None:
+    document = json.loads(as_json(outcome))
+    assert document["summary"] == {"proven": 1, "dirty": 1, "lossy": 0, "broken": 1, "irreversible": 0, "unproven": 0}
+    assert (document["project"], document["server"], document["seconds"]) == ("alembic.ini", "PostgreSQL 18.6", 1.5)
+    dirty, broken = document["revisions"][1:]
+    assert dirty["findings"] == [
+        {
+            "kind": "column", "object": "a.b\x01, c: %", "before": "integer", "after": "bigint", "phase": "down",
+            "detail": "after downgrade, column a.b\x01, c: %: integer was, bigint is", "line": 7, "sql": None,
+        }
+    ]  # fmt: skip
+    assert (dirty["verdict"], dirty["accepted"], dirty["transactional"]) == ("dirty", None, True)
+    assert (broken["accepted"], broken["down_revisions"], broken["transactional"]) == ("old", ["aaaa", "bbbb"], False)
+    assert broken["findings"][0]["sql"] == "DROP TABLE x"
+
+
+def test_junit_has_a_test_for_each_revision(outcome: Outcome) -> None:
+    suite = ElementTree.fromstring(as_junit(outcome))  # noqa: S314  # our own
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
+    failed = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert failed == ['bbbb "<&>"']
+
+
+def test_github_gets_an_annotation_for_each_finding(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    lines = as_github(outcome).splitlines()
+    assert lines[0].startswith("::error file=b%2C c%3Ad%25.py,line=7,title=dirty%3A bbbb::after downgrade, column")
+    assert lines[1] == "::notice file=c.py,line=3,title=broken%3A cccc::two%0Alines"
+    assert lines[2].startswith("3 migrations on PostgreSQL 18.6: 1 proven, 1 dirty, 1 broken; 1 of them accepted")

@@ -5,6 +5,7 @@ import gc
 import importlib
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 from dbkit import settings
 from dbkit.errors import DbkitError, InputError, as_dbkit_error
+from dbkit.roundtrip import DRIVERS
 
 EPILOG = """\
 exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configuration; 3 refused;
@@ -36,6 +38,22 @@ def yes(text: str) -> bool:
     return answers[text]
 
 
+def positive(text: str) -> int:
+    """A number of at least 1. Raises ArgumentTypeError."""
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", text):
+        raise argparse.ArgumentTypeError(f"write a number from 1 to 999, not {text!r}")
+    return int(text)
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """A variable's name and value. Raises ArgumentTypeError."""
+    name, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {text!r}")
+    return name, value
+
+
+SET_ENV = "a variable for env.py; {host}, {port}, {user}, {password}, {dbname} and {url} in it are the database's"
 TO = "a revision id or its beginning, or relative: +1, -1"
 MESSAGE = option("-m", "--message", required=True, help="what it does, with its ticket number")
 
@@ -51,6 +69,8 @@ class Verb:
     help: str
     example: str = ""
     options: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = ()
+    any_project: bool = False
+    """Whether it works on another project, named by --config."""
     passes_on: bool = False
     """Whether what this parser does not know is another program's, and handed on as `arguments`."""
 
@@ -96,7 +116,43 @@ VERBS = {
     ),
     "schema": Verb("dbkit.verbs.schema:schema", "write the snapshot of the schema"),
     "roundtrip": Verb(
-        "dbkit.verbs.roundtrip:roundtrip", "prove on a throw-away database that each migration can be undone and redone"
+        "dbkit.verbs.roundtrip:roundtrip",
+        "prove on a throw-away database that each migration can be undone and redone",
+        "dbkit roundtrip --config path/to/alembic.ini --since origin/main",
+        (
+            option("--from", dest="start", metavar="REV", help="prove what comes after this revision"),
+            option("--to", metavar="REV", help="prove up to this revision (heads)"),
+            option("--only", metavar="REV", nargs="+", default=(), help="prove these revisions only"),
+            option("--since", metavar="GIT_REF", help="prove the revisions whose files this commit does not have"),
+            option("--baseline", metavar="REV", help="accept what is found up to this revision"),
+            option("--server", metavar="URL", help="make the databases on this server, instead of a throw-away one"),
+            option(
+                "--url-env",
+                metavar="NAME",
+                action="append",
+                default=[],
+                help="a variable that env.py takes its URL from",
+            ),
+            option("--set-env", metavar="NAME=VALUE", type=assignment, action="append", default=[], help=SET_ENV),
+            option("--driver", default="psycopg", choices=DRIVERS, help="what the URL is for (psycopg)"),
+            option(
+                "--jobs",
+                type=positive,
+                metavar="N",
+                help="so many processes (as many as there are processors, up to 4)",
+            ),
+            option("--format", dest="report", default="text", choices=("text", "json", "junit", "github"), help="text"),
+            option("-n", "--name", default="alembic", help="the section of the settings file, as for alembic"),
+            option(
+                "-x",
+                dest="arguments",
+                metavar="ARG",
+                action="append",
+                default=[],
+                help="an argument for env.py, as for alembic",
+            ),
+        ),
+        any_project=True,
     ),
     "psql": Verb(
         "dbkit.verbs.psql:psql",
@@ -129,10 +185,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        ini = _ini()
+        given = options.pop("config", None)
+        ini = _given_ini(given) if given else _ini()
         module, _, name = verb.function.partition(":")
         function = getattr(importlib.import_module(module), name)
-        return function(settings.load(ini.parent, warn=True), ini, **options) or 0
+        # another project's .env is for its own env.py to read
+        read = settings.load(ini.parent, warn=True) if not given else settings.load(ini.parent, dotenv=False)
+        return function(read, ini, **options) or 0
     except KeyboardInterrupt:
         print("dbkit: interrupted", file=sys.stderr)
         return 128 + (received[0] if received else signal.SIGINT)
@@ -163,6 +222,10 @@ def _parser() -> argparse.ArgumentParser:
     for name, verb in VERBS.items():
         example = f"example: {verb.example}" if verb.example else None
         subparser = verbs.add_parser(name, help=verb.help, description=verb.help, epilog=example, **keywords)
+        if verb.any_project:
+            subparser.add_argument(
+                "-c", "--config", metavar="FILE", help="another project's alembic.ini or pyproject.toml"
+            )
         for flags, option_keywords in verb.options:
             subparser.add_argument(*flags, **option_keywords)
     return parser
@@ -175,6 +238,16 @@ def _ini() -> Path:
     if not ini.is_file():
         raise InputError(f"there is no alembic.ini in {Path.cwd()}.", "Run this in the root of the project.")
     ini = ini.resolve()
+    if "%" in str(ini):
+        raise InputError(f"Alembic does not work in a directory with % in its name: {ini.parent}", "Rename it.")
+    return ini
+
+
+def _given_ini(name: str) -> Path:
+    """Another project's settings file. Paths in it are relative to its directory, unless they exist only from here."""
+    ini = Path(name).resolve()
+    if not ini.is_file():
+        raise InputError(f"there is no {name}.", "Name the project's alembic.ini, or its pyproject.toml.")
     if "%" in str(ini):
         raise InputError(f"Alembic does not work in a directory with % in its name: {ini.parent}", "Rename it.")
     return ini

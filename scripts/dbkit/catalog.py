@@ -6,7 +6,7 @@ object is equal. Owners, data and what only the server keeps (statistics, sequen
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -66,6 +66,8 @@ class Difference:
             side = only_after if self.before is None else only_before
             value = f": {self.after or self.before}" if self.fact.kind.startswith(SAID_WITH_VALUE) else ""
             return f"{self.fact} {verb} {side}{value}"
+        if self.fact.kind == COLUMN_ORDER:
+            return f"{self.fact}: {', '.join(_moved(_names(self.before), _names(self.after)))} elsewhere"
         if "\n" in self.before + self.after:
             lines = difflib.unified_diff(self.before.splitlines(), self.after.splitlines(), lineterm="", n=0)
             changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
@@ -142,6 +144,15 @@ def _names(definition: str) -> list[str]:
     return re.findall(r'"(?:[^"]|"")*"|[^,\s]+', definition)
 
 
+def _moved(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """What is not in the same order as the rest."""
+    matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
+    changed = [opcode for opcode in matcher.get_opcodes() if opcode[0] != "equal"]
+    here = [name for _, _, _, first, end in changed for name in after[first:end]]
+    gone = {name for _, first, end, _, _ in changed for name in before[first:end]}
+    return [name for name in here if name in gone]
+
+
 def _follows(difference: Difference, changed: Mapping[Fact, Difference]) -> bool:
     """Does an object that this one belongs to tell the same?"""
     for owner in difference.fact.of:
@@ -211,6 +222,11 @@ def _set_locally(cursor: psycopg.Cursor[TupleRow], settings: Mapping[str, str]) 
 def identity(name: str, schema: str = "public") -> str:
     """How facts name what is in a schema."""
     return _quoted(name) if schema == "public" else f"{_quoted(schema)}.{_quoted(name)}"
+
+
+def qualified(schema: str, name: str) -> str:
+    """A name as SQL takes it anywhere."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
 
 
 @lru_cache(maxsize=10_000)
@@ -537,6 +553,7 @@ def _sequence_options(
     )
 
 
+# PostgreSQL 15.20 keeps a number of its own among the options of each column, pg_attver, which pg_dump does not write
 COLUMNS = """
     SELECT a.attrelid, a.attnum, a.attname, a.atttypid,
         concat_ws(' ',
@@ -556,7 +573,7 @@ COLUMNS = """
                 WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,
             /*compression*/
             'STATISTICS ' || NULLIF(a.attstattarget, -1),
-            '(' || (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(a.attoptions) AS o) || ')')
+            '(' || (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(a.attoptions) AS o WHERE o !~ '^pg_') || ')')
     FROM pg_attribute AS a
     JOIN pg_type AS t ON t.oid = a.atttypid
     LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum/*join*/

@@ -62,6 +62,8 @@ class Passage:
     """Print each migration as it begins. (Under the `alembic` command, Alembic's own log does.)"""
     start: tuple[str, ...] = ()
     """Where a script begins, when that is at several revisions."""
+    proving: bool = False
+    """Whether a proof decides step by step, on a scratch database: nothing is refused or recorded."""
     steps: list[Step] = field(default_factory=list)
     """What was begun, first to last; the last one may have failed."""
     written: list[Script] = field(default_factory=list)
@@ -139,7 +141,8 @@ def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Ca
             migration.opts.update(autogenerate.options(passage.metadata, versions, writes_file=writes_file))
         if migration.opts.get("purge"):
             refuse_unless_expendable(settings, target, "purge the history of")
-        _wrap_plan(migration, lambda plan: _recorded(_guarded(plan, context.script, settings, target), passage))
+        if not passage.proving:
+            _wrap_plan(migration, lambda plan: _recorded(_guarded(plan, context.script, settings, target), passage))
         writes = not compares_models and not migration.opts.get("dont_mutate")
         with migration_lock(connection, settings.wait) if writes else nullcontext():
             # SQL before Alembic's own, without a commit, would make it take the whole run for part of an outer

@@ -1,10 +1,11 @@
 """An Alembic project: its settings file, its history, and what goes wrong when they are loaded."""
 
 import logging.config
-import sys
+import os
 import traceback
 import warnings
-from collections.abc import Iterable
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +57,16 @@ class Project:
             )
 
 
-def load(ini: Path) -> Project:
-    """Load the project whose settings are in `ini`, and every revision file of it.
+def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> Project:
+    """Load the project whose settings are in `ini` (or in a pyproject.toml), and every revision file of it.
 
-    Raises InputError, naming the file, when a revision file or the history they make is broken.
+    `section` is Alembic's `--name`, and `arguments` its `-x`. Raises InputError, naming the file, when a revision file
+    or the history they make is broken.
     """
-    config = Config(str(ini), stdout=sys.stdout)
+    config = _config(ini, section)
+    _enter_directory(config, ini.parent)
+    if arguments:
+        config.cmd_opts = Namespace(x=list(arguments))
     directory = Path(ini.parent)
     try:
         script = ScriptDirectory.from_config(config)
@@ -74,6 +79,22 @@ def load(ini: Path) -> Project:
     except Exception as error:  # a revision file can raise anything when it is imported
         raise InputError(*_explain(error, directory)) from error
     return Project(config, script)
+
+
+def _config(ini: Path, section: str) -> Config:
+    if ini.name == "pyproject.toml":
+        beside = ini.with_name("alembic.ini")
+        return Config(str(beside) if beside.exists() else None, toml_file=str(ini), ini_section=section)
+    beside = ini.with_name("pyproject.toml")
+    toml = {"toml_file": str(beside)} if beside.exists() else {}
+    return Config(str(ini), ini_section=section, **toml)  # type: ignore[arg-type]
+
+
+def _enter_directory(config: Config, directory: Path) -> None:
+    """Go where the project's commands are typed, when its script_location is relative and not there from here."""
+    location = Path(config.get_alembic_option("script_location") or "")
+    if not location.is_absolute() and not location.exists() and (directory / location).exists():
+        os.chdir(directory)
 
 
 def configure_logging(ini: Path) -> None:

@@ -1,15 +1,25 @@
 """Throw-away clusters and databases, for proofs that must not touch anything real."""
 
 import fcntl
+import hashlib
+import itertools
 import os
+import secrets
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
+import psycopg
+from psycopg import sql
+
+from dbkit.connect import connect
+from dbkit.errors import InputError
 from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import reachable_bindir, server_bindir
 from dbkit.server.cluster import Cluster
@@ -26,6 +36,14 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
 
     What a killed process left behind is removed first.
     """
+    with future_cluster(settings) as made:
+        made.ensure_running()
+        yield made
+
+
+@contextmanager
+def future_cluster(settings: Settings) -> Iterator[Cluster]:
+    """As `cluster`, but the caller is the one to start it."""
     base = _base()
     with ExitStack() as cleanup:
         with _undisturbed():
@@ -37,8 +55,32 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
             made = _cluster(directory, settings, server_account(settings.root))
             cleanup.callback(_discard, made, owner)
             give_directory(directory, made.account.uid, 0o700)
-        made.ensure_running()
+        guardian = _guard(made)
+        cleanup.callback(guardian.communicate, b"done\n")
         yield made
+
+
+# Its standard input ends without a word when we are killed: then it stops the server and removes the files.
+GUARDIAN = """
+read -r word && exit
+"$1/pg_ctl" stop -D "$2/data" -m immediate -w
+rm -rf -- "$2" "$3"
+"""
+
+
+def _guard(made: Cluster) -> "subprocess.Popen[bytes]":
+    """A process beside us that cleans up when nobody else can any more."""
+    guardian: subprocess.Popen[bytes] = subprocess.Popen(
+        ["sh", "-c", GUARDIAN, "dbkit-guardian", made.bindir, made.directory, made.socket_directory],  # noqa: S607
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=made.environment(),
+        start_new_session=True,
+        **made.account.popen_options,  # type: ignore[call-overload]
+    )
+    return guardian
 
 
 def _cluster(directory: Path, settings: Settings, account: Account) -> Cluster:
@@ -80,7 +122,8 @@ def _sweep(base: Path, settings: Settings) -> None:
 
 
 def _remove_leftover(directory: Path, settings: Settings) -> None:
-    if directory.exists():
+    # its guardian may be removing it at the same time
+    with suppress(FileNotFoundError):
         uid = directory.stat().st_uid
         if uid == 0:
             # killed before it was given to the server's account: nothing has run in it
@@ -116,6 +159,141 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class Place(Protocol):
+    """A server on which a proof may make databases."""
+
+    @property
+    def description(self) -> str:
+        """Which server it is, for people."""
+
+    def create_database(self, dbname: str, template: str = "template1") -> Target:
+        """Create a database: an empty one, or a copy of `template`, which nobody may be using."""
+
+    def drop_database(self, dbname: str) -> None:
+        """Drop a database, with whoever is still connected to it."""
+
+    def rename_database(self, dbname: str, new: str) -> None:
+        """Give a database, which nobody may be using, another name."""
+
+    def target(self, dbname: str) -> Target:
+        """How to log in to a database. The server may not be running yet."""
+
+
+def renew(place: Place) -> None:
+    """Remove all that was made in a place; of a throw-away cluster, the roles too."""
+    if isinstance(place, NamedServer):
+        place.drop_all()
+    elif isinstance(place, Cluster):
+        place.stop()
+        shutil.rmtree(place.data)
+        place.ensure_running()
+
+
+DATABASE_PREFIX = "dbkit_proof_"
+
+
+def database_names(token: str) -> Iterator[str]:
+    """Names that no other database has: `token` is random, and says whose they are."""
+    return (f"{DATABASE_PREFIX}{token}_{number}" for number in itertools.count())
+
+
+def new_token() -> str:
+    """For `database_names`."""
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True)
+class NamedServer:
+    """A server that the user names, with our databases beside others."""
+
+    maintenance: Target
+    token: str
+
+    @property
+    def description(self) -> str:
+        with connect(self.maintenance) as connection:
+            version = connection.info.parameter_status("server_version")
+        return f"PostgreSQL {version} at {self.maintenance.server()}"
+
+    def create_database(self, dbname: str, template: str = "template1") -> Target:
+        """Create a database. Raises InputError when the user may not."""
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(dbname), sql.Identifier(template))
+        with connect(self.maintenance, autocommit=True) as connection:
+            try:
+                connection.execute(statement)
+                # nobody else is in there: who waits for a lock that long waits for itself
+                connection.execute(sql.SQL("ALTER DATABASE {} SET lock_timeout = '30s'").format(sql.Identifier(dbname)))
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise InputError(
+                    f"cannot create a database on {self.maintenance.server()}: {error.diag.message_primary}.",
+                    "Proofs are made in databases of their own: the user needs CREATEDB.",
+                ) from error
+        return self.target(dbname)
+
+    def target(self, dbname: str) -> Target:
+        """How to log in to a database."""
+        return replace(self.maintenance, dbname=dbname)
+
+    def drop_database(self, dbname: str) -> None:
+        """Drop one of our databases."""
+        with connect(self.maintenance, autocommit=True) as connection:
+            _drop(connection, dbname)
+
+    def drop_all(self) -> None:
+        """Drop all of our databases."""
+        with connect(self.maintenance, autocommit=True) as connection:
+            _drop_all(connection, self.token)
+
+    def rename_database(self, dbname: str, new: str) -> None:
+        """Give one of our databases another name."""
+        with connect(self.maintenance, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(dbname), sql.Identifier(new))
+            )
+
+
+@contextmanager
+def named_server(maintenance: Target) -> Iterator[NamedServer]:
+    """The server that `maintenance` is on; all databases that were made there are gone afterwards.
+
+    What a killed process left behind is removed first: its session no longer holds its token's lock.
+    """
+    token = new_token()
+    with connect(maintenance, autocommit=True) as session:
+        session.execute("SELECT pg_advisory_lock(%s)", [_lock_key(token)])
+        for other in {name.split("_")[2] for name in _databases(session)}:
+            key = _lock_key(other)
+            if session.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() == (True,):
+                _drop_all(session, other)
+                session.execute("SELECT pg_advisory_unlock(%s)", [key])
+        try:
+            yield NamedServer(maintenance, token)
+        finally:
+            with _undisturbed():
+                _drop_all(session, token)
+
+
+def _lock_key(token: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{DATABASE_PREFIX}{token}".encode()).digest()[:8], signed=True)
+
+
+def _databases(session: psycopg.Connection, token: str = "") -> list[str]:
+    query = """
+        SELECT datname FROM pg_database
+        WHERE starts_with(datname, %s) AND datname ~ '^dbkit_proof_[0-9a-f]{16}_[0-9]+$'
+    """
+    return [row[0] for row in session.execute(query, [f"{DATABASE_PREFIX}{token}"])]
+
+
+def _drop_all(session: psycopg.Connection, token: str) -> None:
+    for name in _databases(session, token):
+        _drop(session, name)
+
+
+def _drop(session: psycopg.Connection, dbname: str) -> None:
+    session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(dbname)))
 
 
 def settings_for(settings: Settings, target: Target) -> Settings:

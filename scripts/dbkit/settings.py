@@ -123,12 +123,14 @@ class _Value:
     from_environment: bool
 
 
-def load(root: Path, environ: Mapping[str, str] = os.environ, *, warn: bool = False) -> Settings:
+def load(root: Path, environ: Mapping[str, str] = os.environ, *, warn: bool = False, dotenv: bool = True) -> Settings:
     """Read `root/.env` and `environ`; `warn` prints to stderr what is unwise in them.
+
+    Without `dotenv`, for proofs of another project, neither `.env` is read nor what the environment says of a database.
 
     Raises InputError, naming the file and line or the variable, for anything that is not plainly right.
     """
-    values = _read_dotenv(root / ".env")
+    values = _read_dotenv(root / ".env") if dotenv else {}
     for name, text in environ.items():
         values[name] = _Value(text, f"{name} in the environment", from_environment=True)
     if warn:
@@ -136,7 +138,7 @@ def load(root: Path, environ: Mapping[str, str] = os.environ, *, warn: bool = Fa
     bindir = _text(values, "PG_BINDIR")
     return Settings(
         root=root,
-        target=_target(values),
+        target=_target(values) if dotenv else None,
         app_env=_text(values, "APP_ENV") or "",
         lock_timeout=_duration(values, "MIGRATION_LOCK_TIMEOUT", 5.0),
         statement_timeout=_duration(values, "MIGRATION_STATEMENT_TIMEOUT", 0.0),

@@ -1,7 +1,7 @@
 """What a round trip found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -22,58 +22,97 @@ class Verdict(StrEnum):
     """After down the schema is that of before, and after the second upgrade that of after the first."""
     DIRTY = "dirty"
     """A schema did not come back."""
+    LOSSY = "lossy"
+    """Rows did not come back."""
     BROKEN = "broken"
     """The downgrade or an upgrade failed."""
     IRREVERSIBLE = "irreversible"
     """The downgrade is written so that it raises an error."""
     UNPROVEN = "unproven"
-    """A revision that it follows could not be applied."""
+    """Nothing could be checked: a revision that it follows could not be applied."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a step failed: the error's words, where in the migration file, and the SQL that the server refused."""
+
+    words: str
+    line: int | None = None
+    sql: str = ""
+    raised: bool = False
+    """Whether the migration file itself raised it, with a `raise`."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong in one phase: "up", "down" or "reup" of a revision, "base" or the end of the whole "chain".
+    """What is wrong in one phase.
 
-    Either a difference between two states that should be equal, or the words of an error.
+    `phase` is "up", "down" or "reup" of the revision by itself, "base" or "chain" where it showed in the whole chain,
+    and "file" for a comment in the migration file. It is a difference between two states that should be equal, or an
+    error.
     """
 
     phase: str
     difference: Difference | None = None
-    error: str = ""
+    failure: Failure | None = None
+    line: int | None = None
+    """The line of the migration file to mend."""
 
     @property
     def words(self) -> str:
         """One line for people; more where a definition has several."""
-        if self.difference is None:
-            return self.error
-        only_after = "still there" if self.phase in ("down", "base") else "new"
-        return f"{WHEN[self.phase]}{self.difference.words(only_after=only_after)}"
+        if self.difference is not None:
+            only_after = "still there" if self.phase in ("down", "base") else "new"
+            return f"{WHEN.get(self.phase, '')}{self.difference.words(only_after=only_after)}"
+        return self.failure.words if self.failure else ""
 
 
 @dataclass(frozen=True)
 class RevisionOutcome:
-    """The outcome for one revision. `line` is where its downgrade() begins; `notes` are residue."""
+    """The outcome for one revision. `notes` are residue that PostgreSQL cannot take back, and no failure."""
 
     revision: str
+    down_revisions: tuple[str, ...]
     message: str
     path: Path
-    line: int
     verdict: Verdict
     seconds: float
+    transactional: bool = True
+    """False where a step left the transaction, or had to be proven in a clone of the database."""
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
+    accepted: str | None = None
+    """The reason that somebody gave for living with the verdict."""
+
+    @property
+    def name(self) -> str:
+        """As people know it: id and message."""
+        return f'{self.revision} "{self.message}"'
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is to be mended or accepted."""
+        if any(finding.phase == "file" for finding in self.findings):
+            return True
+        return self.verdict != Verdict.PROVEN and self.accepted is None
+
+    def with_chain(self, finding: Finding) -> "RevisionOutcome":
+        """The outcome with what showed only in the whole chain."""
+        worse = Verdict.BROKEN if finding.failure else Verdict.DIRTY
+        verdict = worse if self.verdict == Verdict.PROVEN else self.verdict
+        return replace(self, verdict=verdict, findings=(*self.findings, finding))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one round trip: each revision by itself, and the whole chain down to base and up again."""
+    """The result of one round trip: each revision by itself, and the whole chain down and up again."""
 
-    server_version: str
+    project: str
+    server: str
     seconds: float
     revisions: tuple[RevisionOutcome, ...]
-    chain: tuple[Finding, ...]
-    chain_stopped_at: str | None
-    """The revision whose downgrade cannot be run, so that the chain went down to there only; None for base."""
+    chain: str
+    """How far the whole chain went, in words."""
 
     def count(self, verdict: Verdict) -> int:
         """How many revisions have this verdict."""
@@ -81,10 +120,10 @@ class Outcome:
 
     @property
     def failed(self) -> Sequence[RevisionOutcome]:
-        """The revisions that are not proven."""
-        return [outcome for outcome in self.revisions if outcome.verdict != Verdict.PROVEN]
+        """The revisions with something that nobody has accepted."""
+        return [outcome for outcome in self.revisions if outcome.failed]
 
     @property
     def passed(self) -> bool:
-        """Whether every revision is proven and the chain came back."""
-        return not self.failed and not self.chain
+        """Whether there is nothing that nobody has accepted."""
+        return not self.failed

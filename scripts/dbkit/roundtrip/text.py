@@ -1,32 +1,63 @@
-"""A round trip's outcome as text."""
+"""A round trip's outcome as text for people."""
 
-from dbkit.roundtrip.outcome import Outcome, RevisionOutcome, Verdict
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, Verdict
 from dbkit.runner import count
 
 
 def render(outcome: Outcome) -> str:
     """What was found, each with the place to mend it, and a summary."""
-    parts = [_revision(each) for each in outcome.revisions if each.verdict != Verdict.PROVEN or each.notes]
-    parts += [f"chain: {finding.words}" for finding in outcome.chain]
-    return "\n".join([*parts, _summary(outcome)])
+    parts = [
+        _revision(each) for each in outcome.revisions if each.verdict != Verdict.PROVEN or each.findings or each.notes
+    ]
+    return "\n".join([*parts, summary(outcome)])
+
+
+def shown(path: Path) -> str:
+    """A path as people would type it here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith(os.pardir) else relative
 
 
 def _revision(each: RevisionOutcome) -> str:
-    head = f'{each.verdict}: {each.revision} "{each.message}"'
-    if each.verdict == Verdict.PROVEN:
-        head = f'note: {each.revision} "{each.message}"'
-    lines = [finding.words for finding in (*each.findings, *each.notes)]
-    if each.verdict in (Verdict.DIRTY, Verdict.BROKEN):
-        lines.append(f"downgrade() is at {each.path}:{each.line}")
+    if each.failed:
+        head = f"{each.verdict}: {each.name}"
+    else:
+        head = (
+            f"note: {each.name}" if each.accepted is None else f"accepted {each.verdict}: {each.name}: {each.accepted}"
+        )
+    lines = [*_details(each.path, each.findings), *(note.words for note in each.notes)]
     return "\n  ".join([head, *lines])
 
 
-def _summary(outcome: Outcome) -> str:
-    counts = [f"{outcome.count(verdict)} {verdict}" for verdict in Verdict if outcome.count(verdict)]
-    chain = "and the whole chain came back" if not outcome.chain else "but the whole chain did not come back"
-    if outcome.chain_stopped_at:
-        chain = chain.replace("the whole chain", f"the chain above {outcome.chain_stopped_at}")
-    return (
-        f"{count(len(outcome.revisions))} on PostgreSQL {outcome.server_version}: {', '.join(counts)}, {chain} "
-        f"({outcome.seconds:.1f} s; the tables were empty, so nothing is said about rows)."
-    )
+def _details(path: Path, findings: Iterable[Finding]) -> Iterable[str]:
+    """The findings of a revision; findings with the same place to mend have it once."""
+    place = ""
+    for finding in findings:
+        here = f"{shown(path)}:{finding.line}" if finding.line else ""
+        if place and here != place:
+            yield f"at {place}"
+        yield finding.words
+        if finding.failure and finding.failure.sql:
+            yield f"SQL: {shortened(finding.failure.sql)}"
+        place = here
+    if place:
+        yield f"at {place}"
+
+
+def shortened(statement: str, longest: int = 300) -> str:
+    """The beginning of a statement that is longer than that."""
+    return statement if len(statement) <= longest else f"{statement[:longest]}…"
+
+
+def summary(outcome: Outcome) -> str:
+    """One line with counts and seconds."""
+    counts = ", ".join(f"{outcome.count(verdict)} {verdict}" for verdict in Verdict if outcome.count(verdict))
+    accepted = sum(each.accepted is not None for each in outcome.revisions)
+    parts = [f"{count(len(outcome.revisions))} on {outcome.server}: {counts}"]
+    parts += [f"{accepted} of them accepted"] if accepted else []
+    parts += [f"{outcome.chain} went down and up again"] if outcome.chain else ["no chain could go down and up"]
+    return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; the tables were empty, so nothing is said about rows)."

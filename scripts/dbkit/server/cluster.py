@@ -70,6 +70,12 @@ class Cluster:
         peer = (("requirepeer", self.account.name),)
         return Target(dbname=dbname, user=SUPERUSER, host=str(self.socket_directory), port=PORT, query=peer)
 
+    @property
+    def description(self) -> str:
+        """Which server it is, for people."""
+        with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
+            return f"PostgreSQL {connection.info.parameter_status('server_version')}"
+
     def exists(self) -> bool:
         """Whether initdb has been done. Raises InputError when it was done by somebody else."""
         self._check_owner()
@@ -104,6 +110,12 @@ class Cluster:
         """Drop a database of the running server, with whoever is still connected to it."""
         with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(dbname)))
+
+    def rename_database(self, dbname: str, new: str) -> None:
+        """Give a database of the running server, which nobody may be using, another name."""
+        statement = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(dbname), sql.Identifier(new))
+        with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
+            connection.execute(statement)
 
     def stop(self) -> bool:
         """Stop the server and wait until it is down. Says whether there was one to stop."""
@@ -194,7 +206,7 @@ class Cluster:
             time.sleep(0.1)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        environment = self._environment()
+        environment = self.environment()
         stale = self._stale_pid()
         if stale is not None:
             # PostgreSQL takes a pid file that names its grandparent for a leftover, and still makes sure by the
@@ -301,6 +313,8 @@ class Cluster:
                 "wal_level = minimal",
                 "max_wal_senders = 0",
                 "jit = off",
+                # nobody else is here: who waits for a lock that long waits for itself
+                "lock_timeout = 30s",
             ]
         with open(self.account.open_file(self.data / "dbkit.conf", os.O_WRONLY | os.O_TRUNC), "w") as config:  # noqa: PTH123
             config.write("\n".join(lines) + "\n")
@@ -312,7 +326,7 @@ class Cluster:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd="/",
-            env=self._environment(),
+            env=self.environment(),
             start_new_session=True,
             **self.account.popen_options,  # type: ignore[call-overload]
         )
@@ -326,8 +340,8 @@ class Cluster:
         if process.returncode:
             raise CheckFailed(f"{program} failed (exit {process.returncode}).", output.decode(errors="replace").strip())
 
-    def _environment(self) -> dict[str, str]:
-        """Nothing of ours: a locale that is not installed, PGDATA or PGHOST would lead PostgreSQL astray."""
+    def environment(self) -> dict[str, str]:
+        """For PostgreSQL's programs. Nothing of ours: an unknown locale, PGDATA or PGHOST would lead them astray."""
         kept = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
         return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C", "TZ": "UTC"}
 

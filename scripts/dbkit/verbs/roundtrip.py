@@ -1,24 +1,69 @@
 """`dbkit roundtrip`: prove on a throw-away database that each migration can be undone and redone."""
 
+import os
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dbkit.roundtrip.text import render
-from dbkit.roundtrip.walk import walk
-from dbkit.settings import Settings
+from dbkit.errors import InputError
+from dbkit.roundtrip.environment import Access
+from dbkit.roundtrip.proof import Request, prove
+from dbkit.roundtrip.report import FORMATS
+from dbkit.roundtrip.select import Scope
+from dbkit.settings import Settings, Target, parse_url
 
 
-def roundtrip(settings: Settings, ini: Path) -> int:
-    """Print the outcome; exit code 1 when a revision is not proven or the chain did not come back."""
-    outcome = walk(settings, ini, _show if sys.stderr.isatty() else lambda _text: None)
-    if sys.stderr.isatty():
-        _show("")
-    print(render(outcome))
+def roundtrip(
+    settings: Settings,
+    ini: Path,
+    *,
+    start: str | None = None,
+    to: str | None = None,
+    only: Sequence[str] = (),
+    since: str | None = None,
+    baseline: str | None = None,
+    server: str | None = None,
+    url_env: Sequence[str] = (),
+    set_env: Sequence[tuple[str, str]] = (),
+    driver: str = "psycopg",
+    jobs: int | None = None,
+    report: str = "text",
+    name: str = "alembic",
+    arguments: Sequence[str] = (),
+) -> int:
+    """Print the outcome; exit code 1 when there is something that nobody has accepted."""
+    request = Request(
+        scope=Scope(after=start, to=to, only=tuple(only), since=since),
+        access=Access((*((variable, "{url}") for variable in url_env), *set_env), driver),
+        server=_server(server) if server else None,
+        baseline=baseline,
+        jobs=jobs,
+        section=name,
+        arguments=tuple(arguments),
+    )
+    outcome = prove(settings, ini, request, _progress())
+    print(FORMATS[report](outcome))
     return 0 if outcome.passed else 1
 
 
+def _server(url: str) -> Target:
+    target = parse_url(url, "--server")
+    if target.password is not None:
+        raise InputError(
+            "--server has a password in it, which everybody on this machine can read in the list of processes.",
+            "Leave it out, and put it into PGPASSWORD, or into ~/.pgpass.",
+        )
+    return target
+
+
+def _progress() -> Callable[[str], None]:
+    """A line that is replaced, on a terminal; nothing elsewhere."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return lambda _text: None
+    return _show
+
+
 def _show(text: str) -> None:
-    """Replace the line that the terminal's cursor is in."""
     width = shutil.get_terminal_size().columns - 1
     print(f"\r{text[:width]:<{width}}\r", end="", file=sys.stderr, flush=True)

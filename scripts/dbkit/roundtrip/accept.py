@@ -1,0 +1,91 @@
+"""What a team has accepted: a comment with a reason in the migration file, or a baseline for old history.
+
+# dbkit: ok dirty, the enum value stays; PostgreSQL cannot remove it
+"""
+
+import io
+import re
+import tokenize
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
+
+COMMENT = re.compile(r"#\s*dbkit:\s*ok\b(.*)")
+NAMED = re.compile(r"\s+([a-z]+)\s*,\s*(\S.*)")
+ACCEPTABLE = frozenset(Verdict) - {Verdict.PROVEN}
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """One comment: on which line, which verdict and why. `problem` is what is wrong with it, if anything."""
+
+    line: int
+    verdict: str = ""
+    reason: str = ""
+    problem: str = ""
+
+
+def comments_in(path: Path) -> list[Acceptance]:
+    """The comments of one migration file."""
+    source = path.read_bytes()
+    if b"dbkit:" not in source:
+        return []
+    tokens = tokenize.tokenize(io.BytesIO(source).readline)
+    found = ((token.start[0], COMMENT.match(token.string)) for token in tokens if token.type == tokenize.COMMENT)
+    return [_read(line, match[1]) for line, match in found if match]
+
+
+def _read(line: int, text: str) -> Acceptance:
+    named = NAMED.fullmatch(text.rstrip())
+    if not named:
+        return Acceptance(line, problem="a verdict and a reason are needed: # dbkit: ok dirty, <reason>")
+    if named[1] not in ACCEPTABLE:
+        return Acceptance(line, problem=f"{named[1]!r} is none of {', '.join(sorted(ACCEPTABLE))}")
+    return Acceptance(line, named[1], named[2].strip())
+
+
+def apply(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: str) -> RevisionOutcome:
+    """The outcome with what was accepted of it, and with a finding for each comment that accepts nothing.
+
+    `baseline` has the revisions that a baseline covers, and `baseline_name` the one that was named for it.
+    """
+    accepted = None
+    stale = []
+    for comment in comments_in(outcome.path):
+        if comment.problem:
+            stale.append(_finding(comment, comment.problem))
+        elif comment.verdict == outcome.verdict:
+            accepted = comment.reason
+        else:
+            stale.append(_finding(comment, f"it accepts {comment.verdict}, and the verdict is {outcome.verdict}"))
+    if accepted is None and outcome.verdict != Verdict.PROVEN and outcome.revision in baseline:
+        accepted = _by(baseline_name)
+    return replace(outcome, accepted=accepted, findings=(*outcome.findings, *stale))
+
+
+def _finding(comment: Acceptance, problem: str) -> Finding:
+    return Finding(
+        "file", failure=Failure(f"the comment in line {comment.line} accepts nothing: {problem}", comment.line)
+    )
+
+
+def stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) -> tuple[RevisionOutcome, ...]:
+    """The outcomes, with a finding at the baseline's revision when it accepts nothing.
+
+    `outcomes` are those of all revisions: of some, nothing can be said.
+    """
+    if any(each.accepted == _by(baseline) for each in outcomes):
+        return tuple(outcomes)
+    words = f"the baseline {baseline} accepts nothing: remove it"
+    return tuple(
+        replace(each, findings=(*each.findings, Finding("file", failure=Failure(words))))
+        if each.revision.startswith(baseline)
+        else each
+        for each in outcomes
+    )
+
+
+def _by(baseline: str) -> str:
+    return f"baseline {baseline}"

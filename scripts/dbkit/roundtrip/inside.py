@@ -1,0 +1,252 @@
+"""Prove revisions within the transaction that applies each of them: upgrade, then down and up again in a savepoint.
+
+The savepoint is always rolled back, so that each revision starts from what the upgrades alone have made, whatever a
+downgrade breaks. What was touched is compared by fingerprints. That settles a proof only when nothing is in doubt;
+else the revision is proven once more with the whole catalog read at each point. Where the transaction itself could be
+the reason (a migration that commits, an error that only a transaction gives), it is left to clones of the database.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import psycopg
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import Script
+from psycopg.pq import TransactionStatus
+
+from dbkit import catalog
+from dbkit.project import Project
+from dbkit.roundtrip.comparing import Facts, Result, compared
+from dbkit.roundtrip.fingerprint import Reader
+from dbkit.roundtrip.outcome import Finding, Verdict
+from dbkit.roundtrip.steps import (
+    LeavesTransaction,
+    Watch,
+    commit_if_external,
+    connection_of,
+    failure,
+    mentions_commit,
+    settles,
+)
+
+UP, DOWN = "dbkit_up", "dbkit_down"
+
+
+class Suspended(BaseException):
+    """Ends a run of env.py before `script`, which is to be proven by clones; nothing of it is kept.
+
+    Not an Exception: env.py may catch those.
+    """
+
+    def __init__(self, script: Script, *, spoiled: bool = False) -> None:
+        super().__init__(script.revision)
+        self.script = script
+        self.spoiled = spoiled
+        """Whether something of it was committed all the same."""
+
+
+class NotInside(BaseException):
+    """The connection is not one that can be looked into: another driver, or one that commits each statement."""
+
+
+class _InDoubt(Exception):
+    """Fingerprints are not enough to say what happened."""
+
+
+class Walk(Protocol):
+    """What the walk wants, and is told."""
+
+    def is_wanted(self, script: Script) -> bool:
+        """Whether a revision is to be proven, and not only applied."""
+
+    def begin(self, script: Script) -> None:
+        """A revision is next."""
+
+    def settle(self, script: Script, result: Result | None) -> None:
+        """A revision is applied; what its proof found, where it was wanted."""
+
+
+class Inside:
+    """One run of env.py that applies `scripts` one after the other, and proves those that are to be proven."""
+
+    def __init__(self, project: Project, scripts: Sequence[Script], walk: Walk) -> None:
+        self.project = project
+        self.scripts = scripts
+        self.walk = walk
+        self.result: Result | None = None
+        self.facts: Facts | None = None
+        """The catalog as it is now, where it was just read."""
+
+    def plan(self, _heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
+        """What Alembic is to run."""
+        self._attach(context)
+        remembered = True
+        for script in self.scripts:
+            self.result = None
+            step = RevisionStep(self.project.script.revision_map, script, True)
+            self.walk.begin(script)
+            if self.walk.is_wanted(script):
+                if not remembered:
+                    self.memory = self.reader.everything()
+                step.migration_fn = self._proof_of(script)
+            else:
+                step.migration_fn = self._upgrade_of(script)
+            remembered = self.walk.is_wanted(script)
+            yield step
+            commit_if_external(context)
+            self.walk.settle(script, self.result)
+
+    def _attach(self, context: MigrationContext) -> None:
+        connection = connection_of(context)
+        driver: Any = connection.connection.driver_connection
+        if not isinstance(driver, psycopg.Connection | psycopg.AsyncConnection) or driver.autocommit:
+            raise NotInside
+        # psycopg would send DEALLOCATE ALL after each DROP or ALTER, and that is for our statements, too
+        driver.prepare_threshold = None
+        self.context = context
+        self.connection = driver if isinstance(driver, psycopg.Connection) else psycopg.Connection(driver.pgconn)
+        self.connection.prepare_threshold = None
+        _keep_local_settings(self.connection)
+        self.watch = Watch(context)
+        self.version_tables = (context.version_table,)
+        self.reader = Reader(self.connection.pgconn, self.version_tables)
+        connection.connection.commit()
+        self.memory = self.reader.everything()
+
+    def _proof_of(self, script: Script) -> Callable[..., None]:
+        def prove(**keywords: Any) -> None:
+            if mentions_commit(script):
+                raise Suspended(script)
+            try:
+                self._prove(script, keywords)
+            except psycopg.OperationalError as error:
+                # the server does not answer as it should: the transaction is not the one that we began
+                raise Suspended(script, spoiled=True) from error
+
+        return prove
+
+    def _upgrade_of(self, script: Script) -> Callable[..., None]:
+        def upgrade(**keywords: Any) -> None:
+            if mentions_commit(script) or self._run(script, script.module.upgrade, keywords):
+                raise Suspended(script)
+
+        return upgrade
+
+    def _prove(self, script: Script, keywords: dict[str, Any]) -> None:
+        started = time.perf_counter()
+        begin = "BEGIN; " if self.connection.pgconn.transaction_status == TransactionStatus.IDLE else ""
+        self.reader.execute(f"{begin}SAVEPOINT {UP}")
+        self.reader.begin()
+        try:
+            self._compare_fingerprints(script, keywords)
+            verdict: Verdict = Verdict.PROVEN
+            findings: tuple[Finding, ...] = ()
+            self.facts = None
+        except _InDoubt:
+            self.reader.execute(f"ROLLBACK TO SAVEPOINT {UP}")
+            verdict, findings = self._compare_catalogs(script, keywords)
+            self.memory = self.reader.everything()
+        self.result = Result(verdict, findings, time.perf_counter() - started)
+
+    def _compare_fingerprints(self, script: Script, keywords: dict[str, Any]) -> None:
+        """Raise _InDoubt when not everything is as it should be."""
+        self._run_surely(script, script.module.upgrade, keywords)
+        up = self.reader.read()
+        if not up.sure:
+            raise _InDoubt
+        self.reader.execute(f"SAVEPOINT {DOWN}")
+        self._run_surely(script, script.module.downgrade, keywords)
+        down = self.reader.read()
+        if not down.sure or not self.memory.equals(down):
+            raise _InDoubt
+        rows = self.memory.has_rows_written(down)
+        self.memory.take(up)
+        if rows:
+            self._check_constraints(script)
+            self._run_surely(script, script.module.upgrade, keywords)
+            again = self.reader.read()
+            if not again.sure or not self.memory.equals(again):
+                raise _InDoubt
+            self._check_constraints(script)
+        self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
+
+    def _compare_catalogs(self, script: Script, keywords: dict[str, Any]) -> tuple[Verdict, tuple[Finding, ...]]:
+        """Prove it with the whole catalog at each point; the upgrade stays, what follows is rolled back."""
+        before = self.facts or self._read()
+        if self._run(script, script.module.upgrade, keywords):
+            raise Suspended(script)
+        self.facts = after = self._read()
+        self.reader.execute(f"SAVEPOINT {DOWN}")
+        verdict, findings = self._down_and_up(script, keywords, before, after)
+        self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
+        return verdict, findings
+
+    def _down_and_up(
+        self, script: Script, keywords: dict[str, Any], before: Facts, after: Facts
+    ) -> tuple[Verdict, tuple[Finding, ...]]:
+        error = self._run(script, script.module.downgrade, keywords)
+        if error:
+            failed = failure(error, script)
+            verdict = Verdict.IRREVERSIBLE if failed.raised else Verdict.BROKEN
+            return verdict, (Finding("down", failure=failed, line=failed.line),)
+        self._check_constraints(script)
+        findings = compared("down", script, before, self._read())
+        error = self._run(script, script.module.upgrade, keywords)
+        if error:
+            failed = failure(error, script)
+            return Verdict.BROKEN, (*findings, Finding("reup", failure=failed, line=failed.line))
+        self._check_constraints(script)
+        return Verdict.DIRTY, (*findings, *compared("reup", script, after, self._read()))
+
+    def _run_surely(self, script: Script, function: Callable[..., object], keywords: dict[str, Any]) -> None:
+        if self._run(script, function, keywords, whatever=True):
+            raise _InDoubt
+
+    def _run(
+        self, script: Script, function: Callable[..., object], keywords: dict[str, Any], *, whatever: bool = False
+    ) -> BaseException | None:
+        """Run a function of a migration, and return what it raised.
+
+        Raises Suspended when it leaves the transaction; unless `whatever`, also when the transaction could be why it
+        failed.
+        """
+        # Alembic remembers there which enum types it has created, and would not create them in a second upgrade
+        self.context.impl.memo.clear()
+        try:
+            with self.watch.while_running():
+                function(**keywords)
+        except LeavesTransaction as error:
+            raise Suspended(script) from error
+        except (Exception, SystemExit) as error:
+            if not whatever and not settles(error):
+                raise Suspended(script) from error
+            return error
+        if self.connection.pgconn.transaction_status != TransactionStatus.INTRANS:
+            raise Suspended(script, spoiled=True)
+        return None
+
+    def _check_constraints(self, script: Script) -> None:
+        """Check what a commit would check."""
+        try:
+            self.reader.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        except psycopg.OperationalError as error:
+            raise Suspended(script) from error
+
+    def _read(self) -> Facts:
+        return catalog.read(self.connection, version_tables=self.version_tables)
+
+
+def _keep_local_settings(connection: psycopg.Connection) -> None:
+    """Set for the session what env.py has set for its first transaction only: a proof has many."""
+    if connection.pgconn.transaction_status != TransactionStatus.INTRANS:
+        return
+    query = b"""
+        SELECT name, setting FROM pg_settings WHERE source = 'session'
+        UNION ALL
+        SELECT 'role', current_setting('role')
+    """
+    found = connection.pgconn.exec_(query)
+    for row in range(found.ntuples):
+        setting = [found.get_value(row, column) for column in (0, 1)]
+        connection.pgconn.exec_params(b"SELECT set_config($1, $2, false)", setting)

@@ -1,0 +1,133 @@
+"""Prove a project's migrations: where, which, by how many processes, and what of it was accepted."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dbkit import project, scratch
+from dbkit.roundtrip import accept, processes
+from dbkit.roundtrip.environment import Access, Environment, database_names, variables
+from dbkit.roundtrip.outcome import Outcome, Verdict
+from dbkit.roundtrip.select import Route, Scope, ancestors, route
+from dbkit.roundtrip.walk import Progress, Walked, Walker
+from dbkit.settings import Settings, Target
+
+WORTH_SPLITTING = 100  # revisions; below, a second process costs more than it brings
+MOST_JOBS = 4  # by default; each has a server process beside it
+PROOF_BY_UPGRADE = 4.5  # how many times as long as a bare upgrade it takes to prove a revision
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a proof."""
+
+    scope: Scope = field(default_factory=Scope)
+    access: Access = field(default_factory=Access)
+    server: Target | None = None
+    """The server to make databases on; None for a throw-away one."""
+    baseline: str | None = None
+    jobs: int | None = None
+    section: str = "alembic"
+    arguments: tuple[str, ...] = ()
+    """Alembic's -x."""
+
+
+def prove(
+    settings: Settings, ini: Path, request: Request | None = None, progress: Progress = lambda _text: None
+) -> Outcome:
+    """Prove the migrations of the project whose settings are in `ini`; `progress` is told what is being done.
+
+    Raises InputError when there is nothing to prove, or when env.py cannot be run on a scratch database.
+    """
+    started = time.monotonic()
+    request = request or Request()
+    # a proof is on scratch databases, whatever the settings say of the real one
+    settings = replace(settings, target=None, app_env="test")
+    with _place(settings, request.server) as (place, names, start):
+        main = place.target(next(names))
+        # before the project is loaded: its modules may read their settings when they are imported
+        with ThreadPoolExecutor(1) as beside, variables(request.access.environment(main)):
+            starting = beside.submit(start)
+            loaded = project.load(ini, request.section, request.arguments)
+            way = route(loaded, request.scope)
+            named = request.baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
+            baseline = loaded.revision(named).revision if named else ""
+            starting.result()
+            databases = {name: place.target(next(names)) for name in database_names(loaded)}
+            databases[next(iter(databases))] = main
+            environment = Environment(loaded, settings, request.access, databases)
+            walks = _walk(environment, place, way, request.jobs or _default_jobs(way), names, progress)
+        server = place.description
+    covered = ancestors([baseline], way.parents) if baseline else set()
+    outcomes = tuple(accept.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
+    if baseline and request.scope.everything:
+        outcomes = accept.stale_baseline(outcomes, baseline)
+    return Outcome(str(ini), server, time.monotonic() - started, outcomes, _how_far(walks))
+
+
+@contextmanager
+def _place(
+    settings: Settings, server: Target | None
+) -> Iterator[tuple[scratch.Place, Iterator[str], Callable[[], object]]]:
+    """Where databases can be made, names for them, and what starts the server."""
+    if server:
+        with scratch.named_server(server) as named:
+            yield named, scratch.database_names(named.token), lambda: None
+    else:
+        with scratch.future_cluster(settings) as cluster:
+            yield cluster, scratch.database_names(scratch.new_token()), cluster.ensure_running
+
+
+def _walk(
+    environment: Environment, place: scratch.Place, way: Route, jobs: int, names: Iterator[str], progress: Progress
+) -> list[Walked]:
+    parts = _parts(way, jobs)
+    if len(parts) > 1:
+        walks = processes.walk(environment, place, parts, names, progress)
+        if _agree(walks):
+            return walks
+        scratch.renew(place)
+    return [Walker(environment, place, way, names, progress).walk()]
+
+
+def _agree(walks: Sequence[Walked]) -> bool:
+    """Whether each walk could apply what another has proven.
+
+    Not when a migration makes something that the whole server has, such as a role, and so works only once there.
+    """
+    broken = {each.revision for walked in walks for each in walked.outcomes if each.verdict == Verdict.BROKEN}
+    return bool(walks) and all(walked.failed_before <= broken for walked in walks)
+
+
+def _how_far(walks: Sequence[Walked]) -> str:
+    """How far the chain went down and up again, in words."""
+    length = 0
+    for walked in reversed(walks):
+        length += walked.chain_length
+        if walked.chain_stopped_at:
+            return f"the chain above {walked.chain_stopped_at}" if length else ""
+    return "the whole chain"
+
+
+def _default_jobs(way: Route) -> int:
+    return min(os.cpu_count() or 1, MOST_JOBS) if len(way.proven) >= WORTH_SPLITTING else 1
+
+
+def _parts(way: Route, jobs: int) -> list[Route]:
+    """The route in pieces that take as long as each other: a later one has to apply first what comes before it."""
+    wanted = [number for number, script in enumerate(way.scripts) if script.revision in way.proven]
+    jobs = min(jobs, len(wanted))
+    saved = 1 - 1 / PROOF_BY_UPGRADE
+    bounds = [round(len(wanted) * (1 - saved**job) / (1 - saved**jobs)) for job in range(jobs + 1)]
+    parts = []
+    for first, end in itertools.pairwise(bounds):
+        if first < end:
+            last = wanted[end - 1] if end < len(wanted) else len(way.scripts) - 1
+            proven = frozenset(way.scripts[number].revision for number in wanted[first:end])
+            parts.append(Route(way.scripts[: last + 1], proven, way.parents))
+    return parts

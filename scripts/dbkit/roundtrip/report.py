@@ -1,0 +1,117 @@
+"""A round trip's outcome for machines: JSON, JUnit's XML, and GitHub's annotations."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+from dbkit.roundtrip import text
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, Verdict
+
+
+def as_json(outcome: Outcome) -> str:
+    """The whole outcome. docs/round-trip.md explains the shape."""
+    document = {
+        "project": outcome.project,
+        "server": outcome.server,
+        "seconds": round(outcome.seconds, 3),
+        "summary": {verdict.value: outcome.count(verdict) for verdict in Verdict},
+        "chain": outcome.chain,
+        "revisions": [_revision(each) for each in outcome.revisions],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _revision(each: RevisionOutcome) -> dict[str, Any]:
+    return {
+        "revision": each.revision,
+        "down_revisions": list(each.down_revisions),
+        "path": str(each.path),
+        "message": each.message,
+        "verdict": each.verdict.value,
+        "accepted": each.accepted,
+        "seconds": round(each.seconds, 4),
+        "transactional": each.transactional,
+        "findings": [_finding(finding) for finding in each.findings],
+        "notes": [_finding(note) for note in each.notes],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    difference, failure = finding.difference, finding.failure
+    return {
+        "kind": difference.fact.kind if difference else "comment" if finding.phase == "file" else "error",
+        "object": difference.fact.identity if difference else "",
+        "before": difference.before if difference else None,
+        "after": difference.after if difference else None,
+        "phase": finding.phase,
+        "detail": finding.words,
+        "line": finding.line,
+        "sql": failure.sql or None if failure else None,
+    }
+
+
+def as_junit(outcome: Outcome) -> str:
+    """A test suite with a test for each revision."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name="dbkit roundtrip",
+        tests=str(len(outcome.revisions)),
+        failures=str(len(outcome.failed)),
+        time=f"{outcome.seconds:.3f}",
+    )
+    for each in outcome.revisions:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname="roundtrip",
+            name=_plain(each.name),
+            file=text.shown(each.path),
+            time=f"{each.seconds:.4f}",
+        )
+        words = _plain("\n".join(finding.words for finding in each.findings))
+        if each.failed:
+            ElementTree.SubElement(case, "failure", type=each.verdict, message=_plain(_first_words(each))).text = words
+        elif each.accepted is not None:
+            ElementTree.SubElement(case, "system-out").text = _plain(
+                f"accepted {each.verdict}: {each.accepted}\n{words}"
+            )
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def as_github(outcome: Outcome) -> str:
+    """Workflow commands that annotate files and lines; what is accepted is a notice."""
+    lines = []
+    for each in outcome.revisions:
+        for finding in each.findings:
+            level = "error" if each.accepted is None or finding.phase == "file" else "notice"
+            title = f"{each.verdict}: {each.revision}"
+            place = f"file={_property(text.shown(each.path))},line={finding.line or 1},title={_property(title)}"
+            lines.append(f"::{level} {place}::{_data(finding.words)}")
+    return "\n".join([*lines, text.summary(outcome)])
+
+
+def _first_words(each: RevisionOutcome) -> str:
+    return each.findings[0].words if each.findings else each.verdict.value
+
+
+def _plain(words: str) -> str:
+    """Without what XML 1.0 cannot hold."""
+    return "".join(letter if letter in "\t\n" or letter >= " " else "�" for letter in words)
+
+
+def _data(words: str) -> str:
+    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(words: str) -> str:
+    return _data(words).replace(":", "%3A").replace(",", "%2C")
+
+
+FORMATS: dict[str, Callable[[Outcome], str]] = {
+    "text": text.render,
+    "json": as_json,
+    "junit": as_junit,
+    "github": as_github,
+}

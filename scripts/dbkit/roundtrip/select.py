@@ -1,0 +1,151 @@
+"""Which revisions are walked over, in which order, and which of them are proven."""
+
+import subprocess
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from alembic.script import Script
+from alembic.util import to_tuple
+
+from dbkit.errors import WRITE_FIRST, InputError
+from dbkit.project import Project
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the command line asks for: revisions by id, and a git reference."""
+
+    after: str | None = None
+    """`--from`: prove what comes after this revision."""
+    to: str | None = None
+    only: tuple[str, ...] = ()
+    since: str | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether nothing is left out."""
+        return not (self.after or self.to or self.only or self.since)
+
+
+@dataclass(frozen=True)
+class Route:
+    """All revisions to apply, parents first, and the ids of those to prove."""
+
+    scripts: tuple[Script, ...]
+    proven: frozenset[str]
+    parents: Mapping[str, tuple[str, ...]]
+    """By id, the ids of what a revision follows or depends on."""
+
+
+def route(project: Project, scope: Scope) -> Route:
+    """Resolve `scope`. Raises InputError for an unknown revision or reference, and when there is nothing to prove."""
+    everything = {script.revision: script for script in project.script.walk_revisions()}
+    if not everything:
+        raise InputError("there are no revisions, so nothing was proven.", WRITE_FIRST)
+    parents = {identifier: parents_of(project, script) for identifier, script in everything.items()}
+    wanted = _resolve(project, [scope.to or "heads"])
+    applied = ancestors(wanted, parents)
+    proven = set(applied)
+    if scope.after:
+        proven -= ancestors(_resolve(project, [scope.after]), parents)
+    if scope.only:
+        proven &= _resolve(project, scope.only)
+    if scope.since:
+        new = _new_files(_directories(everything.values()), scope.since)
+        proven &= {identifier for identifier, script in everything.items() if Path(script.path).resolve() in new}
+    if not proven:
+        raise InputError(f"there is nothing to prove{_reason(scope)}.", "Nothing was run.")
+    # what is applied beside them is what they need
+    needed = ancestors(proven, parents) if not scope.everything else applied
+    order = in_order(needed, parents, list(everything))
+    return Route(tuple(everything[each] for each in order), frozenset(proven), parents)
+
+
+def parents_of(project: Project, script: Script) -> tuple[str, ...]:
+    """The ids of what `script` follows or depends on."""
+    named = (*to_tuple(script.down_revision, ()), *to_tuple(script.dependencies, ()))
+    return tuple(sorted({each.revision for each in project.script.get_revisions(named) if each}))
+
+
+def ancestors(revisions: Iterable[str], parents: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """`revisions` and all that they follow."""
+    found: set[str] = set()
+    ahead = list(revisions)
+    while ahead:
+        revision = ahead.pop()
+        if revision not in found:
+            found.add(revision)
+            ahead.extend(parents[revision])
+    return found
+
+
+def in_order(
+    revisions: Collection[str], parents: Mapping[str, tuple[str, ...]], newest_first: Sequence[str]
+) -> list[str]:
+    """Parents first; among those that may come in any order, as Alembic has it."""
+    rank = {revision: -number for number, revision in enumerate(newest_first)}
+    sorter = TopologicalSorter(
+        {each: [parent for parent in parents[each] if parent in revisions] for each in revisions}
+    )
+    sorter.prepare()
+    order: list[str] = []
+    ready: list[str] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=rank.__getitem__)
+        order.append(ready.pop(0))
+        sorter.done(order[-1])
+    return order
+
+
+def _resolve(project: Project, names: Sequence[str]) -> set[str]:
+    found = set()
+    for name in names:
+        if name == "base":
+            continue
+        if name in ("head", "heads"):
+            found |= set(project.script.get_heads())
+        else:
+            found.add(project.revision(name).revision)
+    return found
+
+
+def _directories(scripts: Iterable[Script]) -> set[Path]:
+    return {Path(script.path).resolve().parent for script in scripts}
+
+
+def _new_files(directories: Iterable[Path], reference: str) -> set[Path]:
+    """The files that the commit `reference` does not have: committed since then, or not committed yet."""
+    found: set[Path] = set()
+    for directory in directories:
+        top = Path(_git(directory, reference, "rev-parse", "--show-toplevel").rstrip("\n"))
+        commit = _git(
+            directory, reference, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}"
+        )
+        listings = (
+            ("diff", "--name-only", "--no-renames", "--diff-filter=A", "-z", commit.strip(), "--", "."),
+            ("ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", "."),
+        )
+        for listing in listings:
+            found |= {top / name for name in _git(directory, reference, *listing).split("\0") if name}
+    return found
+
+
+def _git(directory: Path, reference: str, *arguments: str) -> str:
+    try:
+        result = subprocess.run(["git", *arguments], cwd=directory, capture_output=True, text=True, check=False)  # noqa: S607
+    except FileNotFoundError:
+        raise InputError("--since needs git, and there is none on PATH.", "Name the revisions with --only.") from None
+    if result.returncode:
+        words = result.stderr.strip().splitlines()
+        reason = words[-1] if words else f"there is no commit {reference!r}"
+        raise InputError(f"--since {reference}: {reason}.", "Name a commit, branch or tag of the project's repository.")
+    return result.stdout
+
+
+def _reason(scope: Scope) -> str:
+    parts = [f"after {scope.after}" if scope.after else "", f"up to {scope.to}" if scope.to else ""]
+    parts += [f"among {', '.join(scope.only)}" if scope.only else "", f"new since {scope.since}" if scope.since else ""]
+    said = " ".join(part for part in parts if part)
+    return f" {said}" if said else ""

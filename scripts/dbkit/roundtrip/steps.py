@@ -1,0 +1,143 @@
+"""One step of a migration, what made it fail, and what it does to its transaction."""
+
+import ast
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script
+
+from dbkit.errors import InputError
+from dbkit.roundtrip.outcome import Failure
+
+# Statements that end a transaction; BEGIN is a mistake within one, which PostgreSQL only warns of
+ENDS_TRANSACTION = re.compile(
+    r"(?:^|;)\s*(?:commit|end|abort|begin|start\s+transaction|prepare\s+transaction|discard"
+    r"|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b",
+    re.IGNORECASE,
+)
+NOT_A_STATEMENT = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+class LeavesTransaction(BaseException):
+    """A migration is about to leave its transaction. Not an Exception: a migration may catch those."""
+
+
+def ends_transaction(statement: str) -> bool:
+    """Whether there is a statement in it that ends the transaction."""
+    return bool(ENDS_TRANSACTION.search(NOT_A_STATEMENT.sub("''", statement)))
+
+
+def mentions_commit(script: Script) -> bool:
+    """Whether a migration may commit through an object of its own, where nobody can see it coming."""
+    return bool(
+        re.search(rb"\.\s*(?:commit|rollback|autocommit|set_isolation_level)\b", Path(script.path).read_bytes())
+    )
+
+
+class Watch:
+    """Stops a migration, by LeavesTransaction, before it leaves the transaction that it runs in."""
+
+    def __init__(self, context: MigrationContext) -> None:
+        self.active = False
+        context.autocommit_block = self._leave  # type: ignore[method-assign]
+        connection = connection_of(context)
+        sa.event.listen(connection, "before_cursor_execute", self._look_at)
+        for name in ("commit", "rollback"):
+            sa.event.listen(connection, name, self._leave)
+
+    @contextmanager
+    def while_running(self) -> Iterator[None]:
+        """Watch for as long as a migration's function runs."""
+        self.active = True
+        try:
+            yield
+        finally:
+            self.active = False
+
+    def connected(self) -> None:
+        """A migration opened a connection of its own: it would wait for what this transaction has locked."""
+        self._leave()
+
+    def _leave(self, *_arguments: object, **_keywords: object) -> Any:
+        if self.active:
+            raise LeavesTransaction
+
+    def _look_at(self, _connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if self.active and ends_transaction(statement):
+            raise LeavesTransaction
+
+
+def failure(error: BaseException, script: Script) -> Failure:
+    """What a migration raised: the words, the line of the file, the SQL, and whether the file raised it itself."""
+    path = str(script.path)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    line = frames[-1].lineno if frames else None
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    raised = bool(frames) and bool(last) and last[0].filename == path and line in _raises(path)
+    original = getattr(error, "orig", None) or error
+    words = re.sub(r" LINE \d+: .*", "", " ".join(str(original).split())) or type(original).__name__
+    if not isinstance(error, sa.exc.DBAPIError):
+        words = f"{type(original).__name__}: {words}" if words != type(original).__name__ else words
+    statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
+    return Failure(words, line, " ".join((statement or "").split()), raised)
+
+
+def settles(error: BaseException) -> bool:
+    """Whether an error would have come without the transaction around it, too.
+
+    What a server refuses because of names or of what depends on an object (SQLSTATE classes 42 and 2B), and what
+    Python raised. https://www.postgresql.org/docs/18/errcodes-appendix.html
+    """
+    if isinstance(error, sa.exc.DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return state[:2] in ("42", "2B")
+    return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)
+
+
+@lru_cache(maxsize=64)
+def _functions(path: str) -> tuple[dict[str, int], frozenset[int]]:
+    """Where the functions of a migration file begin, and the lines that its `raise` statements are on."""
+    tree = ast.parse(Path(path).read_bytes())
+    functions = {
+        node.name: node.lineno for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    raises = {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise)
+        for line in range(node.lineno, (node.end_lineno or 0) + 1)
+    }
+    return functions, frozenset(raises)
+
+
+def line_of(script: Script, function: str) -> int:
+    """The line where a function of the migration file begins; 1 where it has none of that name."""
+    return _functions(str(script.path))[0].get(function, 1)
+
+
+def _raises(path: str) -> frozenset[int]:
+    return _functions(path)[1]
+
+
+def connection_of(context: MigrationContext) -> sa.Connection:
+    """The connection that env.py has configured Alembic with. Raises InputError where it has none (`url=` alone)."""
+    if context.connection is None:
+        raise InputError("env.py configures Alembic without a connection.", "A round trip needs an online env.py.")
+    return context.connection
+
+
+def commit_if_external(context: MigrationContext) -> None:
+    """Commit what Alembic leaves to env.py, when env.py has begun a transaction before it configured Alembic.
+
+    Through the driver: the transaction object that env.py holds stays usable. Each revision then has a transaction of
+    its own, as with Alembic's transaction_per_migration.
+    """
+    if context._in_external_transaction:
+        connection_of(context).connection.commit()
