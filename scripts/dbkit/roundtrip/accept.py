@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
+from dbkit.roundtrip.steps import source_of
 
 COMMENT = re.compile(r"#\s*dbkit:\s*ok\b(.*)")
 NAMED = re.compile(r"\s+([a-z]+)\s*,\s*(\S.*)")
@@ -29,7 +30,7 @@ class Acceptance:
 
 def comments_in(path: Path) -> list[Acceptance]:
     """The comments of one migration file."""
-    source = path.read_bytes()
+    source = source_of(str(path))
     if b"dbkit:" not in source:
         return []
     tokens = tokenize.tokenize(io.BytesIO(source).readline)

@@ -234,9 +234,10 @@ class Reader:
         self.transaction = b""
         self.start: tuple[int, ...] = ()
 
-    def begin(self) -> None:
-        """Count from here, which is the beginning of a transaction."""
-        transaction, counters = self._call("begin")[0]
+    def begin(self, savepoint: str) -> None:
+        """Begin a transaction, if there is none, with a savepoint, and count from here."""
+        begin = "BEGIN; " if self.connection.transaction_status == pq.TransactionStatus.IDLE else ""
+        transaction, counters = self.execute(f"{begin}SAVEPOINT {savepoint}; EXECUTE dbkit_begin")[0]
         self.transaction = str(transaction).encode()
         self.start = tuple(json.loads(str(counters)))
 

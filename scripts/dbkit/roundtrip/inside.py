@@ -22,6 +22,7 @@ from dbkit.roundtrip.fingerprint import Reader
 from dbkit.roundtrip.outcome import Finding, Verdict
 from dbkit.roundtrip.steps import (
     LeavesTransaction,
+    Step,
     Watch,
     commit_if_external,
     connection_of,
@@ -84,7 +85,7 @@ class Inside:
         remembered = True
         for script in self.scripts:
             self.result = None
-            step = RevisionStep(self.project.script.revision_map, script, True)
+            step = Step(self.project.script.revision_map, script, True)
             self.walk.begin(script)
             if self.walk.is_wanted(script):
                 if not remembered:
@@ -135,9 +136,7 @@ class Inside:
 
     def _prove(self, script: Script, keywords: dict[str, Any]) -> None:
         started = time.perf_counter()
-        begin = "BEGIN; " if self.connection.pgconn.transaction_status == TransactionStatus.IDLE else ""
-        self.reader.execute(f"{begin}SAVEPOINT {UP}")
-        self.reader.begin()
+        self.reader.begin(UP)
         try:
             self._compare_fingerprints(script, keywords)
             verdict: Verdict = Verdict.PROVEN

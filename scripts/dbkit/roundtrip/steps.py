@@ -5,12 +5,12 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 
 from dbkit.errors import InputError
@@ -22,6 +22,7 @@ ENDS_TRANSACTION = re.compile(
     r"|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b",
     re.IGNORECASE,
 )
+COMMITS = re.compile(rb"\.\s*(?:commit|rollback|autocommit|set_isolation_level)\b")
 NOT_A_STATEMENT = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -34,11 +35,28 @@ def ends_transaction(statement: str) -> bool:
     return bool(ENDS_TRANSACTION.search(NOT_A_STATEMENT.sub("''", statement)))
 
 
+class Step(RevisionStep):
+    """Alembic's, without its walk over all ancestors in each step down a chain, which makes a chain quadratic.
+
+    With one head and one parent there is nothing to find: the parent is what remains.
+    """
+
+    def should_delete_branch(self, heads: set[str]) -> bool:
+        """Whether a step down leaves no head behind on this branch."""
+        if self._has_scalar_down_revision and heads == {self.revision.revision}:
+            return False
+        return super().should_delete_branch(heads)
+
+
+@cache
+def source_of(path: str) -> bytes:
+    """The text of a migration file."""
+    return Path(path).read_bytes()
+
+
 def mentions_commit(script: Script) -> bool:
     """Whether a migration may commit through an object of its own, where nobody can see it coming."""
-    return bool(
-        re.search(rb"\.\s*(?:commit|rollback|autocommit|set_isolation_level)\b", Path(script.path).read_bytes())
-    )
+    return bool(COMMITS.search(source_of(str(script.path))))
 
 
 class Watch:
@@ -104,7 +122,7 @@ def settles(error: BaseException) -> bool:
 @lru_cache(maxsize=64)
 def _functions(path: str) -> tuple[dict[str, int], frozenset[int]]:
     """Where the functions of a migration file begin, and the lines that its `raise` statements are on."""
-    tree = ast.parse(Path(path).read_bytes())
+    tree = ast.parse(source_of(path))
     functions = {
         node.name: node.lineno for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }

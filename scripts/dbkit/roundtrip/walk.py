@@ -18,7 +18,7 @@ from dbkit.roundtrip.environment import Databases, Environment, explained
 from dbkit.roundtrip.inside import Inside, NotInside, Suspended
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
 from dbkit.roundtrip.select import Route
-from dbkit.roundtrip.steps import commit_if_external, connection_of, failure, line_of
+from dbkit.roundtrip.steps import Step, commit_if_external, connection_of, failure, line_of
 from dbkit.settings import Target
 
 Progress = Callable[[str], None]
@@ -346,7 +346,7 @@ class Walker:
         def plan(_heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
             for script, up in turns:
                 current[:] = [script]
-                step = RevisionStep(self.project.script.revision_map, script, up)
+                step = Step(self.project.script.revision_map, script, up)
                 step.migration_fn = _noting(step.migration_fn, raised)
                 # Alembic remembers there which enum types it has created
                 context.impl.memo.clear()
