@@ -234,14 +234,11 @@ def _only(databases: Databases, on_connect: Collection[Callable[[], None]]) -> I
     sa.event.listen(Pool, "connect", check)
     try:
         yield
-    except Exception as error:
-        # whatever env.py made of it
-        raise (strangers[0] if strangers else error) from error
     finally:
         sa.event.remove(Pool, "connect", check)
         _end(opened)
-    if strangers:
-        raise strangers[0]
+        if strangers:
+            raise strangers[0]  # whatever env.py, or a migration, made of it
 
 
 def _identify(connection: Any) -> tuple[str, int]:

@@ -27,6 +27,7 @@ from dbkit.roundtrip.steps import (
     commit_if_external,
     connection_of,
     failure,
+    keep_local_settings,
     mentions_commit,
     settles,
 )
@@ -108,7 +109,7 @@ class Inside:
         self.context = context
         self.connection = driver if isinstance(driver, psycopg.Connection) else psycopg.Connection(driver.pgconn)
         self.connection.prepare_threshold = None
-        _keep_local_settings(self.connection)
+        keep_local_settings(connection)
         self.watch = Watch(context)
         self.version_tables = (context.version_table,)
         self.reader = Reader(self.connection.pgconn, self.version_tables)
@@ -234,18 +235,3 @@ class Inside:
 
     def _read(self) -> Facts:
         return catalog.read(self.connection, version_tables=self.version_tables)
-
-
-def _keep_local_settings(connection: psycopg.Connection) -> None:
-    """Set for the session what env.py has set for its first transaction only: a proof has many."""
-    if connection.pgconn.transaction_status != TransactionStatus.INTRANS:
-        return
-    query = b"""
-        SELECT name, setting FROM pg_settings WHERE source = 'session'
-        UNION ALL
-        SELECT 'role', current_setting('role')
-    """
-    found = connection.pgconn.exec_(query)
-    for row in range(found.ntuples):
-        setting = [found.get_value(row, column) for column in (0, 1)]
-        connection.pgconn.exec_params(b"SELECT set_config($1, $2, false)", setting)

@@ -92,6 +92,17 @@ class Watch:
             raise LeavesTransaction
 
 
+def keep_local_settings(connection: sa.Connection) -> None:
+    """Set for the session what env.py has set for its first transaction only: each revision has one of its own."""
+    query = """
+        SELECT name, setting FROM pg_settings WHERE source = 'session'
+        UNION ALL
+        SELECT 'role', current_setting('role')
+    """
+    for name, setting in connection.exec_driver_sql(query).all():
+        connection.execute(sa.text("SELECT set_config(:name, :setting, false)"), {"name": name, "setting": setting})
+
+
 def failure(error: BaseException, script: Script) -> Failure:
     """What a migration raised: the words, the line of the file, the SQL, and whether the file raised it itself."""
     path = str(script.path)

@@ -14,11 +14,11 @@ from dbkit import catalog, dump, scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, DbkitError
 from dbkit.roundtrip.comparing import Facts, Result, compared
-from dbkit.roundtrip.environment import Databases, Environment, explained
+from dbkit.roundtrip.environment import Databases, Environment, WrongDatabase, explained
 from dbkit.roundtrip.inside import Inside, NotInside, Suspended
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
 from dbkit.roundtrip.select import Route
-from dbkit.roundtrip.steps import Step, commit_if_external, connection_of, failure, line_of
+from dbkit.roundtrip.steps import Step, commit_if_external, connection_of, failure, keep_local_settings, line_of
 from dbkit.settings import Target
 
 Progress = Callable[[str], None]
@@ -344,6 +344,8 @@ class Walker:
         raised: list[BaseException] = []
 
         def plan(_heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
+            if len(turns) > 1:
+                keep_local_settings(connection_of(context))
             for script, up in turns:
                 current[:] = [script]
                 step = Step(self.project.script.revision_map, script, up)
@@ -355,6 +357,8 @@ class Walker:
 
         try:
             self.environment.run(plan)
+        except WrongDatabase:
+            raise
         except DbkitError as error:
             # the kit's own gate says in its words what a migration has raised
             if not raised and not current:
