@@ -46,13 +46,17 @@ COMMON = {
             WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i')
         )
     """,
-    # of what is not a part of a relation
+    # of anything but tables, columns and indexes; a table's are with the table
     "pg_description": """
         SELECT array_agg(ROW(pg_describe_object(d.classoid, d.objoid, d.objsubid), d.description)::text
                          ORDER BY pg_describe_object(d.classoid, d.objoid, d.objsubid))
         FROM pg_description AS d
-        WHERE (d.objoid >= {first} OR d.classoid = 'pg_namespace'::regclass)
-          AND d.classoid <> ALL ('{{pg_class,pg_trigger,pg_rewrite,pg_policy,pg_statistic_ext}}'::regclass[])
+        WHERE (d.objoid >= {first} OR d.classoid = 'pg_namespace'::regclass) AND d.classoid <> 'pg_class'::regclass
+    """,
+    "pg_statistic_ext": """
+        SELECT array_agg(ROW(pg_get_statisticsobjdef(s.oid), s.stxstattarget)::text
+                         ORDER BY s.stxnamespace::regnamespace, s.stxname)
+        FROM pg_statistic_ext AS s
     """,
 }
 # Written by few migrations. Where one of these changed, only the whole catalog is trusted.
@@ -76,13 +80,16 @@ HELD = """
 """
 LOOK = "SELECT array_to_json(ARRAY[{counters}]), current_setting('search_path'), ({held})"
 BEGIN = "SELECT pg_current_xact_id()::xid, array_to_json(ARRAY[{counters}])"
-# GRANT takes no strong lock on a relation, but it writes the row of the relation, or of its columns
+# What is written without a strong lock on the relation: GRANT does, and whoever updates the system's tables by hand
 WRITTEN = {
     "pg_class": """
         SELECT oid FROM pg_class
         WHERE oid >= {first} AND relkind NOT IN ('i', 'I', 't') AND age(xmin) <= age($1::xid)
     """,
     "pg_attribute": "SELECT attrelid FROM pg_attribute WHERE attrelid >= {first} AND age(xmin) <= age($1::xid)",
+    "pg_index": "SELECT indrelid FROM pg_index WHERE indrelid >= {first} AND age(xmin) <= age($1::xid)",
+    "pg_constraint": "SELECT conrelid FROM pg_constraint WHERE conrelid >= {first} AND age(xmin) <= age($1::xid)",
+    "pg_trigger": "SELECT tgrelid FROM pg_trigger WHERE tgrelid >= {first} AND age(xmin) <= age($1::xid)",
 }
 EVERY = "SELECT oid FROM pg_class WHERE oid >= {first} AND relkind NOT IN ('i', 'I', 't')"
 # an index is told with its table
@@ -163,11 +170,7 @@ RELATION = """
                 (SELECT array_agg(role::regrole ORDER BY role) FROM unnest(p.polroles) AS role),
                 (SELECT d.description FROM pg_description AS d
                  WHERE d.objoid = p.oid AND d.classoid = 'pg_policy'::regclass)) ORDER BY p.polname)
-         FROM pg_policy AS p WHERE p.polrelid = c.oid),
-        (SELECT array_agg(ROW(pg_get_statisticsobjdef(s.oid), s.stxstattarget,
-                (SELECT d.description FROM pg_description AS d
-                 WHERE d.objoid = s.oid AND d.classoid = 'pg_statistic_ext'::regclass)) ORDER BY s.stxname)
-         FROM pg_statistic_ext AS s WHERE s.stxrelid = c.oid)
+         FROM pg_policy AS p WHERE p.polrelid = c.oid)
     )::text)
 """
 
@@ -250,7 +253,7 @@ class Reader:
         touched = {oid for oid, writes in locks if not writes}
         for name, was, is_ in zip(WRITTEN, start, now, strict=False):
             if was != is_:
-                touched.update(int(oid or 0) for (oid,) in self._call(name, self.transaction))
+                touched.update(int(oid or 0) for (oid,) in self._call(f"written_{name}", self.transaction))
         relations = self._relations(touched) if touched else {}
         return Reading(
             touched=frozenset((touched | relations.keys()) - self.left_out),
@@ -308,7 +311,7 @@ class Reader:
         statements = {
             "begin": BEGIN,
             "look": LOOK.replace("{held}", HELD),
-            **WRITTEN,
+            **{f"written_{name}": query for name, query in WRITTEN.items()},
             "relations": RELATIONS,
             **{name: f"SELECT md5(coalesce(({query})::text, ''))" for name, query in COMMON.items()},
         }

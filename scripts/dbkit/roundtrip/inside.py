@@ -138,6 +138,7 @@ class Inside:
     def _prove(self, script: Script, keywords: dict[str, Any]) -> None:
         started = time.perf_counter()
         self.reader.begin(UP)
+        self.watch.needs_catalog = False
         try:
             self._compare_fingerprints(script, keywords)
             verdict: Verdict = Verdict.PROVEN
@@ -153,12 +154,12 @@ class Inside:
         """Raise _InDoubt when not everything is as it should be."""
         self._run_surely(script, script.module.upgrade, keywords)
         up = self.reader.read()
-        if not up.sure:
+        if not up.sure or self.watch.needs_catalog:
             raise _InDoubt
         self.reader.execute(f"SAVEPOINT {DOWN}")
         self._run_surely(script, script.module.downgrade, keywords)
         down = self.reader.read()
-        if not down.sure or not self.memory.equals(down):
+        if not down.sure or self.watch.needs_catalog or not self.memory.equals(down):
             raise _InDoubt
         rows = self.memory.has_rows_written(down)
         self.memory.take(up)

@@ -111,7 +111,7 @@ def _how_far(walks: Sequence[Walked]) -> str:
         length += walked.chain_length
         if walked.chain_stopped_at:
             return f"the chain above {walked.chain_stopped_at}" if length else ""
-    return "the whole chain"
+    return "the whole chain" if length else ""
 
 
 def _default_jobs(way: Route) -> int:

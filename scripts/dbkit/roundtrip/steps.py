@@ -23,6 +23,7 @@ ENDS_TRANSACTION = re.compile(
     re.IGNORECASE,
 )
 COMMITS = re.compile(rb"\.\s*(?:commit|rollback|autocommit|set_isolation_level)\b")
+EXTENSION_HINT = "(Prove it on a server that has it: --server URL; or set PG_BINDIR to the programs of one.)"
 NOT_A_STATEMENT = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -59,11 +60,18 @@ def mentions_commit(script: Script) -> bool:
     return bool(COMMITS.search(source_of(str(script.path))))
 
 
+def needs_catalog(statement: str) -> bool:
+    """Whether it may change what belongs to an extension, which is written where nearly all of DDL writes, too."""
+    return "extension" in statement.lower()
+
+
 class Watch:
     """Stops a migration, by LeavesTransaction, before it leaves the transaction that it runs in."""
 
     def __init__(self, context: MigrationContext) -> None:
         self.active = False
+        self.needs_catalog = False
+        """Whether a statement was seen that fingerprints do not cover."""
         context.autocommit_block = self._leave  # type: ignore[method-assign]
         connection = connection_of(context)
         sa.event.listen(connection, "before_cursor_execute", self._look_at)
@@ -90,6 +98,7 @@ class Watch:
     def _look_at(self, _connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         if self.active and ends_transaction(statement):
             raise LeavesTransaction
+        self.needs_catalog = self.needs_catalog or needs_catalog(statement)
 
 
 def keep_local_settings(connection: sa.Connection) -> None:
@@ -114,6 +123,8 @@ def failure(error: BaseException, script: Script) -> Failure:
     words = re.sub(r" LINE \d+: .*", "", " ".join(str(original).split())) or type(original).__name__
     if not isinstance(error, sa.exc.DBAPIError):
         words = f"{type(original).__name__}: {words}" if words != type(original).__name__ else words
+    if re.search(r'extension "[^"]*" is not available', words):
+        words = f"{words} {EXTENSION_HINT}"
     statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
     return Failure(words, line, " ".join((statement or "").split()), raised)
 

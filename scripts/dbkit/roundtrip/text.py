@@ -11,7 +11,9 @@ from dbkit.runner import count
 def render(outcome: Outcome) -> str:
     """What was found, each with the place to mend it, and a summary."""
     parts = [
-        _revision(each) for each in outcome.revisions if each.verdict != Verdict.PROVEN or each.findings or each.notes
+        render_revision(each)
+        for each in outcome.revisions
+        if each.verdict != Verdict.PROVEN or each.findings or each.notes
     ]
     return "\n".join([*parts, summary(outcome)])
 
@@ -22,7 +24,8 @@ def shown(path: Path) -> str:
     return str(path) if relative.startswith(os.pardir) else relative
 
 
-def _revision(each: RevisionOutcome) -> str:
+def render_revision(each: RevisionOutcome) -> str:
+    """What was found of one revision."""
     if each.failed:
         head = f"{each.verdict}: {each.name}"
     else:
