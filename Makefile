@@ -7,12 +7,13 @@ SHELL_FILES := venv-setup.sh .ci/run
 # What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
 # expand $(…) when it exports a variable from its command line itself, and a shell would run it.
 MAKEOVERRIDES =
-unexport m to from out empty id
+unexport m to from out empty id since
 export DBKIT_M = $(value m)
 export DBKIT_TO = $(value to)
 export DBKIT_FROM = $(value from)
 export DBKIT_OUT = $(value out)
 export DBKIT_ID = $(value id)
+export DBKIT_SINCE = $(value since)
 export DBKIT_EMPTY = $(value empty)
 # $(call given,NAME,OPTION): OPTION when NAME=… was written on the command line, even if it is empty
 given = $(if $(filter command,$(origin $1)),$2)
@@ -51,8 +52,8 @@ psql: setup ## a shell on the database
 ## Prove
 check: setup ## models match migrations, one head, schema snapshot fresh
 	@$(DBKIT) check
-roundtrip: setup ## each migration up, down and up again on a throw-away database, compared
-	@$(DBKIT) roundtrip
+roundtrip: setup ## prove each migration: up, down and up again on a throw-away database; since=GIT_REF
+	@$(DBKIT) roundtrip $(call given,since,--since="$$DBKIT_SINCE")
 
 ## Write
 merge: setup ## join two heads: m="merge heads"

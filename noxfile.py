@@ -26,6 +26,13 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs, env=DBKIT)
 
 
+@nox.session(default=False)
+def slow(session: nox.Session) -> None:
+    """Run the tests that take a minute or more: the catalog against pg_dump on every planted fault."""
+    install(session)
+    session.run("python", "-m", "pytest", "-n", "0", "-m", "slow", *session.posargs, env=DBKIT)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and shell scripts with ruff and shellcheck."""
@@ -44,7 +51,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def migrations_roundtrip(session: nox.Session) -> None:
-    """Prove each migration on a throw-away database: upgrade, downgrade, upgrade, and compare."""
+    """Prove each migration: nox -s migrations_roundtrip -- --since origin/main"""
     install(session)
     session.run("python", "-m", "dbkit", "roundtrip", *session.posargs, env=DBKIT)
 
@@ -60,6 +67,7 @@ def migrations_check(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure what README says of speed, as ratios within this run."""
     install(session)
+    session.install("pytest-alembic==0.13.1")  # a peer to measure against, and no part of the kit
     session.run("python", "-m", "benchmarks", *session.posargs, env=DBKIT)
 
 

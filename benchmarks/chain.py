@@ -70,6 +70,17 @@ ADD_PARENT = """\
 DROP_PARENT = """\
     op.drop_constraint(op.f("fk_${table}_parent_id_$table"), "$table", type_="foreignkey")
     op.drop_column("$table", "parent_id")"""
+ADD_KIND = """\
+    kind = sa.Enum("small", "large", name="${table}_kind")
+    kind.create(op.get_bind())
+    op.add_column("$table", sa.Column("kind", kind, nullable=True))"""
+DROP_KIND = """\
+    op.drop_column("$table", "kind")
+    sa.Enum(name="${table}_kind").drop(op.get_bind())"""
+WIDEN_CODE = """\
+    op.alter_column("$table", "code", existing_type=sa.String(length=40), type_=sa.String(length=80))"""
+NARROW_CODE = """\
+    op.alter_column("$table", "code", existing_type=sa.String(length=80), type_=sa.String(length=40))"""
 PARTIAL_INDEX = """\
     op.create_index(
         op.f("ix_${table}_status"),
@@ -110,11 +121,13 @@ STEPS = (
     ),
     Step("add $table.parent_id", ADD_PARENT, DROP_PARENT),
     Step("index $table.status", PARTIAL_INDEX, '    op.drop_index(op.f("ix_${table}_status"), table_name="$table")'),
+    Step("add $table.kind", ADD_KIND, DROP_KIND),
+    Step("widen $table.code", WIDEN_CODE, NARROW_CODE),
 )
 
 
 def write(directory: Path, count: int) -> None:
-    """Write revisions 0 to `count` - 1 into `directory`: ten for each table, each after the one before."""
+    """Write revisions 0 to `count` - 1 into `directory`: twelve for each table, each after the one before."""
     directory.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         (directory / _file_name(number)).write_text(_content(number), encoding="utf-8")

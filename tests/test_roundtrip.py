@@ -172,19 +172,14 @@ def test_an_object_left_at_base_is_told_with_the_revision_that_brought_it(
     ]
 
 
-def test_a_lock_on_itself_ends(proven: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_on_itself_ends(local_settings: Settings, server: Cluster, tmp_path: Path) -> None:
     """A migration that waits, on a second connection, for what it has locked itself."""
     ini = make_project(tmp_path / "project", BATTERY[:1])
     up = "python:op.execute('LOCK TABLE a')\n    with op.get_bind().engine.connect() as other:\n        other.exec_driver_sql('SELECT * FROM a')"
-    add(
-        ini.parent,
-        "waits",
-        "case00",
-        "python:op.execute(\"SET lock_timeout = '200ms'\")\n    " + up.removeprefix("python:"),
-        NOTHING,
-    )
-    monkeypatch.setenv("MIGRATION_LOCK_TIMEOUT", "1s")
-    assert verdicts(proven(ini)) == {"case00": "proven", "waits": "broken"}
+    add(ini.parent, "waits", "case00", up, NOTHING)
+    impatient = replace(local_settings, lock_timeout=0.2)
+    outcome = prove(impatient, ini, Request(server=server.target("postgres")))
+    assert verdicts(outcome) == {"case00": "proven", "waits": "broken"}
 
 
 # What is proven

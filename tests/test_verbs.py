@@ -260,7 +260,14 @@ def test_the_round_trip_of_the_example(kit: Kit) -> None:
     typed = kit.make("roundtrip")
     assert typed.returncode == 0, typed.stderr
     assert "26 migrations on PostgreSQL 18" in typed.stdout
-    assert "26 proven, and the whole chain came back" in typed.stdout
+    assert "26 proven; the whole chain went down and up again" in typed.stdout
+
+
+def test_the_round_trip_since_a_commit_takes_it_verbatim(kit: Kit) -> None:
+    typed = kit.make("roundtrip", "since=$(touch here); `touch here`")
+    assert typed.returncode == 2
+    assert "--since $(touch here); `touch here`: " in typed.stderr
+    assert not (kit.path / "here").exists()
 
 
 def test_the_round_trip_touches_no_database_of_mine(kit: Kit) -> None:

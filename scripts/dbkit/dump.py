@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 
 from psycopg.conninfo import make_conninfo
 
@@ -22,17 +23,22 @@ def client_login(target: Target) -> tuple[str, dict[str, str]]:
     return make_conninfo("", **{key: str(value) for key, value in parameters.items()}), environment
 
 
-def schema(settings: Settings, target: Target, without_table: str = "") -> str:
+def schema(
+    settings: Settings,
+    target: Target,
+    without_table: str = "",
+    leaving_out: Sequence[str] = ("--no-owner", "--no-privileges"),
+) -> str:
     """What `pg_dump --schema-only` says of `target`, without the lines that differ from run to run.
 
-    `without_table` names a table to leave out.
+    `without_table` names a table to leave out; `leaving_out` are pg_dump's options for what else to.
 
     Raises CheckFailed with pg_dump's own words.
     """
     with connect(target) as connection:
         major = connection.info.server_version // 10000
     conninfo, environment = client_login(target)
-    options = ["--schema-only", "--no-owner", "--no-privileges"]
+    options = ["--schema-only", *leaving_out]
     if without_table:
         options += ["--exclude-table", without_table]
     result = subprocess.run(

@@ -186,7 +186,7 @@ def renew(place: Place) -> None:
     if isinstance(place, NamedServer):
         place.drop_all()
     elif isinstance(place, Cluster):
-        place.stop()
+        place.kill()
         shutil.rmtree(place.data)
         place.ensure_running()
 

@@ -108,9 +108,9 @@ class Cluster:
         return self.target(dbname)
 
     def drop_database(self, dbname: str) -> None:
-        """Drop a database of the running server, with whoever is still connected to it."""
+        """Drop a database of the running server, if it is there, with whoever is still connected to it."""
         with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(dbname)))
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(dbname)))
 
     def rename_database(self, dbname: str, new: str) -> None:
         """Give a database of the running server, which nobody may be using, another name."""
@@ -124,14 +124,14 @@ class Cluster:
         with self._lock():
             if not self.exists() or not self._is_running():
                 return False
-            if self.durable:
-                self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(int(START_TIMEOUT)))
-            else:
-                self._kill()
+            self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(int(START_TIMEOUT)))
             return True
 
-    def _kill(self) -> None:
-        """As `pg_ctl stop -m immediate`, which looks only every 0.1 s whether it is done."""
+    def kill(self) -> None:
+        """Stop the server at once, as `pg_ctl stop -m immediate`, which looks only every 0.1 s whether it is done.
+
+        What a throw-away cluster has not written yet is lost.
+        """
         pid = self._recorded_pid()
         while pid is not None and self._is_server(pid):
             with contextlib.suppress(ProcessLookupError):
@@ -140,7 +140,10 @@ class Cluster:
 
     def remove(self) -> None:
         """Stop the server and delete the cluster."""
-        self.stop()
+        if self.durable:
+            self.stop()
+        else:
+            self.kill()
         for directory in (self.socket_directory, self.directory):
             if directory.exists():
                 shutil.rmtree(directory)
