@@ -153,6 +153,15 @@ def test_a_fault_shows_only_in_the_chain(proven: Callable[..., Outcome], tmp_pat
     ]
 
 
+def test_who_is_in_the_way_of_others_is_told_and_they_are_not(proven: Callable[..., Outcome], tmp_path: Path) -> None:
+    """What a dirty revision leaves behind stops the chain at an earlier one, which is blameless."""
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    add(ini.parent, "leaves", "case00", "CREATE OR REPLACE VIEW in_the_way AS SELECT id FROM a", NOTHING)
+    outcome = proven(ini)
+    assert verdicts(outcome) == {"case00": "proven", "leaves": "dirty"}
+    assert outcome.chain == "the chain above case00"
+
+
 def test_an_object_left_at_base_is_told_with_the_revision_that_brought_it(
     proven: Callable[..., Outcome], tmp_path: Path
 ) -> None:

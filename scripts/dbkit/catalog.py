@@ -553,7 +553,7 @@ def _sequence_options(
     )
 
 
-# PostgreSQL 15.20 keeps a number of its own among the options of each column, pg_attver, which pg_dump does not write
+# PostgreSQL 15.20 keeps a number of its own among the options of each column, pg_attver: see dump.py
 COLUMNS = """
     SELECT a.attrelid, a.attnum, a.attname, a.atttypid,
         concat_ws(' ',

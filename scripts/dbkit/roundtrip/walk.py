@@ -1,5 +1,6 @@
 """The walk over a project's revisions: each one up, down and up again by itself; then the whole chain."""
 
+import difflib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -232,11 +233,14 @@ class Walker:
         lowest = len(self.applied) - len(way)
         whole = not any(self.is_wanted(script) for script in self.applied[:lowest])
         known = {finding.difference.fact for each in outcomes for finding in each.findings if finding.difference}
-        found = [
-            (revision, finding)
-            for revision, finding in self._down_and_up_the_chain(way, whole=whole)
-            if not (finding.difference and (finding.difference.residue or _is_known(finding.difference.fact, known)))
-        ]
+        dirty = {each.revision for each in outcomes if each.verdict == Verdict.DIRTY}
+        found: list[tuple[str | None, Finding]] = []
+        for revision, finding in self._down_and_up_the_chain(way, whole=whole):
+            if finding.failure and not dirty.isdisjoint(script.revision for script in way):
+                # what those leave behind is in the way, and they are told already
+                way = way[: [script.revision for script in way].index(revision or "")]
+            elif not (finding.difference and (finding.difference.residue or _is_known(finding.difference.fact, known))):
+                found.append((revision, finding))
         return self._attributed(found), len(way)
 
     def _down_and_up_the_chain(self, way: Sequence[Script], *, whole: bool) -> list[tuple[str | None, Finding]]:
@@ -250,10 +254,9 @@ class Walker:
             return [_chain_failure(*failed)]
         found: list[tuple[str | None, Finding]] = [(None, Finding("base", difference)) for difference in base]
         found += [(None, Finding("chain", each)) for each in catalog.differences(head, self.read())]
-        if not found and self.dump() != dumped:
+        if not found:
             # a second opinion, on what the catalog may not have
-            words = "pg_dump --schema-only of the head differs after the whole chain"
-            found.append((way[0].revision, Finding("chain", failure=Failure(words))))
+            found += [(way[0].revision, Finding("chain", each)) for each in _dumps_compared(dumped, self.dump())]
         return found
 
     def _attributed(self, found: Sequence[tuple[str | None, Finding]]) -> list[tuple[str, Finding]]:
@@ -369,6 +372,14 @@ class Walker:
                 raise explained(error, self.project.script.dir) from error
             return current[0], failure(raised[0] if raised else error, current[0])
         return None
+
+
+def _dumps_compared(before: str, after: str) -> list[catalog.Difference]:
+    lines = [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line[:2] in ("- ", "+ ")]
+    if not lines:
+        return []
+    gone, new = ("\n".join(line[2:] for line in lines if line[0] == sign) for sign in "-+")
+    return [catalog.Difference(catalog.Fact("dump", "of pg_dump --schema-only"), gone, new)]
 
 
 def _chain_failure(script: Script, why: Failure) -> tuple[str | None, Finding]:
