@@ -5,8 +5,8 @@ import io
 import logging
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +104,13 @@ class Environment:
     access: Access
     databases: Databases
     """Always the same: a project may have read its variables when its modules were imported."""
-    on_connect: list[Callable[[], None]] = field(default_factory=list)
-    """Called after each connection that is opened while env.py runs."""
     version_table_schema: str | None = None
     """What env.py has said of it."""
 
-    def run(self, plan: Plan) -> None:
+    def run(self, plan: Plan, connected: Callable[[], None] = lambda: None) -> None:
         """Run env.py once, with `plan` as what the Alembic command wants done.
+
+        `connected` is called after each connection that is opened meanwhile.
 
         Raises what the migrations raise; InputError when env.py itself fails, or uses another database.
         """
@@ -133,7 +133,7 @@ class Environment:
 
         # on the instance: Alembic's `context` proxy would not find it in a subclass
         environment.configure = configure_per_migration  # type: ignore[method-assign]
-        with self._prepared(), _only(self.databases, self.on_connect), environment:
+        with self._prepared(), _only(self.databases, connected), environment:
             script.run_env()
         if not calls:
             raise InputError(f"env.py in {script.dir} ended without running any migrations.", HINT)
@@ -213,7 +213,7 @@ def explained(error: BaseException, directory: str) -> DbkitError:
 
 
 @contextlib.contextmanager
-def _only(databases: Databases, on_connect: Collection[Callable[[], None]]) -> Iterator[None]:
+def _only(databases: Databases, connected: Callable[[], None]) -> Iterator[None]:
     """Let SQLAlchemy connect to these databases only; their names are random, so no other server has them."""
     targets = {target.dbname: target for target in databases.values()}
     strangers: list[WrongDatabase] = []
@@ -228,8 +228,7 @@ def _only(databases: Databases, on_connect: Collection[Callable[[], None]]) -> I
                 WrongDatabase(f"env.py opened a connection to {found!r}, which is not the scratch database.", HINT)
             )
             raise strangers[0]
-        for call in on_connect:
-            call()
+        connected()
 
     sa.event.listen(Pool, "connect", check)
     try:

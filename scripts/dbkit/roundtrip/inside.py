@@ -17,9 +17,9 @@ from psycopg.pq import TransactionStatus
 
 from dbkit import catalog
 from dbkit.project import Project
-from dbkit.roundtrip.comparing import Facts, Result, compared
+from dbkit.roundtrip.comparing import Facts, Result, down_and_up
 from dbkit.roundtrip.fingerprint import Reader
-from dbkit.roundtrip.outcome import Finding, Verdict
+from dbkit.roundtrip.outcome import Failure, Finding, Verdict
 from dbkit.roundtrip.steps import (
     LeavesTransaction,
     Step,
@@ -77,6 +77,7 @@ class Inside:
         self.scripts = scripts
         self.walk = walk
         self.result: Result | None = None
+        self.watch = Watch()
         self.facts: Facts | None = None
         """The catalog as it is now, where it was just read."""
 
@@ -99,6 +100,10 @@ class Inside:
             commit_if_external(context)
             self.walk.settle(script, self.result)
 
+    def connected(self) -> None:
+        """Somebody opened a connection while env.py runs: env.py itself, or a migration."""
+        self.watch.connected()
+
     def _attach(self, context: MigrationContext) -> None:
         connection = connection_of(context)
         driver: Any = connection.connection.driver_connection
@@ -110,7 +115,7 @@ class Inside:
         self.connection = driver if isinstance(driver, psycopg.Connection) else psycopg.Connection(driver.pgconn)
         self.connection.prepare_threshold = None
         keep_local_settings(connection)
-        self.watch = Watch(context)
+        self.watch.attach(context)
         self.version_tables = (context.version_table,)
         self.reader = Reader(self.connection.pgconn, self.version_tables)
         connection.connection.commit()
@@ -132,6 +137,7 @@ class Inside:
         def upgrade(**keywords: Any) -> None:
             if mentions_commit(script) or self._run(script, script.module.upgrade, keywords):
                 raise Suspended(script)
+            self.facts = None
 
         return upgrade
 
@@ -179,26 +185,17 @@ class Inside:
             raise Suspended(script)
         self.facts = after = self._read()
         self.reader.execute(f"SAVEPOINT {DOWN}")
-        verdict, findings = self._down_and_up(script, keywords, before, after)
-        self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
-        return verdict, findings
 
-    def _down_and_up(
-        self, script: Script, keywords: dict[str, Any], before: Facts, after: Facts
-    ) -> tuple[Verdict, tuple[Finding, ...]]:
-        error = self._run(script, script.module.downgrade, keywords)
-        if error:
-            failed = failure(error, script)
-            verdict = Verdict.IRREVERSIBLE if failed.raised else Verdict.BROKEN
-            return verdict, (Finding("down", failure=failed, line=failed.line),)
-        self._check_constraints(script)
-        findings = compared("down", script, before, self._read())
-        error = self._run(script, script.module.upgrade, keywords)
-        if error:
-            failed = failure(error, script)
-            return Verdict.BROKEN, (*findings, Finding("reup", failure=failed, line=failed.line))
-        self._check_constraints(script)
-        return Verdict.DIRTY, (*findings, *compared("reup", script, after, self._read()))
+        def run(up: bool) -> Failure | None:
+            error = self._run(script, script.module.upgrade if up else script.module.downgrade, keywords)
+            if error:
+                return failure(error, script)
+            self._check_constraints(script)
+            return None
+
+        result = down_and_up(script, before, after, run, self._read)
+        self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
+        return result
 
     def _run_surely(self, script: Script, function: Callable[..., object], keywords: dict[str, Any]) -> None:
         if self._run(script, function, keywords, whatever=True):

@@ -100,8 +100,9 @@ def _agree(walks: Sequence[Walked]) -> bool:
 
     Not when a migration makes something that the whole server has, such as a role, and so works only once there.
     """
-    broken = {each.revision for walked in walks for each in walked.outcomes if each.verdict == Verdict.BROKEN}
-    return bool(walks) and all(walked.failed_before <= broken for walked in walks)
+    never = (Verdict.BROKEN, Verdict.UNPROVEN)
+    failed = {each.revision for walked in walks for each in walked.outcomes if each.verdict in never}
+    return bool(walks) and all(walked.failed_before <= failed for walked in walks)
 
 
 def _how_far(walks: Sequence[Walked]) -> str:

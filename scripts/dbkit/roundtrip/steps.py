@@ -68,10 +68,13 @@ def needs_catalog(statement: str) -> bool:
 class Watch:
     """Stops a migration, by LeavesTransaction, before it leaves the transaction that it runs in."""
 
-    def __init__(self, context: MigrationContext) -> None:
+    def __init__(self) -> None:
         self.active = False
         self.needs_catalog = False
         """Whether a statement was seen that fingerprints do not cover."""
+
+    def attach(self, context: MigrationContext) -> None:
+        """Watch what is run in this context."""
         context.autocommit_block = self._leave  # type: ignore[method-assign]
         connection = connection_of(context)
         sa.event.listen(connection, "before_cursor_execute", self._look_at)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dbkit import catalog, dump, scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, DbkitError
-from dbkit.roundtrip.comparing import Facts, Result, compared
+from dbkit.roundtrip.comparing import Facts, Result, down_and_up
 from dbkit.roundtrip.environment import Databases, Environment, WrongDatabase, explained
 from dbkit.roundtrip.inside import Inside, NotInside, Suspended
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
@@ -107,7 +107,7 @@ class Walker:
         """Prove as many as can be in one run of env.py, and return the rest; the first of those needs clones."""
         inside = Inside(self.project, self.applicable(scripts), self)
         try:
-            self.environment.run(inside.plan)
+            self.environment.run(inside.plan, inside.connected)
         except NotInside:
             self.by_clones = True
         except Suspended as suspended:
@@ -176,20 +176,9 @@ class Walker:
         if not self.is_wanted(script):
             return Verdict.UNPROVEN, ()
         trunk = self.copy()
-        result = self._down_and_up(script, before, after)
+        result = down_and_up(script, before, after, lambda up: self.step(script, up=up), self.read)
         self.put_back(trunk)
         return result
-
-    def _down_and_up(self, script: Script, before: Facts, after: Facts) -> tuple[Verdict, tuple[Finding, ...]]:
-        failed = self.step(script, up=False)
-        if failed:
-            verdict = Verdict.IRREVERSIBLE if failed.raised else Verdict.BROKEN
-            return verdict, (Finding("down", failure=failed, line=failed.line),)
-        findings = compared("down", script, before, self.read())
-        failed = self.step(script, up=True)
-        if failed:
-            return Verdict.BROKEN, (*findings, Finding("reup", failure=failed, line=failed.line))
-        return Verdict.DIRTY, (*findings, *compared("reup", script, after, self.read()))
 
     def rebuild_trunk(self) -> None:
         """Make the trunk anew when a revision has committed behind our back. Raises CheckFailed."""
