@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from battery import BATTERY, NOTHING, Planted, make_project, revision_file
+from battery import BATTERY, NOTHING, Planted, alone, make_project, revision_file
 from conftest import REPOSITORY
 from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError
@@ -160,6 +160,34 @@ def test_who_is_in_the_way_of_others_is_told_and_they_are_not(proven: Callable[.
     outcome = proven(ini)
     assert verdicts(outcome) == {"case00": "proven", "leaves": "dirty"}
     assert outcome.chain == "the chain above case00"
+
+
+@pytest.mark.parametrize(("outside", "verdict"), [(False, "proven"), (True, "unproven")], ids=["inside", "by clones"])
+def test_a_role_that_a_copy_needs(local_settings: Settings, tmp_path: Path, outside: bool, verdict: str) -> None:
+    """A role is the server's: it cannot be dropped while the copy beside the proof has grants to it."""
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    up = "CREATE ROLE reader; GRANT SELECT ON a TO reader"
+    down = "REVOKE ALL ON a FROM reader; DROP ROLE reader"
+    add(ini.parent, "role", "case00", alone(*up.split("; ")) if outside else up, down)
+    outcome = prove(local_settings, ini, Request(jobs=1))
+    assert verdicts(outcome) == {"case00": "proven", "role": verdict}
+
+
+def test_two_processes_and_a_role(local_settings: Settings, tmp_path: Path) -> None:
+    """It can be made only once; the chain is then walked by one process."""
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    add(
+        ini.parent,
+        "role",
+        "case00",
+        "CREATE ROLE reader; GRANT SELECT ON a TO reader",
+        "REVOKE ALL ON a FROM reader; DROP ROLE reader",
+    )
+    add(ini.parent, "next", "role", "CREATE TABLE n (x int)", "DROP TABLE n")
+    add(ini.parent, "last", "next", "CREATE TABLE o (x int)", "DROP TABLE o")
+    outcome = prove(local_settings, ini, Request(jobs=2))
+    assert set(verdicts(outcome).values()) == {"proven"}
+    assert outcome.chain == "the whole chain"
 
 
 def test_an_object_left_at_base_is_told_with_the_revision_that_brought_it(

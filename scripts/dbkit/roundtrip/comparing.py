@@ -31,7 +31,7 @@ def down_and_up(
     """
     failed = run(False)
     if failed:
-        verdict = Verdict.IRREVERSIBLE if failed.raised else Verdict.BROKEN
+        verdict = Verdict.IRREVERSIBLE if failed.raised else Verdict.UNPROVEN if failed.elsewhere else Verdict.BROKEN
         return verdict, (Finding("down", failure=failed, line=failed.line),)
     findings = compared("down", script, before, read())
     failed = run(True)

@@ -29,7 +29,7 @@ class Verdict(StrEnum):
     IRREVERSIBLE = "irreversible"
     """The downgrade is written so that it raises an error."""
     UNPROVEN = "unproven"
-    """Nothing could be checked: a revision that it follows could not be applied."""
+    """Nothing could be checked: a revision that it follows could not be applied, or a copy was in the way."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Failure:
     sql: str = ""
     raised: bool = False
     """Whether the migration file itself raised it, with a `raise`."""
+    elsewhere: bool = False
+    """Whether the reason is in another database of the server, such as the copy that a proof has made."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dbkit.roundtrip import accept, processes
 from dbkit.roundtrip.environment import Access, Environment, database_names, variables
 from dbkit.roundtrip.outcome import Outcome, Verdict
 from dbkit.roundtrip.select import Route, Scope, ancestors, route
+from dbkit.roundtrip.steps import mentions_server
 from dbkit.roundtrip.walk import Progress, Walked, Walker
 from dbkit.settings import Settings, Target
 
@@ -87,7 +88,7 @@ def _walk(
     environment: Environment, place: scratch.Place, way: Route, jobs: int, names: Iterator[str], progress: Progress
 ) -> list[Walked]:
     parts = _parts(way, jobs)
-    if len(parts) > 1:
+    if len(parts) > 1 and not any(map(mentions_server, way.scripts)):
         walks = processes.walk(environment, place, parts, names, progress)
         if _agree(walks):
             return walks
@@ -96,12 +97,12 @@ def _walk(
 
 
 def _agree(walks: Sequence[Walked]) -> bool:
-    """Whether each walk could apply what another has proven.
-
-    Not when a migration makes something that the whole server has, such as a role, and so works only once there.
-    """
+    """Whether each walk could apply what another has proven: a migration may work only once on a server."""
     never = (Verdict.BROKEN, Verdict.UNPROVEN)
-    failed = {each.revision for walked in walks for each in walked.outcomes if each.verdict in never}
+    outcomes = [each for walked in walks for each in walked.outcomes]
+    if any(finding.failure and finding.failure.elsewhere for each in outcomes for finding in each.findings):
+        return False
+    failed = {each.revision for each in outcomes if each.verdict in never}
     return bool(walks) and all(walked.failed_before <= failed for walked in walks)
 
 

@@ -22,7 +22,9 @@ ENDS_TRANSACTION = re.compile(
     r"|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b",
     re.IGNORECASE,
 )
+OF_THE_SERVER = re.compile(rb"\b(?:create|alter|drop)\s+(?:role|user|group|tablespace|database)\b", re.IGNORECASE)
 COMMITS = re.compile(rb"\.\s*(?:commit|rollback|autocommit|set_isolation_level)\b")
+USED_ELSEWHERE = re.compile(r'role "[^"]*" cannot be dropped because .* objects? in database')
 EXTENSION_HINT = "(Prove it on a server that has it: --server URL; or set PG_BINDIR to the programs of one.)"
 NOT_A_STATEMENT = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
@@ -63,6 +65,11 @@ def mentions_commit(script: Script) -> bool:
 def needs_catalog(statement: str) -> bool:
     """Whether it may change what belongs to an extension, which is written where nearly all of DDL writes, too."""
     return "extension" in statement.lower()
+
+
+def mentions_server(script: Script) -> bool:
+    """Whether a migration may make something that the whole server has, such as a role: it works only once there."""
+    return bool(OF_THE_SERVER.search(source_of(str(script.path))))
 
 
 class Watch:
@@ -128,8 +135,11 @@ def failure(error: BaseException, script: Script) -> Failure:
         words = f"{type(original).__name__}: {words}" if words != type(original).__name__ else words
     if re.search(r'extension "[^"]*" is not available', words):
         words = f"{words} {EXTENSION_HINT}"
+    elsewhere = bool(USED_ELSEWHERE.search(words))
+    if elsewhere:
+        words = f"not proven, since a copy of the database is beside it: {words}"
     statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
-    return Failure(words, line, " ".join((statement or "").split()), raised)
+    return Failure(words, line, " ".join((statement or "").split()), raised, elsewhere)
 
 
 def settles(error: BaseException) -> bool:
