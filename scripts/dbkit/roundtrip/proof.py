@@ -68,7 +68,8 @@ def prove(
     outcomes = tuple(accept.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
     if baseline and request.scope.everything:
         outcomes = accept.stale_baseline(outcomes, baseline)
-    return Outcome(str(ini), server, time.monotonic() - started, outcomes, _how_far(walks))
+    whole = "the whole chain" if request.scope.everything else "the chain of these"
+    return Outcome(str(ini), server, time.monotonic() - started, outcomes, _how_far(walks, whole))
 
 
 @contextmanager
@@ -106,14 +107,14 @@ def _agree(walks: Sequence[Walked]) -> bool:
     return bool(walks) and all(walked.failed_before <= failed for walked in walks)
 
 
-def _how_far(walks: Sequence[Walked]) -> str:
-    """How far the chain went down and up again, in words."""
+def _how_far(walks: Sequence[Walked], whole: str) -> str:
+    """How far the chain went down and up again, in words; `whole` is what it is when nothing stopped it."""
     length = 0
     for walked in reversed(walks):
         length += walked.chain_length
         if walked.chain_stopped_at:
             return f"the chain above {walked.chain_stopped_at}" if length else ""
-    return "the whole chain" if length else ""
+    return whole if length else ""
 
 
 def _default_jobs(way: Route) -> int:
