@@ -3,9 +3,7 @@
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from dbkit.roundtrip.outcome import Outcome, Verdict
 from dbkit.roundtrip.select import Route, Scope, ancestors, route
 from dbkit.roundtrip.steps import mentions_server
 from dbkit.roundtrip.walk import Progress, Walked, Walker
+from dbkit.roundtrip.where import Where, where
 from dbkit.settings import Settings, Target
 
 WORTH_SPLITTING = 100  # revisions; below, a second process costs more than it brings
@@ -45,56 +44,50 @@ def prove(
 
     Raises InputError when there is nothing to prove, or when env.py cannot be run on a scratch database.
     """
-    started = time.monotonic()
     request = request or Request()
-    # a proof is on scratch databases, whatever the settings say of the real one
+    with where(settings, request.server) as here:
+        return prove_at(here, settings, ini, request, progress)
+
+
+def prove_at(here: Where, settings: Settings, ini: Path, request: Request, progress: Progress) -> Outcome:
+    """As `prove`, on a server that was chosen before."""
+    started = time.monotonic()
+    # nothing in it is protected, and nothing else is reached
     settings = replace(settings, target=None, app_env="test")
-    with _place(settings, request.server) as (place, names, start):
-        main = place.target(next(names))
-        # before the project is loaded: its modules may read their settings when they are imported
-        with ThreadPoolExecutor(1) as beside, variables(request.access.environment(main)):
-            starting = beside.submit(start)
-            loaded = project.load(ini, request.section, request.arguments)
-            way = route(loaded, request.scope)
-            named = request.baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
-            baseline = loaded.revision(named).revision if named else ""
-            starting.result()
-            databases = {name: place.target(next(names)) for name in database_names(loaded)}
-            databases[next(iter(databases))] = main
-            environment = Environment(loaded, settings, request.access, databases)
-            walks = _walk(environment, place, way, request.jobs or _default_jobs(way), names, progress)
-        server = place.description
+    main = here.place.target(next(here.names))
+    # before the project is loaded: its modules may read their settings when they are imported
+    with variables(request.access.environment(main)):
+        loaded = project.load(ini, request.section, request.arguments)
+        way = route(loaded, request.scope)
+        named = request.baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
+        baseline = loaded.revision(named).revision if named else ""
+        here.wait()
+        databases = {name: here.place.target(next(here.names)) for name in database_names(loaded)}
+        databases[next(iter(databases))] = main
+        environment = Environment(loaded, settings, request.access, databases)
+        walks = _walk(environment, here, way, request.jobs or _default_jobs(way), progress)
     covered = ancestors([baseline], way.parents) if baseline else set()
     outcomes = tuple(accept.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
     if baseline and request.scope.everything:
         outcomes = accept.stale_baseline(outcomes, baseline)
     whole = "the whole chain" if request.scope.everything else "the chain of these"
-    return Outcome(str(ini), server, time.monotonic() - started, outcomes, _how_far(walks, whole))
+    return Outcome(
+        project=str(ini),
+        server=here.place.description,
+        seconds=time.monotonic() - started,
+        revisions=outcomes,
+        chain=_how_far(walks, whole),
+    )
 
 
-@contextmanager
-def _place(
-    settings: Settings, server: Target | None
-) -> Iterator[tuple[scratch.Place, Iterator[str], Callable[[], object]]]:
-    """Where databases can be made, names for them, and what starts the server."""
-    if server:
-        with scratch.named_server(server) as named:
-            yield named, scratch.database_names(named.token), lambda: None
-    else:
-        with scratch.future_cluster(settings) as cluster:
-            yield cluster, scratch.database_names(scratch.new_token()), cluster.ensure_running
-
-
-def _walk(
-    environment: Environment, place: scratch.Place, way: Route, jobs: int, names: Iterator[str], progress: Progress
-) -> list[Walked]:
+def _walk(environment: Environment, here: Where, way: Route, jobs: int, progress: Progress) -> list[Walked]:
     parts = _parts(way, jobs)
     if len(parts) > 1 and not any(map(mentions_server, way.scripts)):
-        walks = processes.walk(environment, place, parts, names, progress)
+        walks = processes.walk(environment, here.place, parts, here.names, progress)
         if _agree(walks):
             return walks
-        scratch.renew(place)
-    return [Walker(environment, place, way, names, progress).walk()]
+        scratch.renew(here.place)
+    return [Walker(environment, here.place, way, here.names, progress).walk()]
 
 
 def _agree(walks: Sequence[Walked]) -> bool:

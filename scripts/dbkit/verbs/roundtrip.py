@@ -7,10 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dbkit.errors import InputError
-from dbkit.roundtrip.environment import Access
-from dbkit.roundtrip.proof import Request, prove
-from dbkit.roundtrip.report import FORMATS
-from dbkit.roundtrip.select import Scope
+from dbkit.roundtrip.where import where
 from dbkit.settings import Settings, Target, parse_url
 
 
@@ -33,16 +30,22 @@ def roundtrip(
     arguments: Sequence[str] = (),
 ) -> int:
     """Print the outcome; exit code 1 when there is something that nobody has accepted."""
-    request = Request(
-        scope=Scope(after=start, to=to, only=tuple(only), since=since),
-        access=Access((*((variable, "{url}") for variable in url_env), *set_env), driver),
-        server=_server(server) if server else None,
-        baseline=baseline,
-        jobs=jobs,
-        section=name,
-        arguments=tuple(arguments),
-    )
-    outcome = prove(settings, ini, request, _progress())
+    with where(settings, _server(server) if server else None) as here:
+        # after the server was told to start: loading Alembic takes as long
+        from dbkit.roundtrip.environment import Access
+        from dbkit.roundtrip.proof import Request, prove_at
+        from dbkit.roundtrip.report import FORMATS
+        from dbkit.roundtrip.select import Scope
+
+        request = Request(
+            scope=Scope(after=start, to=to, only=tuple(only), since=since),
+            access=Access((*((variable, "{url}") for variable in url_env), *set_env), driver),
+            baseline=baseline,
+            jobs=jobs,
+            section=name,
+            arguments=tuple(arguments),
+        )
+        outcome = prove_at(here, settings, ini, request, _progress())
     print(FORMATS[report](outcome))
     return 0 if outcome.passed else 1
 
