@@ -119,7 +119,6 @@ BATTERY = [
     P("extension's objects", "CREATE EXTENSION citext; CREATE TABLE ci (c citext); CREATE INDEX ix_ci ON ci (c)", "DROP TABLE ci; DROP EXTENSION citext", "proven"),
     P("comments and grants", "COMMENT ON TABLE grand IS 'one'; GRANT SELECT ON grand TO PUBLIC", "COMMENT ON TABLE grand IS NULL; REVOKE SELECT ON grand FROM PUBLIC", "proven"),
     P("several schemas", "CREATE SCHEMA s1; CREATE SCHEMA s2; CREATE TABLE s1.t (id int PRIMARY KEY); CREATE TABLE s2.t (id int REFERENCES s1.t)", "DROP SCHEMA s2 CASCADE; DROP SCHEMA s1 CASCADE", "proven"),
-    P("moved to a schema", "ALTER TABLE s1.t SET SCHEMA s2", "ALTER TABLE s2.t SET SCHEMA s1", "unproven"),
     P("schema renamed", "ALTER SCHEMA s1 RENAME TO s3", "ALTER SCHEMA s3 RENAME TO s1", "proven"),
     P("function and trigger", "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$; CREATE TRIGGER touch BEFORE UPDATE ON s3.t FOR EACH ROW EXECUTE FUNCTION touch()", "DROP TRIGGER touch ON s3.t; DROP FUNCTION touch()", "proven"),
     P("deferred constraint", "python:op.execute('CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree DEFERRABLE INITIALLY DEFERRED)')\n    op.execute('INSERT INTO tree VALUES (1, 2), (2, 1)')", "DROP TABLE tree", "proven"),
@@ -128,8 +127,51 @@ BATTERY = [
     P("fails on the way up", "CREATE TABLE left_by_failure (x int); COMMIT; SELECT 1 / 0", NOTHING, "broken", "division by zero"),
     P("after the failure", "CREATE TABLE never (x int)", "DROP TABLE never", "unproven", "which could not be applied"),
 ]  # fmt: skip
-# its name is taken where it goes: not what the verdict is about
-BATTERY = [each for each in BATTERY if each.name != "moved to a schema"]
+
+
+# A second chain: how people write migrations, and what else touches a schema
+HABITS = [
+    P('base','CREATE TABLE a (id int PRIMARY KEY, x text, n int); CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a); CREATE SEQUENCE sq; CREATE VIEW v AS SELECT id, x FROM a','DROP VIEW v; DROP SEQUENCE sq; DROP TABLE b, a','proven'),
+    P('batch',"python:with op.batch_alter_table('a') as b:\n        b.add_column(sa.Column('q', sa.Integer()))\n        b.create_unique_constraint('uq_q', ['q'])","python:with op.batch_alter_table('a') as b:\n        b.drop_constraint('uq_q')\n        b.drop_column('q')",'proven'),
+    P('bulk',"python:t = op.create_table('bt', sa.Column('id', sa.Integer(), primary_key=True), sa.Column('x', sa.JSON()))\n    op.bulk_insert(t, [{'id': 1, 'x': {'a': 1}}])","DROP TABLE bt",'proven'),
+    P('orm',"python:from sqlalchemy.orm import Session\n    s = Session(bind=op.get_bind())\n    s.execute(sa.text(\"INSERT INTO a VALUES (1,'x',2)\"))\n    s.commit()","python:from sqlalchemy.orm import Session\n    s = Session(bind=op.get_bind())\n    s.execute(sa.text('DELETE FROM a'))\n    s.commit()",'proven'),
+    P('temp','CREATE TEMP TABLE tt AS SELECT 1; CREATE TABLE from_tt (x int); DROP TABLE tt','DROP TABLE from_tt','proven'),
+    P('temp left','CREATE TEMP TABLE IF NOT EXISTS ttl (x int)',NOTHING,'proven'),
+    P('nested',"python:bind = op.get_bind()\n    with bind.begin_nested():\n        op.execute('CREATE TABLE nested (x int)')\n    try:\n        with bind.begin_nested():\n            op.execute('SELECT 1/0')\n    except sa.exc.DBAPIError:\n        pass",'DROP TABLE nested','proven'),
+    P('search path',"SET search_path TO public; CREATE TABLE sp (x int)",'DROP TABLE sp','proven'),
+    P('trigger ddl',"CREATE FUNCTION mk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'CREATE TABLE IF NOT EXISTS made_by_trigger (x int)'; RETURN NEW; END $$; CREATE TRIGGER mk BEFORE INSERT ON b FOR EACH ROW EXECUTE FUNCTION mk()",'DROP TRIGGER mk ON b; DROP FUNCTION mk()','proven'),
+    P('by trigger',"INSERT INTO b VALUES (5, NULL) ON CONFLICT DO NOTHING","DELETE FROM b",'dirty','made_by_trigger'),
+    P('do grant',"python:op.execute(\"DO $$ BEGIN GRANT UPDATE (x) ON a TO PUBLIC; END $$\")",NOTHING,'dirty','grants on column'),
+    P('seq rename','ALTER SEQUENCE sq RENAME TO sq2','ALTER SEQUENCE sq2 RENAME TO sq','proven'),
+    P('seq grant','GRANT USAGE ON SEQUENCE sq2 TO PUBLIC',NOTHING,'dirty','sq2'),
+    P('schema grant','GRANT CREATE ON SCHEMA public TO PUBLIC',NOTHING,'dirty','schema public'),
+    P('func grant','CREATE FUNCTION fg() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$; REVOKE EXECUTE ON FUNCTION fg() FROM PUBLIC','DROP FUNCTION fg()','proven'),
+    P('func revoke left','REVOKE EXECUTE ON FUNCTION fg() FROM PUBLIC; GRANT EXECUTE ON FUNCTION fg() TO PUBLIC',NOTHING,'dirty','fg'),
+    P('matview refresh','CREATE MATERIALIZED VIEW mv AS SELECT * FROM a WITH NO DATA','DROP MATERIALIZED VIEW mv','proven'),
+    P('refresh left','REFRESH MATERIALIZED VIEW mv',NOTHING,'dirty','mv'),
+    P('cluster','ALTER TABLE a CLUSTER ON a_pkey',NOTHING,'dirty','a_pkey'),
+    P('inherits','CREATE TABLE ia (y int) INHERITS (a)','DROP TABLE ia','proven'),
+    P('parent col','ALTER TABLE a ADD pc int','ALTER TABLE a DROP pc','proven'),
+    P('rename constraint','ALTER TABLE b RENAME CONSTRAINT b_a_id_fkey TO fk','ALTER TABLE b RENAME CONSTRAINT fk TO b_a_id_fkey','proven'),
+    P('view col default','ALTER VIEW v ALTER x SET DEFAULT 1',NOTHING,'dirty','view v'),
+    P('atomic','python:op.execute("CREATE FUNCTION at() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM a; END")','DROP FUNCTION at()','proven'),
+    P('domain on domain','CREATE DOMAIN d1 AS int; CREATE DOMAIN d2 AS d1 CHECK (VALUE > 0); CREATE TABLE dt (d d2)','DROP TABLE dt; DROP DOMAIN d2; DROP DOMAIN d1','proven'),
+    P('domain check left','ALTER DOMAIN d2 ADD CONSTRAINT more CHECK (VALUE < 9)','ALTER DOMAIN d2 DROP CONSTRAINT more','proven'),
+    P('exclusion','CREATE TABLE ex (r int4range, EXCLUDE USING gist (r WITH &&))','DROP TABLE ex','proven'),
+    P('event trigger',"CREATE FUNCTION et() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$; CREATE EVENT TRIGGER et ON ddl_command_end EXECUTE FUNCTION et()",'DROP EVENT TRIGGER et; DROP FUNCTION et()','proven'),
+    P('type rename','CREATE TYPE ty AS ENUM (\'a\'); CREATE TABLE tyt (t ty); CREATE TABLE tyu (t ty)','DROP TABLE tyt, tyu; DROP TYPE ty','proven'),
+    P('type renamed','ALTER TYPE ty RENAME TO ty2','ALTER TYPE ty2 RENAME TO ty','proven'),
+    P('uses after rename','ALTER TABLE tyu ADD z int','ALTER TABLE tyu DROP z','proven'),
+    P('table rename with view','ALTER TABLE a RENAME TO aa','ALTER TABLE aa RENAME TO a','proven'),
+    P('fk after rename','ALTER TABLE b ADD w int','ALTER TABLE b DROP w','proven'),
+    P('no downgrade body','python:pass','python:pass','proven'),
+    P('assert down','python:pass',"python:assert False, 'no'",'broken','AssertionError'),
+    P('lock table','LOCK TABLE aa IN ACCESS EXCLUSIVE MODE','LOCK TABLE aa','proven'),
+    P('large object',"python:op.execute(\"SELECT lo_create(4242)\")","python:op.execute(\"SELECT lo_unlink(4242)\")",'proven'),
+    P('generated','ALTER TABLE aa ADD g int GENERATED ALWAYS AS (n * 2) STORED','ALTER TABLE aa DROP g','proven'),
+    P('generated dropped expr','ALTER TABLE aa ALTER g DROP EXPRESSION','ALTER TABLE aa DROP g; ALTER TABLE aa ADD g int GENERATED ALWAYS AS (n * 2) STORED','proven'),
+    P('setval',"python:op.execute(\"SELECT setval('sq2', 5)\")",NOTHING,'proven'),
+]  # fmt: skip
 
 
 def body(text: str) -> str:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from battery import BATTERY, NOTHING, Planted, alone, make_project, revision_file
+from battery import BATTERY, HABITS, NOTHING, Planted, alone, make_project, revision_file
 from conftest import REPOSITORY
 from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError
@@ -36,6 +36,12 @@ def battery(local_settings: Settings, battery_project: Path) -> Outcome:
     return prove(local_settings, battery_project, Request(jobs=1))
 
 
+@pytest.fixture(scope="module")
+def habits(local_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """One walk over the second chain."""
+    return prove(local_settings, make_project(tmp_path_factory.mktemp("habits") / "project", HABITS), Request(jobs=1))
+
+
 @pytest.fixture
 def proven(local_settings: Settings, server: Cluster) -> Callable[..., Outcome]:
     """Prove a project in databases of the run's server, which is quicker than a server of its own."""
@@ -53,7 +59,15 @@ def test_the_battery_is_what_it_is_said_to_be() -> None:
 
 @pytest.mark.parametrize(("number", "case"), list(enumerate(BATTERY)), ids=[case.name for case in BATTERY])
 def test_each_fault_is_found_where_it_is(battery: Outcome, number: int, case: Planted) -> None:
-    found = battery.revisions[number]
+    check(battery.revisions[number], case)
+
+
+@pytest.mark.parametrize(("number", "case"), list(enumerate(HABITS)), ids=[case.name for case in HABITS])
+def test_no_habit_is_blamed_and_no_fault_among_them_missed(habits: Outcome, number: int, case: Planted) -> None:
+    check(habits.revisions[number], case)
+
+
+def check(found: RevisionOutcome, case: Planted) -> None:
     said = "\n".join(finding.words for finding in (*found.findings, *found.notes))
     assert (found.verdict, case.words in said) == (case.verdict, True), said
     if case.verdict == "proven":

@@ -65,6 +65,9 @@ def test_this_project_is_the_one_without_config() -> None:
     ("arguments", "words"),
     [
         (("-c", "nowhere.ini"), "there is no nowhere.ini."),
+        (("-c", "LICENSE"), "LICENSE is not the settings file of an Alembic project: File contains no section headers"),
+        (("-c", "noxfile.py"), "is not the settings file of an Alembic project"),
+        (("-n", "nope"), "is not the settings file of an Alembic project: No 'script_location' key found"),
         (("--only",), "expected at least one argument"),
         (("--jobs", "0"), "write a number from 1 to 999, not '0'"),
         (("--set-env", "NAME"), "write NAME=VALUE, not 'NAME'"),

@@ -6,8 +6,10 @@ import traceback
 import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from pathlib import Path
+from tomllib import TOMLDecodeError
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
@@ -64,20 +66,22 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
     or the history they make is broken.
     """
     config = _config(ini, section)
-    _enter_directory(config, ini.parent)
     if arguments:
         config.cmd_opts = Namespace(x=list(arguments))
-    directory = Path(ini.parent)
     try:
+        _enter_directory(config, ini.parent)
         script = ScriptDirectory.from_config(config)
-        directory = Path(script.versions)
+    except (CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError) as error:
+        words = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"{ini} is not the settings file of an Alembic project: {words}.") from error
+    try:
         with warnings.catch_warnings():
             # Alembic only warns of an id that two files have, and of a parent that none has
             warnings.filterwarnings("error", category=UserWarning, module="alembic")
             for _ in script.walk_revisions():
                 pass
     except Exception as error:  # a revision file can raise anything when it is imported
-        raise InputError(*_explain(error, directory)) from error
+        raise InputError(*_explain(error, Path(script.versions))) from error
     return Project(config, script)
 
 
