@@ -204,6 +204,54 @@ def test_two_processes_and_a_role(local_settings: Settings, tmp_path: Path) -> N
     assert outcome.chain == "the whole chain"
 
 
+SWAPS = {
+    "tables": ("CREATE TABLE p (x int); CREATE TABLE q (x int); CREATE VIEW vp AS SELECT x FROM p", "ALTER TABLE p RENAME TO px; ALTER TABLE q RENAME TO p; ALTER TABLE px RENAME TO q"),
+    "sequences": ("CREATE SEQUENCE p; CREATE SEQUENCE q; CREATE TABLE t (x int DEFAULT nextval('p'))", "ALTER SEQUENCE p RENAME TO px; ALTER SEQUENCE q RENAME TO p; ALTER SEQUENCE px RENAME TO q"),
+    "functions": ("CREATE FUNCTION p() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION q() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TABLE t (x int DEFAULT p())", "ALTER FUNCTION p RENAME TO px; ALTER FUNCTION q RENAME TO p; ALTER FUNCTION px RENAME TO q"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SWAPS)
+def test_two_that_look_the_same_and_swap_their_names(proven: Callable[..., Outcome], tmp_path: Path, kind: str) -> None:
+    """What depends on them is another thing then, and is not touched itself."""
+    made, swapped = SWAPS[kind]
+    cases = [
+        Planted("made", made, "DROP SCHEMA public CASCADE; CREATE SCHEMA public", "proven"),
+        Planted("swap", swapped, NOTHING, "dirty"),
+    ]
+    assert verdicts(proven(make_project(tmp_path / "project", cases)))["case01"] == "dirty"
+
+
+@pytest.mark.parametrize(
+    "what", ["CREATE TEMP TABLE tmp1 (x int)", "CREATE TEMP TABLE tmp1 ON COMMIT DROP AS SELECT 1 AS x"]
+)
+def test_what_belongs_to_the_session_is_not_in_the_way(
+    proven: Callable[..., Outcome], tmp_path: Path, what: str
+) -> None:
+    """Alembic's upgrade and downgrade are two sessions."""
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    add(ini.parent, "session", "case00", f"{what}; UPDATE a SET x = 'y'", what)
+    assert verdicts(proven(ini)) == {"case00": "proven", "session": "proven"}
+
+
+def test_a_file_without_a_downgrade_is_broken_and_no_other(proven: Callable[..., Outcome], tmp_path: Path) -> None:
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    add(ini.parent, "lacks", "case00", "CREATE TABLE lacking (x int)", NOTHING)
+    path = ini.parent / "backend/alembic/versions/lacks.py"
+    path.write_text(path.read_text().partition("def downgrade")[0])
+    add(ini.parent, "after", "lacks", "CREATE TABLE n (x int)", "DROP TABLE n")
+    outcome = proven(ini)
+    assert verdicts(outcome) == {"case00": "proven", "lacks": "broken", "after": "proven"}
+    assert "the file has no downgrade()" in outcome.revisions[1].findings[0].words
+
+
+def test_a_file_that_exits_when_it_is_loaded_is_no_success(proven: Callable[..., Outcome], tmp_path: Path) -> None:
+    ini = make_project(tmp_path / "project", BATTERY[:1])
+    (ini.parent / "backend/alembic/versions/exits.py").write_text("raise SystemExit(0)\n")
+    with pytest.raises(InputError, match=r"exits.py, line 1: SystemExit"):
+        proven(ini)
+
+
 def test_an_object_left_at_base_is_told_with_the_revision_that_brought_it(
     proven: Callable[..., Outcome], tmp_path: Path
 ) -> None:

@@ -45,6 +45,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def variable(text: str) -> str:
+    """The name of a variable. Raises ArgumentTypeError."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a variable")
+    return text
+
+
 def assignment(text: str) -> tuple[str, str]:
     """A variable's name and value. Raises ArgumentTypeError."""
     name, equals, value = text.partition("=")
@@ -128,6 +135,7 @@ VERBS = {
             option("--server", metavar="URL", help="make the databases on this server, instead of a throw-away one"),
             option(
                 "--url-env",
+                type=variable,
                 metavar="NAME",
                 action="append",
                 default=[],

@@ -80,7 +80,7 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
             warnings.filterwarnings("error", category=UserWarning, module="alembic")
             for _ in script.walk_revisions():
                 pass
-    except Exception as error:  # a revision file can raise anything when it is imported
+    except (Exception, SystemExit) as error:  # a revision file can raise anything when it is imported
         raise InputError(*_explain(error, Path(script.versions))) from error
     return Project(config, script)
 
@@ -134,7 +134,7 @@ def name_of(script: Script) -> str:
     return f'{script.revision} "{script.doc}"'
 
 
-def _explain(error: Exception, directory: Path) -> tuple[str, str]:
+def _explain(error: BaseException, directory: Path) -> tuple[str, str]:
     files = sorted(path for path in directory.glob("*.py") if versions.REVISION_FILE.match(path.name))
     for path in files:
         try:

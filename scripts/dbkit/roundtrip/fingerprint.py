@@ -16,10 +16,11 @@ from psycopg import OperationalError, pq
 
 from dbkit.catalog import FIRST_NORMAL_OID
 
+# With OIDs: two that have changed their names look the same, and what depends on them is told by name and not read.
 # What is read of each of these is one text; it is read only when the server counts a change.
 COMMON = {
     "pg_type": """
-        SELECT array_agg(ROW(t.oid::regtype, t.typtype, t.typisdefined, format_type(t.typbasetype, t.typtypmod),
+        SELECT array_agg(ROW(t.oid, t.oid::regtype, t.typtype, t.typisdefined, format_type(t.typbasetype, t.typtypmod),
             NULLIF(t.typcollation, 0)::regcollation, t.typnotnull, t.typdefault, t.typacl)::text
             ORDER BY t.oid::regtype)
         FROM pg_type AS t
@@ -37,7 +38,7 @@ COMMON = {
         WHERE o.contypid > 0
     """,
     "pg_proc": """
-        SELECT array_agg(ROW(p.oid::regprocedure, p.proacl,
+        SELECT array_agg(ROW(p.oid, p.oid::regprocedure, p.proacl,
                              CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) END)::text
                          ORDER BY p.oid::regprocedure::text)
         FROM pg_proc AS p
@@ -207,7 +208,12 @@ class Memory:
         self.common.update(reading.common)
 
     def equals(self, reading: Reading) -> bool:
-        """Whether what was touched is now as it is remembered. A table that was made anew has another OID."""
+        """Whether what was touched is now as it is remembered. A table that was made anew has another OID.
+
+        One that has another name than it had is not: what depends on it is told by its name, and was not read.
+        """
+        if any(self.relations.get(oid, relation)[0] != relation[0] for oid, relation in reading.relations.items()):
+            return False
         remembered = sorted(self.relations[oid] for oid in reading.touched if oid in self.relations)
         if remembered != sorted(reading.relations.values()):
             return False

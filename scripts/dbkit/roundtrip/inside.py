@@ -27,6 +27,7 @@ from dbkit.roundtrip.steps import (
     commit_if_external,
     connection_of,
     failure,
+    function_of,
     keep_local_settings,
     mentions_commit,
     settles,
@@ -135,7 +136,7 @@ class Inside:
 
     def _upgrade_of(self, script: Script) -> Callable[..., None]:
         def upgrade(**keywords: Any) -> None:
-            if mentions_commit(script) or self._run(script, script.module.upgrade, keywords):
+            if mentions_commit(script) or self._run(script, function_of(script, up=True), keywords):
                 raise Suspended(script)
             self.facts = None
 
@@ -158,12 +159,12 @@ class Inside:
 
     def _compare_fingerprints(self, script: Script, keywords: dict[str, Any]) -> None:
         """Raise _InDoubt when not everything is as it should be."""
-        self._run_surely(script, script.module.upgrade, keywords)
+        self._run_surely(script, function_of(script, up=True), keywords)
         up = self.reader.read()
         if not up.sure or self.watch.needs_catalog:
             raise _InDoubt
         self.reader.execute(f"SAVEPOINT {DOWN}")
-        self._run_surely(script, script.module.downgrade, keywords)
+        self._run_surely(script, function_of(script, up=False), keywords)
         down = self.reader.read()
         if not down.sure or self.watch.needs_catalog or not self.memory.equals(down):
             raise _InDoubt
@@ -171,7 +172,7 @@ class Inside:
         self.memory.take(up)
         if rows:
             self._check_constraints(script)
-            self._run_surely(script, script.module.upgrade, keywords)
+            self._run_surely(script, function_of(script, up=True), keywords)
             again = self.reader.read()
             if not again.sure or not self.memory.equals(again):
                 raise _InDoubt
@@ -181,13 +182,13 @@ class Inside:
     def _compare_catalogs(self, script: Script, keywords: dict[str, Any]) -> tuple[Verdict, tuple[Finding, ...]]:
         """Prove it with the whole catalog at each point; the upgrade stays, what follows is rolled back."""
         before = self.facts or self._read()
-        if self._run(script, script.module.upgrade, keywords):
+        if self._run(script, function_of(script, up=True), keywords):
             raise Suspended(script)
         self.facts = after = self._read()
         self.reader.execute(f"SAVEPOINT {DOWN}")
 
         def run(up: bool) -> Failure | None:
-            error = self._run(script, script.module.upgrade if up else script.module.downgrade, keywords)
+            error = self._run(script, function_of(script, up=up), keywords)
             if error:
                 return failure(error, script)
             self._check_constraints(script)

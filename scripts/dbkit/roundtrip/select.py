@@ -124,7 +124,17 @@ def _new_files(directories: Iterable[Path], reference: str) -> set[Path]:
             directory, reference, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}"
         )
         listings = (
-            ("diff", "--name-only", "--no-renames", "--diff-filter=A", "-z", commit.strip(), "--", "."),
+            (
+                "diff",
+                "--no-relative",
+                "--name-only",
+                "--no-renames",
+                "--diff-filter=A",
+                "-z",
+                commit.strip(),
+                "--",
+                ".",
+            ),
             ("ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", "."),
         )
         for listing in listings:
@@ -134,7 +144,10 @@ def _new_files(directories: Iterable[Path], reference: str) -> set[Path]:
 
 def _git(directory: Path, reference: str, *arguments: str) -> str:
     try:
-        result = subprocess.run(["git", *arguments], cwd=directory, capture_output=True, text=True, check=False)  # noqa: S607
+        command = ["git", *arguments]
+        result = subprocess.run(
+            command, cwd=directory, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
+        )
     except FileNotFoundError:
         raise InputError("--since needs git, and there is none on PATH.", "Name the revisions with --only.") from None
     if result.returncode:

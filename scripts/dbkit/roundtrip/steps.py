@@ -3,7 +3,7 @@
 import ast
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
+from alembic.script.revision import RevisionMap
 
 from dbkit.errors import InputError
 from dbkit.roundtrip.outcome import Failure
@@ -44,6 +45,12 @@ class Step(RevisionStep):
     With one head and one parent there is nothing to find: the parent is what remains.
     """
 
+    def __init__(self, revision_map: RevisionMap, revision: Script, is_upgrade: bool) -> None:
+        self.revision_map = revision_map
+        self.revision = revision
+        self.is_upgrade = is_upgrade
+        self.migration_fn = function_of(revision, up=is_upgrade)
+
     def should_delete_branch(self, heads: set[str]) -> bool:
         """Whether a step down leaves no head behind on this branch."""
         if self._has_scalar_down_revision and heads == {self.revision.revision}:
@@ -55,6 +62,17 @@ class Step(RevisionStep):
 def source_of(path: str) -> bytes:
     """The text of a migration file."""
     return Path(path).read_bytes()
+
+
+def function_of(script: Script, *, up: bool) -> Callable[..., Any]:
+    """upgrade() or downgrade() of a migration file; where it has none, a function that says so."""
+    name = "upgrade" if up else "downgrade"
+
+    def missing(**_keywords: object) -> None:
+        raise AttributeError(f"the file has no {name}()")
+
+    function: Callable[..., Any] = getattr(script.module, name, missing)
+    return function
 
 
 def mentions_commit(script: Script) -> bool:
@@ -146,11 +164,12 @@ def settles(error: BaseException) -> bool:
     """Whether an error would have come without the transaction around it, too.
 
     What a server refuses because of names or of what depends on an object (SQLSTATE classes 42 and 2B), and what
-    Python raised. https://www.postgresql.org/docs/18/errcodes-appendix.html
+    Python raised. https://www.postgresql.org/docs/18/errcodes-appendix.html. Not that a table, cursor or prepared
+    statement is there already: it may be a temporary one, of the same session.
     """
     if isinstance(error, sa.exc.DBAPIError):
         state = getattr(error.orig, "sqlstate", None) or ""
-        return state[:2] in ("42", "2B")
+        return state[:2] in ("42", "2B") and state not in ("42P03", "42P05", "42P07")
     return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)
 
 

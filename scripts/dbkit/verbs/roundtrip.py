@@ -30,6 +30,10 @@ def roundtrip(
     arguments: Sequence[str] = (),
 ) -> int:
     """Print the outcome; exit code 1 when there is something that nobody has accepted."""
+    given = {"--from": start, "--to": to, "--since": since, "--baseline": baseline, "--server": server}
+    for option, value in (*given.items(), *(("--only", revision) for revision in only)):
+        if value == "":
+            raise InputError(f"{option} is empty.", "A variable that is not set would make it prove something else.")
     with where(settings, _server(server) if server else None) as here:
         # after the server was told to start: loading Alembic takes as long
         from dbkit.roundtrip.environment import Access
@@ -62,7 +66,7 @@ def _server(url: str) -> Target:
 
 def _progress() -> Callable[[str], None]:
     """A line that is replaced, on a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return lambda _text: None
     return _show
 
