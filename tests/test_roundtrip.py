@@ -108,9 +108,7 @@ def test_a_chain_that_cannot_go_to_base_says_how_far_it_went(battery: Outcome) -
     assert battery.chain == f"the chain above {stopped.revision}"
 
 
-def test_the_catalog_comes_from_every_database_version_that_is_here(
-    proven: Callable[..., Outcome], tmp_path: Path
-) -> None:
+def test_the_server_is_named_with_its_version(proven: Callable[..., Outcome], tmp_path: Path) -> None:
     assert re.fullmatch(r"PostgreSQL \d+\.\d+ at .+", proven(make_project(tmp_path / "p", BATTERY[:1])).server)
 
 

@@ -9,7 +9,7 @@ they do not cover, `catalog.py` has the last word. tests/test_fingerprint.py hol
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from psycopg import OperationalError, pq
@@ -186,7 +186,6 @@ class Reading:
     """By OID: name and fingerprint."""
     common: Mapping[str, str]
     """By system table: fingerprint of what it has of users, where the server counted a change."""
-    counters: tuple[int, ...]
     written: frozenset[int]
     """OIDs of tables whose rows may have been written, and of sequences that may have been drawn from."""
     sure: bool
@@ -250,9 +249,9 @@ class Reader:
         self.transaction = str(transaction).encode()
         self.start = tuple(json.loads(str(counters)))
 
-    def read(self, since: Sequence[int] | None = None) -> Reading:
-        """What the transaction has touched; counted since `begin`, or since the counters of another reading."""
-        start = self.start if since is None else tuple(since)
+    def read(self) -> Reading:
+        """What the transaction has touched since `begin`."""
+        start = self.start
         counters, search_path, held = self._call("look")[0]
         now = tuple(json.loads(str(counters)))
         locks = json.loads(held) if held else []
@@ -269,7 +268,6 @@ class Reader:
                 for name, was, is_ in zip(COMMON, start[len(WRITTEN) :], now[len(WRITTEN) :], strict=False)
                 if was != is_
             },
-            counters=now,
             written=frozenset({oid for oid, writes in locks if writes} - self.left_out),
             sure=search_path == self.search_path and now[-1] == start[-1],
         )
