@@ -182,6 +182,7 @@ def local_settings() -> Settings:
         target=None,
         app_env="test",
         lock_timeout=5.0,
+        lock_budget=0.0,
         statement_timeout=0.0,
         wait=0.0,
         pg_bindir=None,

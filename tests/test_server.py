@@ -197,6 +197,7 @@ SETTINGS = Settings(
     target=None,
     app_env="test",
     lock_timeout=0,
+    lock_budget=0,
     statement_timeout=0,
     wait=0,
     pg_bindir=None,
@@ -398,9 +399,9 @@ SCRATCH = """
 import sys, time
 from pathlib import Path
 from dbkit import scratch
-from dbkit.__main__ import _raise_on_signals
+from dbkit.signals import raise_on_signals
 from dbkit.settings import load
-_raise_on_signals()
+raise_on_signals()
 with scratch.cluster(load(Path(sys.argv[1]), {})) as cluster:
     print(cluster.directory, (cluster.data / "postmaster.pid").read_text().split()[0], flush=True)
     time.sleep(600)

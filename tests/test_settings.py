@@ -23,7 +23,7 @@ def write(path: Path, content: str | bytes) -> Path:
 def test_without_anything_the_embedded_server_is_meant(tmp_path: Path) -> None:
     settings = load(tmp_path, environ={})
     assert settings.target is None
-    assert (settings.lock_timeout, settings.statement_timeout, settings.wait) == (5.0, 0.0, 30.0)
+    assert (settings.lock_timeout, settings.statement_timeout, settings.wait) == (1.0, 0.0, 30.0)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "PostgreSQL"])

@@ -11,17 +11,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-from dbkit import settings
+from dbkit import settings, signals
 from dbkit.errors import DbkitError, InputError, as_dbkit_error
 from dbkit.roundtrip import DRIVERS
 
 EPILOG = """\
 exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configuration; 3 refused;
 4 server unreachable or credentials refused; 5 gave up waiting for the migration lock;
-7 the database is ahead of this code; 130, 143 interrupted
+6 an operator must act: something was left half done; 7 the database is ahead of this code;
+130, 143 interrupted
 """
 
 
@@ -162,6 +162,36 @@ VERBS = {
         ),
         any_project=True,
     ),
+    "log": Verb(
+        "dbkit.verbs.journal:log",
+        "show what was applied, when and by whom, newest first",
+        "dbkit log -n all",
+        (option("-n", dest="count", default="20", help="so many lines (20), or all"),),
+    ),
+    "accept": Verb(
+        "dbkit.verbs.journal:accept",
+        "accept that the file of an applied revision was edited",
+        "dbkit accept c96d09ae7993",
+        (option("revision", metavar="REV", help="the revision"),),
+    ),
+    "resolve": Verb(
+        "dbkit.verbs.journal:resolve",
+        "say that what an interrupted migration has done was taken back by hand",
+        "dbkit resolve c96d09ae7993",
+        (option("revision", metavar="REV", help="the revision"),),
+    ),
+    "mark": Verb(
+        "dbkit.verbs.journal:mark",
+        "show or record in the database which environment it is",
+        "dbkit mark production",
+        (option("environment", nargs="?", help="development, test, ci, staging, production"),),
+    ),
+    "wait": Verb(
+        "dbkit.verbs.wait:wait",
+        "wait until the database answers",
+        "dbkit wait --at-head",
+        (option("--at-head", action="store_true", help="and until all migrations are applied"),),
+    ),
     "psql": Verb(
         "dbkit.verbs.psql:psql",
         "open a shell on the database",
@@ -171,10 +201,6 @@ VERBS = {
     "db-start": Verb("dbkit.verbs.server:start", "start the embedded server"),
     "db-stop": Verb("dbkit.verbs.server:stop", "stop the embedded server; its data stay"),
 }
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP. A KeyboardInterrupt, so that psycopg cancels the running statement in the server."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -187,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options["arguments"] = rest
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    received = _raise_on_signals()
+    signals.raise_on_signals()
     for stream in (sys.stdout, sys.stderr):
         # a terminal that cannot show a character gets its escape
         if isinstance(stream, io.TextIOWrapper):
@@ -202,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return function(read, ini, **options) or 0
     except KeyboardInterrupt:
         print("dbkit: interrupted", file=sys.stderr)
-        return 128 + (received[0] if received else signal.SIGINT)
+        return signals.exit_code()
     except BrokenPipeError:
         # the reader went away; Python would complain once more when it flushes at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -259,19 +285,6 @@ def _given_ini(name: str) -> Path:
     if "%" in str(ini):
         raise InputError(f"Alembic does not work in a directory with % in its name: {ini.parent}", "Rename it.")
     return ini
-
-
-def _raise_on_signals() -> list[int]:
-    """Let SIGTERM and SIGHUP unwind the stack, so that what was made is removed. The list gets the signal's number."""
-    received: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGHUP, stop)
-    return received
 
 
 if __name__ == "__main__":

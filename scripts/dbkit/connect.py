@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 
 import psycopg
 
@@ -24,15 +25,28 @@ FINAL = ("does not support SSL", "invalid sslmode", "requirepeer", "invalid valu
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
-def connect(target: Target, wait: float = 0.0, autocommit: bool = False, **parameters: str) -> psycopg.Connection:
+def say_once(target: Target, wait: float, reason: str, attempt: int) -> None:
+    """Tell people that there is something to wait for; once."""
+    if attempt == 1:
+        print(f"dbkit: waiting up to {wait:g} s for {target.server()}: {reason}", file=sys.stderr)
+
+
+def connect(
+    target: Target,
+    wait: float = 0.0,
+    autocommit: bool = False,
+    progress: Callable[[Target, float, str, int], None] = say_once,
+    **parameters: str,
+) -> psycopg.Connection:
     """Log in to `target`, retrying for up to `wait` seconds while the server cannot be reached or is not ready.
 
-    `parameters` are further libpq keywords. Raises Unreachable: at once when the server answered and said no
+    `parameters` are further libpq keywords; `progress` is called before each pause with the target, the wait, the
+    reason and the number of the attempt. Raises Unreachable: at once when the server answered and said no
     (user, password, database), otherwise when the time is over, with the last real error.
     """
     deadline = time.monotonic() + wait
     pause = FIRST_PAUSE
-    told = False
+    attempt = 0
     while True:
         try:
             return open_connection(target, deadline - time.monotonic(), autocommit, **parameters)
@@ -40,6 +54,8 @@ def connect(target: Target, wait: float = 0.0, autocommit: bool = False, **param
             raise InputError(f"a parameter of the connection is wrong: {reason_of(error)}") from None
         except psycopg.OperationalError as error:
             reason = reason_of(error)
+            if "unsupported startup parameter" in reason:
+                raise pooled(target) from None
             if not may_pass(error):
                 raise Unreachable(
                     f'the server at {target.server()} did not let us in to "{target.dbname}": {reason}',
@@ -51,9 +67,8 @@ def connect(target: Target, wait: float = 0.0, autocommit: bool = False, **param
                     f"the server at {target.server()} does not answer{waited}: {reason}",
                     "Is it running, and are the host and port in .env right?",
                 ) from None
-        if not told and wait:
-            print(f"dbkit: waiting up to {wait:g} s for {target.server()}: {reason}", file=sys.stderr)
-            told = True
+        attempt += 1
+        progress(target, wait, reason, attempt)
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -63,6 +78,15 @@ def open_connection(target: Target, patience: float, autocommit: bool, **paramet
     timeout = max(2, min(10, int(patience)))
     keywords = {"connect_timeout": timeout, "client_encoding": "UTF8"} | target.parameters() | parameters
     return psycopg.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
+
+
+def pooled(target: Target) -> InputError:
+    """The error for a pooler in place of the server."""
+    return InputError(
+        f"{target.server()} is a pooler (PgBouncer or the like), not the server itself.",
+        "The migration lock and the time limits belong to a session, and it gives each transaction another one.\n"
+        "Set MIGRATION_DATABASE_URL to the server's own address; the application may keep DATABASE_URL.",
+    )
 
 
 def ignore_libpq_environment() -> None:

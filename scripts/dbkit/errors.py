@@ -58,7 +58,21 @@ class LockNotGranted(DbkitError):
     exit_code = 5
 
 
+class OperatorNeeded(DbkitError):
+    """Something that no transaction could undo was left half done; running it again may do it twice."""
+
+    exit_code = 6
+
+
 class DatabaseAhead(DbkitError):
     """The database is at a revision that this code does not have."""
 
     exit_code = 7
+
+
+class Interrupted(DbkitError):
+    """A signal ended it: 130 after Ctrl-C, 143 after SIGTERM."""
+
+    def __init__(self, message: str, exit_code: int, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code

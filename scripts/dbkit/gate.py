@@ -1,14 +1,13 @@
 """The one gate to the database, behind env.py: whatever runs migrations comes through `run`.
 
-It reads the settings, opens the one connection, takes the migration lock on it, refuses what protection refuses,
-and tells Alembic how to compare. A wrapper may add comfort; what makes a migration safe is here.
+It reads the settings, opens the one connection, looks whether there is anything to do, takes the migration lock,
+refuses what protection and history refuse, runs the steps (`course`), and looks from a second connection whether all is
+as it should be (`aftermath`). A wrapper may add comfort; what makes a migration safe is here.
 """
 
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,34 +16,37 @@ import psycopg
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
-from alembic.script import Script, ScriptDirectory
+from alembic.script import Script
+from alembic.util import CommandError
 
-from dbkit import autogenerate, offline
-from dbkit.connect import connect
-from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error
+from dbkit import aftermath, autogenerate, course, history, journal, offline, project, protection, signals
+from dbkit.connect import connect, pooled
+from dbkit.course import Course, Step
+from dbkit.errors import CheckFailed, DbkitError, InputError, as_dbkit_error
 from dbkit.lock import VERSION_TABLE, migration_lock
-from dbkit.project import configure_logging, require_known
+from dbkit.project import configure_logging
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target, load
+from dbkit.watch import Watch, driver_of
 
 ATTRIBUTE = "dbkit"
 APPLICATION_NAME = "dbkit migrate"
-EXPENDABLE = ("development", "test", "ci")
-CONNECTION_CHECK = 500  # milliseconds after which a server notices that its client is gone
+# Of a session: when a server notices that its client is gone; milliseconds, and seconds and tries for a silent network
+SESSION = {
+    "client_connection_check_interval": "500",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
 
-HINT = """\
-What it had not committed was rolled back; what was applied before it stays (see `make status`).
-Mend the migration, then run the same command again."""
-LOST_HINT = """\
-The connection was lost, and with it what was not committed; what was applied before stays (see `make status`).
-When the server is back, run the same command again."""
 OFFLINE_HINT = """\
 Nothing was run. A migration that reads rows into Python cannot be written as a script: do it in SQL, or guard it
 with `if not op.get_context().as_sql`."""
 
 COMMON: dict[str, Any] = {"transaction_per_migration": True, "version_table": VERSION_TABLE}
+# Alembic's commands that change the version table, by the name of their function in alembic/command.py
+UPGRADE, DOWNGRADE, STAMP = "upgrade", "downgrade", "do_stamp"
 
-Step = RevisionStep | StampStep
 Plan = Callable[[tuple[str, ...], MigrationContext], Any]
 
 
@@ -79,20 +81,22 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.
     Under the `alembic` command a DbkitError becomes its line on stderr and its exit code; a caller in Python gets it.
     """
     command_line = context.config.cmd_opts
-    if command_line is not None:
-        configure_logging(root / "alembic.ini")
+    if command_line is None:
+        _pass(context, root, load_metadata)
+        return
+    configure_logging(root / "alembic.ini")
+    signals.raise_on_signals()
     try:
-        passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root, warn=True))
-        if context.is_offline_mode():
-            _run_offline(context, passage)
-        else:
-            _run_online(context, passage, load_metadata)
+        _pass(context, root, load_metadata)
     except (DbkitError, sa.exc.DBAPIError, psycopg.Error, OSError) as error:
-        if command_line is None or getattr(command_line, "raiseerr", False):
+        if getattr(command_line, "raiseerr", False):
             raise
         told = as_dbkit_error(error)
         print(told, file=sys.stderr)
         raise SystemExit(told.exit_code) from None
+    except KeyboardInterrupt:
+        print("dbkit: interrupted", file=sys.stderr)
+        raise SystemExit(signals.exit_code()) from None
 
 
 def target_of(settings: Settings) -> Target:
@@ -100,56 +104,41 @@ def target_of(settings: Settings) -> Target:
     return settings.target or development_cluster(settings).ensure_running()
 
 
-def refuse_unless_expendable(settings: Settings, target: Target, what: str) -> None:
-    """Raise Refused when `what` may lose data and neither APP_ENV nor CONFIRM allow it."""
-    embedded = settings.target is None and not settings.app_env
-    if settings.app_env in EXPENDABLE or embedded or settings.confirm == target.dbname:
+def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.MetaData]) -> None:
+    passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root, warn=True))
+    if context.is_offline_mode():
+        _run_offline(context, passage)
         return
-    marked = f"marked {settings.app_env}" if settings.app_env else "not marked as development (APP_ENV is not set)"
-    raise Refused(
-        f'refusing to {what} "{target.dbname}" on {target.server()}: it is {marked}.',
-        f"If you mean it, put CONFIRM={target.dbname} before the command.",
-    )
-
-
-def _run_offline(context: EnvironmentContext, passage: Passage) -> None:
-    several: dict[str, Any] = {"starting_rev": passage.start} if len(passage.start) > 1 else {}
-    context.configure(**offline.OPTIONS, **COMMON, **several)
-    migration = context.get_context()
-    _wrap_plan(migration, lambda plan: _recorded(plan, passage))
-    context.static_output(offline.preamble(migration.get_current_heads(), passage.settings))
-    _run_migrations(context, passage)
-
-
-def _run_online(context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], sa.MetaData]) -> None:
-    settings = passage.settings
-    target = target_of(settings)
+    target = target_of(passage.settings)
     engine = sa.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _open(target, settings),
+        creator=lambda: _open(target, passage.settings),
         poolclass=sa.NullPool,
         hide_parameters=True,
     )
     with engine.connect() as connection:
         context.configure(connection=connection, **autogenerate.COMPARISON, **COMMON)
         migration = context.get_context()
-        compares_models = "revision_context" in migration.opts
-        if compares_models:
-            passage.metadata = _import_models(load_metadata)
-            writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
-            versions = Path(context.script.versions)
-            migration.opts.update(autogenerate.options(passage.metadata, versions, writes_file=writes_file))
-        if migration.opts.get("purge"):
-            refuse_unless_expendable(settings, target, "purge the history of")
-        if not passage.proving:
-            _wrap_plan(migration, lambda plan: _recorded(_guarded(plan, context.script, settings, target), passage))
-        writes = not compares_models and not migration.opts.get("dont_mutate")
-        with migration_lock(connection, settings.wait) if writes else nullcontext():
-            # SQL before Alembic's own, without a commit, would make it take the whole run for part of an outer
-            # transaction that nobody commits: it would print "Running upgrade", exit 0, and apply nothing
-            if connection.in_transaction():
-                raise RuntimeError("the migration connection is in a transaction before Alembic begins")
+        if "revision_context" in migration.opts:
+            _prepare_comparison(context, passage, load_metadata)
+        if passage.proving:
+            _wrap_plan(migration, lambda plan: _recorded(plan, passage))
             _run_migrations(context, passage)
+        elif migration.opts["fn"].__name__ in (UPGRADE, DOWNGRADE, STAMP):
+            Run(context, passage, target, connection).run()
+        else:
+            history.require_consistent(context.script, migration.get_current_heads())
+            connection.rollback()
+            _run_migrations(context, passage)
+
+
+def _prepare_comparison(
+    context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], sa.MetaData]
+) -> None:
+    passage.metadata = _import_models(load_metadata)
+    writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
+    options = autogenerate.options(passage.metadata, Path(context.script.versions), writes_file=writes_file)
+    context.get_context().opts.update(options)
 
 
 def _import_models(load_metadata: Callable[[], sa.MetaData]) -> sa.MetaData:
@@ -163,12 +152,178 @@ def _import_models(load_metadata: Callable[[], sa.MetaData]) -> sa.MetaData:
         ) from error
 
 
+class Run:
+    """One run of a command that changes the version table."""
+
+    def __init__(
+        self, context: EnvironmentContext, passage: Passage, target: Target, connection: sa.Connection
+    ) -> None:
+        self.context = context
+        self.migration = context.get_context()
+        self.script = context.script
+        self.passage = passage
+        self.settings = passage.settings
+        self.target = target
+        self.connection = connection
+        self.driver = driver_of(connection)
+        self.command: str = self.migration.opts["fn"].__name__
+        self.plan: Plan = self.migration.opts["fn"]
+        self.purges = bool(self.migration.opts.get("purge"))
+        self.keeps_journal = not self.settings.scratch and journal.wanted(self.settings.root)
+
+    def run(self) -> None:
+        """Look, lock, refuse, apply, look again."""
+        project.require_loadable(self.script)
+        if not self.purges and not self._steps(self._heads()):
+            # nothing to do, and nothing to lock for it
+            self._require_unedited(self._heads())
+            return
+        with migration_lock(self.driver, self.target.dbname, self.settings.wait):
+            heads = self._heads()
+            steps = self._steps(() if self.purges else heads)
+            self._refuse(heads, steps)
+            self._prepare(heads, steps)
+            before = aftermath.invalid_indexes(self.driver)
+            self.driver.rollback()
+            self._require_idle()
+            self._apply(steps, before)
+
+    def _heads(self) -> tuple[str, ...]:
+        heads = self.migration.get_current_heads()
+        self.connection.rollback()
+        return heads
+
+    def _steps(self, heads: tuple[str, ...]) -> list[Step]:
+        """What Alembic would do to a database at `heads`. Raises DbkitError where it cannot say."""
+        history.require_consistent(self.script, heads)
+        destination = str(self.migration.opts.get("destination_rev"))
+        if self.command == DOWNGRADE:
+            history.require_unambiguous(heads, destination)
+        try:
+            return list(self.plan(heads, self.migration))
+        except CommandError as error:
+            raise history.explain(error, self.script, heads, destination) from error
+
+    def _refuse(self, heads: tuple[str, ...], steps: Sequence[Step]) -> None:
+        """Refuse the run as a whole, before anything was done; and say first what will be lost, and where."""
+        if self.command == UPGRADE:
+            if not heads:
+                files = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
+                history.require_adopted(self.driver, files, self.target.dbname)
+            self._require_unedited(heads)
+        else:
+            what = "purge the history of" if self.purges else "stamp" if self.command == STAMP else "roll back"
+            mark = protection.recorded(self.driver)
+            protection.refuse_unless_expendable(self.settings, self.target, what, mark, has_history=bool(heads))
+            if steps or self.purges:
+                _say(f'about to {what} "{self.target.dbname}" on {self.target.server()}: {_outline(heads, steps)}')
+        if self.command != STAMP:
+            self._require_whole()
+        self.driver.rollback()
+
+    def _require_unedited(self, heads: tuple[str, ...]) -> None:
+        """Look whether a file was edited after it was applied: an error while developing, a warning elsewhere."""
+        if self.command == UPGRADE and self.keeps_journal and heads:
+            applied = self.script.iterate_revisions(heads, "base")
+            files = [(each.revision, Path(each.path)) for each in applied]
+            history.require_unedited(journal.edited(journal.latest(self.driver), files), self.settings)
+        self.driver.rollback()
+
+    def _require_whole(self) -> None:
+        if self.keeps_journal:
+            history.require_whole(journal.half_applied(journal.latest(self.driver).values()))
+
+    def _prepare(self, heads: tuple[str, ...], steps: Sequence[Step]) -> None:
+        """Make the version table and the journal where they are missing, and record which environment this is."""
+        if self.settings.scratch or not (steps or self.purges):
+            return
+        is_new = self.command == UPGRADE and not heads and not protection.has_tables(self.driver)
+        self.driver.rollback()
+        if not heads:
+            self.migration._ensure_version_table()  # as run_migrations() does; it must be there to bear the mark
+            self.connection.commit()
+        if self.command == UPGRADE:
+            told = protection.record_if_due(self.driver, self.settings, is_new=is_new)
+            self.driver.commit()
+            if told:
+                _say(told)
+        if self.keeps_journal:
+            journal.ensure(self.driver)
+
+    def _require_idle(self) -> None:
+        # SQL before Alembic's own, without a commit, would make it take the whole run for part of an outer
+        # transaction that nobody commits: it would print "Running upgrade", exit 0, and apply nothing
+        if self.connection.in_transaction():
+            raise RuntimeError("the migration connection is in a transaction before Alembic begins")
+
+    def _apply(self, steps: Sequence[Step], invalid_before: dict[str, str]) -> None:
+        watch = Watch(self.connection, writes_journal=self.keeps_journal, lock_budget=self.settings.lock_budget)
+        todo = Course(self.passage, steps, watch, self.driver)
+        _wrap_plan(self.migration, lambda _: todo.plan)
+        self.migration.on_version_apply_callbacks += (todo.applied,)
+        try:
+            todo.run(self.context)
+        except DbkitError:
+            raise
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # a migration can raise anything
+            failed = todo.running
+            if failed is None:
+                raise
+            standing = aftermath.look_again(self.target, self.settings)
+            invalid = (
+                aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements) if standing else []
+            )
+            raise aftermath.told(error, failed, standing, half_applied=watch.half_applied, invalid=invalid) from error
+        if todo.heads is None:
+            return
+        with connect(self.target, self.settings.wait) as fresh:
+            standing = aftermath.look(fresh)
+        last = course.revision_of(steps[-1])
+        aftermath.require_done(standing, todo.heads, left_transaction=watch.left, last=last)
+        invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
+        if invalid:
+            names = ", ".join(invalid)
+            raise aftermath.left_invalid(invalid, f"{last} is applied, but the index {names} is invalid.")
+
+
+def _outline(heads: Sequence[str], steps: Sequence[Step]) -> str:
+    """What a run will do, in half a line."""
+    here = ", ".join(heads) or "base"
+    if not steps:
+        return f"{here} is forgotten"
+    if isinstance(steps[0], StampStep):
+        return f"from {here} to {course.revision_of(steps[-1])}"
+    return f"{len(steps)} migration{'' if len(steps) == 1 else 's'}, {', '.join(map(course.revision_of, steps))}"
+
+
+def _say(words: str) -> None:
+    print(f"dbkit: {words}", file=sys.stderr)
+
+
+def _run_offline(context: EnvironmentContext, passage: Passage) -> None:
+    several: dict[str, Any] = {"starting_rev": passage.start} if len(passage.start) > 1 else {}
+    context.configure(**offline.OPTIONS, **COMMON, **several)
+    migration = context.get_context()
+    _wrap_plan(migration, lambda plan: _recorded(plan, passage))
+    keeps_journal = journal.wanted(passage.settings.root)
+    context.static_output(offline.preamble(migration.get_current_heads(), passage.settings, keeps_journal))
+    if keeps_journal:
+
+        def applied(ctx: MigrationContext, heads: set[str], **_rest: Any) -> None:
+            step = course.entry(passage.steps[-1], passage.settings)
+            ctx.impl.static_output(f"{journal.as_sql(step, sorted(heads))};\n")
+
+        migration.on_version_apply_callbacks += (applied,)
+    _run_migrations(context, passage)
+
+
 def _wrap_plan(migration: MigrationContext, wrap: Callable[[Plan], Plan]) -> None:
     """Put something between Alembic and its plan of steps, for which it has no public way."""
     migration._migrations_fn = wrap(migration.opts["fn"])
 
 
 def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
+    """Run what needs no protection: a script, a comparison, a proof that looks after itself."""
     begun = len(passage.steps)
     try:
         with context.begin_transaction():
@@ -178,24 +333,10 @@ def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
     except (Exception, SystemExit) as error:  # a migration can raise anything
         if len(passage.steps) == begun:
             raise
-        lost = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
-        hint = OFFLINE_HINT if context.is_offline_mode() else LOST_HINT if lost else HINT
-        raise _migration_failed(error, passage.steps[-1], hint) from error
-
-
-def _guarded(plan: Plan, script: ScriptDirectory, settings: Settings, target: Target) -> Plan:
-    """The plan, refused as a whole when it would lose something on a protected database, or when it cannot be made."""
-
-    def guarded(heads: tuple[str, ...], context: MigrationContext) -> list[Step]:
-        require_known(script, heads)
-        steps = list(plan(heads, context))
-        if any(step.is_downgrade for step in steps):
-            refuse_unless_expendable(settings, target, "roll back")
-        if any(isinstance(step, StampStep) for step in steps):
-            refuse_unless_expendable(settings, target, "stamp")
-        return steps
-
-    return guarded
+        step = course.entry(passage.steps[-1], passage.settings)
+        place, words = aftermath.place_of(error, step.path), aftermath.words_of(error)
+        hint = OFFLINE_HINT if context.is_offline_mode() else ""
+        raise CheckFailed(f"{step.action} of {step.revision} failed, at {place}: {words}", hint) from error
 
 
 def _recorded(plan: Plan, passage: Passage) -> Plan:
@@ -204,41 +345,34 @@ def _recorded(plan: Plan, passage: Passage) -> Plan:
     def recorded(heads: tuple[str, ...], context: MigrationContext) -> Iterator[Step]:
         for step in plan(heads, context):
             passage.steps.append(step)
-            if passage.announce:
-                print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
             yield step
 
     return recorded
 
 
-def _migration_failed(error: BaseException, step: Step, hint: str) -> CheckFailed:
-    """One line with the cause and the place in the migration file, and what to do."""
-    direction = "downgrade" if step.is_downgrade else "upgrade"
-    revision = (step.from_revisions if step.is_downgrade else step.to_revisions)[0]
-    path = Path(step.revision.path) if isinstance(step, RevisionStep) else None
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if path and frame.filename == str(path)]
-    place = f"{path.name}:{frames[-1].lineno}" if path and frames else str(path and path.name)
-    original = getattr(error, "orig", None) or error
-    cause = re.sub(r"\s+", " ", str(original)).strip() or type(original).__name__
-    if isinstance(error, sa.exc.DBAPIError):
-        cause = re.sub(r" LINE \d+: .*", "", cause)
-    else:
-        cause = f"{type(original).__name__}: {cause}"
-    return CheckFailed(f"{direction} of {revision} failed, at {place}: {cause}", hint)
-
-
 def _open(target: Target, settings: Settings) -> psycopg.Connection:
-    """The migration connection. Its time-outs are start-up options, so that no statement runs without them."""
+    """The migration connection. Its time-outs are start-up options, so that no statement runs without them.
+
+    Raises InputError for a pooler: a session's lock would be left on a server connection that others are given.
+    """
     timeouts = {"lock_timeout": settings.lock_timeout, "statement_timeout": settings.statement_timeout}
     options = [f"-c {name}={round(seconds * 1000)}" for name, seconds in timeouts.items()]
     own = target.parameters().get("options")
     connection = connect(
         target,
         settings.wait,
+        autocommit=True,
         options=" ".join([*([str(own)] if own else []), *options]),
         application_name=APPLICATION_NAME,
     )
-    if connection.info.server_version >= 14_00_00:
-        connection.execute(f"SET client_connection_check_interval = {CONNECTION_CHECK}")
-        connection.commit()
+    session = dict(SESSION)
+    if connection.info.server_version < 14_00_00:
+        del session["client_connection_check_interval"]
+    calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in session.items())
+    row = connection.execute(f"SELECT pg_backend_pid(), {calls}").fetchone()
+    # a pooler makes up the number that it gives its client
+    if row is None or row[0] != connection.info.backend_pid:
+        connection.close()
+        raise pooled(target)
+    connection.autocommit = False
     return connection

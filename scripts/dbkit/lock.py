@@ -6,66 +6,73 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import sqlalchemy as sa
+import psycopg
+from psycopg.pq import TransactionStatus
 
 from dbkit.errors import InputError, LockNotGranted
 
 VERSION_TABLE = "alembic_version"
-# pg_try_advisory_lock takes a signed 64-bit key; the lock is per database by itself
-LOCK_KEY = int.from_bytes(hashlib.sha256(f"dbkit:{VERSION_TABLE}".encode()).digest()[:8], signed=True)
-PAUSE = 0.2  # seconds between two tries
+PAUSE = 0.1  # seconds between two tries
+
+
+def lock_key(dbname: str) -> int:
+    """The key of the migrations of a database: a signed number of 64 bits, as pg_try_advisory_lock takes it."""
+    return int.from_bytes(hashlib.sha256(f"dbkit:{dbname}:{VERSION_TABLE}".encode()).digest()[:8], signed=True)
 
 
 @contextmanager
-def migration_lock(connection: sa.Connection, wait: float) -> Iterator[None]:
+def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> Iterator[None]:
     """Hold the lock while the context lasts, waiting for it for up to `wait` seconds.
 
     By polling: a blocking waiter keeps a snapshot, and CREATE INDEX CONCURRENTLY in the holder would wait for it for
-    ever. The rollback between two tries is for the same reason. Raises LockNotGranted after `wait` seconds.
+    ever. The rollback between two tries is for the same reason. Raises LockNotGranted after `wait` seconds, and
+    InputError for a server that is read-only.
     """
+    key = lock_key(dbname)
     deadline = time.monotonic() + wait
     told = False
-    while not _try_lock(connection):
+    while not _try_lock(connection, key):
         if time.monotonic() > deadline:
             raise LockNotGranted(
-                f"another migration is still running after {wait:g} s: {_lock_holder(connection)}.",
+                f"another migration is still running after {wait:g} s: {_holder(connection, key)}.",
                 "Wait for it, or raise MIGRATION_WAIT.",
             )
         if not told:
-            print(f"dbkit: waiting for another migration: {_lock_holder(connection)}", file=sys.stderr)
+            print(f"dbkit: waiting for another migration: {_holder(connection, key)}", file=sys.stderr)
             told = True
         time.sleep(PAUSE)
     try:
         yield
     finally:
-        if not connection.closed and not connection.invalidated:
+        # when the connection is lost, so is the lock
+        if not connection.closed and connection.info.transaction_status != TransactionStatus.UNKNOWN:
             connection.rollback()
-            connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": LOCK_KEY})
+            connection.execute("SELECT pg_advisory_unlock(%s)", [key])
             connection.rollback()
 
 
-def _try_lock(connection: sa.Connection) -> bool:
-    row = connection.execute(
-        sa.text("SELECT pg_try_advisory_lock(:key), current_setting('transaction_read_only')"), {"key": LOCK_KEY}
-    ).one()
+def _try_lock(connection: psycopg.Connection, key: int) -> bool:
+    query = "SELECT pg_try_advisory_lock(%s), current_setting('transaction_read_only')"
+    granted, read_only = connection.execute(query, [key]).fetchone() or (False, "off")
     connection.rollback()
-    if row[1] == "on":
+    if read_only == "on":
         raise InputError(
             "the server is read-only (a standby, or default_transaction_read_only).", "Name the primary in .env."
         )
-    return bool(row[0])
+    return bool(granted)
 
 
-def _lock_holder(connection: sa.Connection) -> str:
+def _holder(connection: psycopg.Connection, key: int) -> str:
     row = connection.execute(
-        sa.text("""
-            SELECT a.pid, a.usename, extract(epoch FROM clock_timestamp() - a.backend_start)::int
-            FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
-            WHERE l.locktype = 'advisory' AND l.granted
-              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-              AND (l.classid::bigint << 32) | l.objid::bigint = :key AND l.objsubid = 1
-        """),
-        {"key": LOCK_KEY},
-    ).first()
+        """
+        SELECT a.pid, a.usename, coalesce(host(a.client_addr), 'this machine'),
+            extract(epoch FROM clock_timestamp() - a.backend_start)::int
+        FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+        WHERE l.locktype = 'advisory' AND l.granted
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND (l.classid::bigint << 32) | l.objid::bigint = %s AND l.objsubid = 1
+        """,
+        [key],
+    ).fetchone()
     connection.rollback()
-    return f"backend {row[0]}, user {row[1]}, connected for {row[2]} s" if row else "it has just ended"
+    return "backend {}, user {}, from {}, for {} s".format(*row) if row else "it has just ended"

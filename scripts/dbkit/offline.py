@@ -7,6 +7,7 @@ from alembic.ddl import postgresql
 from sqlalchemy.sql.elements import BindParameter, TextClause
 from sqlalchemy.sql.visitors import iterate
 
+from dbkit import journal
 from dbkit.errors import InputError
 from dbkit.lock import VERSION_TABLE
 from dbkit.settings import Settings
@@ -18,7 +19,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def preamble(start: tuple[str, ...], settings: Settings) -> str:
+def preamble(start: tuple[str, ...], settings: Settings, keeps_journal: bool) -> str:
     """What a script for psql begins with.
 
     It stops at its first error, waits for locks no longer than we would, and runs only on a database that is at
@@ -41,7 +42,8 @@ BEGIN
         RAISE EXCEPTION 'this script begins at "%", and the database is at "%"', start, found;
     END IF;
 END
-$dbkit$;"""  # noqa: S608  # revision ids of this project
+$dbkit$;
+{f"{journal.CREATE};" if keeps_journal else ""}"""  # noqa: S608  # revision ids of this project
 
 
 class PostgresqlImpl(postgresql.PostgresqlImpl):

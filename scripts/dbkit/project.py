@@ -29,7 +29,7 @@ class Project:
     @property
     def heads(self) -> list[Script]:
         """The revisions that no other follows, in a stable order."""
-        return sorted((self.revision(head) for head in self.script.get_heads()), key=lambda script: script.path)
+        return heads_of(self.script)
 
     def revision(self, identifier: str) -> Script:
         """One revision by its id, a unique beginning of it, or `head`. Raises InputError."""
@@ -49,14 +49,7 @@ class Project:
 
     def require_one_head(self) -> None:
         """Raise CheckFailed, naming the files, when two branches each added a migration."""
-        heads = self.heads
-        if len(heads) > 1:
-            names = " and ".join(head.revision for head in heads)
-            files = "\n".join(Path(head.path).name for head in heads)
-            raise CheckFailed(
-                f"{len(heads)} heads, {names}: each of these files was added beside the other:",
-                f'{files}\nJoin them with `make merge m="merge heads"`.',
-            )
+        require_one_head(self.script)
 
 
 def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> Project:
@@ -74,6 +67,12 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
     except (CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError) as error:
         words = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{ini} is not the settings file of an Alembic project: {words}.") from error
+    require_loadable(script)
+    return Project(config, script)
+
+
+def require_loadable(script: ScriptDirectory) -> None:
+    """Load every revision file. Raises InputError, naming the file, when one of them or their history is broken."""
     try:
         with warnings.catch_warnings():
             # Alembic only warns of an id that two files have, and of a parent that none has
@@ -82,7 +81,23 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
                 pass
     except (Exception, SystemExit) as error:  # a revision file can raise anything when it is imported
         raise InputError(*_explain(error, Path(script.versions))) from error
-    return Project(config, script)
+
+
+def heads_of(script: ScriptDirectory) -> list[Script]:
+    """The revisions that no other follows, in a stable order."""
+    return sorted(script.get_revisions(script.get_heads()), key=lambda head: head.path)
+
+
+def require_one_head(script: ScriptDirectory) -> None:
+    """Raise CheckFailed, naming the files, when two branches each added a migration."""
+    heads = heads_of(script)
+    if len(heads) > 1:
+        names = " and ".join(head.revision for head in heads)
+        files = "\n".join(Path(head.path).name for head in heads)
+        raise CheckFailed(
+            f"{len(heads)} heads, {names}: each of these files was added beside the other:",
+            f'{files}\nJoin them with `make merge m="merge heads"`.',
+        )
 
 
 def _config(ini: Path, section: str) -> Config:

@@ -298,4 +298,4 @@ def _drop(session: psycopg.Connection, dbname: str) -> None:
 
 def settings_for(settings: Settings, target: Target) -> Settings:
     """The same settings for a scratch database: nothing in it is protected, and nothing else is reached."""
-    return replace(settings, target=target, app_env="test")
+    return replace(settings, target=target, app_env="test", scratch=True)

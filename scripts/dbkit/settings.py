@@ -104,16 +104,20 @@ class Settings:
 
     root: Path
     target: Target | None
-    """The database that DATABASE_URL or DB_* name; None stands for the embedded server."""
+    """The database that MIGRATION_DATABASE_URL, DATABASE_URL or DB_* name; None stands for the embedded server."""
     app_env: str
     """development, test, ci, staging, production, or whatever APP_ENV says; "" when nothing says."""
     lock_timeout: float
+    lock_budget: float
+    """How long one migration goes on trying, when its locks are not granted within lock_timeout."""
     statement_timeout: float
     wait: float
     """How long to wait for a server, or for another migration; 0 is not at all."""
     pg_bindir: Path | None
     confirm: str | None
     """CONFIRM, from the process environment only: the name of the database that may lose data."""
+    scratch: bool = False
+    """Whether the database is a throw-away one of our own, in which nothing is recorded."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,8 @@ def load(root: Path, environ: Mapping[str, str] = os.environ, *, warn: bool = Fa
         root=root,
         target=_target(values) if dotenv else None,
         app_env=_text(values, "APP_ENV") or "",
-        lock_timeout=_duration(values, "MIGRATION_LOCK_TIMEOUT", 5.0),
+        lock_timeout=_duration(values, "MIGRATION_LOCK_TIMEOUT", 1.0),
+        lock_budget=_duration(values, "MIGRATION_LOCK_BUDGET", 60.0),
         statement_timeout=_duration(values, "MIGRATION_STATEMENT_TIMEOUT", 0.0),
         wait=_duration(values, "MIGRATION_WAIT", 30.0),
         pg_bindir=(root / bindir) if bindir else None,
@@ -219,6 +224,10 @@ def _duration(values: Mapping[str, _Value], name: str, default: float) -> float:
 
 
 def _target(values: Mapping[str, _Value]) -> Target | None:
+    direct = values.get("MIGRATION_DATABASE_URL")
+    if direct is not None:
+        _text(values, "MIGRATION_DATABASE_URL")
+        return parse_url(direct.text, direct.where)
     url = values.get("DATABASE_URL")
     parts = [values[name] for name in DB_PARTS if name in values]
     if url is None:
@@ -354,7 +363,7 @@ def _unquote(text: str, where: str) -> str:
 
 
 def _warn_of_permissions(path: Path, values: Mapping[str, _Value]) -> None:
-    secrets = [values[name] for name in ("DATABASE_URL", "DB_PASSWORD") if name in values]
+    secrets = [values[name] for name in ("MIGRATION_DATABASE_URL", "DATABASE_URL", "DB_PASSWORD") if name in values]
     if all(secret.from_environment for secret in secrets) or not path.stat().st_mode & (S_IRWXG | S_IRWXO):
         return
     print(f"dbkit: warning: {path.name} holds a password and others can read it; chmod 600 {path}", file=sys.stderr)

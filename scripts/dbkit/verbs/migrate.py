@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dbkit import versions
+from dbkit import journal, versions
 from dbkit.connect import connect, current_revisions
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings
@@ -12,7 +12,7 @@ def migrate(settings: Settings, ini: Path, to: str = "head") -> None:
     """Upgrade to `to`, and say what was done.
 
     A database that is already at the only head is found to be so without loading Alembic, which is most of the time
-    that a bare `alembic upgrade head` takes; whenever a revision file cannot be read statically, Alembic decides.
+    that a bare `alembic upgrade head` takes; whenever anything is not plainly right, Alembic and the gate decide.
     """
     if to == "head" and _is_at_head(settings, ini):
         return
@@ -23,13 +23,16 @@ def migrate(settings: Settings, ini: Path, to: str = "head") -> None:
 
 def _is_at_head(settings: Settings, ini: Path) -> bool:
     directory = versions.directory_of(ini)
-    heads = versions.heads(versions.read_all(directory)) if directory else None
+    files = versions.read_all(directory) if directory else []
+    heads = versions.heads(files)
     if heads is None or len(heads) != 1:
         return False
     target = settings.target or development_cluster(settings).ensure_running()
     with connect(target, settings.wait) as connection:
         current = current_revisions(connection)
-    if set(current) != heads:
+        rows = journal.latest(connection) if journal.wanted(settings.root) else {}
+    applied = [(file.revision, file.path) for file in files if file]
+    if set(current) != heads or journal.edited(rows, applied) or journal.half_applied(rows.values()):
         return False
     print(f'"{target.dbname}" is at {current[0]}, the head: nothing to apply.')
     return True

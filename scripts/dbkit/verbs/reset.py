@@ -7,36 +7,63 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from dbkit import gate
-from dbkit.connect import connect
-from dbkit.errors import CheckFailed
-from dbkit.lock import LOCK_KEY
+from dbkit import gate, protection
+from dbkit.connect import connect, current_revisions
+from dbkit.errors import CheckFailed, Refused
+from dbkit.lock import migration_lock
 from dbkit.server.binaries import program_major
 from dbkit.server.cluster import Cluster, development_cluster
 from dbkit.settings import Settings, Target
 from dbkit.verbs.upgrade import upgrade
 
 MAINTENANCE = "postgres"
+NEVER = ("postgres", "template0", "template1")
+OTHERS_TABLES = """
+SELECT format('%I.%I of %I', n.nspname, c.relname, pg_get_userbyid(c.relowner))
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND NOT pg_has_role(c.relowner, 'MEMBER')
+ORDER BY 1 LIMIT 1"""
 
 
 def reset(settings: Settings, ini: Path) -> None:
-    """Replace the database by an empty one and migrate it. Raises Refused on a protected database."""
+    """Replace the database by an empty one and migrate it.
+
+    Raises Refused on a protected database, and, whatever CONFIRM says, on one that no migrations have made.
+    """
     if settings.target is None:
         _set_aside_other_major(development_cluster(settings))
     target = gate.target_of(settings)
-    gate.refuse_unless_expendable(settings, target, "drop and rebuild")
+    with connect(target, settings.wait) as connection:
+        mark, heads = protection.recorded(connection), current_revisions(connection)
+        _require_ours(connection, target, has_history=bool(heads) or mark is not None)
+    protection.refuse_unless_expendable(settings, target, "drop and rebuild", mark, has_history=bool(heads))
     print(f'dropping "{target.dbname}" on {target.server()}, with all its data')
     _replace(target, settings.wait)
     upgrade(settings, ini, "head")
 
 
+def _require_ours(connection: psycopg.Connection, target: Target, *, has_history: bool) -> None:
+    """Raise Refused for a database that this kit could not have made by migrating an empty one."""
+    refusing = f'refusing to drop "{target.dbname}" on {target.server()}:'
+    if target.dbname in NEVER:
+        raise Refused(f"{refusing} it is the server's own.", "Name a database of the project in .env.")
+    if not has_history and protection.has_tables(connection):
+        raise Refused(f"{refusing} it has tables, and no migrations made them.", "Drop it by hand, if you mean it.")
+    others = connection.execute(OTHERS_TABLES).fetchone()
+    if others:
+        raise Refused(f"{refusing} it has somebody else's table, {others[0]}.", "Drop it by hand, if you mean it.")
+
+
 def _replace(target: Target, wait: float) -> None:
-    """Make the new database first: who may not create one must not drop one."""
+    """Make the new database first: who may not create one must not drop one. One reset at a time."""
     old = sql.Identifier(target.dbname)
     # of a fixed length: PostgreSQL cuts a name at 63 bytes, and it must not become the old one's
     new = sql.Identifier(f"dbkit_reset_{hashlib.sha256(target.dbname.encode()).hexdigest()[:16]}")
-    with connect(replace(target, dbname=MAINTENANCE), wait, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [LOCK_KEY])  # one reset at a time
+    with (
+        connect(replace(target, dbname=MAINTENANCE), wait, autocommit=True) as connection,
+        migration_lock(connection, target.dbname, wait),
+    ):
         try:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(new))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(new))

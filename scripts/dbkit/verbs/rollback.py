@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from dbkit import gate, project, runner
+from dbkit import history, project, runner
 from dbkit.errors import InputError
 from dbkit.settings import Settings
 
@@ -19,12 +19,9 @@ def rollback(settings: Settings, ini: Path, to: str = "-1") -> None:
         raise InputError(
             "nothing is applied, so there is nothing to roll back.", "`make status` shows where the database is."
         )
-    gate.refuse_unless_expendable(settings, gate.target_of(settings), "roll back")
+    history.require_unambiguous(before, to)
     _require_enough(loaded, before, to)
-    try:
-        passage = runner.run(loaded, settings, "downgrade", to, announce=True)
-    except InputError as error:
-        raise _explained(error, loaded, before, to) from error
+    passage = runner.run(loaded, settings, "downgrade", to, announce=True)
     if not passage.steps:
         print(f"The database is at {', '.join(before)}: nothing to roll back.")
         return
@@ -33,26 +30,11 @@ def rollback(settings: Settings, ini: Path, to: str = "-1") -> None:
 
 
 def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) -> None:
-    if to.startswith("-") and len(current) > 1:
-        message = f"the database is at {len(current)} revisions, {' and '.join(current)}: {to} could be either."
-        raise InputError(message, "Name the revision to go back to: `make rollback to=REV`.")
     steps = re.fullmatch(r"-(\d+)", to)
     applied = len(list(loaded.script.walk_revisions())) - len(loaded.pending(current))
     if steps and int(steps[1]) > applied:
         message = f"cannot go back {to}: {runner.count(applied)} applied."
         raise InputError(message, "`make rollback to=base` undoes all.")
-
-
-def _explained(error: InputError, loaded: project.Project, current: tuple[str, ...], to: str) -> InputError:
-    """Alembic calls a step back over a merge an ambiguous walk, and says no more."""
-    above = loaded.script.iterate_revisions(current, "base")
-    merge = next((script for script in above if script.is_merge_point), None)
-    if "Ambiguous walk" not in error.message or not merge:
-        return error
-    return InputError(
-        f"{to} goes back over a merge: {merge.revision} joins {' and '.join(merge.down_revision or ())}.",
-        "Name the revision to go back to: `make rollback to=REV`.",
-    )
 
 
 def redo(settings: Settings, ini: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit import gate, project, runner
+from dbkit import gate, project, protection, runner
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
 from dbkit.settings import Settings
@@ -18,7 +18,7 @@ def seed(settings: Settings, ini: Path) -> None:
     if not path.exists():
         raise InputError(f"there is no {path}.", "Write one: INSERT statements that can be repeated.")
     target = gate.target_of(settings)
-    gate.refuse_unless_expendable(settings, target, "add sample rows to")
+    protection.ask(settings, target, "add sample rows to")
     if loaded.pending(runner.position(loaded, settings)):
         raise InputError("the database is not at the head.", "Bring it there first: `make migrate`.")
     started = time.monotonic()

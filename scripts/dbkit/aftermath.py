@@ -1,0 +1,187 @@
+"""What is true after a run, seen from a connection of its own; and after a failure, the sentence that says so."""
+
+import re
+import traceback
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import sqlalchemy as sa
+
+from dbkit import signals
+from dbkit.connect import connect, current_revisions
+from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded
+from dbkit.journal import DOWNGRADE, Step
+from dbkit.settings import Settings, Target
+
+PATIENCE = 5.0  # seconds to wait for a server that has just dropped our connection
+INVALID_INDEXES = """
+SELECT format('%I.%I', n.nspname, c.relname), c.relname
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE NOT i.indisvalid AND c.relkind = 'i'
+    AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS p WHERE p.index_relid = i.indexrelid)
+ORDER BY 1"""
+
+MEND = "Mend the migration, then run the same command again."
+LOST = "When the server is back, run the same command again."
+AGAIN = "Run the same command again."
+CAUSES = {
+    "53100": "Free some space on the server's disk, then run the same command again.",
+    "55P03": "Somebody uses the table for long: look for long transactions in pg_stat_activity, or set\n"
+    "MIGRATION_LOCK_BUDGET higher. Then run the same command again.",
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a database is. `invalid` are its invalid indexes, by their full name, with the short one."""
+
+    heads: tuple[str, ...]
+    invalid: dict[str, str]
+
+
+def look(connection: psycopg.Connection) -> Standing:
+    """Read where the database is, and end the transaction."""
+    standing = Standing(current_revisions(connection), invalid_indexes(connection))
+    connection.rollback()
+    return standing
+
+
+def invalid_indexes(connection: psycopg.Connection) -> dict[str, str]:
+    """The invalid indexes that nobody is building just now: full name to short name."""
+    return dict(connection.execute(INVALID_INDEXES).fetchall())
+
+
+def look_again(target: Target, settings: Settings) -> Standing | None:
+    """Read it over a fresh connection; None when the server does not answer within a few seconds."""
+    try:
+        with connect(target, min(settings.wait, PATIENCE), progress=_quietly) as connection:
+            return look(connection)
+    except (DbkitError, psycopg.Error):
+        return None
+
+
+def require_done(standing: Standing, heads: Collection[str], *, left_transaction: bool, last: str) -> None:
+    """Raise when a run has ended without an error, and the database is not where it should be then."""
+    if set(standing.heads) == set(heads):
+        return
+    found, wanted = _names(standing.heads), _names(heads)
+    message = f"no error came, but the database is at {found} and not at {wanted}: "
+    if left_transaction:
+        raise OperatorNeeded(
+            f"{message}{last} commits by itself through its connection, and what came after that was lost.",
+            f"What it did before is in the database, and {last} is not recorded. Take it back by hand, use\n"
+            "`with op.get_context().autocommit_block():` in the file instead, and say: "
+            f"python -m dbkit resolve {last}",
+        )
+    raise CheckFailed(
+        f"{message}what was applied was rolled back.", "Something else than Alembic ended its transaction."
+    )
+
+
+def new_or_named(invalid: dict[str, str], before: Collection[str], statements: Sequence[str]) -> list[str]:
+    """Of the invalid indexes, those that this run has to do with: new ones, and those that its statements name.
+
+    An index that was invalid before is named by a statement such as CREATE INDEX IF NOT EXISTS, which leaves it so.
+    """
+    text = "\n".join(statements)
+    return [
+        full
+        for full, short in invalid.items()
+        if full not in before or re.search(rf"(?<!\w){re.escape(short)}(?!\w)", text)
+    ]
+
+
+def left_invalid(indexes: Sequence[str], message: str) -> OperatorNeeded:
+    """The error for indexes that are there and not valid: they cost writes, answer no query, enforce nothing."""
+    drops = "\n".join(f'echo "DROP INDEX CONCURRENTLY IF EXISTS {index}" | make psql' for index in indexes)
+    return OperatorNeeded(
+        message,
+        f"Drop it, and create it again without IF NOT EXISTS:\n{drops}",
+    )
+
+
+def place_of(error: BaseException, path: Path | None) -> str:
+    """File and line in the migration that an error came from."""
+    if path is None:
+        return "its stamp"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f"{path.name}:{frames[-1].lineno}" if frames else path.name
+
+
+def words_of(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    original = getattr(error, "orig", None) or error
+    words = re.sub(r"\s+", " ", str(original)).strip()
+    if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
+        return re.sub(r" LINE \d+: .*", "", words) or type(original).__name__
+    return f"{type(original).__name__}: {words}" if words else type(original).__name__
+
+
+def sqlstate_of(error: BaseException | None) -> str:
+    """The server's code for an error, or for the one that it came from; "" when it is not the server's."""
+    while error is not None:
+        state = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+        if state:
+            return str(state)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def told(
+    error: BaseException,
+    step: Step,
+    standing: Standing | None,
+    *,
+    half_applied: bool,
+    invalid: Sequence[str],
+) -> DbkitError:
+    """The error of a step that failed or was interrupted: cause, last committed revision, whether to run it again."""
+    place = place_of(error, step.path)
+    begin = f"{step.action} of {step.revision}"
+    if isinstance(error, KeyboardInterrupt):
+        message = f"interrupted in the {begin}, at {place}"
+    else:
+        message = f"{begin} failed, at {place}: {words_of(error)}"
+    message = message.rstrip(".")
+    if standing is None:
+        return _exit_of(error, f"{message}; the server does not answer, so what was committed is not known.", LOST)
+    at = f"the database is at {_names(standing.heads)}"
+    if step.path and (step.revision in standing.heads) != (step.action == DOWNGRADE):
+        return _exit_of(error, f"{message}; but it was committed: {at}, and it is safe to run again.", AGAIN)
+    if invalid:
+        return left_invalid(
+            invalid, f"{message}; {at}, with the invalid index {', '.join(invalid)}: not safe to run again."
+        )
+    if half_applied:
+        return OperatorNeeded(
+            f"{message}; {at}, but a part of it was committed: not safe to run again.", half_hint(step)
+        )
+    lost = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+    hint = AGAIN if lost or isinstance(error, KeyboardInterrupt) else CAUSES.get(sqlstate_of(error), MEND)
+    return _exit_of(error, f"{message}; nothing of it was kept, {at}, and it is safe to run again.", hint)
+
+
+def half_hint(step: Step) -> str:
+    """What to do with a revision of which a part was committed."""
+    before, after = ("after", "before") if step.action == DOWNGRADE else ("before", "after")
+    return (
+        f"Look at what it has done. Either take that back by hand, so that the database is as {before}\n"
+        f"{step.revision}, say: python -m dbkit resolve {step.revision}\nand run the same command again. "
+        f"Or finish it by hand, so that the database is as {after} it,\nand say where it is: alembic stamp REV"
+    )
+
+
+def _exit_of(error: BaseException, message: str, hint: str) -> DbkitError:
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted(message, signals.exit_code(), hint)
+    return CheckFailed(message, hint)
+
+
+def _names(heads: Collection[str]) -> str:
+    return " and ".join(sorted(heads)) or "base (nothing is applied)"
+
+
+def _quietly(*_arguments: object) -> None:
+    """Say nothing while waiting: the failure is told first."""

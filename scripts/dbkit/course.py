@@ -1,0 +1,131 @@
+"""The steps of one run, in order: each told, watched and journalled, and tried again when a lock is not granted."""
+
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+import sqlalchemy as sa
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
+
+from dbkit import journal
+from dbkit.aftermath import sqlstate_of
+from dbkit.settings import Settings
+from dbkit.watch import Watch
+
+Step = RevisionStep | StampStep
+
+# lock_not_available, deadlock_detected: https://www.postgresql.org/docs/18/errcodes-appendix.html
+TRY_AGAIN = ("55P03", "40P01")
+LONGEST_PAUSE = 10.0  # seconds
+OLDEST_TRANSACTION = """
+SELECT format('backend %s, user %s, %s for %s s', pid, usename, state,
+    extract(epoch FROM clock_timestamp() - xact_start)::int)
+FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()
+    AND backend_type = 'client backend'
+ORDER BY xact_start LIMIT 1"""
+
+
+class Told(Protocol):
+    """Who wants to know what was begun: a Passage."""
+
+    settings: Settings
+    announce: bool
+    steps: list[Step]
+
+
+class Course:
+    """The steps of a run that holds the migration lock. It can go on at the step that did not get its locks."""
+
+    def __init__(self, passage: Told, steps: Sequence[Step], watch: Watch, driver: psycopg.Connection) -> None:
+        self.passage = passage
+        self.settings = passage.settings
+        self.steps = steps
+        self.watch = watch
+        self.driver = driver
+        self.done = 0
+        """How many steps are committed."""
+        self.heads: set[str] | None = None
+        """What the version table says after the last step that got as far; None before the first."""
+        self.running: journal.Step | None = None
+        """The step that was begun and is not committed."""
+
+    def run(self, context: EnvironmentContext) -> None:
+        """Run all steps, each in a transaction of its own.
+
+        A step whose locks are not granted within lock_timeout is rolled back, and tried again after a pause, for up to
+        lock_budget: while it waits, everybody else who wants the table waits behind it. Raises what a step raises.
+        """
+        begun, attempt = time.monotonic(), 0
+        while True:
+            done = self.done
+            try:
+                with context.begin_transaction():
+                    context.run_migrations()
+                return
+            except (sa.exc.DBAPIError, psycopg.Error) as error:
+                if self.done > done:
+                    begun, attempt = time.monotonic(), 0
+                attempt += 1
+                left = begun + self.settings.lock_budget - time.monotonic()
+                pause = min(self._pause(attempt), LONGEST_PAUSE)
+                if sqlstate_of(error) not in TRY_AGAIN or self.watch.left or self.running is None or pause > left:
+                    raise
+                self._say_again(attempt)
+                context.get_context().impl.memo.clear()  # Alembic remembers there which enum types it has created
+                time.sleep(pause)
+
+    def plan(self, _heads: tuple[str, ...], _context: MigrationContext) -> Iterator[Step]:
+        """What Alembic is to run."""
+        for step in self.steps[self.done :]:
+            if step not in self.passage.steps:
+                self.passage.steps.append(step)
+                if self.passage.announce:
+                    print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
+            self.running = entry(step, self.settings)
+            self.watch.begin(self.running)
+            yield step
+            self.running = None
+            self.done += 1
+
+    def applied(self, heads: set[str], **_rest: Any) -> None:
+        """Called by Alembic at the end of each step, within its transaction."""
+        self.heads = heads
+        self.watch.end(heads)
+
+    def _pause(self, attempt: int) -> float:
+        """Seconds: longer each time, and not the same for two who wait for each other."""
+        longer: int = 2 ** min(attempt - 1, 10)
+        return self.settings.lock_timeout * longer * random.uniform(0.5, 1.5)  # noqa: S311
+
+    def _say_again(self, attempt: int) -> None:
+        holder = self.driver.execute(OLDEST_TRANSACTION).fetchone()
+        self.driver.rollback()
+        who = f" The oldest transaction: {holder[0]}." if holder else ""
+        revision = self.running.revision if self.running else ""
+        print(
+            f"dbkit: {revision} did not get its locks within {self.settings.lock_timeout:g} s (try {attempt}); "
+            f"trying again for up to {self.settings.lock_budget:g} s.{who}",
+            file=sys.stderr,
+        )
+
+
+def entry(step: Step, settings: Settings) -> journal.Step:
+    """What the journal is told of a step."""
+    environment = settings.app_env
+    if isinstance(step, StampStep):
+        return journal.Step(journal.STAMP, revision_of(step), environment)
+    action = journal.DOWNGRADE if step.is_downgrade else journal.UPGRADE
+    return journal.Step(action, revision_of(step), environment, Path(step.revision.path))
+
+
+def revision_of(step: Step) -> str:
+    """The revision that a step applies, undoes or stamps; base for a stamp to nothing."""
+    if isinstance(step, RevisionStep):
+        return str(step.revision.revision)
+    return ", ".join(step.to_revisions) or "base"

@@ -1,0 +1,217 @@
+"""What was applied to a database: when, by whom, and which file; in a table of that database.
+
+Each step of a migration writes its row within its own transaction, so that the journal and the version table cannot
+say different things. A step that leaves its transaction writes a row before it does, and completes it at its end: a
+row without an end is one that was interrupted.
+"""
+
+import configparser
+import getpass
+import hashlib
+import os
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+from dbkit import __version__
+from dbkit.errors import InputError
+
+TABLE = "dbkit_journal"
+UPGRADE, DOWNGRADE, STAMP, ACCEPT, RESOLVE = "upgrade", "downgrade", "stamp", "accept", "resolve"
+
+CREATE = f"""\
+CREATE TABLE IF NOT EXISTS {TABLE} (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    action text NOT NULL,
+    revision text NOT NULL,
+    began_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz,
+    heads text[],
+    half_applied boolean NOT NULL DEFAULT false,
+    applied_by text NOT NULL DEFAULT session_user,
+    client text,
+    environment text,
+    file text,
+    sha256 text,
+    versions text
+)"""
+COMMENT = f"COMMENT ON TABLE {TABLE} IS 'Migrations that were applied, one row for each step; written by dbkit.'"
+COLUMNS = ("action", "revision", "heads", "half_applied", "client", "environment", "file", "sha256")
+INSERT = f"""\
+INSERT INTO {TABLE} ({", ".join(COLUMNS)}, ended_at, versions)
+VALUES ({", ".join(f"{{{name}}}" for name in COLUMNS)},
+    CASE WHEN {{ended}} THEN clock_timestamp() END, {{versions}} || current_setting('server_version'))"""  # noqa: S608
+# A stamp says where the database is, and so settles what was interrupted before it
+LATEST = f"""
+SELECT DISTINCT ON (revision) id, revision, action, began_at, ended_at, applied_by, client, file, sha256,
+    half_applied AND id > coalesce((SELECT max(id) FROM {TABLE} WHERE action = '{STAMP}'), 0) AS half_applied
+FROM {TABLE} ORDER BY revision, id DESC"""  # noqa: S608  # constants
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the journal. `ended_at` is None for what was interrupted."""
+
+    id: int
+    revision: str
+    action: str
+    began_at: datetime
+    ended_at: datetime | None
+    half_applied: bool
+    applied_by: str
+    client: str | None
+    file: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the journal is told of one step. `path` is None for a stamp; `environment` is "" when nothing says."""
+
+    action: str
+    revision: str
+    environment: str
+    path: Path | None = None
+
+
+def wanted(root: Path) -> bool:
+    """Whether the project keeps a journal: `journal = off` in the [dbkit] section of root/alembic.ini says no.
+
+    Raises InputError for a value that is neither yes nor no.
+    """
+    parser = configparser.RawConfigParser()
+    parser.read(root / "alembic.ini", encoding="utf-8")
+    try:
+        return parser.getboolean("dbkit", "journal", fallback=True)
+    except ValueError:
+        value = parser.get("dbkit", "journal")
+        raise InputError(f"alembic.ini, [dbkit]: journal = {value!r} is neither on nor off.") from None
+
+
+def exists(connection: psycopg.Connection) -> bool:
+    """Whether the database has a journal."""
+    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [TABLE]).fetchone() == (True,)
+
+
+def ensure(connection: psycopg.Connection) -> None:
+    """Create the table where it is missing, and commit."""
+    # not by IF NOT EXISTS alone: that asks for the right to create also where nothing is to be created
+    if not exists(connection):
+        connection.execute(CREATE)
+        connection.execute(COMMENT)
+    connection.commit()
+
+
+def write(connection: psycopg.Connection, step: Step, heads: Sequence[str]) -> None:
+    """Write the row of a step that is done, within its transaction. `heads` is what the version table now says."""
+    connection.execute(_insert(), _values(step, heads))
+
+
+def begin(connection: psycopg.Connection, step: Step, *, half_applied: bool) -> int:
+    """Write the row of a step that is about to leave its transaction, and return its id."""
+    values = _values(step, None) | {"half_applied": half_applied}
+    row = connection.execute(_insert() + sql.SQL(" RETURNING id"), values).fetchone()
+    return int(row[0]) if row else 0
+
+
+def mark_half_applied(connection: psycopg.Connection, identifier: int) -> None:
+    """Say that the step has done something that stays when it fails."""
+    connection.execute(f"UPDATE {TABLE} SET half_applied = true WHERE id = %s", [identifier])  # noqa: S608
+
+
+def end(connection: psycopg.Connection, identifier: int, heads: Sequence[str]) -> None:
+    """Complete the row of a step that has left its transaction, within its last one."""
+    query = f"UPDATE {TABLE} SET ended_at = clock_timestamp(), heads = %s WHERE id = %s"  # noqa: S608
+    connection.execute(query, [sorted(heads), identifier])
+
+
+def as_sql(step: Step, heads: Sequence[str]) -> str:
+    """The statement that `write` runs, for a script."""
+    return (
+        sql.SQL(INSERT).format(**{name: sql.Literal(value) for name, value in _values(step, heads).items()}).as_string()
+    )
+
+
+def latest(connection: psycopg.Connection) -> dict[str, Row]:
+    """The newest row of each revision; empty where there is no journal."""
+    if not exists(connection):
+        return {}
+    with connection.cursor(row_factory=class_row(Row)) as cursor:
+        return {row.revision: row for row in cursor.execute(LATEST)}
+
+
+def newest(connection: psycopg.Connection, count: int | None) -> list[Row]:
+    """The last `count` rows (None: all), newest first; empty where there is no journal."""
+    if not exists(connection):
+        return []
+    columns = ", ".join(Row.__dataclass_fields__)
+    query = f"SELECT {columns} FROM {TABLE} ORDER BY id DESC LIMIT %s"  # noqa: S608  # constants
+    with connection.cursor(row_factory=class_row(Row)) as cursor:
+        return cursor.execute(query, [count]).fetchall()
+
+
+def half_applied(rows: Iterable[Row]) -> list[Row]:
+    """Of the newest rows, those of revisions that were interrupted after something had been committed."""
+    return [row for row in rows if row.ended_at is None and row.half_applied]
+
+
+def edited(rows: dict[str, Row], files: Iterable[tuple[str, Path]]) -> list[Path]:
+    """Of the files of applied revisions, those that differ from what was applied."""
+    return [
+        path
+        for revision, path in files
+        if (row := rows.get(revision))
+        and row.action in (UPGRADE, ACCEPT)
+        and row.sha256 is not None
+        and row.sha256 != sha256_of(path)
+    ]
+
+
+def sha256_of(path: Path) -> str:
+    """Of the file's text, whatever its line ends are: git may change those."""
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _values(step: Step, heads: Sequence[str] | None) -> dict[str, Any]:
+    """What INSERT takes; without `heads` the step is not done yet."""
+    return {
+        "action": step.action,
+        "revision": step.revision,
+        "heads": None if heads is None else sorted(heads),
+        "ended": heads is not None,
+        "half_applied": False,
+        "client": _client(),
+        "environment": step.environment or None,
+        "file": step.path.name if step.path else None,
+        "sha256": sha256_of(step.path) if step.path else None,
+        "versions": _versions(),
+    }
+
+
+@cache
+def _insert() -> sql.Composed:
+    return sql.SQL(INSERT).format(**{name: sql.Placeholder(name) for name in (*COLUMNS, "ended", "versions")})
+
+
+@cache
+def _client() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's number without a name
+        user = str(os.geteuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+@cache
+def _versions() -> str:
+    from alembic import __version__ as alembic_version
+
+    return f"dbkit {__version__}, Alembic {alembic_version}, PostgreSQL "

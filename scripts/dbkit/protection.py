@@ -1,0 +1,112 @@
+"""What may lose data, and where: the environment that the caller states, and the one that the database itself records.
+
+The database's is in the comment on its version table, in a line of its own, so that a dump takes it along.
+"""
+
+import re
+
+import psycopg
+from psycopg import sql
+
+from dbkit.connect import connect, current_revisions
+from dbkit.errors import InputError, Refused
+from dbkit.lock import VERSION_TABLE
+from dbkit.settings import Settings, Target
+
+EXPENDABLE = ("development", "test", "ci")
+LINE = re.compile(r"^dbkit environment: (.+)$", re.MULTILINE)
+COMMENT = f"SELECT obj_description(to_regclass('{VERSION_TABLE}'), 'pg_class')"
+HAS_TABLES = """
+SELECT EXISTS (
+    SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
+)"""
+
+
+def stated(settings: Settings) -> str:
+    """What the caller says that the database is: APP_ENV, or development for the embedded server; "" for nothing."""
+    return " ".join(settings.app_env.split()) or ("development" if settings.target is None else "")
+
+
+def recorded(connection: psycopg.Connection) -> str | None:
+    """The environment that the database says it is; None when it says none."""
+    row = connection.execute(COMMENT).fetchone()
+    match = LINE.search(row[0]) if row and row[0] else None
+    return match[1] if match else None
+
+
+def record(connection: psycopg.Connection, environment: str) -> None:
+    """Write the environment into the database, within the caller's transaction.
+
+    Raises InputError when there is no version table yet to write it to.
+    """
+    row = connection.execute(f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL").fetchone()
+    if row != (True,):
+        raise InputError(
+            f"the database has no {VERSION_TABLE} yet, which is where it is written.",
+            "Migrate it first; that records APP_ENV by itself.",
+        )
+    line = f"dbkit environment: {environment}"
+    row = connection.execute(COMMENT).fetchone()
+    old = (row and row[0]) or ""
+    comment = LINE.sub(lambda _: line, old) if LINE.search(old) else "\n".join(filter(None, [old, line]))
+    connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(sql.Identifier(VERSION_TABLE), sql.Literal(comment)))
+
+
+def has_tables(connection: psycopg.Connection) -> bool:
+    """Whether there is any table that no extension brought."""
+    return connection.execute(HAS_TABLES).fetchone() == (True,)
+
+
+def record_if_due(connection: psycopg.Connection, settings: Settings, *, is_new: bool) -> str | None:
+    """Record the environment before migrations are applied, and return a sentence where that needs telling.
+
+    A new database (without history and without tables) becomes what the caller says that it is. Of any other, only
+    what protects it is believed unasked: somebody's development settings may point to a production database.
+    """
+    environment, mark = stated(settings), recorded(connection)
+    if not environment or environment == mark:
+        return None
+    protects = environment not in EXPENDABLE
+    if mark is None and (is_new or protects or settings.target is None):
+        record(connection, environment)
+        return None
+    if mark in EXPENDABLE and protects:
+        record(connection, environment)
+        return f"the database was marked {mark}; from now on it is marked {environment}."
+    if mark is not None and mark not in EXPENDABLE:
+        return f"warning: the database is marked {mark}, and APP_ENV says {environment}."
+    return None
+
+
+def refuse_unless_expendable(
+    settings: Settings, target: Target, what: str, mark: str | None, *, has_history: bool
+) -> None:
+    """Raise Refused when `what` may lose data, and not both sides allow it, nor CONFIRM.
+
+    `mark` is what the database says that it is. One that says nothing allows it when it has no history yet, and when it
+    is the embedded server's.
+    """
+    if settings.confirm == target.dbname:
+        return
+    caller = stated(settings)
+    if caller not in EXPENDABLE:
+        why = f"marked {caller}" if caller else "not marked as development (APP_ENV is not set)"
+    elif mark is None and has_history and settings.target is not None:
+        why = "an existing database that does not say what it is"
+    elif mark is not None and mark not in EXPENDABLE:
+        why = f"marked {mark} in the database itself"
+    else:
+        return
+    hint = f"If you mean it, put CONFIRM={target.dbname} before the command."
+    if "does not say" in why:
+        hint += f"\nIf it is a {caller} database, say so once: python -m dbkit mark {caller}"
+    raise Refused(f'refusing to {what} "{target.dbname}" on {target.server()}: it is {why}.', hint)
+
+
+def ask(settings: Settings, target: Target, what: str) -> None:
+    """`refuse_unless_expendable`, for who has no connection to the database yet."""
+    with connect(target, settings.wait) as connection:
+        mark, heads = recorded(connection), current_revisions(connection)
+    refuse_unless_expendable(settings, target, what, mark, has_history=bool(heads))
