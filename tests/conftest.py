@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+import pair as pair_module
 from dbkit import scratch, settings
 from dbkit.connect import connect
 from dbkit.server.account import Account
@@ -276,3 +277,11 @@ def password_server(local_settings: Settings, request: pytest.FixtureRequest) ->
         target = Target("shop", user="shop", password=HOSTILE_PASSWORD, host="127.0.0.1", port=port)
         connect(target, wait=20).close()
         yield target
+
+
+@pytest.fixture
+def pair(server: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> pair_module.Pair:
+    """A project as Alembic makes it and one behind the gate, with a database each."""
+    name = f"{abs(hash(request.node.nodeid)):x}"
+    bare, gated = (server.create_database(f"{kind}_{name}") for kind in ("bare", "gated"))
+    return pair_module.make(tmp_path, bare, gated)

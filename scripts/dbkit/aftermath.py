@@ -62,22 +62,14 @@ def look_again(target: Target, settings: Settings) -> Standing | None:
         return None
 
 
-def require_done(standing: Standing, heads: Collection[str], *, left_transaction: bool, last: str) -> None:
-    """Raise when a run has ended without an error, and the database is not where it should be then."""
-    if set(standing.heads) == set(heads):
-        return
-    found, wanted = _names(standing.heads), _names(heads)
-    message = f"no error came, but the database is at {found} and not at {wanted}: "
-    if left_transaction:
-        raise OperatorNeeded(
-            f"{message}{last} commits by itself through its connection, and what came after that was lost.",
-            f"What it did before is in the database, and {last} is not recorded. Take it back by hand, use\n"
-            "`with op.get_context().autocommit_block():` in the file instead, and say: "
-            f"python -m dbkit resolve {last}",
+def require_done(standing: Standing, heads: Collection[str]) -> None:
+    """Raise CheckFailed when a run has ended without an error, and the database is not where it should be then."""
+    if set(standing.heads) != set(heads):
+        raise CheckFailed(
+            f"no error came, but the database is at {_names(standing.heads)} and not at {_names(heads)}: something has "
+            "rolled back what was applied.",
+            "`python -m dbkit log` shows what was recorded, and `make check` looks for commits by hand.",
         )
-    raise CheckFailed(
-        f"{message}what was applied was rolled back.", "Something else than Alembic ended its transaction."
-    )
 
 
 def new_or_named(invalid: dict[str, str], before: Collection[str], statements: Sequence[str]) -> list[str]:

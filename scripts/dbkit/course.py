@@ -11,6 +11,7 @@ import psycopg
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
+from psycopg.pq import TransactionStatus
 
 from dbkit import journal
 from dbkit.aftermath import sqlstate_of
@@ -82,14 +83,18 @@ class Course:
 
     def plan(self, _heads: tuple[str, ...], _context: MigrationContext) -> Iterator[Step]:
         """What Alembic is to run."""
-        for step in self.steps[self.done :]:
-            if step not in self.passage.steps:
+        for number, step in enumerate(self.steps[self.done :], self.done):
+            if number == len(self.passage.steps):
                 self.passage.steps.append(step)
                 if self.passage.announce:
                     print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
             self.running = entry(step, self.settings)
             self.watch.begin(self.running)
             yield step
+            if self.watch.left and self.driver.info.transaction_status == TransactionStatus.INTRANS:
+                # it has ended Alembic's transaction by hand: what came after that, its revision too, would be lost
+                print(f"dbkit: warning: {self.running.revision} commits by hand; see `make check`.", file=sys.stderr)
+                self.driver.commit()
             self.running = None
             self.done += 1
 

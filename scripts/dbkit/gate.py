@@ -5,9 +5,11 @@ refuses what protection and history refuse, runs the steps (`course`), and looks
 as it should be (`aftermath`). A wrapper may add comfort; what makes a migration safe is here.
 """
 
+import gc
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from dbkit import aftermath, autogenerate, course, history, journal, offline, pr
 from dbkit.connect import connect, pooled
 from dbkit.course import Course, Step
 from dbkit.errors import CheckFailed, DbkitError, InputError, as_dbkit_error
+from dbkit.heads import moves
 from dbkit.lock import VERSION_TABLE, migration_lock
 from dbkit.project import configure_logging
 from dbkit.server.cluster import development_cluster
@@ -31,12 +34,14 @@ from dbkit.watch import Watch, driver_of
 
 ATTRIBUTE = "dbkit"
 APPLICATION_NAME = "dbkit migrate"
-# Of a session: when a server notices that its client is gone; milliseconds, and seconds and tries for a silent network
+# Of the session. When a server notices that its client is gone: milliseconds; for a silent network, seconds and tries
 SESSION = {
     "client_connection_check_interval": "500",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
+    # until Run._flush(): a crash of the server in between loses the last migrations, as if they had not run
+    "synchronous_commit": "off",
 }
 
 OFFLINE_HINT = """\
@@ -85,6 +90,7 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.
         _pass(context, root, load_metadata)
         return
     configure_logging(root / "alembic.ini")
+    gc.freeze()  # what is loaded by now stays; looking through it again and again costs a tenth of a long run
     signals.raise_on_signals()
     try:
         _pass(context, root, load_metadata)
@@ -174,19 +180,21 @@ class Run:
     def run(self) -> None:
         """Look, lock, refuse, apply, look again."""
         project.require_loadable(self.script)
-        if not self.purges and not self._steps(self._heads()):
+        before = self._heads()
+        planned = self._steps(before)
+        if not planned and not self.purges:
             # nothing to do, and nothing to lock for it
-            self._require_unedited(self._heads())
+            self._require_unedited(before)
             return
         with migration_lock(self.driver, self.target.dbname, self.settings.wait):
             heads = self._heads()
-            steps = self._steps(() if self.purges else heads)
+            steps = planned if heads == before else self._steps(heads)
             self._refuse(heads, steps)
             self._prepare(heads, steps)
-            before = aftermath.invalid_indexes(self.driver)
+            invalid = aftermath.invalid_indexes(self.driver)
             self.driver.rollback()
             self._require_idle()
-            self._apply(steps, before)
+            self._apply(steps, invalid)
 
     def _heads(self) -> tuple[str, ...]:
         heads = self.migration.get_current_heads()
@@ -195,6 +203,8 @@ class Run:
 
     def _steps(self, heads: tuple[str, ...]) -> list[Step]:
         """What Alembic would do to a database at `heads`. Raises DbkitError where it cannot say."""
+        if self.purges:
+            heads = ()
         history.require_consistent(self.script, heads)
         destination = str(self.migration.opts.get("destination_rev"))
         if self.command == DOWNGRADE:
@@ -250,6 +260,13 @@ class Run:
         if self.keeps_journal:
             journal.ensure(self.driver)
 
+    def _flush(self) -> None:
+        """Make what was committed durable: all of it at once, not a disk's pause for each migration."""
+        self.driver.execute("SET synchronous_commit = on")
+        # a commit that waits for the log only does so when it has written something
+        self.driver.execute("SELECT pg_logical_emit_message(true, 'dbkit', 'flush')")
+        self.driver.commit()
+
     def _require_idle(self) -> None:
         # SQL before Alembic's own, without a commit, would make it take the whole run for part of an outer
         # transaction that nobody commits: it would print "Running upgrade", exit 0, and apply nothing
@@ -262,13 +279,17 @@ class Run:
         _wrap_plan(self.migration, lambda _: todo.plan)
         self.migration.on_version_apply_callbacks += (todo.applied,)
         try:
-            todo.run(self.context)
+            with moves(watch.move):
+                todo.run(self.context)
+            self._flush()
         except DbkitError:
             raise
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # a migration can raise anything
             failed = todo.running
             if failed is None:
                 raise
+            with suppress(psycopg.Error):  # it may be the connection that is lost
+                self._flush()
             standing = aftermath.look_again(self.target, self.settings)
             invalid = (
                 aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements) if standing else []
@@ -279,7 +300,7 @@ class Run:
         with connect(self.target, self.settings.wait) as fresh:
             standing = aftermath.look(fresh)
         last = course.revision_of(steps[-1])
-        aftermath.require_done(standing, todo.heads, left_transaction=watch.left, last=last)
+        aftermath.require_done(standing, todo.heads)
         invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
         if invalid:
             names = ", ".join(invalid)

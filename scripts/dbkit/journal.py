@@ -47,8 +47,8 @@ COMMENT = f"COMMENT ON TABLE {TABLE} IS 'Migrations that were applied, one row f
 COLUMNS = ("action", "revision", "heads", "half_applied", "client", "environment", "file", "sha256")
 INSERT = f"""\
 INSERT INTO {TABLE} ({", ".join(COLUMNS)}, ended_at, versions)
-VALUES ({", ".join(f"{{{name}}}" for name in COLUMNS)},
-    CASE WHEN {{ended}} THEN clock_timestamp() END, {{versions}} || current_setting('server_version'))"""  # noqa: S608
+SELECT {{action}}, {{revision}}, {{heads}}::text[], {{half_applied}}, {{client}}, {{environment}}, {{file}}, {{sha256}},
+    CASE WHEN {{ended}} THEN clock_timestamp() END, {{versions}} || current_setting('server_version')"""
 # A stamp says where the database is, and so settles what was interrupted before it
 LATEST = f"""
 SELECT DISTINCT ON (revision) id, revision, action, began_at, ended_at, applied_by, client, file, sha256,
@@ -110,15 +110,29 @@ def ensure(connection: psycopg.Connection) -> None:
     connection.commit()
 
 
-def write(connection: psycopg.Connection, step: Step, heads: Sequence[str]) -> None:
-    """Write the row of a step that is done, within its transaction. `heads` is what the version table now says."""
-    connection.execute(_insert(), _values(step, heads))
+@dataclass(frozen=True)
+class Move:
+    """A statement that changes one row of the version table, with its values by name."""
+
+    statement: str
+    values: dict[str, str]
+
+
+def write(connection: psycopg.Connection, step: Step, heads: Sequence[str], move: Move | None = None) -> int:
+    """Write the row of a step that is done, within its transaction. `heads` is what the version table then says.
+
+    With a `move` both are one statement: without the one row, there is not the other. Returns how many were written.
+    """
+    if move is None:
+        return connection.execute(_insert().encode(), _values(step, heads)).rowcount
+    query = f"WITH moved AS ({move.statement} RETURNING 1) {_insert()} FROM moved"  # no values in it
+    return connection.execute(query.encode(), _values(step, heads) | move.values).rowcount
 
 
 def begin(connection: psycopg.Connection, step: Step, *, half_applied: bool) -> int:
     """Write the row of a step that is about to leave its transaction, and return its id."""
     values = _values(step, None) | {"half_applied": half_applied}
-    row = connection.execute(_insert() + sql.SQL(" RETURNING id"), values).fetchone()
+    row = connection.execute(f"{_insert()} RETURNING id".encode(), values).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -197,8 +211,8 @@ def _values(step: Step, heads: Sequence[str] | None) -> dict[str, Any]:
 
 
 @cache
-def _insert() -> sql.Composed:
-    return sql.SQL(INSERT).format(**{name: sql.Placeholder(name) for name in (*COLUMNS, "ended", "versions")})
+def _insert() -> str:
+    return INSERT.format(**{name: f"%({name})s" for name in (*COLUMNS, "ended", "versions")})
 
 
 @cache

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
 
 from dbkit import journal
+from dbkit.errors import CheckFailed
 
 # Outside of a transaction, these can be run again after they were interrupted: they change no rows, or do it whole
 RERUNNABLE = re.compile(
@@ -16,6 +17,7 @@ RERUNNABLE = re.compile(
     r"|comment\s+on|alter\s+type\s+\S+\s+add\s+value\s+if\s+not\s+exists|alter\s+table\s+\S+\s+validate\s+constraint)\b",
     re.IGNORECASE,
 )
+ROLLBACK = re.compile(r"(?:^|;)\s*(?:rollback|abort)\b", re.IGNORECASE)
 LEADING_COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 CONCURRENTLY = re.compile(r"\bindex\b.*\bconcurrently\b", re.IGNORECASE | re.DOTALL)
 DECLARED_RERUNNABLE = re.compile(rb"^#\s*dbkit:\s*rerunnable\s*,\s*\S", re.MULTILINE)
@@ -40,6 +42,8 @@ class Watch:
         self.lock_budget = lock_budget
         self.step: journal.Step | None = None
         """The step that is running."""
+        self.rolled_back = False
+        """Whether it has rolled back by hand what it had done."""
         self.left = False
         """Whether it has left its transaction."""
         self.half_applied = False
@@ -47,28 +51,50 @@ class Watch:
         self.index_statements: list[str] = []
         """What was executed, in all steps, that speaks of an index."""
         self._row = 0
+        self._move: journal.Move | None = None
         self._rerunnable = False
         self._lock_timeout: str | None = None
         sa.event.listen(connection, "before_cursor_execute", self._before)
         sa.event.listen(connection, "after_cursor_execute", self._after)
         sa.event.listen(connection, "commit", self._before_commit)
+        sa.event.listen(connection, "rollback", self._on_rollback)
 
     def begin(self, step: journal.Step) -> None:
         """A step is about to run."""
         self.step = step
-        self.left = self.half_applied = False
-        self._row = 0
+        self.left = self.half_applied = self.rolled_back = False
+        self._row, self._move = 0, None
         self._rerunnable = step.path is not None and bool(DECLARED_RERUNNABLE.search(Path(step.path).read_bytes()))
 
+    def move(self, move: journal.Move) -> None:
+        """A step is done, and the version table is to be changed: all but the last change now, that one at the end."""
+        self._run_move()
+        self._move = move
+
     def end(self, heads: set[str]) -> None:
-        """A step is done, and its transaction about to be committed; the version table then says `heads`."""
+        """A step's transaction is about to be committed; the version table then says `heads`.
+
+        Raises CheckFailed when there is nothing left to commit.
+        """
+        if self.rolled_back:
+            raise CheckFailed("it has rolled back by hand what it had done, and so is not recorded.")
         step, self.step = self.step, None
-        if not self.writes_journal or step is None:
+        if self.writes_journal and step is not None and not self._row:
+            move, self._move = self._move, None
+            self._require_one(journal.write(self.driver, step, sorted(heads), move))
             return
+        self._run_move()
         if self._row:
             journal.end(self.driver, self._row, sorted(heads))
-        else:
-            journal.write(self.driver, step, sorted(heads))
+
+    def _run_move(self) -> None:
+        move, self._move = self._move, None
+        if move is not None:
+            self._require_one(self.driver.execute(move.statement.encode(), move.values).rowcount)
+
+    def _require_one(self, rows: int) -> None:
+        if rows != 1:
+            raise CheckFailed("the version table changed while the migration ran: somebody else writes to it.")
 
     def _before(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if self.step is None:
@@ -84,7 +110,7 @@ class Watch:
         if not self._rerunnable and not RERUNNABLE.match(LEADING_COMMENTS.sub("", statement, count=1)):
             self._has_done_something()
 
-    def _after(self, _connection: Any, _cursor: Any, _statement: str, *_rest: Any) -> None:
+    def _after(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if self._lock_timeout is not None:
             self.driver.execute("SELECT set_config('lock_timeout', %s, false)", [self._lock_timeout])
             self._lock_timeout = None
@@ -92,6 +118,7 @@ class Watch:
         if self.step is not None and idle and not self.driver.autocommit:
             # a COMMIT or ROLLBACK was executed as a statement
             self.left = True
+            self.rolled_back = self.rolled_back or bool(ROLLBACK.search(statement))
             self._has_done_something()
             self.driver.commit()
 
@@ -106,6 +133,9 @@ class Watch:
         if row == (True,):
             self._has_done_something()
         self._ensure_row()
+
+    def _on_rollback(self, _connection: Any) -> None:
+        self.rolled_back = self.step is not None
 
     def _has_done_something(self) -> None:
         if self.half_applied:

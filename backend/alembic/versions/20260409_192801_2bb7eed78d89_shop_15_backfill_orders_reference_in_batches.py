@@ -12,6 +12,8 @@ down_revision = "0d88a8286111"
 branch_labels = None
 depends_on = None
 
+# dbkit: rerunnable, each batch takes only the rows that are not done yet
+
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():

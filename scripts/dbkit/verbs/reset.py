@@ -24,6 +24,7 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
     AND NOT pg_has_role(c.relowner, 'MEMBER')
 ORDER BY 1 LIMIT 1"""
+BY_HAND = "Drop it by hand, if you mean it."
 
 
 def reset(settings: Settings, ini: Path) -> None:
@@ -35,24 +36,27 @@ def reset(settings: Settings, ini: Path) -> None:
         _set_aside_other_major(development_cluster(settings))
     target = gate.target_of(settings)
     with connect(target, settings.wait) as connection:
+        _require_own(connection, target)
         mark, heads = protection.recorded(connection), current_revisions(connection)
-        _require_ours(connection, target, has_history=bool(heads) or mark is not None)
+        if not heads and mark is None and protection.has_tables(connection):
+            raise _not_ours(target, "it has tables, and no migrations made them.", BY_HAND)
     protection.refuse_unless_expendable(settings, target, "drop and rebuild", mark, has_history=bool(heads))
     print(f'dropping "{target.dbname}" on {target.server()}, with all its data')
     _replace(target, settings.wait)
     upgrade(settings, ini, "head")
 
 
-def _require_ours(connection: psycopg.Connection, target: Target, *, has_history: bool) -> None:
-    """Raise Refused for a database that this kit could not have made by migrating an empty one."""
-    refusing = f'refusing to drop "{target.dbname}" on {target.server()}:'
+def _require_own(connection: psycopg.Connection, target: Target) -> None:
+    """Raise Refused for a database that is the server's, or that has tables of somebody else."""
     if target.dbname in NEVER:
-        raise Refused(f"{refusing} it is the server's own.", "Name a database of the project in .env.")
-    if not has_history and protection.has_tables(connection):
-        raise Refused(f"{refusing} it has tables, and no migrations made them.", "Drop it by hand, if you mean it.")
+        raise _not_ours(target, "it is the server's own.", "Name a database of the project in .env.")
     others = connection.execute(OTHERS_TABLES).fetchone()
     if others:
-        raise Refused(f"{refusing} it has somebody else's table, {others[0]}.", "Drop it by hand, if you mean it.")
+        raise _not_ours(target, f"it has somebody else's table, {others[0]}.", BY_HAND)
+
+
+def _not_ours(target: Target, why: str, hint: str) -> Refused:
+    return Refused(f'refusing to drop "{target.dbname}" on {target.server()}: {why}', hint)
 
 
 def _replace(target: Target, wait: float) -> None:

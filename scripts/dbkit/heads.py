@@ -1,0 +1,45 @@
+"""Move the version table along with statements that are not compiled anew for each revision."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from alembic.runtime import migration
+
+from dbkit.journal import Move
+from dbkit.lock import VERSION_TABLE
+
+INSERT = f"INSERT INTO {VERSION_TABLE} (version_num) VALUES (%(new)s)"  # noqa: S608  # a constant
+DELETE = f"DELETE FROM {VERSION_TABLE} WHERE version_num = %(old)s"  # noqa: S608
+UPDATE = f"UPDATE {VERSION_TABLE} SET version_num = %(new)s WHERE version_num = %(old)s"  # noqa: S608
+
+
+class HeadMaintainer(migration.HeadMaintainer):
+    """Alembic's, except that it says what is to be done instead of doing it."""
+
+    move: Callable[[Move], None]
+
+    def _insert_version(self, version: str) -> None:
+        self.heads.add(version)
+        self.move(Move(INSERT, {"new": version}))
+
+    def _delete_version(self, version: str) -> None:
+        self.heads.remove(version)
+        self.move(Move(DELETE, {"old": version}))
+
+    def _update_version(self, from_: str, to_: str) -> None:
+        self.heads.remove(from_)
+        self.heads.add(to_)
+        self.move(Move(UPDATE, {"new": to_, "old": from_}))
+
+
+@contextmanager
+def moves(move: Callable[[Move], None]) -> Iterator[None]:
+    """Hand each change of the version table to `move`. Alembic has no public way to this."""
+    module: Any = migration
+    original = module.HeadMaintainer
+    module.HeadMaintainer = type("HeadMaintainer", (HeadMaintainer,), {"move": staticmethod(move)})
+    try:
+        yield
+    finally:
+        module.HeadMaintainer = original
