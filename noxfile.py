@@ -28,9 +28,16 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def slow(session: nox.Session) -> None:
-    """Run the tests that take a minute or more: the catalog against pg_dump on every planted fault."""
+    """Run the tests that take a minute or more: the catalog against pg_dump, 20 rounds of eight runners."""
     install(session)
     session.run("python", "-m", "pytest", "-n", "0", "-m", "slow", *session.posargs, env=DBKIT)
+
+
+@nox.session(default=False)
+def torture(session: nox.Session) -> None:
+    """Kill runners, backends and the server at random, and look whether all is there once."""
+    install(session)
+    session.run("python", "-m", "pytest", "-n", "0", "-s", "-m", "torture", *session.posargs, env=DBKIT)
 
 
 @nox.session

@@ -61,6 +61,14 @@ def downgrade():
 '''
 
 
+def gone(pid: int) -> bool:
+    """Whether a process has ended; it may be a zombie of our own."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
 def url_of(target: Target) -> str:
     """The URL of a database on a unix socket or on TCP."""
     password = f":{quote(target.password, safe='')}" if target.password else ""

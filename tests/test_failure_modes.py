@@ -25,7 +25,7 @@ from dbkit import scratch
 from dbkit.server.binaries import client_program
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings
-from pair import Pair, Project, url_of
+from pair import Pair, Project, gone, url_of
 
 TABLE = "op.execute('CREATE TABLE t (id int PRIMARY KEY, name text)')"
 SLEEP = "op.execute('SELECT pg_sleep(600)')"
@@ -508,7 +508,7 @@ def test_a_server_that_is_killed(pair: Pair, local_settings: Settings, comes_bac
         postmaster = int((cluster.data / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGQUIT)
         if comes_back:
-            until(lambda: _gone(postmaster))
+            until(lambda: gone(postmaster))
             cluster.ensure_running()
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
@@ -522,14 +522,6 @@ def test_a_server_that_is_killed(pair: Pair, local_settings: Settings, comes_bac
             assert (project.heads(), project.journal()) == (["rev1"], [("upgrade", "rev1")])
         else:
             assert "the server does not answer, so what was committed is not known." in line
-
-
-def _gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -26,7 +26,10 @@ ORDER BY 1"""
 MEND = "Mend the migration, then run the same command again."
 LOST = "When the server is back, run the same command again."
 AGAIN = "Run the same command again."
+# admin_shutdown and the like, connection exceptions: https://www.postgresql.org/docs/18/errcodes-appendix.html
+CONNECTION_LOST = ("08", "57P")
 CAUSES = {
+    "57014": "Do it in smaller steps, or raise MIGRATION_STATEMENT_TIMEOUT. Then run the same command again.",
     "53100": "Free some space on the server's disk, then run the same command again.",
     "55P03": "Somebody uses the table for long: look for long transactions in pg_stat_activity, or set\n"
     "MIGRATION_LOCK_BUDGET higher. Then run the same command again.",
@@ -85,6 +88,14 @@ def new_or_named(invalid: dict[str, str], before: Collection[str], statements: S
     ]
 
 
+def not_repaired(indexes: Sequence[str], invalid: dict[str, str], statements: Sequence[str]) -> list[str]:
+    """Of the invalid indexes, those that the migration does not drop itself before it creates them."""
+    text = "\n".join(statements)
+    return [
+        full for full in indexes if not re.search(rf"(?i)\bdrop\s+index\b[^;\n]*\b{re.escape(invalid[full])}\b", text)
+    ]
+
+
 def left_invalid(indexes: Sequence[str], message: str) -> OperatorNeeded:
     """The error for indexes that are there and not valid: they cost writes, answer no query, enforce nothing."""
     drops = "\n".join(f'echo "DROP INDEX CONCURRENTLY IF EXISTS {index}" | make psql' for index in indexes)
@@ -104,6 +115,10 @@ def place_of(error: BaseException, path: Path | None) -> str:
 
 def words_of(error: BaseException) -> str:
     """What went wrong, in one line."""
+    if isinstance(error, sa.exc.PendingRollbackError) and error.__context__ is not None:
+        error = error.__context__  # what Alembic did to leave an autocommit_block() hides why it was left
+    if isinstance(error, DbkitError):
+        return error.message
     original = getattr(error, "orig", None) or error
     words = re.sub(r"\s+", " ", str(original)).strip()
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
@@ -132,7 +147,7 @@ def told(
     """The error of a step that failed or was interrupted: cause, last committed revision, whether to run it again."""
     place = place_of(error, step.path)
     begin = f"{step.action} of {step.revision}"
-    if isinstance(error, KeyboardInterrupt):
+    if _was_interrupted(error):
         message = f"interrupted in the {begin}, at {place}"
     else:
         message = f"{begin} failed, at {place}: {words_of(error)}"
@@ -150,9 +165,19 @@ def told(
         return OperatorNeeded(
             f"{message}; {at}, but a part of it was committed: not safe to run again.", half_hint(step)
         )
-    lost = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
-    hint = AGAIN if lost or isinstance(error, KeyboardInterrupt) else CAUSES.get(sqlstate_of(error), MEND)
+    lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in words_of(error)
+    hint = AGAIN if lost or _was_interrupted(error) else CAUSES.get(sqlstate_of(error), MEND)
     return _exit_of(error, f"{message}; nothing of it was kept, {at}, and it is safe to run again.", hint)
+
+
+def told_outside(error: Exception, standing: Standing | None) -> DbkitError:
+    """The error of a run that failed or was interrupted while no migration was running."""
+    words = "interrupted" if _was_interrupted(error) else words_of(error).rstrip(".")
+    if standing is None:
+        return _exit_of(error, f"{words}; the server does not answer, but no migration was running.", LOST)
+    at = f"the database is at {_names(standing.heads)}"
+    hint = AGAIN if _was_interrupted(error) else "--debug (for alembic: --raiseerr) shows where."
+    return _exit_of(error, f"{words}; no migration was running, {at}, and it is safe to run again.", hint)
 
 
 def half_hint(step: Step) -> str:
@@ -165,8 +190,13 @@ def half_hint(step: Step) -> str:
     )
 
 
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether a signal is the cause; what then fails on a connection that was left in the middle is not."""
+    return isinstance(error, KeyboardInterrupt) or bool(signals.received)
+
+
 def _exit_of(error: BaseException, message: str, hint: str) -> DbkitError:
-    if isinstance(error, KeyboardInterrupt):
+    if _was_interrupted(error):
         return Interrupted(message, signals.exit_code(), hint)
     return CheckFailed(message, hint)
 

@@ -20,6 +20,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 from alembic.script import Script
 from alembic.util import CommandError
+from psycopg.pq import TransactionStatus
 
 from dbkit import aftermath, autogenerate, course, history, journal, offline, project, protection, signals
 from dbkit.connect import connect, pooled
@@ -178,7 +179,24 @@ class Run:
         self.keeps_journal = not self.settings.scratch and journal.wanted(self.settings.root)
 
     def run(self) -> None:
-        """Look, lock, refuse, apply, look again."""
+        """Look, lock, refuse, apply, look again. Raises DbkitError."""
+        try:
+            self._run()
+        except (sa.exc.DBAPIError, psycopg.Error) as error:
+            standing = aftermath.look_again(self.target, self.settings)
+            raise aftermath.told_outside(error, standing) from error
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close a connection that cannot be used any more. SQLAlchemy would try to reset it, and log that it cannot."""
+        status = self.driver.info.transaction_status
+        if status in (TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN) and not self.connection.invalidated:
+            with suppress(psycopg.Error):
+                self.driver.cancel_safe(timeout=1.0)
+            self.connection.invalidate()
+
+    def _run(self) -> None:
         project.require_loadable(self.script)
         before = self._heads()
         planned = self._steps(before)
@@ -282,29 +300,32 @@ class Run:
             with moves(watch.move):
                 todo.run(self.context)
             self._flush()
-        except DbkitError:
-            raise
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # a migration can raise anything
-            failed = todo.running
-            if failed is None:
+            if todo.running is None:
                 raise
             with suppress(psycopg.Error):  # it may be the connection that is lost
                 self._flush()
-            standing = aftermath.look_again(self.target, self.settings)
-            invalid = (
-                aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements) if standing else []
-            )
-            raise aftermath.told(error, failed, standing, half_applied=watch.half_applied, invalid=invalid) from error
-        if todo.heads is None:
-            return
+            raise self._failed(error, todo.running, watch, invalid_before) from error
+        if todo.heads is not None:
+            self._require_done(todo.heads, watch, invalid_before, course.revision_of(steps[-1]))
+
+    def _failed(
+        self, error: BaseException, step: journal.Step, watch: Watch, invalid_before: dict[str, str]
+    ) -> DbkitError:
+        standing = aftermath.look_again(self.target, self.settings)
+        invalid: list[str] = []
+        if standing:
+            invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
+            invalid = aftermath.not_repaired(invalid, standing.invalid, watch.index_statements)
+        return aftermath.told(error, step, standing, half_applied=watch.half_applied, invalid=invalid)
+
+    def _require_done(self, heads: set[str], watch: Watch, invalid_before: dict[str, str], last: str) -> None:
         with connect(self.target, self.settings.wait) as fresh:
             standing = aftermath.look(fresh)
-        last = course.revision_of(steps[-1])
-        aftermath.require_done(standing, todo.heads)
+        aftermath.require_done(standing, heads)
         invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
         if invalid:
-            names = ", ".join(invalid)
-            raise aftermath.left_invalid(invalid, f"{last} is applied, but the index {names} is invalid.")
+            raise aftermath.left_invalid(invalid, f"{last} is applied, but the index {', '.join(invalid)} is invalid.")
 
 
 def _outline(heads: Sequence[str], steps: Sequence[Step]) -> str:

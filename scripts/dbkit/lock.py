@@ -44,8 +44,8 @@ def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> 
     try:
         yield
     finally:
-        # when the connection is lost, so is the lock
-        if not connection.closed and connection.info.transaction_status != TransactionStatus.UNKNOWN:
+        # when the connection is lost, or about to be closed in the middle of a statement, so is the lock
+        if connection.info.transaction_status not in (TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN):
             connection.rollback()
             connection.execute("SELECT pg_advisory_unlock(%s)", [key])
             connection.rollback()
