@@ -85,6 +85,7 @@ def fresh(directory: Path, runs: int) -> list[Comparison]:
 BENCHMARKS = {
     "roundtrip": Benchmark(roundtrip.roundtrip, 5),
     "gate": Benchmark(gate.gate, 7),
+    "stall": Benchmark(gate.stall, 3),
     "peers": Benchmark(roundtrip.peers, 3),
     "noop": Benchmark(noop, 21),
     "fresh": Benchmark(fresh, 3),
