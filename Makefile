@@ -2,7 +2,7 @@
 
 DBKIT := venv/bin/python -m dbkit
 ALEMBIC := venv/bin/alembic -c alembic.ini
-SHELL_FILES := venv-setup.sh .ci/run
+SHELL_FILES := venv-setup.sh .ci/run scripts/docker-entrypoint.sh
 
 # What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
 # expand $(…) when it exports a variable from its command line itself, and a shell would run it.
@@ -20,7 +20,7 @@ given = $(if $(filter command,$(origin $1)),$2)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup migrate revision merge rollback redo reset seed status current history heads check sql schema \
-	roundtrip psql db-start db-stop test lint format clean
+	log roundtrip psql wait db-start db-stop test lint format clean
 
 help:
 	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,8 @@ history: setup ## all revisions
 	@$(ALEMBIC) history --indicate-current
 heads: setup ## the newest revisions
 	@$(ALEMBIC) heads
+log: setup ## what was applied, when and by whom
+	@$(DBKIT) log
 psql: setup ## a shell on the database
 	@exec $(DBKIT) psql
 
@@ -68,6 +70,8 @@ seed: setup ## add sample rows
 	@$(DBKIT) seed
 reset: setup ## drop it and build it anew
 	@$(DBKIT) reset
+wait: setup ## wait until the database answers
+	@$(DBKIT) wait
 db-start: setup ## start the embedded server (other targets do it by themselves)
 	@$(DBKIT) db-start
 db-stop: setup ## stop the embedded server; its data stay

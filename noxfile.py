@@ -46,7 +46,7 @@ def lint(session: nox.Session) -> None:
     install(session)
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", "--check")
-    session.run("shellcheck", "venv-setup.sh", ".ci/run")
+    session.run("shellcheck", "venv-setup.sh", ".ci/run", "scripts/docker-entrypoint.sh")
 
 
 @nox.session

@@ -105,7 +105,8 @@ def messages() -> Iterator[str]:
             if isinstance(node, ast.expr) and (text := said(node)):
                 yield text
     yield from (REPOSITORY / "backend/alembic/script.py.mako").read_text().splitlines()
-    yield from (REPOSITORY / "venv-setup.sh").read_text().splitlines()
+    for script in ("venv-setup.sh", "scripts/docker-entrypoint.sh"):
+        yield from (REPOSITORY / script).read_text().splitlines()
 
 
 def test_every_message_that_troubleshooting_explains_can_appear() -> None:

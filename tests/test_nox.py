@@ -24,6 +24,7 @@ def test_every_session_says_what_it_is_for(kit: Kit) -> None:
         "migrations_check",
         "bench",
         "slow",
+        "torture",
         "lock",
     }
     assert all("->" in line for line in sessions)

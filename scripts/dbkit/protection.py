@@ -60,7 +60,7 @@ def has_tables(connection: psycopg.Connection) -> bool:
 
 
 def record_if_due(connection: psycopg.Connection, settings: Settings, *, is_new: bool) -> str | None:
-    """Record the environment before migrations are applied, and return a sentence where that needs telling.
+    """Record the environment before migrations are applied, and return a sentence where something needs telling.
 
     A new database (without history and without tables) becomes what the caller says that it is. Of any other, only
     what protects it is believed unasked: somebody's development settings may point to a production database.
@@ -69,12 +69,14 @@ def record_if_due(connection: psycopg.Connection, settings: Settings, *, is_new:
     if not environment or environment == mark:
         return None
     protects = environment not in EXPENDABLE
-    if mark is None and (is_new or protects or settings.target is None):
-        record(connection, environment)
-        return None
-    if mark in EXPENDABLE and protects:
-        record(connection, environment)
-        return f"the database was marked {mark}; from now on it is marked {environment}."
+    is_due = is_new or protects or settings.target is None if mark is None else mark in EXPENDABLE and protects
+    if is_due:
+        try:
+            record(connection, environment)
+        except psycopg.errors.InsufficientPrivilege as error:
+            connection.rollback()
+            return f"warning: the database cannot be marked {environment}: {error.diag.message_primary}."
+        return mark and f"the database was marked {mark}; from now on it is marked {environment}."
     if mark is not None and mark not in EXPENDABLE:
         return f"warning: the database is marked {mark}, and APP_ENV says {environment}."
     return None

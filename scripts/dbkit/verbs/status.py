@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbkit import project
+from dbkit import journal, project, protection
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import Unreachable
 from dbkit.server.cluster import development_cluster
@@ -18,14 +18,19 @@ class Position:
 
     place: str
     server_version: str = ""
+    mark: str | None = None
+    """Which environment the database says that it is."""
     current: tuple[str, ...] = ()
+    half_applied: tuple[str, ...] = ()
+    """Revisions that were interrupted after a part of them had been committed."""
     problem: str | None = None
     next: str = ""
     """What to type or look at when it does not answer."""
 
 
 def status(settings: Settings, ini: Path) -> int:
-    """Print the screen. Exit code 4 when the database does not answer, 7 when it is ahead of this code, else 0.
+    """Print the screen. Exit code 4 when the database does not answer, 6 when something was left half done, 7 when it
+    is ahead of this code, else 0.
 
     Nothing is created: an embedded cluster that exists is started, one that does not exist is not made.
     """
@@ -36,6 +41,7 @@ def status(settings: Settings, ini: Path) -> int:
         rows += [("answers", f"no: {position.problem}")]
         return _print(rows, position.next, exit_code=4 if settings.target else 0)
     rows += [("answers", f"yes, PostgreSQL {position.server_version}")]
+    rows += [("marked", position.mark)] if position.mark else []
     unknown = [revision for revision in position.current if not project.find(loaded.script, revision)]
     names = [
         revision if revision in unknown else project.name_of(loaded.revision(revision)) for revision in position.current
@@ -49,6 +55,9 @@ def status(settings: Settings, ini: Path) -> int:
     rows += [("", project.name_of(script)) for script in pending[:LONGEST_LIST]]
     if len(pending) > LONGEST_LIST:
         rows += [("", f"and {len(pending) - LONGEST_LIST} more")]
+    if position.half_applied:
+        rows += [("half done", f"{revision}: a part of it was committed") for revision in position.half_applied]
+        return _print(rows, "look at what it did; then python -m dbkit resolve REV, or alembic stamp REV", exit_code=6)
     return _print(rows, _next(loaded, len(pending)), exit_code=0)
 
 
@@ -64,7 +73,9 @@ def _look(settings: Settings) -> Position:
     try:
         with connect(target) as connection:
             version = connection.info.parameter_status("server_version") or "?"
-            return Position(place, version, current_revisions(connection))
+            rows = journal.latest(connection) if journal.wanted(settings.root) else {}
+            half = tuple(row.revision for row in journal.half_applied(rows.values()))
+            return Position(place, version, protection.recorded(connection), current_revisions(connection), half)
     except Unreachable as error:
         return Position(place, problem=error.message, next=error.hint)
 

@@ -1,0 +1,34 @@
+# The migrations and what they need, without tests and without the embedded server: see docs/containers.md.
+# Any base with python3 (3.11 or newer, with venv) and bash will do.
+ARG BASE_IMAGE=python:3.13-slim
+
+FROM ${BASE_IMAGE} AS build
+WORKDIR /app
+COPY lock/core.txt lock/
+# ready-made packages only, so that nothing is compiled; and pip is of no use afterwards
+RUN python3 -m venv venv \
+    && venv/bin/python -m pip install --require-hashes --only-binary :all: --no-cache-dir -r lock/core.txt \
+    && venv/bin/python -m pip uninstall --yes pip setuptools
+COPY alembic.ini ./
+COPY backend/ backend/
+COPY scripts/dbkit/ scripts/dbkit/
+COPY scripts/docker-entrypoint.sh scripts/
+# `python -m dbkit` works with any PYTHONPATH, as in ./venv; and a checkout's umask does not matter
+RUN echo /app/scripts > "$(venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dbkit.pth" \
+    && venv/bin/python -m compileall -q scripts backend \
+    && chmod -R u=rwX,go=rX .
+
+FROM ${BASE_IMAGE}
+RUN groupadd --gid 10001 app \
+    && useradd --uid 10001 --gid app --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin app
+WORKDIR /app
+COPY --from=build /app /app
+ENV PATH=/app/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# by number: Kubernetes cannot tell of a name that it is not root (runAsNonRoot)
+USER 10001:10001
+# the database answers, and is where this code wants it
+HEALTHCHECK --interval=30s --timeout=10s --start-period=5m \
+    CMD ["env", "MIGRATION_WAIT=0", "python", "-m", "dbkit", "wait", "--at-head"]
+ENTRYPOINT ["/app/scripts/docker-entrypoint.sh"]
+# your program's command goes here; until then the container says what it did, and ends
+CMD ["python", "-m", "dbkit", "status"]
