@@ -280,7 +280,7 @@ class Run:
 
     def _flush(self) -> None:
         """Make what was committed durable: all of it at once, not a disk's pause for each migration."""
-        self.driver.execute("SET synchronous_commit = on")
+        self.driver.execute("RESET synchronous_commit")
         # a commit that waits for the log only does so when it has written something
         self.driver.execute("SELECT pg_logical_emit_message(true, 'dbkit', 'flush')")
         self.driver.commit()
@@ -335,7 +335,8 @@ def _outline(heads: Sequence[str], steps: Sequence[Step]) -> str:
         return f"{here} is forgotten"
     if isinstance(steps[0], StampStep):
         return f"from {here} to {course.revision_of(steps[-1])}"
-    return f"{len(steps)} migration{'' if len(steps) == 1 else 's'}, {', '.join(map(course.revision_of, steps))}"
+    first, last = course.revision_of(steps[0]), course.revision_of(steps[-1])
+    return f"{len(steps)} migrations, from {first} to {last}" if len(steps) > 1 else f"1 migration, {first}"
 
 
 def _say(words: str) -> None:

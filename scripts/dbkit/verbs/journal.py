@@ -35,7 +35,7 @@ def _line(loaded: project.Project, row: journal.Row, *, is_edited: bool) -> str:
     if row.ended_at is None:
         took = "not finished, a part was committed" if row.half_applied else "not finished"
     else:
-        took = f"{(row.ended_at - row.began_at).total_seconds():.2f} s"
+        took = f"{(row.ended_at - row.began_at).total_seconds():.3f} s"
     client = f" from {row.client}" if row.client else ""
     edited = "; edited since" if is_edited else ""
     return f"{row.began_at:%Y-%m-%d %H:%M:%S%z}  {row.action:<9}  {name}  {took}, by {row.applied_by}{client}{edited}"
