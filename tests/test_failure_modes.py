@@ -22,6 +22,7 @@ from psycopg import sql
 
 from conftest import foreground, free_port
 from dbkit import scratch
+from dbkit.lock import lock_key
 from dbkit.server.binaries import client_program
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings
@@ -133,7 +134,7 @@ def test_03_an_autocommit_block_runs_once_for_each_runner(pair: Pair) -> None:
     for project in (pair.bare, pair.gated):
         assert project.alembic("upgrade", "head").returncode == 0
         project.query("CREATE TABLE counted (what text)")
-    pair.write(EIGHT[2])
+    pair.write(EIGHT[2].replace("0.3", "3"))  # so long that all of them have begun
     together(pair.bare, 8)
     [(count,)] = pair.bare.query("SELECT count(*) FROM counted")
     assert isinstance(count, int)
@@ -889,6 +890,7 @@ def test_a_file_that_was_edited_after_it_was_applied(pair: Pair) -> None:
     assert gated.dbkit("migrate").returncode == 1
     typed = gated.alembic("upgrade", "head", env={"APP_ENV": "production"})
     assert (typed.returncode, "warning: rev1.py: edited after it was applied" in typed.stderr) == (0, True)
+    assert gated.dbkit("mark", "test", env={"CONFIRM": gated.target.dbname}).returncode == 0
     assert "edited since" in gated.dbkit("log").stdout
     assert gated.dbkit("accept", "rev1").returncode == 0
     assert gated.dbkit("migrate").returncode == 0
@@ -951,8 +953,6 @@ def test_a_project_without_a_journal(pair: Pair) -> None:
 def test_an_up_to_date_database_takes_no_lock(pair: Pair) -> None:
     pair.write(TABLE)
     assert pair.gated.alembic("upgrade", "head").returncode == 0
-    from dbkit.lock import lock_key
-
     with psycopg.connect(**pair.gated.target.parameters(), autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(pair.gated.target.dbname)])
         assert pair.gated.alembic("upgrade", "head", env={"MIGRATION_WAIT": "0"}).returncode == 0
@@ -1006,3 +1006,214 @@ def test_wait_shows_dots_on_a_terminal_only(pair: Pair) -> None:
     assert process.wait(30) == 4
     assert shown.startswith(b"..")
     assert b"does not answer" in shown.splitlines()[-2]
+
+
+# What an adversary has found
+
+
+INSERT = "op.execute('INSERT INTO t VALUES (1)')"
+RAISE = "raise ValueError('on purpose')"
+NO_KEY = "op.execute('CREATE TABLE t (id int)')"
+
+
+@pytest.mark.parametrize("first", ["op.get_bind().rollback()", "op.get_bind().commit()"])
+def test_a_failed_migration_is_not_committed_by_the_gate(pair: Pair, first: str) -> None:
+    pair.write(NO_KEY, f"{first}\n{INSERT}\n{RAISE}")
+    for _ in range(2):
+        assert pair.gated.alembic("upgrade", "head").returncode == 1
+        assert pair.gated.query("SELECT count(*) FROM t") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "commit",
+    [
+        "cursor = op.get_bind().connection.cursor()\ncursor.execute('CREATE TABLE v ()')\ncursor.execute('COMMIT')",
+        "op.execute('CREATE TABLE v ()')\nop.get_bind().connection.commit()",
+        "op.execute('CREATE TABLE v ()')\nop.execute('COMMIT; BEGIN')",
+        "op.execute('CREATE TABLE v ()')\nop.execute('COMMIT AND CHAIN')",
+        f"{BLOCK}op.get_bind().connection.cursor().execute('CREATE TABLE v ()')",
+        f"{BLOCK}op.execute('SET statement_timeout = 0; CREATE TABLE v ()')",
+        f"{BLOCK}op.execute('ANALYZE t; CREATE TABLE v ()')",
+    ],
+)
+def test_what_was_committed_on_any_way_is_known(pair: Pair, commit: str) -> None:
+    pair.write(NO_KEY, f"{commit}\n{RAISE}")
+    for _ in range(2):
+        typed = pair.gated.alembic("upgrade", "head")
+        assert typed.returncode == 6
+        assert "a part of it was committed: not safe to run again" in one_line(typed.stderr)
+    assert pair.gated.query("SELECT to_regclass('v')::text") == [("v",)]
+
+
+@pytest.mark.parametrize(
+    "rollback", ["op.execute('ROLLBACK AND CHAIN')", "op.get_bind().connection.rollback()", "op.execute('ABORT')"]
+)
+def test_what_was_rolled_back_on_any_way_is_not_recorded(pair: Pair, rollback: str) -> None:
+    pair.write(NO_KEY, f"op.execute('CREATE TABLE v ()')\n{rollback}")
+    typed = pair.gated.alembic("upgrade", "head")
+    assert "it has rolled back by hand what it had done, and so is not recorded" in one_line(typed.stderr)
+    assert (pair.gated.heads(), pair.gated.query("SELECT to_regclass('v')")) == (["rev1"], [(None,)])
+
+
+def test_savepoints_are_no_commits(pair: Pair) -> None:
+    nested = (
+        f"with op.get_bind().begin_nested():\n    {INSERT}\n"
+        f"op.execute('SAVEPOINT s')\n{INSERT}\nop.execute('ROLLBACK TO SAVEPOINT s')\nop.execute('ROLLBACK TO s')"
+    )
+    pair.write(NO_KEY, nested)
+    assert pair.gated.alembic("upgrade", "head").returncode == 0
+    assert pair.gated.query("SELECT count(*) FROM t") == [(1,)]
+    assert pair.gated.journal() == [("upgrade", "rev1"), ("upgrade", "rev2")]
+
+
+def test_a_purge_is_one_with_its_stamp(pair: Pair) -> None:
+    pair.add("left", None)
+    pair.add("right", None)
+    gated = pair.gated
+    assert gated.alembic("upgrade", "heads").returncode == 0
+    gated.query("CREATE SEQUENCE tries")
+    gated.query(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('tries') IN (1, 3) THEN "
+        "RAISE EXCEPTION 'no' USING ERRCODE = '55P03'; END IF; RETURN NEW; END $$"
+    )
+    gated.query("CREATE TRIGGER refuse BEFORE INSERT ON dbkit_journal FOR EACH ROW EXECUTE FUNCTION refuse()")
+    typed = gated.alembic("stamp", "--purge", "left", "right", env={"MIGRATION_LOCK_BUDGET": "0"})
+    assert typed.returncode == 1
+    assert "nothing of it was kept, the database is at left and right" in typed.stderr
+    assert gated.heads() == ["left", "right"]
+    limits = {"MIGRATION_LOCK_TIMEOUT": "50ms"}
+    assert gated.alembic("stamp", "--purge", "left", "right", env=limits).returncode == 0
+    assert gated.heads() == ["left", "right"]
+    assert gated.alembic("stamp", "--purge", "base").returncode == 0
+    assert (gated.heads(), gated.journal()[-1]) == ([], ("stamp", "base"))
+
+
+def test_a_half_done_downgrade_is_found_where_nothing_is_pending(pair: Pair) -> None:
+    gated = pair.gated
+    pair.write(NO_KEY, ("pass", f"{BLOCK}{INSERT}\n    {SLEEP}"))
+    assert gated.alembic("upgrade", "head").returncode == 0
+    process = gated.start("downgrade", "-1")
+    until(lambda: gated.query(SLEEPING) == [(1,)])
+    status = gated.dbkit("status")
+    assert (status.returncode, "half done" in status.stdout) == (0, False)  # it is running
+    assert gated.dbkit("resolve", "rev2", env={"MIGRATION_WAIT": "0"}).returncode == 5
+    process.kill()
+    process.communicate()
+    now = {"MIGRATION_WAIT": "5s"}
+    assert gated.alembic("upgrade", "head", env=now).returncode == 6
+    assert gated.dbkit("migrate", env=now).returncode == 6
+    assert gated.dbkit("wait", "--at-head", env={"MIGRATION_WAIT": "1s"}).returncode == 6
+    (gated.versions / "rev2.py").rename(gated.versions / "rev2.txt")
+    pair.add("rev2b", "rev1")
+    assert gated.dbkit("resolve", "rev2", env=now).returncode == 0  # also where its file is gone
+
+
+def test_a_promoted_database_is_marked_where_nothing_is_pending(pair: Pair) -> None:
+    pair.write((TABLE, "op.execute('DROP TABLE t')"))
+    gated = pair.gated
+    for road in (gated.alembic, gated.dbkit):
+        gated.query("DROP SCHEMA public CASCADE")
+        gated.query("CREATE SCHEMA public")
+        assert gated.alembic("upgrade", "head", env={"APP_ENV": "development"}).returncode == 0
+        arguments = ["upgrade", "head"] if road == gated.alembic else ["migrate"]
+        typed = road(*arguments, env={"APP_ENV": "production"})
+        assert (typed.returncode, "from now on it is marked production" in typed.stderr) == (0, True)
+        assert gated.alembic("downgrade", "base", env={"APP_ENV": "development"}).returncode == 3
+
+
+def test_of_two_marks_the_one_that_protects_counts(pair: Pair) -> None:
+    pair.write((TABLE, "op.execute('DROP TABLE t')"))
+    assert pair.gated.alembic("upgrade", "head").returncode == 0
+    pair.gated.query(
+        "COMMENT ON TABLE alembic_version IS E'ours\ndbkit environment: test\ndbkit environment: production'"
+    )
+    assert pair.gated.alembic("downgrade", "base").returncode == 3
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "op.execute('SELECT pg_advisory_unlock_all()')",
+        f"{BLOCK}op.execute('DISCARD ALL')",
+        "op.execute(\"SET lock_timeout = '10min'\")",
+        "op.execute(\"SELECT pg_catalog.set_config('search_path', '', false)\")",
+        "op.execute('SET LOCAL search_path = pg_catalog')",
+        "op.execute('CREATE ROLE nobody_else')\nop.execute('SET ROLE nobody_else')",
+    ],
+)
+def test_what_a_migration_sets_ends_with_it(pair: Pair, statement: str) -> None:
+    seen = (
+        "op.execute(\"CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS lock, current_setting('search_path') AS path, "
+        "current_setting('client_connection_check_interval') AS interval, "
+        "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks\")"
+    )
+    pair.write(statement, seen)
+    typed = pair.gated.alembic("upgrade", "head")
+    try:
+        assert typed.returncode == 0, typed.stderr
+        assert pair.gated.query("SELECT * FROM seen") == [("1s", '"$user", public', "500ms", 1)]
+        assert pair.gated.journal() == [("upgrade", "rev1"), ("upgrade", "rev2")]
+    finally:
+        pair.gated.query("DROP ROLE IF EXISTS nobody_else")
+
+
+def test_the_longer_wait_of_an_index_ends_with_it(pair: Pair) -> None:
+    swallowed = (
+        f"try:\n    {BLOCK.replace(chr(10), chr(10) + '    ')}op.execute('CREATE INDEX CONCURRENTLY ix ON t (nothing)')\n"
+        "except sa.exc.ProgrammingError:\n    pass\n"
+        "op.execute(\"CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS lock\")"
+    )
+    pair.write(NO_KEY, swallowed)
+    typed = pair.gated.alembic("upgrade", "head")
+    assert typed.returncode == 0, typed.stderr
+    assert pair.gated.query("SELECT * FROM seen") == [("1s",)]
+
+
+def test_a_pause_does_not_end_the_session(pair: Pair) -> None:
+    pair.write(TABLE)
+    assert pair.gated.alembic("upgrade", "head").returncode == 0
+    name = sql.Identifier(pair.gated.target.dbname).as_string()
+    pair.gated.query(f"ALTER DATABASE {name} SET idle_session_timeout = '100ms'")
+    pair.write("op.execute('ALTER TABLE t ADD x int')")
+    with psycopg.connect(**pair.gated.target.parameters()) as reader:
+        reader.execute("SELECT FROM t")
+        process = pair.gated.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "400ms"})
+        line_with(process, "(try 1)")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+
+
+def test_nobody_listens(pair: Pair) -> None:
+    pair.write(
+        TABLE, "op.execute('ALTER TABLE t ADD x int')\nop.get_bind().commit()", "op.execute('CREATE TABLE u ()')"
+    )
+    with Path("/dev/full").open("w") as full:
+        subprocess.run(
+            pair.gated.command("upgrade", "head"),
+            cwd=pair.gated.root,
+            env=pair.gated.variables(),
+            stderr=full,
+            check=False,
+        )
+    assert pair.gated.heads() == ["rev3"]
+
+
+def test_reset_waits_for_a_running_migration(pair: Pair) -> None:
+    pair.write(NO_KEY, SLEEP)
+    process = pair.gated.start("upgrade", "head")
+    until(lambda: pair.gated.query(SLEEPING) == [(1,)])
+    assert pair.gated.dbkit("reset", env={"MIGRATION_WAIT": "0"}).returncode == 5
+    process.terminate()
+    process.communicate()
+    assert pair.gated.heads() == ["rev1"]
+
+
+def test_a_script_waits_for_nobody_and_runs_beside_nobody(pair: Pair, local_settings: Settings) -> None:
+    pair.write(NO_KEY)
+    script = pair.gated.alembic("upgrade", "head", "--sql").stdout
+    psql = [client_program(local_settings, "psql"), "-X", "-q", *_login(pair.gated)]
+    with psycopg.connect(**pair.gated.target.parameters(), autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(pair.gated.target.dbname)])
+        refused = subprocess.run(psql, input=script, text=True, capture_output=True, check=False)
+        assert "another migration is running" in refused.stderr
+    subprocess.run(psql, input=script, text=True, check=True)

@@ -56,13 +56,15 @@ def invalid_indexes(connection: psycopg.Connection) -> dict[str, str]:
     return dict(connection.execute(INVALID_INDEXES).fetchall())
 
 
-def look_again(target: Target, settings: Settings) -> Standing | None:
-    """Read it over a fresh connection; None when the server does not answer within a few seconds."""
+def look_again(target: Target, settings: Settings) -> Standing | str:
+    """Read it over a fresh connection; why not, when it cannot be read within a few seconds."""
     try:
         with connect(target, min(settings.wait, PATIENCE), progress=_quietly) as connection:
             return look(connection)
-    except (DbkitError, psycopg.Error):
-        return None
+    except (DbkitError, psycopg.OperationalError):
+        return "the server does not answer"
+    except psycopg.Error as error:
+        return words_of(error)
 
 
 def require_done(standing: Standing, heads: Collection[str]) -> None:
@@ -139,7 +141,7 @@ def sqlstate_of(error: BaseException | None) -> str:
 def told(
     error: BaseException,
     step: Step,
-    standing: Standing | None,
+    standing: Standing | str,
     *,
     half_applied: bool,
     invalid: Sequence[str],
@@ -152,8 +154,8 @@ def told(
     else:
         message = f"{begin} failed, at {place}: {words_of(error)}"
     message = message.rstrip(".")
-    if standing is None:
-        return _exit_of(error, f"{message}; the server does not answer, so what was committed is not known.", LOST)
+    if isinstance(standing, str):
+        return _exit_of(error, f"{message}; {standing}, so what was committed is not known.", LOST)
     at = f"the database is at {_names(standing.heads)}"
     if step.path and (step.revision in standing.heads) != (step.action == DOWNGRADE):
         return _exit_of(error, f"{message}; but it was committed: {at}, and it is safe to run again.", AGAIN)
@@ -170,11 +172,17 @@ def told(
     return _exit_of(error, f"{message}; nothing of it was kept, {at}, and it is safe to run again.", hint)
 
 
-def told_outside(error: Exception, standing: Standing | None) -> DbkitError:
+def told_outside(error: Exception, standing: Standing | str) -> DbkitError:
     """The error of a run that failed or was interrupted while no migration was running."""
     words = "interrupted" if _was_interrupted(error) else words_of(error).rstrip(".")
-    if standing is None:
-        return _exit_of(error, f"{words}; the server does not answer, but no migration was running.", LOST)
+    if isinstance(standing, str):
+        return _exit_of(
+            error,
+            f"{words}; no migration was running."
+            if standing in words
+            else f"{words}; {standing}, but no migration was running.",
+            LOST,
+        )
     at = f"the database is at {_names(standing.heads)}"
     hint = AGAIN if _was_interrupted(error) else "--debug (for alembic: --raiseerr) shows where."
     return _exit_of(error, f"{words}; no migration was running, {at}, and it is safe to run again.", hint)

@@ -1,13 +1,12 @@
 """One way to open a connection: with a real login, and waiting only for what can pass."""
 
 import os
-import sys
 import time
 from collections.abc import Callable
 
 import psycopg
 
-from dbkit.errors import InputError, Unreachable
+from dbkit.errors import InputError, Unreachable, say
 from dbkit.settings import Target
 
 # What a server says while it cannot take a connection yet, or just now. Everything else it says is an answer.
@@ -21,14 +20,14 @@ PASSING = (
     "connection slots",
 )
 # What libpq says before or instead of a server, and will say again.
-FINAL = ("does not support SSL", "invalid sslmode", "requirepeer", "invalid value", "certificate")
+FINAL = ("does not support SSL", "invalid sslmode", "requirepeer", "invalid value", "certificate", "Permission denied")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 
 def say_once(target: Target, wait: float, reason: str, attempt: int) -> None:
     """Tell people that there is something to wait for; once."""
     if attempt == 1:
-        print(f"dbkit: waiting up to {wait:g} s for {target.server()}: {reason}", file=sys.stderr)
+        say(f"waiting up to {wait:g} s for {target.server()}: {reason}")
 
 
 def connect(
@@ -36,20 +35,21 @@ def connect(
     wait: float = 0.0,
     autocommit: bool = False,
     progress: Callable[[Target, float, str, int], None] = say_once,
+    kind: type[psycopg.Connection] = psycopg.Connection,
     **parameters: str,
 ) -> psycopg.Connection:
     """Log in to `target`, retrying for up to `wait` seconds while the server cannot be reached or is not ready.
 
-    `parameters` are further libpq keywords; `progress` is called before each pause with the target, the wait, the
-    reason and the number of the attempt. Raises Unreachable: at once when the server answered and said no
-    (user, password, database), otherwise when the time is over, with the last real error.
+    `kind` is the class of the connection, `parameters` are further libpq keywords; `progress` is called before each
+    pause with the target, the wait, the reason and the number of the attempt. Raises Unreachable: at once when the
+    server answered and said no (user, password, database), otherwise when the time is over, with the last real error.
     """
     deadline = time.monotonic() + wait
     pause = FIRST_PAUSE
     attempt = 0
     while True:
         try:
-            return open_connection(target, deadline - time.monotonic(), autocommit, **parameters)
+            return open_connection(target, deadline - time.monotonic(), autocommit, kind, **parameters)
         except psycopg.ProgrammingError as error:
             raise InputError(f"a parameter of the connection is wrong: {reason_of(error)}") from None
         except psycopg.OperationalError as error:
@@ -73,11 +73,17 @@ def connect(
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def open_connection(target: Target, patience: float, autocommit: bool, **parameters: str) -> psycopg.Connection:
+def open_connection(
+    target: Target,
+    patience: float,
+    autocommit: bool,
+    kind: type[psycopg.Connection] = psycopg.Connection,
+    **parameters: str,
+) -> psycopg.Connection:
     """Log in once, giving up after `patience` seconds (at least libpq's minimum of 2). Raises psycopg's errors."""
     timeout = max(2, min(10, int(patience)))
     keywords = {"connect_timeout": timeout, "client_encoding": "UTF8"} | target.parameters() | parameters
-    return psycopg.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
+    return kind.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
 
 
 def pooled(target: Target) -> InputError:

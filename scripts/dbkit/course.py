@@ -1,7 +1,6 @@
 """The steps of one run, in order: each told, watched and journalled, and tried again when a lock is not granted."""
 
 import random
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from psycopg.pq import TransactionStatus
 
 from dbkit import journal
 from dbkit.aftermath import sqlstate_of
+from dbkit.errors import say
 from dbkit.settings import Settings
 from dbkit.watch import Watch
 
@@ -70,6 +70,7 @@ class Course:
                     context.run_migrations()
                 return
             except (sa.exc.DBAPIError, psycopg.Error) as error:
+                self.watch.rest()
                 if self.done > done:
                     begun, attempt = time.monotonic(), 0
                 attempt += 1
@@ -93,8 +94,9 @@ class Course:
             yield step
             if self.watch.left and self.driver.info.transaction_status == TransactionStatus.INTRANS:
                 # it has ended Alembic's transaction by hand: what came after that, its revision too, would be lost
-                print(f"dbkit: warning: {self.running.revision} commits by hand; see `make check`.", file=sys.stderr)
+                say(f"warning: {self.running.revision} commits by hand; see `make check`.")
                 self.driver.commit()
+            self.watch.purges = False
             self.running = None
             self.done += 1
 
@@ -113,10 +115,9 @@ class Course:
         self.driver.rollback()
         who = f" The oldest transaction: {holder[0]}." if holder else ""
         revision = self.running.revision if self.running else ""
-        print(
-            f"dbkit: {revision} did not get its locks within {self.settings.lock_timeout:g} s (try {attempt}); "
-            f"trying again for up to {self.settings.lock_budget:g} s.{who}",
-            file=sys.stderr,
+        say(
+            f"{revision} did not get its locks within {self.settings.lock_timeout:g} s (try {attempt}); "
+            f"trying again for up to {self.settings.lock_budget:g} s.{who}"
         )
 
 

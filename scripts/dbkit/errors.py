@@ -1,6 +1,15 @@
 """What can go wrong, and the exit code of each."""
 
+import sys
+from contextlib import suppress
+
 WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
+
+
+def say(words: str) -> None:
+    """Tell people on stderr; when nobody listens any more, go on."""
+    with suppress(OSError):
+        print(f"dbkit: {words}", file=sys.stderr)
 
 
 class DbkitError(Exception):

@@ -25,13 +25,13 @@ from psycopg.pq import TransactionStatus
 from dbkit import aftermath, autogenerate, course, history, journal, offline, project, protection, signals
 from dbkit.connect import connect, pooled
 from dbkit.course import Course, Step
-from dbkit.errors import CheckFailed, DbkitError, InputError, as_dbkit_error
+from dbkit.errors import CheckFailed, DbkitError, InputError, as_dbkit_error, say
 from dbkit.heads import moves
-from dbkit.lock import VERSION_TABLE, migration_lock
+from dbkit.lock import VERSION_TABLE, migration_lock, take_again
 from dbkit.project import configure_logging
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target, load
-from dbkit.watch import Watch, driver_of
+from dbkit.watch import PURGE, Connection, Watch, driver_of
 
 ATTRIBUTE = "dbkit"
 APPLICATION_NAME = "dbkit migrate"
@@ -41,9 +41,13 @@ SESSION = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
+    # the pauses between two tries are not to end the session
+    "idle_session_timeout": "0",
     # until Run._flush(): a crash of the server in between loses the last migrations, as if they had not run
     "synchronous_commit": "off",
 }
+
+SINCE_14 = ("client_connection_check_interval", "idle_session_timeout")
 
 OFFLINE_HINT = """\
 Nothing was run. A migration that reads rows into Python cannot be written as a script: do it in SQL, or guard it
@@ -200,7 +204,7 @@ class Run:
         project.require_loadable(self.script)
         before = self._heads()
         planned = self._steps(before)
-        if not planned and not self.purges:
+        if not planned and not self.purges and not self._has_more_to_do():
             # nothing to do, and nothing to lock for it
             self._require_unedited(before)
             return
@@ -212,7 +216,34 @@ class Run:
             invalid = aftermath.invalid_indexes(self.driver)
             self.driver.rollback()
             self._require_idle()
-            self._apply(steps, invalid)
+            if steps:
+                self._apply(steps, invalid)
+            elif self.purges:
+                self._purge()
+
+    def _has_more_to_do(self) -> bool:
+        """Whether an upgrade without steps has to say or to record something all the same."""
+        if self.command != UPGRADE or self.settings.scratch:
+            return False
+        half = self.keeps_journal and journal.half_applied(journal.latest(self.driver).values())
+        found = bool(half) or protection.is_to_be_protected(self.driver, self.settings)
+        self.driver.rollback()
+        return found
+
+    def _purge(self) -> None:
+        """`stamp --purge base`: forget the history, and write that down, in one transaction."""
+        self.driver.execute(PURGE)
+        if self.keeps_journal:
+            journal.write(self.driver, journal.Step(journal.STAMP, "base", self.settings.app_env), [])
+        self.driver.commit()
+        self._flush()
+
+    def _restore_session(self) -> None:
+        """Undo what a migration has set for the session, and have the lock again if it let go of it."""
+        for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
+            self.driver.execute(statement)
+        _prepare_session(self.driver)
+        take_again(self.driver, self.target.dbname)
 
     def _heads(self) -> tuple[str, ...]:
         heads = self.migration.get_current_heads()
@@ -244,7 +275,7 @@ class Run:
             mark = protection.recorded(self.driver)
             protection.refuse_unless_expendable(self.settings, self.target, what, mark, has_history=bool(heads))
             if steps or self.purges:
-                _say(f'about to {what} "{self.target.dbname}" on {self.target.server()}: {_outline(heads, steps)}')
+                say(f'about to {what} "{self.target.dbname}" on {self.target.server()}: {_outline(heads, steps)}')
         if self.command != STAMP:
             self._require_whole()
         self.driver.rollback()
@@ -263,7 +294,7 @@ class Run:
 
     def _prepare(self, heads: tuple[str, ...], steps: Sequence[Step]) -> None:
         """Make the version table and the journal where they are missing, and record which environment this is."""
-        if self.settings.scratch or not (steps or self.purges):
+        if self.settings.scratch:
             return
         is_new = self.command == UPGRADE and not heads and not protection.has_tables(self.driver)
         self.driver.rollback()
@@ -274,7 +305,7 @@ class Run:
             told = protection.record_if_due(self.driver, self.settings, is_new=is_new)
             self.driver.commit()
             if told:
-                _say(told)
+                say(told)
         if self.keeps_journal:
             journal.ensure(self.driver)
 
@@ -292,18 +323,29 @@ class Run:
             raise RuntimeError("the migration connection is in a transaction before Alembic begins")
 
     def _apply(self, steps: Sequence[Step], invalid_before: dict[str, str]) -> None:
-        watch = Watch(self.connection, writes_journal=self.keeps_journal, lock_budget=self.settings.lock_budget)
+        watch = Watch(
+            self.driver,
+            writes_journal=self.keeps_journal,
+            lock_budget=self.settings.lock_budget,
+            restore_session=self._restore_session,
+            purges=self.purges,
+        )
+        self.migration.purge = False  # not in a transaction of its own, as Alembic does it, but with the first stamp
         todo = Course(self.passage, steps, watch, self.driver)
         _wrap_plan(self.migration, lambda _: todo.plan)
         self.migration.on_version_apply_callbacks += (todo.applied,)
         try:
-            with moves(watch.move):
+            with moves(watch.move, lambda: watch.purges):
                 todo.run(self.context)
             self._flush()
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # a migration can raise anything
             if todo.running is None:
                 raise
-            with suppress(psycopg.Error):  # it may be the connection that is lost
+            watch.rest()
+            with suppress(psycopg.Error, sa.exc.SQLAlchemyError):  # it may be the connection that is lost
+                # a migration that has ended Alembic's transaction may have begun one that nobody ends
+                self.connection.rollback()
+                self.driver.rollback()
                 self._flush()
             raise self._failed(error, todo.running, watch, invalid_before) from error
         if todo.heads is not None:
@@ -314,7 +356,7 @@ class Run:
     ) -> DbkitError:
         standing = aftermath.look_again(self.target, self.settings)
         invalid: list[str] = []
-        if standing:
+        if isinstance(standing, aftermath.Standing):
             invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
             invalid = aftermath.not_repaired(invalid, standing.invalid, watch.index_statements)
         return aftermath.told(error, step, standing, half_applied=watch.half_applied, invalid=invalid)
@@ -337,10 +379,6 @@ def _outline(heads: Sequence[str], steps: Sequence[Step]) -> str:
         return f"from {here} to {course.revision_of(steps[-1])}"
     first, last = course.revision_of(steps[0]), course.revision_of(steps[-1])
     return f"{len(steps)} migrations, from {first} to {last}" if len(steps) > 1 else f"1 migration, {first}"
-
-
-def _say(words: str) -> None:
-    print(f"dbkit: {words}", file=sys.stderr)
 
 
 def _run_offline(context: EnvironmentContext, passage: Passage) -> None:
@@ -405,17 +443,22 @@ def _open(target: Target, settings: Settings) -> psycopg.Connection:
         target,
         settings.wait,
         autocommit=True,
+        kind=Connection,
         options=" ".join([*([str(own)] if own else []), *options]),
         application_name=APPLICATION_NAME,
     )
-    session = dict(SESSION)
-    if connection.info.server_version < 14_00_00:
-        del session["client_connection_check_interval"]
-    calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in session.items())
-    row = connection.execute(f"SELECT pg_backend_pid(), {calls}").fetchone()
     # a pooler makes up the number that it gives its client
-    if row is None or row[0] != connection.info.backend_pid:
+    if _prepare_session(connection) != connection.info.backend_pid:
         connection.close()
         raise pooled(target)
     connection.autocommit = False
     return connection
+
+
+def _prepare_session(connection: psycopg.Connection) -> int:
+    """Set what SESSION says, and return the number of the server's process."""
+    is_old = connection.info.server_version < 14_00_00
+    settings = {name: value for name, value in SESSION.items() if not (is_old and name in SINCE_14)}
+    calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    row = connection.execute(f"SELECT pg_backend_pid(), {calls}").fetchone()
+    return int(row[0]) if row else 0

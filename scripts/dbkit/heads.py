@@ -18,6 +18,10 @@ class HeadMaintainer(migration.HeadMaintainer):
     """Alembic's, except that it says what is to be done instead of doing it."""
 
     move: Callable[[Move], None]
+    purges: Callable[[], bool]
+
+    def __init__(self, context: migration.MigrationContext, heads: Any) -> None:
+        super().__init__(context, () if self.purges() else heads)
 
     def _insert_version(self, version: str) -> None:
         self.heads.add(version)
@@ -34,11 +38,16 @@ class HeadMaintainer(migration.HeadMaintainer):
 
 
 @contextmanager
-def moves(move: Callable[[Move], None]) -> Iterator[None]:
-    """Hand each change of the version table to `move`. Alembic has no public way to this."""
+def moves(move: Callable[[Move], None], purges: Callable[[], bool]) -> Iterator[None]:
+    """Hand each change of the version table to `move`; where it `purges`, as if it were empty.
+
+    Alembic has no public way to this.
+    """
     module: Any = migration
     original = module.HeadMaintainer
-    module.HeadMaintainer = type("HeadMaintainer", (HeadMaintainer,), {"move": staticmethod(move)})
+    module.HeadMaintainer = type(
+        "HeadMaintainer", (HeadMaintainer,), {"move": staticmethod(move), "purges": staticmethod(purges)}
+    )
     try:
         yield
     finally:

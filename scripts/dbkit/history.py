@@ -1,7 +1,6 @@
 """What can be wrong between the revisions and what a database says was applied, each in a sentence."""
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from dbkit.aftermath import half_hint
-from dbkit.errors import CheckFailed, DbkitError, InputError, OperatorNeeded
+from dbkit.errors import CheckFailed, DbkitError, InputError, OperatorNeeded, say
 from dbkit.journal import Row, Step
 from dbkit.lock import VERSION_TABLE
 from dbkit.project import require_known, require_one_head
@@ -64,7 +63,7 @@ def require_unedited(edited: Sequence[Path], settings: Settings) -> None:
     names = ", ".join(path.name for path in edited)
     message = f"{names}: edited after it was applied, so this database does not have what the file says."
     if stated(settings) not in EXPENDABLE:
-        print(f"dbkit: warning: {message}", file=sys.stderr)
+        say(f"warning: {message}")
         return
     raise CheckFailed(
         message,

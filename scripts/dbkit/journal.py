@@ -184,6 +184,7 @@ def edited(rows: dict[str, Row], files: Iterable[tuple[str, Path]]) -> list[Path
         for revision, path in files
         if (row := rows.get(revision))
         and row.action in (UPGRADE, ACCEPT)
+        and row.ended_at is not None
         and row.sha256 is not None
         and row.sha256 != sha256_of(path)
     ]

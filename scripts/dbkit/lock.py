@@ -1,7 +1,6 @@
 """One migration at a time: a session advisory lock on the migration connection itself."""
 
 import hashlib
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from dbkit.errors import InputError, LockNotGranted
+from dbkit.errors import InputError, LockNotGranted, say
 
 VERSION_TABLE = "alembic_version"
 PAUSE = 0.1  # seconds between two tries
@@ -38,7 +37,7 @@ def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> 
                 "Wait for it, or raise MIGRATION_WAIT.",
             )
         if not told:
-            print(f"dbkit: waiting for another migration: {_holder(connection, key)}", file=sys.stderr)
+            say(f"waiting for another migration: {_holder(connection, key)}")
             told = True
         time.sleep(PAUSE)
     try:
@@ -49,6 +48,20 @@ def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> 
             connection.rollback()
             connection.execute("SELECT pg_advisory_unlock(%s)", [key])
             connection.rollback()
+
+
+def take_again(connection: psycopg.Connection, dbname: str) -> None:
+    """Take the lock once more, where a migration may have let go of it. Raises LockNotGranted."""
+    key = lock_key(dbname)
+    if connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() != (True,):
+        raise LockNotGranted(
+            f"the migration let go of the migration lock, and another has it: {_name(connection, key)}."
+        )
+
+
+def holder(connection: psycopg.Connection, dbname: str) -> str | None:
+    """Who migrates this database just now."""
+    return _name(connection, lock_key(dbname))
 
 
 def _try_lock(connection: psycopg.Connection, key: int) -> bool:
@@ -63,6 +76,12 @@ def _try_lock(connection: psycopg.Connection, key: int) -> bool:
 
 
 def _holder(connection: psycopg.Connection, key: int) -> str:
+    name = _name(connection, key)
+    connection.rollback()
+    return name or "it has just ended"
+
+
+def _name(connection: psycopg.Connection, key: int) -> str | None:
     row = connection.execute(
         """
         SELECT a.pid, a.usename, coalesce(host(a.client_addr), 'this machine'),
@@ -74,5 +93,4 @@ def _holder(connection: psycopg.Connection, key: int) -> str:
         """,
         [key],
     ).fetchone()
-    connection.rollback()
-    return "backend {}, user {}, from {}, for {} s".format(*row) if row else "it has just ended"
+    return "backend {}, user {}, from {}, for {} s".format(*row) if row else None

@@ -4,6 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl import postgresql
+from psycopg import sql
 from sqlalchemy.sql.elements import BindParameter, TextClause
 from sqlalchemy.sql.visitors import iterate
 
@@ -32,11 +33,16 @@ SET statement_timeout = {round(settings.statement_timeout * 1000)};
 
 DO $dbkit$
 DECLARE
-    start CONSTANT text := '{", ".join(sorted(start))}';
+    start CONSTANT text := {sql.Literal(", ".join(sorted(start))).as_string()};
     found text := '';
 BEGIN
     IF to_regclass('{VERSION_TABLE}') IS NOT NULL THEN
         SELECT coalesce(string_agg(version_num, ', ' ORDER BY version_num), '') INTO found FROM {VERSION_TABLE};
+    END IF;
+    -- as lock.lock_key() makes it; held until the end of the session
+    IF NOT pg_try_advisory_lock(('x' || encode(substr(sha256(convert_to(
+        'dbkit:' || current_database() || ':{VERSION_TABLE}', 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint) THEN
+        RAISE EXCEPTION 'another migration is running';
     END IF;
     IF found <> start THEN
         RAISE EXCEPTION 'this script begins at "%", and the database is at "%"', start, found;

@@ -26,14 +26,16 @@ SELECT EXISTS (
 
 def stated(settings: Settings) -> str:
     """What the caller says that the database is: APP_ENV, or development for the embedded server; "" for nothing."""
-    return " ".join(settings.app_env.split()) or ("development" if settings.target is None else "")
+    name = "".join(character if character.isprintable() else "?" for character in " ".join(settings.app_env.split()))
+    return name or ("development" if settings.target is None else "")
 
 
 def recorded(connection: psycopg.Connection) -> str | None:
     """The environment that the database says it is; None when it says none."""
     row = connection.execute(COMMENT).fetchone()
-    match = LINE.search(row[0]) if row and row[0] else None
-    return match[1] if match else None
+    marks = LINE.findall(row[0]) if row and row[0] else []
+    protecting = [mark for mark in marks if mark not in EXPENDABLE]
+    return next(iter(protecting or marks), None)
 
 
 def record(connection: psycopg.Connection, environment: str) -> None:
@@ -52,6 +54,12 @@ def record(connection: psycopg.Connection, environment: str) -> None:
     old = (row and row[0]) or ""
     comment = LINE.sub(lambda _: line, old) if LINE.search(old) else "\n".join(filter(None, [old, line]))
     connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(sql.Identifier(VERSION_TABLE), sql.Literal(comment)))
+
+
+def is_to_be_protected(connection: psycopg.Connection, settings: Settings) -> bool:
+    """Whether the caller says that it is an environment which protects, and the database does not say so yet."""
+    environment = stated(settings)
+    return bool(environment) and environment not in EXPENDABLE and recorded(connection) in (None, *EXPENDABLE)
 
 
 def has_tables(connection: psycopg.Connection) -> bool:

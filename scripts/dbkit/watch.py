@@ -1,8 +1,13 @@
-"""What a migration does to the transaction that it runs in, seen while it runs."""
+"""What a migration does to the transaction that it runs in, seen while it runs.
+
+At the driver, where SQLAlchemy's statements, raw cursors and commits by hand all come by.
+"""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import sqlalchemy as sa
@@ -10,6 +15,8 @@ from psycopg.pq import TransactionStatus
 
 from dbkit import journal
 from dbkit.errors import CheckFailed
+from dbkit.lock import VERSION_TABLE
+from dbkit.roundtrip.steps import ends_transaction
 
 # Outside of a transaction, these can be run again after they were interrupted: they change no rows, or do it whole
 RERUNNABLE = re.compile(
@@ -17,29 +24,103 @@ RERUNNABLE = re.compile(
     r"|comment\s+on|alter\s+type\s+\S+\s+add\s+value\s+if\s+not\s+exists|alter\s+table\s+\S+\s+validate\s+constraint)\b",
     re.IGNORECASE,
 )
-ROLLBACK = re.compile(r"(?:^|;)\s*(?:rollback|abort)\b", re.IGNORECASE)
+SEVERAL_STATEMENTS = re.compile(r";\s*\S")
+ROLLBACK = re.compile(r"(?:^|;)\s*(?:rollback|abort)\b(?!\s+(?:work\s+|transaction\s+)?to\b)", re.IGNORECASE)
+ENDS = re.compile(r"commit|rollback|abort|end|begin|transaction", re.IGNORECASE)
 LEADING_COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 CONCURRENTLY = re.compile(r"\bindex\b.*\bconcurrently\b", re.IGNORECASE | re.DOTALL)
+CHANGES_SESSION = re.compile(r"(?:^|;)\s*(?:set|reset|discard)\b|\bset_config\s*\(|pg_advisory_unlock", re.IGNORECASE)
 DECLARED_RERUNNABLE = re.compile(rb"^#\s*dbkit:\s*rerunnable\s*,\s*\S", re.MULTILINE)
+# asked when an autocommit_block() begins, and rolled back
+SQLALCHEMYS_QUESTION = "show transaction isolation level"
+PURGE = f"DELETE FROM {VERSION_TABLE}"  # noqa: S608  # a constant
 
 
-def driver_of(connection: sa.Connection) -> psycopg.Connection:
+class Cursor(psycopg.Cursor[Any]):
+    """psycopg's, which tells the watch of its connection what it executes."""
+
+    def execute(self, query: Any, *arguments: Any, **keywords: Any) -> "Cursor":
+        """As psycopg's."""
+        with self._watched(query):
+            return super().execute(query, *arguments, **keywords)
+
+    def executemany(self, query: Any, *arguments: Any, **keywords: Any) -> None:
+        """As psycopg's."""
+        with self._watched(query):
+            super().executemany(query, *arguments, **keywords)
+
+    @contextmanager
+    def copy(self, statement: Any, *arguments: Any, **keywords: Any) -> Iterator[psycopg.Copy]:
+        """As psycopg's."""
+        with self._watched(statement), super().copy(statement, *arguments, **keywords) as copy:
+            yield copy
+
+    @contextmanager
+    def _watched(self, query: Any) -> Iterator[None]:
+        watch = cast("Connection", self.connection).watch
+        if watch is None or not watch.is_watching:
+            yield
+            return
+        text = (
+            query if isinstance(query, str) else query.decode() if isinstance(query, bytes) else query.as_string(self)
+        )
+        watch.before(text)
+        try:
+            yield
+        finally:
+            watch.after(text)
+
+
+class Connection(psycopg.Connection[Any]):
+    """psycopg's, with somebody who watches it."""
+
+    watch: "Watch | None" = None
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self.cursor_factory = Cursor
+
+    def commit(self) -> None:
+        """As psycopg's."""
+        if self.watch is not None and self.watch.is_watching:
+            self.watch.before_commit()
+        super().commit()
+
+    def rollback(self) -> None:
+        """As psycopg's."""
+        if self.watch is not None and self.watch.is_watching:
+            self.watch.before_rollback()
+        super().rollback()
+
+
+def driver_of(connection: sa.Connection) -> Connection:
     """psycopg's connection below SQLAlchemy's, for what is none of SQLAlchemy's business."""
-    driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # the gate's own
-    return driver
+    return cast("Connection", connection.connection.driver_connection)
 
 
 class Watch:
-    """Sees on a connection when a step leaves its transaction, and keeps a row in the journal of one that does.
+    """Sees when a step leaves its transaction, and keeps a row in the journal of one that does.
 
     The row is written in the transaction that the step is about to commit. So whatever ends the step afterwards, even
     kill -9, the next run knows that a part of it may have stayed.
     """
 
-    def __init__(self, connection: sa.Connection, *, writes_journal: bool, lock_budget: float) -> None:
-        self.driver = driver_of(connection)
+    def __init__(
+        self,
+        driver: Connection,
+        *,
+        writes_journal: bool,
+        lock_budget: float,
+        restore_session: Callable[[], None],
+        purges: bool = False,
+    ) -> None:
+        driver.watch = self
+        self.driver = driver
         self.writes_journal = writes_journal
         self.lock_budget = lock_budget
+        self.restore_session = restore_session
+        self.purges = purges
+        """Whether the version table is to be emptied with the next step's change of it."""
         self.step: journal.Step | None = None
         """The step that is running."""
         self.rolled_back = False
@@ -53,23 +134,32 @@ class Watch:
         self._row = 0
         self._move: journal.Move | None = None
         self._rerunnable = False
-        self._lock_timeout: str | None = None
-        sa.event.listen(connection, "before_cursor_execute", self._before)
-        sa.event.listen(connection, "after_cursor_execute", self._after)
-        sa.event.listen(connection, "commit", self._before_commit)
-        sa.event.listen(connection, "rollback", self._on_rollback)
+        self._has_run = False
+        self._session_changed = False
+        self._waits_longer = False
+        self._busy = False
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether what comes by is a migration's, and not the gate's own."""
+        return self.step is not None and not self._busy
 
     def begin(self, step: journal.Step) -> None:
         """A step is about to run."""
         self.step = step
-        self.left = self.half_applied = self.rolled_back = False
+        self.left = self.half_applied = self.rolled_back = self._session_changed = False
         self._row, self._move = 0, None
+        self._has_run = False
         self._rerunnable = step.path is not None and bool(DECLARED_RERUNNABLE.search(Path(step.path).read_bytes()))
 
     def move(self, move: journal.Move) -> None:
         """A step is done, and the version table is to be changed: all but the last change now, that one at the end."""
-        self._run_move()
-        self._move = move
+        with self._own():
+            self._restore_session()
+            if self.purges and self._move is None:
+                self.driver.execute(PURGE)
+            self._run_move()
+            self._move = move
 
     def end(self, heads: set[str]) -> None:
         """A step's transaction is about to be committed; the version table then says `heads`.
@@ -78,64 +168,72 @@ class Watch:
         """
         if self.rolled_back:
             raise CheckFailed("it has rolled back by hand what it had done, and so is not recorded.")
-        step, self.step = self.step, None
-        if self.writes_journal and step is not None and not self._row:
-            move, self._move = self._move, None
-            self._require_one(journal.write(self.driver, step, sorted(heads), move))
-            return
-        self._run_move()
-        if self._row:
-            journal.end(self.driver, self._row, sorted(heads))
+        step = self.step
+        with self._own():
+            if self.writes_journal and step is not None and not self._row:
+                move, self._move = self._move, None
+                self._require_one(journal.write(self.driver, step, sorted(heads), move))
+            else:
+                self._run_move()
+                if self._row:
+                    journal.end(self.driver, self._row, sorted(heads))
+        self.step = None
 
-    def _run_move(self) -> None:
-        move, self._move = self._move, None
-        if move is not None:
-            self._require_one(self.driver.execute(move.statement.encode(), move.values).rowcount)
+    def rest(self) -> None:
+        """The step has failed: what is done on the connection from now on is the gate's own."""
+        self.step = None
 
-    def _require_one(self, rows: int) -> None:
-        if rows != 1:
-            raise CheckFailed("the version table changed while the migration ran: somebody else writes to it.")
-
-    def _before(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if self.step is None:
-            return
+    def before(self, statement: str) -> None:
+        """A statement is about to be executed."""
+        self._has_run = self._has_run or statement != SQLALCHEMYS_QUESTION
         if "index" in statement.lower():
             self.index_statements.append(statement)
-        if not self.driver.autocommit:
-            return
-        if CONCURRENTLY.search(statement):
-            # nobody waits behind it while it waits, and when it gives up, it leaves an invalid index
-            self._lock_timeout = self._setting("lock_timeout")
-            self.driver.execute("SELECT set_config('lock_timeout', %s, false)", [f"{round(self.lock_budget * 1000)}"])
-        if not self._rerunnable and not RERUNNABLE.match(LEADING_COMMENTS.sub("", statement, count=1)):
-            self._has_done_something()
+        if CHANGES_SESSION.search(statement):
+            self._session_changed = True
+        with self._own():
+            if self.driver.autocommit:
+                self._before_outside(statement)
+            elif ENDS.search(statement) and ends_transaction(statement):
+                self.left = True
+                self.rolled_back = self.rolled_back or bool(ROLLBACK.search(statement))
+                if self.driver.info.transaction_status != TransactionStatus.INERROR:
+                    self._has_done_something()
 
-    def _after(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if self._lock_timeout is not None:
-            self.driver.execute("SELECT set_config('lock_timeout', %s, false)", [self._lock_timeout])
-            self._lock_timeout = None
-        idle = self.driver.info.transaction_status == TransactionStatus.IDLE
-        if self.step is not None and idle and not self.driver.autocommit:
-            # a COMMIT or ROLLBACK was executed as a statement
-            self.left = True
-            self.rolled_back = self.rolled_back or bool(ROLLBACK.search(statement))
-            self._has_done_something()
-            self.driver.commit()
+    def after(self, _statement: str) -> None:
+        """It was executed, or has failed."""
+        if self._waits_longer and self.driver.info.transaction_status == TransactionStatus.IDLE:
+            self._waits_longer = False
+            with self._own():
+                self.driver.execute("RESET lock_timeout")
 
-    def _before_commit(self, _connection: Any) -> None:
+    def before_commit(self) -> None:
         """The migration is about to commit: through autocommit_block(), or by hand."""
-        if self.step is None or self.driver.autocommit:
+        self._has_run = False
+        if self.driver.autocommit:
             return
         self.left = True
         if self.driver.info.transaction_status == TransactionStatus.INERROR:
             return
-        row = self.driver.execute("SELECT pg_current_xact_id_if_assigned() IS NOT NULL").fetchone()
-        if row == (True,):
-            self._has_done_something()
-        self._ensure_row()
+        with self._own():
+            row = self.driver.execute("SELECT pg_current_xact_id_if_assigned() IS NOT NULL").fetchone()
+            if row == (True,):
+                self._has_done_something()
+            self._ensure_row()
 
-    def _on_rollback(self, _connection: Any) -> None:
-        self.rolled_back = self.step is not None
+    def before_rollback(self) -> None:
+        """Somebody rolls back: the migration by hand, or SQLAlchemy after a question of its own."""
+        if not self.driver.autocommit:
+            self.rolled_back = self.rolled_back or self._has_run
+
+    def _before_outside(self, statement: str) -> None:
+        if CONCURRENTLY.search(statement):
+            # nobody waits behind it while it waits, and when it gives up, it leaves an invalid index
+            self._waits_longer = True
+            self.driver.execute("SELECT set_config('lock_timeout', %s, false)", [f"{round(self.lock_budget * 1000)}"])
+        alone = not SEVERAL_STATEMENTS.search(statement)
+        can_be_done_again = alone and RERUNNABLE.match(LEADING_COMMENTS.sub("", statement, count=1))
+        if not self._rerunnable and not can_be_done_again:
+            self._has_done_something()
 
     def _has_done_something(self) -> None:
         if self.half_applied:
@@ -149,6 +247,26 @@ class Watch:
         if self.writes_journal and self.step is not None and not self._row:
             self._row = journal.begin(self.driver, self.step, half_applied=self.half_applied)
 
-    def _setting(self, name: str) -> str:
-        row = self.driver.execute("SELECT current_setting(%s)", [name]).fetchone()
-        return str(row[0]) if row else "0"
+    def _restore_session(self) -> None:
+        """End with the migration what it has set: who comes next has limits, a lock, and a search path of its own."""
+        if self._session_changed:
+            self._session_changed = False
+            self.restore_session()
+
+    def _run_move(self) -> None:
+        move, self._move = self._move, None
+        if move is not None:
+            self._require_one(self.driver.execute(move.statement.encode(), move.values).rowcount)
+
+    def _require_one(self, rows: int) -> None:
+        if rows != 1:
+            raise CheckFailed("the version table changed while the migration ran: somebody else writes to it.")
+
+    @contextmanager
+    def _own(self) -> Iterator[None]:
+        """What is executed in here is the gate's own."""
+        before, self._busy = self._busy, True
+        try:
+            yield
+        finally:
+            self._busy = before

@@ -1,5 +1,7 @@
 """`dbkit log`, `accept`, `resolve` and `mark`: what is recorded in the database itself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -43,25 +45,29 @@ def _line(loaded: project.Project, row: journal.Row, *, is_edited: bool) -> str:
 
 def accept(settings: Settings, ini: Path, revision: str) -> None:
     """Record that the file of an applied revision may be as it is now: its edit changes nothing that runs."""
-    loaded = project.load(ini)
-    script = loaded.revision(revision)
-    _write(settings, journal.Step(journal.ACCEPT, script.revision, settings.app_env, Path(script.path)))
+    script = project.load(ini).revision(revision)
+    with _locked(settings) as connection:
+        step = journal.Step(journal.ACCEPT, script.revision, settings.app_env, Path(script.path))
+        journal.write(connection, step, current_revisions(connection))
+        connection.commit()
     print(f"The file of {project.name_of(script)} is accepted as it is.")
 
 
-def resolve(settings: Settings, ini: Path, revision: str) -> None:
+def resolve(settings: Settings, _ini: Path, revision: str) -> None:
     """Record that a step which was interrupted has been taken back by hand. Raises InputError when none was."""
-    loaded = project.load(ini)
-    script = loaded.revision(revision)
-    with connect(gate.target_of(settings), settings.wait) as connection:
-        row = journal.latest(connection).get(script.revision)
-    if row is None or row.ended_at is not None:
-        raise InputError(f"{script.revision} was not interrupted.", "`python -m dbkit log` shows what was.")
-    _write(settings, journal.Step(journal.RESOLVE, script.revision, settings.app_env))
-    print(f"{project.name_of(script)} counts as taken back. Run the same command again.")
+    with _locked(settings) as connection:
+        row = journal.latest(connection).get(revision)
+        if row is None or row.ended_at is not None:
+            raise InputError(f"{revision} was not interrupted.", "`python -m dbkit log` shows what was.")
+        step = journal.Step(journal.RESOLVE, revision, settings.app_env)
+        journal.write(connection, step, current_revisions(connection))
+        connection.commit()
+    print(f"{revision} counts as taken back. Run the same command again.")
 
 
-def _write(settings: Settings, step: journal.Step) -> None:
+@contextmanager
+def _locked(settings: Settings) -> Iterator[psycopg.Connection]:
+    """A connection to a database that has a journal, while no migration runs."""
     if not journal.wanted(settings.root):
         raise InputError("this project keeps no journal: see [dbkit] in alembic.ini.", "So nothing is recorded.")
     target = gate.target_of(settings)
@@ -70,8 +76,7 @@ def _write(settings: Settings, step: journal.Step) -> None:
         migration_lock(connection, target.dbname, settings.wait),
     ):
         journal.ensure(connection)
-        journal.write(connection, step, current_revisions(connection))
-        connection.commit()
+        yield connection
 
 
 def mark(settings: Settings, _ini: Path, environment: str | None = None) -> None:

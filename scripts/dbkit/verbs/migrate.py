@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dbkit import journal, versions
+from dbkit import journal, protection, versions
 from dbkit.connect import connect, current_revisions
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings
@@ -31,8 +31,9 @@ def _is_at_head(settings: Settings, ini: Path) -> bool:
     with connect(target, settings.wait) as connection:
         current = current_revisions(connection)
         rows = journal.latest(connection) if journal.wanted(settings.root) else {}
+        unmarked = protection.is_to_be_protected(connection, settings)
     applied = [(file.revision, file.path) for file in files if file]
-    if set(current) != heads or journal.edited(rows, applied) or journal.half_applied(rows.values()):
+    if unmarked or set(current) != heads or journal.edited(rows, applied) or journal.half_applied(rows.values()):
         return False
     print(f'"{target.dbname}" is at {current[0]}, the head: nothing to apply.')
     return True

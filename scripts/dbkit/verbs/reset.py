@@ -35,7 +35,11 @@ def reset(settings: Settings, ini: Path) -> None:
     if settings.target is None:
         _set_aside_other_major(development_cluster(settings))
     target = gate.target_of(settings)
-    with connect(target, settings.wait) as connection:
+    # and not while a migration runs
+    with (
+        connect(target, settings.wait) as connection,
+        migration_lock(connection, target.dbname, settings.wait),
+    ):
         _require_own(connection, target)
         mark, heads = protection.recorded(connection), current_revisions(connection)
         if not heads and mark is None and protection.has_tables(connection):

@@ -6,6 +6,7 @@ from pathlib import Path
 from dbkit import journal, project, protection
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import Unreachable
+from dbkit.lock import holder
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target
 
@@ -74,7 +75,10 @@ def _look(settings: Settings) -> Position:
         with connect(target) as connection:
             version = connection.info.parameter_status("server_version") or "?"
             rows = journal.latest(connection) if journal.wanted(settings.root) else {}
-            half = tuple(row.revision for row in journal.half_applied(rows.values()))
+            # what runs just now looks the same as what was interrupted
+            half: tuple[str, ...] = ()
+            if not holder(connection, target.dbname):
+                half = tuple(row.revision for row in journal.half_applied(rows.values()))
             return Position(place, version, protection.recorded(connection), current_revisions(connection), half)
     except Unreachable as error:
         return Position(place, problem=error.message, next=error.hint)

@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from dbkit import gate, project
+from dbkit import gate, history, journal, project
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import CheckFailed
 from dbkit.settings import Settings, Target
@@ -16,7 +16,8 @@ def wait(settings: Settings, ini: Path, *, at_head: bool = False) -> None:
     """Log in to the database, retrying for up to MIGRATION_WAIT; with `at_head`, until nothing is pending.
 
     Silent on success; a terminal gets a dot for each try. Raises Unreachable at once when waiting cannot help, else at
-    the end with the last real error; CheckFailed when something is still pending then, and DatabaseAhead.
+    the end with the last real error; CheckFailed when something is still pending then, OperatorNeeded when something is
+    half done, and DatabaseAhead.
     """
     deadline = time.monotonic() + settings.wait
     target = gate.target_of(settings)
@@ -31,13 +32,17 @@ def wait(settings: Settings, ini: Path, *, at_head: bool = False) -> None:
 
 def _until_at_head(settings: Settings, ini: Path, target: Target, deadline: float, dots: "_Dots") -> None:
     loaded = project.load(ini)
+    keeps_journal = journal.wanted(settings.root)
     while True:
         with connect(target, max(0.0, deadline - time.monotonic()), progress=dots.add) as connection:
             current = current_revisions(connection)
+            half = journal.half_applied(journal.latest(connection).values()) if keeps_journal else []
         project.require_known(loaded.script, current)
         pending = loaded.pending(current)
-        if not pending:
+        if not pending and not half:
             return
+        if half and time.monotonic() + PAUSE > deadline:
+            history.require_whole(half)
         if time.monotonic() + PAUSE > deadline:
             raise CheckFailed(
                 f'"{target.dbname}" is not at the head (waited {settings.wait:g} s): {len(pending)} pending, from '
