@@ -124,14 +124,14 @@ def write(connection: psycopg.Connection, step: Step, heads: Sequence[str], move
     With a `move` both are one statement: without the one row, there is not the other. Returns how many were written.
     """
     if move is None:
-        return connection.execute(_insert().encode(), _values(step, heads)).rowcount
+        return connection.execute(_insert().encode(), _storable(connection, _values(step, heads))).rowcount
     query = f"WITH moved AS ({move.statement} RETURNING 1) {_insert()} FROM moved"  # no values in it
-    return connection.execute(query.encode(), _values(step, heads) | move.values).rowcount
+    return connection.execute(query.encode(), _storable(connection, _values(step, heads)) | move.values).rowcount
 
 
 def begin(connection: psycopg.Connection, step: Step, *, half_applied: bool) -> int:
     """Write the row of a step that is about to leave its transaction, and return its id."""
-    values = _values(step, None) | {"half_applied": half_applied}
+    values = _storable(connection, _values(step, None)) | {"half_applied": half_applied}
     row = connection.execute(f"{_insert()} RETURNING id".encode(), values).fetchone()
     return int(row[0]) if row else 0
 
@@ -208,6 +208,16 @@ def _values(step: Step, heads: Sequence[str] | None) -> dict[str, Any]:
         "file": step.path.name if step.path else None,
         "sha256": sha256_of(step.path) if step.path else None,
         "versions": _versions(),
+    }
+
+
+def _storable(connection: psycopg.Connection, values: dict[str, Any]) -> dict[str, Any]:
+    """The values as a database of another encoding can keep them: a name that it has no letters for gets escapes."""
+    if connection.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII"):
+        return values
+    return {
+        name: value.encode("ascii", "backslashreplace").decode() if isinstance(value, str) else value
+        for name, value in values.items()
     }
 
 
