@@ -143,10 +143,14 @@ def told(
     step: Step,
     standing: Standing | str,
     *,
+    left: bool,
     half_applied: bool,
     invalid: Sequence[str],
 ) -> DbkitError:
-    """The error of a step that failed or was interrupted: cause, last committed revision, whether to run it again."""
+    """The error of a step that failed or was interrupted: cause, last committed revision, whether to run it again.
+
+    `left` says that it has left its transaction, `half_applied` that something stays which cannot simply be done again.
+    """
     place = place_of(error, step.path)
     begin = f"{step.action} of {step.revision}"
     if _was_interrupted(error):
@@ -169,20 +173,16 @@ def told(
         )
     lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in words_of(error)
     hint = AGAIN if lost or _was_interrupted(error) else CAUSES.get(sqlstate_of(error), MEND)
-    return _exit_of(error, f"{message}; nothing of it was kept, {at}, and it is safe to run again.", hint)
+    kept = "what it has committed can be done again" if left else "nothing of it was kept"
+    return _exit_of(error, f"{message}; {kept}, {at}, and it is safe to run again.", hint)
 
 
 def told_outside(error: Exception, standing: Standing | str) -> DbkitError:
     """The error of a run that failed or was interrupted while no migration was running."""
     words = "interrupted" if _was_interrupted(error) else words_of(error).rstrip(".")
     if isinstance(standing, str):
-        return _exit_of(
-            error,
-            f"{words}; no migration was running."
-            if standing in words
-            else f"{words}; {standing}, but no migration was running.",
-            LOST,
-        )
+        why = "" if standing in words else f"{standing}, but "
+        return _exit_of(error, f"{words}; {why}no migration was running.", LOST)
     at = f"the database is at {_names(standing.heads)}"
     hint = AGAIN if _was_interrupted(error) else "--debug (for alembic: --raiseerr) shows where."
     return _exit_of(error, f"{words}; no migration was running, {at}, and it is safe to run again.", hint)

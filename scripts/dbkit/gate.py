@@ -359,7 +359,7 @@ class Run:
         if isinstance(standing, aftermath.Standing):
             invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
             invalid = aftermath.not_repaired(invalid, standing.invalid, watch.index_statements)
-        return aftermath.told(error, step, standing, half_applied=watch.half_applied, invalid=invalid)
+        return aftermath.told(error, step, standing, left=watch.left, half_applied=watch.half_applied, invalid=invalid)
 
     def _require_done(self, heads: set[str], watch: Watch, invalid_before: dict[str, str], last: str) -> None:
         with connect(self.target, self.settings.wait) as fresh:
