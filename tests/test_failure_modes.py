@@ -714,7 +714,7 @@ def test_a_restored_dump_stays_marked(pair: Pair, server: Cluster, local_setting
     assert pair.gated.alembic("upgrade", "head", env={"APP_ENV": "production"}).returncode == 0
     restored = replace(pair.gated, target=server.create_database(f"restored_{pair.gated.target.dbname}"))
     dump = subprocess.run(
-        [client_program(local_settings, "pg_dump", 18), *_login(pair.gated)], capture_output=True, text=True, check=True
+        [client_program(local_settings, "pg_dump"), *_login(pair.gated)], capture_output=True, text=True, check=True
     )
     psql = [client_program(local_settings, "psql"), "-X", "-q", *_login(restored)]
     subprocess.run(psql, input=dump.stdout, text=True, check=True, capture_output=True)

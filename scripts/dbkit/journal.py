@@ -148,10 +148,9 @@ def end(connection: psycopg.Connection, identifier: int, heads: Sequence[str]) -
 
 
 def as_sql(step: Step, heads: Sequence[str]) -> str:
-    """The statement that `write` runs, for a script."""
-    return (
-        sql.SQL(INSERT).format(**{name: sql.Literal(value) for name, value in _values(step, heads).items()}).as_string()
-    )
+    """The statement that `write` runs, for a script; from where and on what it will be run is not known yet."""
+    values = _values(step, heads) | {"client": None, "environment": None}
+    return sql.SQL(INSERT).format(**{name: sql.Literal(value) for name, value in values.items()}).as_string()
 
 
 def latest(connection: psycopg.Connection) -> dict[str, Row]:

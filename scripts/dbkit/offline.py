@@ -23,8 +23,8 @@ OPTIONS: dict[str, Any] = {
 def preamble(start: tuple[str, ...], settings: Settings, keeps_journal: bool) -> str:
     """What a script for psql begins with.
 
-    It stops at its first error, waits for locks no longer than we would, and runs only on a database that is at
-    `start`, the revisions where the script begins.
+    It stops at its first error, waits for locks no longer than we would, takes the migration lock (with the key of
+    `lock.lock_key`), and runs only on a database that is at `start`, the revisions where the script begins.
     """
     # without ON_ERROR_STOP psql goes on after a failure, and records a version whose statements were not applied
     return f"""\\set ON_ERROR_STOP on
@@ -36,13 +36,13 @@ DECLARE
     start CONSTANT text := {sql.Literal(", ".join(sorted(start))).as_string()};
     found text := '';
 BEGIN
-    IF to_regclass('{VERSION_TABLE}') IS NOT NULL THEN
-        SELECT coalesce(string_agg(version_num, ', ' ORDER BY version_num), '') INTO found FROM {VERSION_TABLE};
-    END IF;
-    -- as lock.lock_key() makes it; held until the end of the session
+    -- the lock that every migration takes; held until the end of the session
     IF NOT pg_try_advisory_lock(('x' || encode(substr(sha256(convert_to(
         'dbkit:' || current_database() || ':{VERSION_TABLE}', 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint) THEN
         RAISE EXCEPTION 'another migration is running';
+    END IF;
+    IF to_regclass('{VERSION_TABLE}') IS NOT NULL THEN
+        SELECT coalesce(string_agg(version_num, ', ' ORDER BY version_num), '') INTO found FROM {VERSION_TABLE};
     END IF;
     IF found <> start THEN
         RAISE EXCEPTION 'this script begins at "%", and the database is at "%"', start, found;
