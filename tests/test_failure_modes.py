@@ -180,19 +180,15 @@ def test_06_a_script_that_goes_on_after_an_error(pair: Pair, local_settings: Set
     pair.write(TABLE, f"{BLOCK}op.execute('CREATE INDEX CONCURRENTLY ix ON t (nothing)')")
     for project in (pair.bare, pair.gated):
         script = project.alembic("upgrade", "head", "--sql").stdout
-        psql = [client_program(local_settings, "psql"), "-X", "-q", *_login(project)]
+        psql = [client_program(local_settings, "psql"), "-X", "-q", url_of(project.target)]
         subprocess.run(psql, input=script, text=True, capture_output=True, check=False)
         assert project.heads() == (["rev1"] if project.gated else ["rev2"])
-
-
-def _login(project: Project) -> list[str]:
-    return [url_of(project.target)]
 
 
 def test_06_a_script_writes_the_journal(pair: Pair, local_settings: Settings) -> None:
     pair.write(TABLE, "op.execute('ALTER TABLE t ADD x int')")
     script = pair.gated.alembic("upgrade", "head", "--sql").stdout
-    psql = [client_program(local_settings, "psql"), "-X", "-q", *_login(pair.gated)]
+    psql = [client_program(local_settings, "psql"), "-X", "-q", url_of(pair.gated.target)]
     subprocess.run(psql, input=script, text=True, check=True)
     assert pair.gated.journal() == [("upgrade", "rev1"), ("upgrade", "rev2")]
     assert pair.gated.alembic("upgrade", "head").returncode == 0
@@ -204,31 +200,22 @@ def test_06_a_script_writes_the_journal(pair: Pair, local_settings: Settings) ->
 )
 def test_07_as_the_first_process_of_a_container(pair: Pair) -> None:
     pair.write(SLEEP)
+    first: dict[bool, int] = {}
     for project in (pair.bare, pair.gated):
         wrapped = ["unshare", "--pid", "--fork", "--kill-child", *project.command("upgrade", "head")]
         process = subprocess.Popen(
             wrapped, cwd=project.root, env=project.variables(), stderr=subprocess.PIPE, text=True
         )
         until(lambda project=project: project.query(SLEEPING) == [(1,)])  # type: ignore[misc]
-        [first] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        os.kill(int(first), signal.SIGTERM)
-        if project.gated:
-            assert process.wait(30) == 143
-            assert process.stderr
-            assert "interrupted in the upgrade of rev1" in one_line(process.stderr.read())
-            until(lambda: pair.gated.query(SLEEPING) == [(0,)])
-            assert pair.bare.query(SLEEPING) == [(1,)]
-    os.kill(int(Path(f"/proc/{_child_of_bare(pair)}").name), signal.SIGKILL)
-
-
-def _child_of_bare(pair: Pair) -> int:
-    for path in Path("/proc").glob("[0-9]*/cwd"):
-        try:
-            if path.resolve() == pair.bare.root and b"alembic" in path.with_name("cmdline").read_bytes():
-                return int(path.parent.name)
-        except OSError:
-            continue
-    raise AssertionError
+        [first[project.gated]] = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+        os.kill(first[project.gated], signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert "interrupted in the upgrade of rev1" in one_line(errors)
+    until(lambda: pair.gated.query(SLEEPING) == [(0,)])
+    assert pair.bare.query(SLEEPING) == [(1,)]
+    os.kill(first[False], signal.SIGKILL)
+    terminate(pair.bare, process)
 
 
 def test_07_a_dead_clients_statement_goes_on(pair: Pair) -> None:
@@ -714,9 +701,12 @@ def test_a_restored_dump_stays_marked(pair: Pair, server: Cluster, local_setting
     assert pair.gated.alembic("upgrade", "head", env={"APP_ENV": "production"}).returncode == 0
     restored = replace(pair.gated, target=server.create_database(f"restored_{pair.gated.target.dbname}"))
     dump = subprocess.run(
-        [client_program(local_settings, "pg_dump"), *_login(pair.gated)], capture_output=True, text=True, check=True
+        [client_program(local_settings, "pg_dump"), url_of(pair.gated.target)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    psql = [client_program(local_settings, "psql"), "-X", "-q", *_login(restored)]
+    psql = [client_program(local_settings, "psql"), "-X", "-q", url_of(restored.target)]
     subprocess.run(psql, input=dump.stdout, text=True, check=True, capture_output=True)
     for environment in ("development", "test", "ci"):
         typed = restored.alembic("downgrade", "-1", env={"APP_ENV": environment})
@@ -1225,7 +1215,7 @@ def test_reset_waits_for_a_running_migration(pair: Pair) -> None:
 def test_a_script_waits_for_nobody_and_runs_beside_nobody(pair: Pair, local_settings: Settings) -> None:
     pair.write(NO_KEY)
     script = pair.gated.alembic("upgrade", "head", "--sql").stdout
-    psql = [client_program(local_settings, "psql"), "-X", "-q", *_login(pair.gated)]
+    psql = [client_program(local_settings, "psql"), "-X", "-q", url_of(pair.gated.target)]
     with psycopg.connect(**pair.gated.target.parameters(), autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(pair.gated.target.dbname)])
         refused = subprocess.run(psql, input=script, text=True, capture_output=True, check=False)
