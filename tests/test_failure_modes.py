@@ -390,6 +390,16 @@ def test_a_lock_that_does_not_come_ends_within_its_budget(pair: Pair) -> None:
     assert pair.gated.alembic("upgrade", "head").returncode == 0
 
 
+def upgrade_behind_a_reader(project: Project, lock_timeout: str) -> None:
+    """Upgrade while somebody reads `t`, until the first try is over; then the reader lets go."""
+    with psycopg.connect(**project.target.parameters()) as reader:
+        reader.execute("SELECT FROM t")
+        process = project.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": lock_timeout})
+        line_with(process, "(try 1)")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+
+
 def test_an_enum_is_created_again_after_a_retry(pair: Pair) -> None:
     """Alembic remembers which types it has created, also when that was rolled back."""
     pair.write(TABLE)
@@ -397,12 +407,7 @@ def test_an_enum_is_created_again_after_a_retry(pair: Pair) -> None:
     pair.write(
         "sa.Enum('a', name='mood').create(op.get_bind())\nop.add_column('t', sa.Column('mood', sa.Enum('a', name='mood')))"
     )
-    with psycopg.connect(**pair.gated.target.parameters()) as reader:
-        reader.execute("SELECT FROM t")
-        process = pair.gated.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "100ms"})
-        line_with(process, "(try 1)")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+    upgrade_behind_a_reader(pair.gated, "100ms")
 
 
 def test_a_deadlock_is_tried_again(pair: Pair) -> None:
@@ -1024,6 +1029,8 @@ def test_a_failed_migration_is_not_committed_by_the_gate(pair: Pair, first: str)
         "op.execute('CREATE TABLE v ()')\nop.get_bind().connection.commit()",
         "op.execute('CREATE TABLE v ()')\nop.execute('COMMIT; BEGIN')",
         "op.execute('CREATE TABLE v ()')\nop.execute('COMMIT AND CHAIN')",
+        "op.execute('CREATE TABLE v ()')\nop.execute('-- done\\nCOMMIT')",
+        "op.execute('CREATE TABLE v ()')\nop.execute('/* done */ END /* of it */')",
         f"{BLOCK}op.get_bind().connection.cursor().execute('CREATE TABLE v ()')",
         f"{BLOCK}op.execute('SET statement_timeout = 0; CREATE TABLE v ()')",
         f"{BLOCK}op.execute('ANALYZE t; CREATE TABLE v ()')",
@@ -1131,6 +1138,7 @@ def test_of_two_marks_the_one_that_protects_counts(pair: Pair) -> None:
         "op.execute(\"SET lock_timeout = '10min'\")",
         "op.execute(\"SELECT pg_catalog.set_config('search_path', '', false)\")",
         "op.execute('SET LOCAL search_path = pg_catalog')",
+        "op.execute(\"-- more time\\nSET lock_timeout = '10min'\")",
         "op.execute('CREATE ROLE nobody_else')\nop.execute('SET ROLE nobody_else')",
     ],
 )
@@ -1168,12 +1176,7 @@ def test_a_pause_does_not_end_the_session(pair: Pair) -> None:
     name = sql.Identifier(pair.gated.target.dbname).as_string()
     pair.gated.query(f"ALTER DATABASE {name} SET idle_session_timeout = '100ms'")
     pair.write("op.execute('ALTER TABLE t ADD x int')")
-    with psycopg.connect(**pair.gated.target.parameters()) as reader:
-        reader.execute("SELECT FROM t")
-        process = pair.gated.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "400ms"})
-        line_with(process, "(try 1)")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+    upgrade_behind_a_reader(pair.gated, "400ms")
 
 
 def test_a_database_of_another_encoding(pair: Pair, server: Cluster) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dbkit import settings, signals
-from dbkit.errors import DbkitError, InputError, as_dbkit_error
+from dbkit.errors import DbkitError, InputError, as_dbkit_error, say
 from dbkit.roundtrip import DRIVERS
 
 EPILOG = """\
@@ -227,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         read = settings.load(ini.parent, warn=True) if not given else settings.load(ini.parent, dotenv=False)
         return function(read, ini, **options) or 0
     except KeyboardInterrupt:
-        print("dbkit: interrupted", file=sys.stderr)
+        say("interrupted")
         return signals.exit_code()
     except BrokenPipeError:
         # the reader went away; Python would complain once more when it flushes at exit

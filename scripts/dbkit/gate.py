@@ -106,7 +106,7 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.
         print(told, file=sys.stderr)
         raise SystemExit(told.exit_code) from None
     except KeyboardInterrupt:
-        print("dbkit: interrupted", file=sys.stderr)
+        say("interrupted")
         raise SystemExit(signals.exit_code()) from None
 
 

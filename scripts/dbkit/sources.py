@@ -17,8 +17,9 @@ def findings(loaded: Project) -> Iterator[str]:
         bodies = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
         if set(DIRECTIONS) <= bodies.keys():
             yield from _empty_downgrade(script.path, bodies)
-        for name in bodies.keys() & set(DIRECTIONS):
-            yield from _shared_autocommit_block(script.path, bodies[name])
+        for name in DIRECTIONS:
+            if name in bodies:
+                yield from _shared_autocommit_block(script.path, bodies[name])
         yield from _commits(script.path, tree)
 
 
@@ -34,10 +35,10 @@ def _empty_downgrade(path: str, bodies: dict[str, ast.FunctionDef]) -> Iterator[
 
 def _shared_autocommit_block(path: str, function: ast.FunctionDef) -> Iterator[str]:
     """What is before the block is committed by it, and stays when the block fails: running it again does it twice."""
-    blocks = [node for node in ast.walk(function) if isinstance(node, ast.With) and _is_autocommit_block(node)]
+    blocks = _autocommit_blocks(function)
     if not blocks:
         return
-    inside = {id(node) for block in blocks for node in ast.walk(block)}
+    inside = _within(blocks)
     outside = [node for node in ast.walk(function) if id(node) not in inside and _runs_something(node)]
     if outside or len(blocks) > 1:
         line = outside[0].lineno if outside else blocks[1].lineno  # type: ignore[attr-defined]  # both have a place
@@ -49,8 +50,7 @@ def _shared_autocommit_block(path: str, function: ast.FunctionDef) -> Iterator[s
 
 def _commits(path: str, tree: ast.Module) -> Iterator[str]:
     """A commit by hand ends Alembic's transaction: after a failure a half stays, and after a success no revision."""
-    blocks = (node for node in ast.walk(tree) if isinstance(node, ast.With) and _is_autocommit_block(node))
-    allowed = {id(node) for block in blocks for node in ast.walk(block)}
+    allowed = _within(_autocommit_blocks(tree))
     for node in ast.walk(tree):
         if id(node) not in allowed and isinstance(node, ast.Call) and _ends_transaction(node):
             yield (
@@ -68,6 +68,15 @@ def _ends_transaction(call: ast.Call) -> bool:
     return call.func.attr in ("execute", "exec_driver_sql") and any(
         isinstance(text, str) and ends_transaction(text) for text in texts
     )
+
+
+def _autocommit_blocks(tree: ast.AST) -> list[ast.With]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.With) and _is_autocommit_block(node)]
+
+
+def _within(blocks: list[ast.With]) -> set[int]:
+    """What is in the blocks, by id()."""
+    return {id(node) for block in blocks for node in ast.walk(block)}
 
 
 def _is_autocommit_block(node: ast.With) -> bool:

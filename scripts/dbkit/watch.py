@@ -12,11 +12,12 @@ from typing import Any, cast
 import psycopg
 import sqlalchemy as sa
 from psycopg.pq import TransactionStatus
+from psycopg.sql import Composable
 
 from dbkit import journal
 from dbkit.errors import CheckFailed
 from dbkit.lock import VERSION_TABLE
-from dbkit.roundtrip.steps import ends_transaction
+from dbkit.roundtrip.steps import ends_transaction, without_text
 
 # Outside of a transaction, these can be run again after they were interrupted: they change no rows, or do it whole
 RERUNNABLE = re.compile(
@@ -26,10 +27,9 @@ RERUNNABLE = re.compile(
 )
 SEVERAL_STATEMENTS = re.compile(r";\s*\S")
 ROLLBACK = re.compile(r"(?:^|;)\s*(?:rollback|abort)\b(?!\s+(?:work\s+|transaction\s+)?to\b)", re.IGNORECASE)
-ENDS = re.compile(r"commit|rollback|abort|end|begin|transaction", re.IGNORECASE)
-LEADING_COMMENTS = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*", re.DOTALL)
 CONCURRENTLY = re.compile(r"\bindex\b.*\bconcurrently\b", re.IGNORECASE | re.DOTALL)
-CHANGES_SESSION = re.compile(r"(?:^|;)\s*(?:set|reset|discard)\b|\bset_config\s*\(|pg_advisory_unlock", re.IGNORECASE)
+SETS = re.compile(r"(?:^|;)\s*(?:set|reset|discard)\b", re.IGNORECASE)
+CALLS_SETTER = re.compile(r"\bset_config\s*\(|pg_advisory_unlock", re.IGNORECASE)
 DECLARED_RERUNNABLE = re.compile(rb"^#\s*dbkit:\s*rerunnable\s*,\s*\S", re.MULTILINE)
 # asked when an autocommit_block() begins, and rolled back
 SQLALCHEMYS_QUESTION = "show transaction isolation level"
@@ -61,14 +61,15 @@ class Cursor(psycopg.Cursor[Any]):
         if watch is None or not watch.is_watching:
             yield
             return
-        text = (
-            query if isinstance(query, str) else query.decode() if isinstance(query, bytes) else query.as_string(self)
-        )
+        if isinstance(query, bytes):
+            text = query.decode()
+        else:
+            text = query.as_string(self) if isinstance(query, Composable) else str(query)
         watch.before(text)
         try:
             yield
         finally:
-            watch.after(text)
+            watch.after()
 
 
 class Connection(psycopg.Connection[Any]):
@@ -188,23 +189,31 @@ class Watch:
         self._has_run = self._has_run or statement != SQLALCHEMYS_QUESTION
         if "index" in statement.lower():
             self.index_statements.append(statement)
-        if CHANGES_SESSION.search(statement):
+        bare = without_text(statement)
+        if SETS.search(bare) or CALLS_SETTER.search(statement):
             self._session_changed = True
         with self._own():
             if self.driver.autocommit:
-                self._before_outside(statement)
-            elif ENDS.search(statement) and ends_transaction(statement):
+                self._before_outside(bare)
+            elif ends_transaction(bare):
                 self.left = True
-                self.rolled_back = self.rolled_back or bool(ROLLBACK.search(statement))
+                self.rolled_back = self.rolled_back or bool(ROLLBACK.search(bare))
                 if self.driver.info.transaction_status != TransactionStatus.INERROR:
                     self._has_done_something()
 
-    def after(self, _statement: str) -> None:
+    def after(self) -> None:
         """It was executed, or has failed."""
-        if self._waits_longer and self.driver.info.transaction_status == TransactionStatus.IDLE:
-            self._waits_longer = False
-            with self._own():
+        if self.driver.info.transaction_status != TransactionStatus.IDLE:
+            return
+        with self._own():
+            if self._waits_longer:
+                self._waits_longer = False
                 self.driver.execute("RESET lock_timeout")
+            if not self.driver.autocommit and not self.left:
+                # it has ended the transaction, in words that we do not know
+                self.left = True
+                self._has_done_something()
+                self.driver.commit()
 
     def before_commit(self) -> None:
         """The migration is about to commit: through autocommit_block(), or by hand."""
@@ -226,12 +235,13 @@ class Watch:
             self.rolled_back = self.rolled_back or self._has_run
 
     def _before_outside(self, statement: str) -> None:
+        """`statement` is without comments and without what is in quotes."""
         if CONCURRENTLY.search(statement):
             # nobody waits behind it while it waits, and when it gives up, it leaves an invalid index
             self._waits_longer = True
             self.driver.execute("SELECT set_config('lock_timeout', %s, false)", [f"{round(self.lock_budget * 1000)}"])
         alone = not SEVERAL_STATEMENTS.search(statement)
-        can_be_done_again = alone and RERUNNABLE.match(LEADING_COMMENTS.sub("", statement, count=1))
+        can_be_done_again = alone and RERUNNABLE.match(statement)
         if not self._rerunnable and not can_be_done_again:
             self._has_done_something()
 

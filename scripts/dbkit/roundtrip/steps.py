@@ -36,7 +36,12 @@ class LeavesTransaction(BaseException):
 
 def ends_transaction(statement: str) -> bool:
     """Whether there is a statement in it that ends the transaction."""
-    return bool(ENDS_TRANSACTION.search(NOT_A_STATEMENT.sub("''", statement)))
+    return bool(ENDS_TRANSACTION.search(without_text(statement)))
+
+
+def without_text(statement: str) -> str:
+    """The statement without its comments and without what is in its quotes."""
+    return NOT_A_STATEMENT.sub(lambda match: " " if match[0][:2] in ("--", "/*") else "''", statement).strip()
 
 
 class Step(RevisionStep):
