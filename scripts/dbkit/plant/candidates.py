@@ -1,0 +1,182 @@
+"""Rows that a table may take: combinations of values and of its parents' keys, which its rules do not forbid."""
+
+import itertools
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import psycopg
+
+from dbkit.plant.tables import Check, Column, Reference, Table
+from dbkit.plant.values import suggested, values
+from dbkit.rows import quoted
+
+Item = TypeVar("Item")
+Row = dict[str, str | None]
+"""A value for each column that gets one; None is NULL."""
+Keys = Mapping[Reference, Sequence[tuple[str, ...]]]
+"""For each reference, keys that are there."""
+RANDOM = 400  # rows that are tried where rules are about several columns
+COMBINED = 200  # combinations of the keys of references that share a column
+
+
+class CannotFill(Exception):
+    """Why a table cannot have rows, in words."""
+
+
+def literal(text: str | None) -> str:
+    """A value as SQL, of whatever type the place has."""
+    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+
+
+def candidates(connection: psycopg.Connection, table: Table, keys: Keys, rows: int, start: int, seed: int) -> list[Row]:
+    """Rows to try, the most troublesome first. Raises CannotFill where there can be none.
+
+    `keys` has the keys of the parents that have rows; a reference that is not in it must be nullable, and becomes NULL.
+    """
+    factors = _factors(connection, table, keys, start)
+    made = [_pick(factors, number, rows) for number in range(4 * rows)]
+    chance = random.Random(f"{seed}:{table.shown}:{start}")  # noqa: S311  # the same each time
+    several = _checks_of_several(table)
+    for _ in range(RANDOM if several else 2 * rows):
+        made.append(_merged(chance.choice(factor) for factor in factors))
+    return _allowed(connection, table, several, made) if several else made
+
+
+def _merged(parts: Iterable[Row]) -> Row:
+    return {name: value for part in parts for name, value in part.items()}
+
+
+def _pick(factors: Sequence[Sequence[Row]], number: int, rows: int) -> Row:
+    """Row `number`. The first `rows` have the first `rows` values of each column, each column beginning at another."""
+    picked = []
+    for offset, factor in enumerate(factors):
+        window = min(rows, len(factor))
+        at = (number + offset) % window if number < rows else number % len(factor)
+        picked.append(factor[at])
+    return _merged(picked)
+
+
+def _factors(connection: psycopg.Connection, table: Table, keys: Keys, start: int) -> list[list[Row]]:
+    """What can be chosen independently of each other: the values of a column, or the keys that references have."""
+    factors = [_referring(table, group, keys) for group in _groups(table.references)]
+    taken = {name for factor in factors for choice in factor for name in choice}
+    free = [column for column in table.columns if column.name not in taken and not column.drawn]
+    possible = {column.name: _possible(table, column, start) for column in free}
+    possible = _filtered(connection, table, free, possible)
+    for column in free:
+        if not possible[column.name] and column.not_null:
+            raise CannotFill(f"no value of type {column.type_sql} is known for {column.name}")
+        is_unique = frozenset([column.name]) in table.unique
+        factors.append([{column.name: value} for value in _spread(possible[column.name], column, is_unique=is_unique)])
+    return factors
+
+
+def _spread(found: Sequence[str], column: Column, *, is_unique: bool) -> list[str | None]:
+    """With a NULL and with one value twice, where that is allowed."""
+    spread: list[str | None] = list(found)
+    if not is_unique and len(spread) > 2:
+        spread.insert(3, spread[0])
+    if not column.not_null:
+        spread.insert(1, None)
+    return spread
+
+
+def _possible(table: Table, column: Column, start: int) -> list[str]:
+    """Values of the column's type; first those that its rules name."""
+    rules: list[Check | str] = [*column.type.checks, *(check for check in table.checks if column.name in check.columns)]
+    named = suggested(column.type, rules) if rules else []
+    return list(dict.fromkeys([*values(column.type, start), *named]))
+
+
+def _filtered(
+    connection: psycopg.Connection, table: Table, columns: Sequence[Column], possible: Mapping[str, list[str]]
+) -> dict[str, list[str]]:
+    """The values that the rules about one column alone, and those of domains, allow."""
+    allowed = dict(possible)
+    for column in columns:
+        rules = [check.sql for check in table.checks if set(check.columns) == {column.name}]
+        if possible[column.name] and (rules or column.type.checks):
+            # not as the domain: that would be an error, and not a value that is left out
+            kind = column.type.sql if column.type.checks else column.type_sql
+            names = ", ".join(f"v.text::{kind} AS {name}" for name in (quoted(column.name), '"value"'))
+            query = (
+                f"SELECT v.n FROM unnest({_array(possible[column.name])}) WITH ORDINALITY AS v (text, n), "  # noqa: S608
+                f"LATERAL (SELECT {names} OFFSET 0) AS made WHERE {_all([*column.type.checks, *rules])}"
+            )
+            allowed[column.name] = _numbered(connection, query, possible[column.name])
+    return allowed
+
+
+def _checks_of_several(table: Table) -> list[Check]:
+    """The rules that are about several columns, all of which get a value."""
+    given = {column.name for column in table.columns if not column.drawn}
+    return [check for check in table.checks if len(set(check.columns)) != 1 and given.issuperset(check.columns)]
+
+
+def _allowed(connection: psycopg.Connection, table: Table, checks: Sequence[Check], rows: Sequence[Row]) -> list[Row]:
+    """The rows that the rules about several columns allow."""
+    columns = [column for column in table.columns if column.name in rows[0]]
+    texts = ", ".join(_array([row.get(column.name) for row in rows]) for column in columns)
+    read = ", ".join(f"v.c{n}::{column.type_sql} AS {quoted(column.name)}" for n, column in enumerate(columns))
+    names = ", ".join(f"c{n}" for n in range(len(columns)))
+    query = (
+        f"SELECT v.n FROM unnest({texts}) WITH ORDINALITY AS v ({names}, n), "  # noqa: S608
+        f"LATERAL (SELECT {read} OFFSET 0) AS made WHERE {_all([check.sql for check in checks])}"
+    )
+    return _numbered(connection, query, rows)
+
+
+def _numbered(connection: psycopg.Connection, query: str, items: Sequence[Item]) -> list[Item]:
+    """The items whose numbers, from 1, a query returns; all of them when a rule cannot be asked like that."""
+    try:
+        with connection.transaction():
+            numbers = [row[0] for row in connection.execute(query.encode())]
+    except psycopg.Error:
+        return list(items)
+    return [items[number - 1] for number in numbers]
+
+
+def _array(texts: Sequence[str | None]) -> str:
+    return f"ARRAY[{', '.join(map(literal, texts))}]::text[]"
+
+
+def _all(rules: Sequence[str]) -> str:
+    """SQL for: none of the rules is false."""
+    return " AND ".join(f"({rule}) IS NOT FALSE" for rule in rules)
+
+
+def _groups(references: Sequence[Reference]) -> list[list[Reference]]:
+    """The references, those together that share a column."""
+    groups: list[list[Reference]] = []
+    for reference in references:
+        sharing = [group for group in groups if any(set(each.columns) & set(reference.columns) for each in group)]
+        groups = [group for group in groups if group not in sharing]
+        groups.append([*itertools.chain.from_iterable(sharing), reference])
+    return groups
+
+
+def _referring(table: Table, group: Sequence[Reference], keys: Keys) -> list[Row]:
+    """The values that the columns of references can have together. Raises CannotFill when there are none."""
+    choices: list[Row] = [{}]
+    for reference in group:
+        nullable = [name for name in reference.columns if table.has(name) and not table.column(name).not_null]
+        found: list[Row] = []
+        for key in keys.get(reference, ()):
+            parts: Row = dict(zip(reference.columns, key, strict=True))
+            found += [{**choice, **parts} for choice in choices if _agree(choice, parts)]
+        if nullable:
+            parts = dict.fromkeys(nullable)
+            without = [{**choice, **parts} for choice in choices if _agree(choice, parts)]
+            found[1:1] = without[:1]
+            found += without[1:]
+        if not found:
+            raise CannotFill(f"{reference.parent_sql}, which it refers to, has no rows that fit")
+        choices = found[:COMBINED]
+    # columns that only some of the choices have an answer for
+    names = {name for choice in choices for name in choice}
+    return [choice for choice in choices if choice.keys() == names] or choices
+
+
+def _agree(choice: Row, parts: Row) -> bool:
+    return all(choice.get(name, value) == value for name, value in parts.items())

@@ -1,0 +1,239 @@
+"""What the tables of a database ask of their rows, read from PostgreSQL's own tables."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from dbkit.catalog import FIRST_NORMAL_OID
+
+# Tables that can hold rows; not those of an extension, nor the parents of partitions, whose rows are in the partitions
+TABLES = f"""
+SELECT c.oid::bigint FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.oid >= {FIRST_NORMAL_OID} AND c.relpersistence <> 't'
+    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relname <> ALL (%(version_tables)s)
+    AND NOT EXISTS (SELECT FROM pg_depend AS d
+                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY c.oid
+"""  # noqa: S608
+DESCRIPTION = """
+SELECT json_build_object(
+    'oid', c.oid::bigint,
+    'name', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+    'shown', CASE WHEN n.nspname = 'public' THEN '' ELSE n.nspname || '.' END || c.relname,
+    'columns', (
+        SELECT json_agg(json_build_object(
+            'name', a.attname, 'type', a.atttypid::bigint, 'typmod', a.atttypmod,
+            'type_sql', format_type(a.atttypid, a.atttypmod),
+            'not_null', a.attnotnull, 'generated', a.attgenerated <> '',
+            'drawn', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(', false),
+            'sequence', pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname)
+        ) ORDER BY a.attnum)
+        FROM pg_attribute AS a
+        LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    'checks', (
+        SELECT json_agg(json_build_object('sql', pg_get_expr(o.conbin, o.conrelid), 'columns', (
+            SELECT json_agg(a.attname) FROM pg_attribute AS a
+            WHERE a.attrelid = o.conrelid AND a.attnum = ANY (o.conkey))))
+        FROM pg_constraint AS o WHERE o.conrelid = c.oid AND o.contype = 'c'),
+    'partition', CASE WHEN c.relispartition THEN pg_get_partition_constraintdef(c.oid) END,
+    'partition_columns', (
+        SELECT json_agg(a.attname) FROM pg_inherits AS i
+        JOIN pg_partitioned_table AS p ON p.partrelid = i.inhparent
+        JOIN pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs)
+        WHERE i.inhrelid = c.oid),
+    'references', (
+        SELECT json_agg(json_build_object(
+            'columns', (SELECT json_agg(a.attname ORDER BY k.n)
+                        FROM unnest(o.conkey) WITH ORDINALITY AS k (attnum, n)
+                        JOIN pg_attribute AS a ON a.attrelid = o.conrelid AND a.attnum = k.attnum),
+            'parent', o.confrelid::bigint,
+            'parent_sql', quote_ident(pn.nspname) || '.' || quote_ident(p.relname),
+            'parent_columns', (SELECT json_agg(a.attname ORDER BY k.n)
+                               FROM unnest(o.confkey) WITH ORDINALITY AS k (attnum, n)
+                               JOIN pg_attribute AS a ON a.attrelid = o.confrelid AND a.attnum = k.attnum)))
+        FROM pg_constraint AS o
+        JOIN pg_class AS p ON p.oid = o.confrelid JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
+        -- a reference to a partitioned table is there once more for each of its partitions
+        WHERE o.conrelid = c.oid AND o.contype = 'f'
+            AND NOT EXISTS (SELECT FROM pg_constraint AS parent
+                            WHERE parent.oid = o.conparentid AND parent.conrelid = o.conrelid)),
+    'unique', (
+        SELECT json_agg((SELECT json_agg(a.attname) FROM pg_attribute AS a
+                         WHERE a.attrelid = c.oid AND a.attnum = ANY (x.indkey::int2[])))
+        FROM pg_index AS x
+        WHERE x.indrelid = c.oid AND (x.indisunique OR x.indisexclusion))
+)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.oid = ANY (%(oids)s)
+ORDER BY c.oid
+"""
+TYPES = """
+WITH RECURSIVE wanted (oid) AS (
+    SELECT DISTINCT atttypid FROM pg_attribute
+    WHERE attrelid = ANY (%(oids)s) AND attnum > 0 AND NOT attisdropped
+    UNION
+    SELECT part.oid
+    FROM wanted JOIN pg_type AS t ON t.oid = wanted.oid
+    CROSS JOIN LATERAL (
+        SELECT unnest(ARRAY[t.typelem, t.typbasetype])
+        UNION ALL
+        SELECT r.rngsubtype FROM pg_range AS r
+        WHERE r.rngtypid = t.oid OR (to_jsonb(r) ->> 'rngmultitypid')::oid = t.oid
+        UNION ALL
+        SELECT a.atttypid FROM pg_attribute AS a
+        WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+    ) AS part (oid)
+    WHERE part.oid <> 0
+)
+SELECT json_build_object(
+    'oid', t.oid::bigint, 'name', t.typname, 'kind', t.typtype, 'sql', format_type(t.oid, NULL),
+    'element', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END,
+    'base', t.typbasetype::bigint, 'typmod', t.typtypmod, 'not_null', t.typnotnull,
+    'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum AS e WHERE e.enumtypid = t.oid),
+    'checks', (SELECT json_agg(pg_get_expr(o.conbin, 0)) FROM pg_constraint AS o WHERE o.contypid = t.oid),
+    'fields', (SELECT json_agg(json_build_array(a.atttypid::bigint, a.atttypmod) ORDER BY a.attnum)
+               FROM pg_attribute AS a
+               WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
+    'subtype', (SELECT r.rngsubtype::bigint FROM pg_range AS r
+                WHERE r.rngtypid = t.oid OR (to_jsonb(r) ->> 'rngmultitypid')::oid = t.oid))
+FROM wanted JOIN pg_type AS t ON t.oid = wanted.oid
+"""
+
+
+@dataclass(frozen=True)
+class Type:
+    """A type, with what it is made of; `typmod` is that of the column, or of the domain."""
+
+    name: str
+    kind: str
+    """As pg_type.typtype: b(ase), e(num), d(omain), r(ange), m(ultirange), c(omposite)."""
+    sql: str
+    typmod: int = -1
+    element: "Type | None" = None
+    """Of an array."""
+    subtype: "Type | None" = None
+    """Of a range or multirange."""
+    fields: "tuple[Type, ...]" = ()
+    labels: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    """Of a domain: SQL about VALUE."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that a row needs a value for."""
+
+    name: str
+    type: Type
+    type_sql: str
+    not_null: bool
+    drawn: bool
+    """Whether it is an identity, or has nextval() for its default: the server draws its value."""
+    sequence: str | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """SQL that must not be false, and the columns that it is about."""
+
+    sql: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key."""
+
+    columns: tuple[str, ...]
+    parent: int
+    """OID."""
+    parent_sql: str
+    parent_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that can hold rows."""
+
+    oid: int
+    sql: str
+    """Its name, schema-qualified and quoted."""
+    shown: str
+    """Its name for people."""
+    columns: tuple[Column, ...]
+    """Without the generated ones."""
+    checks: tuple[Check, ...] = ()
+    references: tuple[Reference, ...] = ()
+    unique: tuple[frozenset[str], ...] = field(default=())
+    """The columns of each unique index and exclusion constraint."""
+
+    def column(self, name: str) -> Column:
+        """The column of that name."""
+        return next(column for column in self.columns if column.name == name)
+
+    def is_nullable(self, reference: Reference) -> bool:
+        """Whether a row need not refer to anything by it."""
+        return any(not self.column(name).not_null for name in reference.columns if self.has(name))
+
+    def has(self, name: str) -> bool:
+        """Whether a row can be given a value for that column."""
+        return any(column.name == name for column in self.columns)
+
+
+def table_oids(connection: psycopg.Connection, version_tables: Collection[str]) -> list[int]:
+    """The OIDs of all tables that can hold rows, but for the version tables."""
+    return [row[0] for row in connection.execute(TABLES, {"version_tables": list(version_tables)})]
+
+
+def describe(connection: psycopg.Connection, oids: Sequence[int]) -> list[Table]:
+    """What tables ask of their rows."""
+    parameters = {"oids": list(oids)}
+    raw = {row[0]["oid"]: row[0] for row in connection.execute(TYPES, parameters)}
+    return [_table(row[0], raw) for row in connection.execute(DESCRIPTION, parameters)]
+
+
+def _table(found: Mapping[str, Any], types: Mapping[int, Mapping[str, Any]]) -> Table:
+    columns = tuple(
+        Column(
+            each["name"],
+            _type(types, each["type"], each["typmod"]),
+            each["type_sql"],
+            each["not_null"] or types[each["type"]]["not_null"],
+            each["drawn"],
+            each["sequence"],
+        )
+        for each in found["columns"] or ()
+        if not each["generated"]
+    )
+    checks = [Check(each["sql"], tuple(each["columns"] or ())) for each in found["checks"] or ()]
+    if found["partition"]:
+        checks.append(Check(found["partition"], tuple(found["partition_columns"] or ())))
+    references = tuple(
+        Reference(tuple(each["columns"]), each["parent"], each["parent_sql"], tuple(each["parent_columns"]))
+        for each in found["references"] or ()
+    )
+    unique = tuple(frozenset(each or ()) for each in found["unique"] or ())
+    return Table(found["oid"], found["name"], found["shown"], columns, tuple(checks), references, unique)
+
+
+def _type(types: Mapping[int, Mapping[str, Any]], oid: int, typmod: int) -> Type:
+    found = types[oid]
+    if found["kind"] == "d":
+        base = _type(types, found["base"], found["typmod"])
+        checks = (*base.checks, *(found["checks"] or ()))
+        return Type(
+            base.name, base.kind, base.sql, base.typmod, base.element, base.subtype, base.fields, base.labels, checks
+        )
+    return Type(
+        name=found["name"],
+        kind=found["kind"],
+        sql=found["sql"],
+        typmod=typmod,
+        element=_type(types, found["element"], typmod) if found["element"] else None,
+        subtype=_type(types, found["subtype"], -1) if found["subtype"] else None,
+        fields=tuple(_type(types, *each) for each in found["fields"] or ()),
+        labels=tuple(found["labels"] or ()),
+    )
