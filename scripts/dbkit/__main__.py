@@ -45,6 +45,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> int:
+    """A number from 0. Raises ArgumentTypeError."""
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise argparse.ArgumentTypeError(f"write a number from 0 to 999999, not {text!r}")
+    return int(text)
+
+
 def variable(text: str) -> str:
     """The name of a variable. Raises ArgumentTypeError."""
     if not re.fullmatch(r"[A-Za-z_]\w*", text):
@@ -149,6 +156,8 @@ VERBS = {
                 metavar="N",
                 help="so many processes (as many as there are processors, up to 4)",
             ),
+            option("--rows", type=number, metavar="N", help="at least so many rows in each table (5); 0: empty tables"),
+            option("--seed", type=number, default=0, metavar="N", help="other planted rows, where they are random (0)"),
             option("--format", dest="report", default="text", choices=("text", "json", "junit", "github"), help="text"),
             option("-n", "--name", default="alembic", help="the section of the settings file, as for alembic"),
             option(

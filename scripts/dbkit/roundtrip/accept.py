@@ -14,7 +14,7 @@ from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
 from dbkit.roundtrip.steps import source_of
 
 COMMENT = re.compile(r"#\s*dbkit:\s*ok\b(.*)")
-NAMED = re.compile(r"\s+([a-z]+)\s*,\s*(\S.*)")
+NAMED = re.compile(r"\s+([a-z]+(?: [a-z]+)*)\s*,\s*(\S.*)")
 ACCEPTABLE = frozenset(Verdict) - {Verdict.PROVEN}
 
 
@@ -50,18 +50,23 @@ def _read(line: int, text: str) -> Acceptance:
 def apply(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: str) -> RevisionOutcome:
     """The outcome with what was accepted of it, and with a finding for each comment that accepts nothing.
 
+    A revision whose schema and rows both have something needs a comment for each.
+
     `baseline` has the revisions that a baseline covers, and `baseline_name` the one that was named for it.
     """
-    accepted = None
+    reasons: dict[str, str] = {}
     stale = []
     for comment in comments_in(outcome.path):
         if comment.problem:
             stale.append(_finding(comment, comment.problem))
-        elif comment.verdict == outcome.verdict:
-            accepted = comment.reason
+        elif comment.verdict in (outcome.verdict, *outcome.also):
+            reasons[comment.verdict] = comment.reason
         else:
             stale.append(_finding(comment, f"it accepts {comment.verdict}, and the verdict is {outcome.verdict}"))
-    if accepted is None and outcome.verdict != Verdict.PROVEN and outcome.revision in baseline:
+    accepted = None
+    if reasons.keys() >= {outcome.verdict, *outcome.also}:
+        accepted = "; ".join(reasons[verdict] for verdict in (outcome.verdict, *outcome.also))
+    elif outcome.verdict != Verdict.PROVEN and outcome.revision in baseline:
         accepted = _by(baseline_name)
     return replace(outcome, accepted=accepted, findings=(*outcome.findings, *stale))
 

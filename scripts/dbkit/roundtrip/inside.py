@@ -7,7 +7,7 @@ the reason (a migration that commits, an error that only a transaction gives), i
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import psycopg
@@ -17,8 +17,9 @@ from psycopg.pq import TransactionStatus
 
 from dbkit import catalog
 from dbkit.project import Project
-from dbkit.roundtrip.comparing import Facts, Result, down_and_up
-from dbkit.roundtrip.fingerprint import Reader
+from dbkit.roundtrip import contents
+from dbkit.roundtrip.comparing import Facts, Result, State, down_and_up
+from dbkit.roundtrip.fingerprint import Reader, Reading
 from dbkit.roundtrip.outcome import Failure, Finding, Verdict
 from dbkit.roundtrip.steps import (
     LeavesTransaction,
@@ -30,6 +31,7 @@ from dbkit.roundtrip.steps import (
     function_of,
     keep_local_settings,
     mentions_commit,
+    names_table,
     settles,
 )
 
@@ -42,11 +44,13 @@ class Suspended(BaseException):
     Not an Exception: env.py may catch those.
     """
 
-    def __init__(self, script: Script, *, spoiled: bool = False) -> None:
+    def __init__(self, script: Script, *, spoiled: bool = False, on_rows: Failure | None = None) -> None:
         super().__init__(script.revision)
         self.script = script
         self.spoiled = spoiled
         """Whether something of it was committed all the same."""
+        self.on_rows = on_rows
+        """Why its upgrade failed, where tables have rows."""
 
 
 class NotInside(BaseException):
@@ -63,11 +67,17 @@ class Walk(Protocol):
     def is_wanted(self, script: Script) -> bool:
         """Whether a revision is to be proven, and not only applied."""
 
-    def begin(self, script: Script) -> None:
-        """A revision is next."""
+    def begin(self, script: Script, touched: Collection[int] | None) -> Collection[int]:
+        """A revision is next. `touched`: the OIDs of the tables that the one before it has touched; None when unknown.
 
-    def settle(self, script: Script, result: Result | None) -> None:
-        """A revision is applied; what its proof found, where it was wanted."""
+        Returns the OIDs of the tables that have other rows now.
+        """
+
+    def tables(self) -> Mapping[int, str]:
+        """By OID, the tables that have planted rows; none when rows are not looked at."""
+
+    def settle(self, script: Script, result: Result | None, touched: Collection[int] | None) -> None:
+        """A revision is applied; what its proof found, where it was wanted, and the OIDs of what it has touched."""
 
 
 class Inside:
@@ -81,6 +91,10 @@ class Inside:
         self.watch = Watch()
         self.facts: Facts | None = None
         """The catalog as it is now, where it was just read."""
+        self.touched: set[int] | None = None
+        """The OIDs of what the revision at hand has touched; None when that is not known."""
+        self.sums: dict[int, str] = {}
+        """By OID, the rows of each table before the revision at hand, as one text."""
 
     def plan(self, _heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
         """What Alembic is to run."""
@@ -89,17 +103,36 @@ class Inside:
         for script in self.scripts:
             self.result = None
             step = Step(self.project.script.revision_map, script, True)
-            self.walk.begin(script)
+            planted = self.walk.begin(script, self.touched)
             if self.walk.is_wanted(script):
                 if not remembered:
                     self.memory = self.reader.everything()
+                self._remember_rows(planted)
                 step.migration_fn = self._proof_of(script)
             else:
                 step.migration_fn = self._upgrade_of(script)
             remembered = self.walk.is_wanted(script)
             yield step
             commit_if_external(context)
-            self.walk.settle(script, self.result)
+            self.walk.settle(script, self.result, self.touched)
+
+    def _remember_rows(self, planted: Collection[int]) -> None:
+        """Read the rows of the tables that have other ones than before the last revision."""
+        tables = self.walk.tables()
+        if self.touched is None:
+            self.sums.clear()
+        changed = {*planted, *(self.touched or ()), *(tables.keys() - self.sums.keys())}
+        self.sums = {oid: text for oid, text in self.sums.items() if oid in tables}
+        self.sums |= self._sums({oid: tables[oid] for oid in changed if oid in tables})
+        self.touched = set()
+
+    def _sums(self, tables: Mapping[int, str]) -> dict[int, str]:
+        """For each of these tables (by OID, its name as SQL) a text that differs when its rows do."""
+        if not tables:
+            return {}
+        rows = self.reader.execute(contents.sums_query(list(tables.values())))
+        found = {int(number or 0): str(text) for number, text in rows}
+        return {oid: found[number] for number, oid in enumerate(tables)}
 
     def connected(self) -> None:
         """Somebody opened a connection while env.py runs: env.py itself, or a migration."""
@@ -138,7 +171,7 @@ class Inside:
         def upgrade(**keywords: Any) -> None:
             if mentions_commit(script) or self._run(script, function_of(script, up=True), keywords):
                 raise Suspended(script)
-            self.facts = None
+            self.facts = self.touched = None
 
         return upgrade
 
@@ -146,6 +179,7 @@ class Inside:
         started = time.perf_counter()
         self.reader.begin(UP)
         self.watch.needs_catalog = False
+        self.watch.statements.clear()
         try:
             self._compare_fingerprints(script, keywords)
             verdict: Verdict = Verdict.PROVEN
@@ -160,31 +194,80 @@ class Inside:
     def _compare_fingerprints(self, script: Script, keywords: dict[str, Any]) -> None:
         """Raise _InDoubt when not everything is as it should be."""
         self._run_surely(script, function_of(script, up=True), keywords)
-        up = self.reader.read()
+        up = self._look()
         if not up.sure or self.watch.needs_catalog:
             raise _InDoubt
+        rows_up = self._rows_after_upgrade(script, up)
         self.reader.execute(f"SAVEPOINT {DOWN}")
         self._run_surely(script, function_of(script, up=False), keywords)
-        down = self.reader.read()
+        down = self._look()
         if not down.sure or self.watch.needs_catalog or not self.memory.equals(down):
             raise _InDoubt
+        self._require_rows({oid: text for oid, text in self.sums.items() if oid in self._affected(down)})
         rows = self.memory.has_rows_written(down)
         self.memory.take(up)
         if rows:
             self._check_constraints(script)
             self._run_surely(script, function_of(script, up=True), keywords)
-            again = self.reader.read()
+            again = self._look()
             if not again.sure or not self.memory.equals(again):
                 raise _InDoubt
+            self._require_rows(rows_up)
             self._check_constraints(script)
         self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
 
+    def _look(self) -> Reading:
+        """Read fingerprints of the schema, and note what was touched."""
+        reading = self.reader.read()
+        self.touched = (self.touched or set()) | reading.touched | reading.written
+        return reading
+
+    def _affected(self, reading: Reading) -> set[int]:
+        """The OIDs of the tables whose rows may be others, of those that were there before the revision.
+
+        One that was made anew under its name has another OID.
+        """
+        names = {name for name, _ in reading.relations.values()}
+        tables = self.walk.tables()
+        return {oid for oid in self.sums if oid in reading.touched | reading.written or tables[oid] in names}
+
+    def _rows_after_upgrade(self, script: Script, up: Reading) -> dict[int, str]:
+        """The rows, after the upgrade, of the tables that it has touched and not dropped.
+
+        Raises _InDoubt when it has changed those of a table that it does not name.
+        """
+        tables = self.walk.tables()
+        there = {
+            oid: tables[oid]
+            for oid in self._affected(up)
+            if up.relations.get(oid, (tables[oid], ""))[0] == tables[oid]
+            and (oid in up.relations or oid not in up.touched)
+        }
+        sums = self._sums(there)
+        for oid in sums.keys() & up.written - up.touched:
+            if sums[oid] != self.sums[oid] and not self._names(script, tables[oid]):
+                raise _InDoubt
+        return sums
+
+    def _require_rows(self, expected: Mapping[int, str]) -> None:
+        """Raise _InDoubt when a table's rows are others than these."""
+        tables = self.walk.tables()
+        if self._sums({oid: tables[oid] for oid in expected}) != expected:
+            raise _InDoubt
+
+    def _names(self, script: Script, table: str) -> bool:
+        """Whether the revision names a table, in its file or in what it runs."""
+        return names_table(script, table.replace('"', ""), "\n".join(self.watch.statements))
+
     def _compare_catalogs(self, script: Script, keywords: dict[str, Any]) -> tuple[Verdict, tuple[Finding, ...]]:
         """Prove it with the whole catalog at each point; the upgrade stays, what follows is rolled back."""
-        before = self.facts or self._read()
-        if self._run(script, function_of(script, up=True), keywords):
-            raise Suspended(script)
-        self.facts = after = self._read()
+        before = self._state(self.facts)
+        error = self._run(script, function_of(script, up=True), keywords)
+        if error:
+            raise Suspended(script, on_rows=failure(error, script) if self.sums else None)
+        after = self._state()
+        self.facts = after.facts
+        self._look()
         self.reader.execute(f"SAVEPOINT {DOWN}")
 
         def run(up: bool) -> Failure | None:
@@ -194,7 +277,7 @@ class Inside:
             self._check_constraints(script)
             return None
 
-        result = down_and_up(script, before, after, run, self._read)
+        result = down_and_up(script, before, after, run, self._state, lambda table: self._names(script, table))
         self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
         return result
 
@@ -218,7 +301,7 @@ class Inside:
         except LeavesTransaction as error:
             raise Suspended(script) from error
         except (Exception, SystemExit) as error:
-            if not whatever and not settles(error):
+            if not whatever and not settles(error, on_rows=bool(self.sums)):
                 raise Suspended(script) from error
             return error
         if self.connection.pgconn.transaction_status != TransactionStatus.INTRANS:
@@ -232,5 +315,7 @@ class Inside:
         except psycopg.OperationalError as error:
             raise Suspended(script) from error
 
-    def _read(self) -> Facts:
-        return catalog.read(self.connection, version_tables=self.version_tables)
+    def _state(self, facts: Facts | None = None) -> State:
+        """The database as it is now; `facts`, where its catalog is known."""
+        facts = facts or catalog.read(self.connection, version_tables=self.version_tables)
+        return State(facts, contents.read(self.connection, self.version_tables) if self.sums else {})

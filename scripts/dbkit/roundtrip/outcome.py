@@ -6,8 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from dbkit.catalog import Difference
+from dbkit.roundtrip.contents import RowsDiffer
 
 WHEN = {
+    "up": "after upgrade, ",
     "down": "after downgrade, ",
     "reup": "after the second upgrade, ",
     "base": "at base, ",
@@ -23,13 +25,15 @@ class Verdict(StrEnum):
     DIRTY = "dirty"
     """A schema did not come back."""
     LOSSY = "lossy"
-    """Rows did not come back."""
+    """Rows did not come back, or an upgrade has changed those of a table that it does not name."""
+    FAILS_ON_ROWS = "fails on rows"
+    """A step works while tables are empty, and fails on planted rows, or on the project's own."""
     BROKEN = "broken"
     """The downgrade or an upgrade failed."""
     IRREVERSIBLE = "irreversible"
     """The downgrade is written so that it raises an error."""
     UNPROVEN = "unproven"
-    """Nothing could be checked: a revision that it follows could not be applied, or a copy was in the way."""
+    """It could not be checked: what it follows could not be applied, a copy was in the way, or a table has no rows."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ class Finding:
     """What is wrong in one phase.
 
     `phase` is "up", "down" or "reup" of the revision by itself, "base" or "chain" where it showed in the whole chain,
-    and "file" for a comment in the migration file. It is a difference between two states that should be equal, or an
-    error.
+    "rows" where a table could not be filled, and "file" for a comment in the migration file. It is a difference between
+    two states that should be equal, in their schema or in their rows, or an error.
     """
 
     phase: str
@@ -59,6 +63,7 @@ class Finding:
     failure: Failure | None = None
     line: int | None = None
     """The line of the migration file to mend."""
+    rows: RowsDiffer | None = None
 
     @property
     def words(self) -> str:
@@ -66,6 +71,8 @@ class Finding:
         if self.difference is not None:
             only_after = "still there" if self.phase in ("down", "base") else "new"
             return f"{WHEN.get(self.phase, '')}{self.difference.words(only_after=only_after)}"
+        if self.rows is not None:
+            return f"{WHEN.get(self.phase, '')}{self.rows.words}"
         return self.failure.words if self.failure else ""
 
 
@@ -78,6 +85,7 @@ class RevisionOutcome:
     message: str
     path: Path
     verdict: Verdict
+    """The gravest of what is known."""
     seconds: float
     transactional: bool = True
     """False where a step left the transaction, or had to be proven in a clone of the database."""
@@ -85,6 +93,8 @@ class RevisionOutcome:
     notes: tuple[Finding, ...] = ()
     accepted: str | None = None
     """The reason that somebody gave for living with the verdict."""
+    also: tuple[Verdict, ...] = ()
+    """What it is beside the verdict: its schema can be dirty, and its rows lost."""
 
     @property
     def name(self) -> str:
@@ -106,6 +116,24 @@ class RevisionOutcome:
 
 
 @dataclass(frozen=True)
+class Planted:
+    """The rows that were in the tables."""
+
+    rows: int = 0
+    """How many a table was given at least; 0 when tables were left empty."""
+    filled: frozenset[str] = frozenset()
+    """The tables that had rows, of all that there were at any revision."""
+    unfilled: tuple[tuple[str, str], ...] = ()
+    """The tables that never had rows, each with the reason."""
+
+    def with_other(self, other: "Planted") -> "Planted":
+        """What there was in this walk and in another one."""
+        filled = self.filled | other.filled
+        unfilled = {name: reason for name, reason in (*self.unfilled, *other.unfilled) if name not in filled}
+        return Planted(max(self.rows, other.rows), filled, tuple(sorted(unfilled.items())))
+
+
+@dataclass(frozen=True)
 class Outcome:
     """The result of one round trip: each revision by itself, and the whole chain down and up again."""
 
@@ -115,6 +143,7 @@ class Outcome:
     revisions: tuple[RevisionOutcome, ...]
     chain: str
     """How far the whole chain went, in words."""
+    planted: Planted = Planted()
 
     def count(self, verdict: Verdict) -> int:
         """How many revisions have this verdict."""

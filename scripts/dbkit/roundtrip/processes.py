@@ -14,12 +14,18 @@ from typing import cast
 from dbkit import scratch
 from dbkit.errors import DbkitError
 from dbkit.roundtrip.environment import Environment, WrongDatabase
+from dbkit.roundtrip.planting import Planting
 from dbkit.roundtrip.select import Route
 from dbkit.roundtrip.walk import Progress, Walked, Walker
 
 
 def walk(
-    environment: Environment, place: scratch.Place, parts: Sequence[Route], names: Iterator[str], progress: Progress
+    environment: Environment,
+    place: scratch.Place,
+    parts: Sequence[Route],
+    names: Iterator[str],
+    progress: Progress,
+    planting: Planting,
 ) -> list[Walked]:
     """What the walks over the parts found, in their order; empty when a project cannot have several databases at once.
 
@@ -39,7 +45,12 @@ def walk(
             receiver, sender = context.Pipe(duplex=False)
             receivers.append(receiver)
             work = _Work(
-                environment, place, part, itertools.islice(own_names[number], number, None, len(parts)), sender
+                environment,
+                place,
+                part,
+                itertools.islice(own_names[number], number, None, len(parts)),
+                sender,
+                planting,
             )
             workers.append(context.Process(target=_run, args=(work, number, receivers, lifeline), daemon=True))
             workers[-1].start()
@@ -84,6 +95,7 @@ class _Work:
     part: Route
     names: Iterator[str]
     sender: Connection
+    planting: Planting
 
     def take_other_databases(self) -> None:
         """The environment's are the first process's."""
@@ -103,7 +115,7 @@ def _run(work: _Work, number: int, receivers: Sequence[Connection], lifeline: tu
     if number:
         work.take_other_databases()
     try:
-        walker = Walker(work.environment, work.place, work.part, work.names, work.sender.send)
+        walker = Walker(work.environment, work.place, work.part, work.names, work.sender.send, work.planting)
         work.sender.send(walker.walk())
     except DbkitError as error:
         work.sender.send(error)

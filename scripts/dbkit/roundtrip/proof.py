@@ -1,5 +1,6 @@
 """Prove a project's migrations: where, which, by how many processes, and what of it was accepted."""
 
+import functools
 import itertools
 import os
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 from dbkit import project, scratch
 from dbkit.roundtrip import accept, processes
 from dbkit.roundtrip.environment import Access, Environment, database_names, variables
-from dbkit.roundtrip.outcome import Outcome, Verdict
+from dbkit.roundtrip.outcome import Outcome, Planted, Verdict
+from dbkit.roundtrip.planting import ROWS, Planting
 from dbkit.roundtrip.select import Route, Scope, ancestors, route
 from dbkit.roundtrip.steps import mentions_server
 from dbkit.roundtrip.walk import Progress, Walked, Walker
@@ -32,6 +34,10 @@ class Request:
     """The server to make databases on; None for a throw-away one."""
     baseline: str | None = None
     jobs: int | None = None
+    rows: int = ROWS
+    """How many rows each table has at least, in which migrations are proven; 0 leaves tables empty."""
+    seed: int = 0
+    """Of the planted rows, where they are chosen at random."""
     section: str = "alembic"
     arguments: tuple[str, ...] = ()
     """Alembic's -x."""
@@ -65,7 +71,8 @@ def prove_at(here: Where, settings: Settings, ini: Path, request: Request, progr
         databases = {name: here.place.target(next(here.names)) for name in database_names(loaded)}
         databases[next(iter(databases))] = main
         environment = Environment(loaded, settings, request.access, databases)
-        walks = _walk(environment, here, way, request.jobs or _default_jobs(way), progress)
+        planting = Planting(request.rows, request.seed, _samples(loaded))
+        walks = _walk(environment, here, way, request.jobs or _default_jobs(way), progress, planting)
     covered = ancestors([baseline], way.parents) if baseline else set()
     outcomes = tuple(accept.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
     if baseline and request.scope.everything:
@@ -77,17 +84,28 @@ def prove_at(here: Where, settings: Settings, ini: Path, request: Request, progr
         seconds=time.monotonic() - started,
         revisions=outcomes,
         chain=_how_far(walks, whole),
+        planted=functools.reduce(Planted.with_other, [walked.planted for walked in walks]),
     )
 
 
-def _walk(environment: Environment, here: Where, way: Route, jobs: int, progress: Progress) -> list[Walked]:
+def _samples(loaded: project.Project) -> Path:
+    """Where a project has its own rows: as its settings file says, or `samples` beside its revisions."""
+    named = (loaded.config.get_section("dbkit") or {}).get("samples")
+    if named and loaded.config.config_file_name:
+        return Path(loaded.config.config_file_name).parent / named
+    return Path(loaded.script.dir) / "samples"
+
+
+def _walk(
+    environment: Environment, here: Where, way: Route, jobs: int, progress: Progress, planting: Planting
+) -> list[Walked]:
     parts = _parts(way, jobs)
     if len(parts) > 1 and not any(map(mentions_server, way.scripts)):
-        walks = processes.walk(environment, here.place, parts, here.names, progress)
+        walks = processes.walk(environment, here.place, parts, here.names, progress, planting)
         if _agree(walks):
             return walks
         scratch.renew(here.place)
-    return [Walker(environment, here.place, way, here.names, progress).walk()]
+    return [Walker(environment, here.place, way, here.names, progress, planting).walk()]
 
 
 def _agree(walks: Sequence[Walked]) -> bool:

@@ -17,6 +17,11 @@ def as_json(outcome: Outcome) -> str:
         "seconds": round(outcome.seconds, 3),
         "summary": {verdict.value: outcome.count(verdict) for verdict in Verdict},
         "chain": outcome.chain,
+        "rows": {
+            "at_least": outcome.planted.rows,
+            "filled": sorted(outcome.planted.filled),
+            "unfilled": dict(outcome.planted.unfilled),
+        },
         "revisions": [_revision(each) for each in outcome.revisions],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
@@ -29,6 +34,7 @@ def _revision(each: RevisionOutcome) -> dict[str, Any]:
         "path": str(each.path),
         "message": each.message,
         "verdict": each.verdict.value,
+        "also": [verdict.value for verdict in each.also],
         "accepted": each.accepted,
         "seconds": round(each.seconds, 4),
         "transactional": each.transactional,
@@ -39,9 +45,12 @@ def _revision(each: RevisionOutcome) -> dict[str, Any]:
 
 def _finding(finding: Finding) -> dict[str, Any]:
     difference, failure = finding.difference, finding.failure
+    rows = finding.rows
+    kind = difference.fact.kind if difference else "rows" if rows or finding.phase == "rows" else "error"
+    table = f"{rows.table}.{rows.column}".rstrip(".") if rows else ""
     return {
-        "kind": difference.fact.kind if difference else "comment" if finding.phase == "file" else "error",
-        "object": difference.fact.identity if difference else "",
+        "kind": "comment" if finding.phase == "file" else kind,
+        "object": difference.fact.identity if difference else table,
         "before": difference.before if difference else None,
         "after": difference.after if difference else None,
         "phase": finding.phase,

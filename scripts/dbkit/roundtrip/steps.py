@@ -27,6 +27,7 @@ OF_THE_SERVER = re.compile(rb"\b(?:create|alter|drop)\s+(?:role|user|group|table
 COMMITS = re.compile(rb"\.\s*(?:commit|rollback|autocommit|set_isolation_level)\b")
 USED_ELSEWHERE = re.compile(r'role "[^"]*" cannot be dropped because .* objects? in database')
 EXTENSION_HINT = "(Prove it on a server that has it: --server URL; or set PG_BINDIR to the programs of one.)"
+LONGEST_WORDS = 300
 NOT_A_STATEMENT = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -80,6 +81,12 @@ def function_of(script: Script, *, up: bool) -> Callable[..., Any]:
     return function
 
 
+def names_table(script: Script, table: str, statements: str = "") -> bool:
+    """Whether a migration file, or what it was seen to run, has the name of a table (without its schema) in it."""
+    name = re.escape(table.rpartition(".")[2])
+    return bool(re.search(rf"(?<!\w){name}(?!\w)", source_of(str(script.path)).decode(errors="replace") + statements))
+
+
 def mentions_commit(script: Script) -> bool:
     """Whether a migration may commit through an object of its own, where nobody can see it coming."""
     return bool(COMMITS.search(source_of(str(script.path))))
@@ -102,6 +109,8 @@ class Watch:
         self.active = False
         self.needs_catalog = False
         """Whether a statement was seen that fingerprints do not cover."""
+        self.statements: list[str] = []
+        """What was run since this was last emptied."""
 
     def attach(self, context: MigrationContext) -> None:
         """Watch what is run in this context."""
@@ -131,6 +140,7 @@ class Watch:
     def _look_at(self, _connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         if self.active and ends_transaction(statement):
             raise LeavesTransaction
+        self.statements.append(statement)
         self.needs_catalog = self.needs_catalog or needs_catalog(statement)
 
 
@@ -162,19 +172,23 @@ def failure(error: BaseException, script: Script) -> Failure:
     if elsewhere:
         words = f"not proven, since a copy of the database is beside it: {words}"
     statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
+    if len(words) > LONGEST_WORDS:  # there may be a value in them
+        words = f"{words[:LONGEST_WORDS]}…"
     return Failure(words, line, " ".join((statement or "").split()), raised, elsewhere)
 
 
-def settles(error: BaseException) -> bool:
+def settles(error: BaseException, *, on_rows: bool = False) -> bool:
     """Whether an error would have come without the transaction around it, too.
 
     What a server refuses because of names or of what depends on an object (SQLSTATE classes 42 and 2B), and what
     Python raised. https://www.postgresql.org/docs/18/errcodes-appendix.html. Not that a table, cursor or prepared
-    statement is there already: it may be a temporary one, of the same session.
+    statement is there already: it may be a temporary one, of the same session. `on_rows`: tables have rows, so that it
+    may also be a value (class 22) or a constraint (23) that it does not bear.
     """
     if isinstance(error, sa.exc.DBAPIError):
         state = getattr(error.orig, "sqlstate", None) or ""
-        return state[:2] in ("42", "2B") and state not in ("42P03", "42P05", "42P07")
+        classes = ("42", "2B", "22", "23") if on_rows else ("42", "2B")
+        return state[:2] in classes and state not in ("42P03", "42P05", "42P07")
     return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Finding, Outcome, Planted, RevisionOutcome, Verdict
 from dbkit.runner import count
 
 
@@ -15,7 +15,8 @@ def render(outcome: Outcome) -> str:
         for each in outcome.revisions
         if each.verdict != Verdict.PROVEN or each.findings or each.notes
     ]
-    return "\n".join([*parts, summary(outcome)])
+    empty = [f"no rows in {name}: {reason}" for name, reason in outcome.planted.unfilled]
+    return "\n".join([*parts, *empty, summary(outcome)])
 
 
 def shown(path: Path) -> str:
@@ -27,7 +28,7 @@ def shown(path: Path) -> str:
 def render_revision(each: RevisionOutcome) -> str:
     """What was found of one revision."""
     if each.failed:
-        head = f"{each.verdict}: {each.name}"
+        head = f"{' and '.join((each.verdict, *each.also))}: {each.name}"
     else:
         head = (
             f"note: {each.name}" if each.accepted is None else f"accepted {each.verdict}: {each.name}: {each.accepted}"
@@ -63,4 +64,13 @@ def summary(outcome: Outcome) -> str:
     parts = [f"{count(len(outcome.revisions))} on {outcome.server}: {counts}"]
     parts += [f"{accepted} of them accepted"] if accepted else []
     parts += [f"{outcome.chain} went down and up again"] if outcome.chain else ["no chain could go down and up"]
-    return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; the tables were empty, so nothing is said about rows)."
+    return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; {_rows(outcome.planted)})."
+
+
+def _rows(planted: Planted) -> str:
+    if not planted.rows:
+        return "the tables were empty, so nothing is said about rows"
+    filled, tables = len(planted.filled), len(planted.filled) + len(planted.unfilled)
+    if not tables:
+        return "there are no tables"
+    return f"{filled} of {tables} tables with rows" if planted.unfilled else f"rows in all {tables} tables"

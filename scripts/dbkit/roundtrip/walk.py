@@ -3,7 +3,7 @@
 import difflib
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,15 +14,28 @@ from sqlalchemy.exc import SQLAlchemyError
 from dbkit import catalog, dump, scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, DbkitError
-from dbkit.roundtrip.comparing import Facts, Result, down_and_up
+from dbkit.roundtrip import contents
+from dbkit.roundtrip.comparing import Facts, Result, State, down_and_up
 from dbkit.roundtrip.environment import Databases, Environment, WrongDatabase, explained
 from dbkit.roundtrip.inside import Inside, NotInside, Suspended
-from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Failure, Finding, Planted, RevisionOutcome, Verdict
+from dbkit.roundtrip.planting import Planters, Planting
 from dbkit.roundtrip.select import Route
-from dbkit.roundtrip.steps import Step, commit_if_external, connection_of, failure, keep_local_settings, line_of
+from dbkit.roundtrip.steps import (
+    Step,
+    commit_if_external,
+    connection_of,
+    failure,
+    keep_local_settings,
+    line_of,
+    mentions_server,
+    names_table,
+)
 from dbkit.settings import Target
 
 Progress = Callable[[str], None]
+COMPARED = (Verdict.PROVEN, Verdict.DIRTY)
+"""Verdicts of what can be undone."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,14 @@ class Walked:
     """The revision that stopped it on the way down, which is one that was to be proven; None when nothing did."""
     failed_before: frozenset[str]
     """What could not be applied of the revisions that were only to be applied."""
+    planted: Planted
+
+
+class _Doubtful(BaseException):
+    """Ends a run of env.py after a revision that failed on the way down or up again, while tables have rows.
+
+    Not an Exception: env.py may catch those.
+    """
 
 
 class Walker:
@@ -43,10 +64,20 @@ class Walker:
 
     `trunk` (several databases, where a project has them) is where every revision is applied that could be. What a
     downgrade breaks or leaves behind never reaches the next proof: it is rolled back, or a copy takes its place.
+
+    The trunk's tables are filled before each revision that is proven. `aside` is what the trunk was before the first
+    row was planted: where a revision fails on rows, it is brought up to it and takes the trunk's place, so that the
+    revision is proven without rows, too, and the next one can follow.
     """
 
     def __init__(
-        self, environment: Environment, place: scratch.Place, way: Route, names: Iterator[str], progress: Progress
+        self,
+        environment: Environment,
+        place: scratch.Place,
+        way: Route,
+        names: Iterator[str],
+        progress: Progress,
+        planting: Planting,
     ) -> None:
         """`names` are for further databases, beside those of the environment."""
         self.environment = environment
@@ -68,6 +99,11 @@ class Walker:
         self._try_environment()
         self.start: Facts | None = None
         """The catalog before the first revision that is to be proven."""
+        self.planters = Planters(planting, self.trunk, self.version_table_name)
+        self.aside: Databases | None = None
+        self.aside_at = 0
+        """How many of the applied revisions `aside` has."""
+        self.can_prove_without_rows = True
 
     def _try_environment(self) -> None:
         """Run env.py without a step, and keep what it prepares."""
@@ -86,14 +122,17 @@ class Walker:
 
     def walk(self) -> Walked:
         """Prove each revision, then take the chain down and up."""
-        waiting = list(self.route.scripts)
-        while waiting:
-            if not self.by_clones:
-                waiting = self.prove_inside(waiting)
-            if waiting:
-                self.prove_by_clones(waiting.pop(0))
+        scripts = self.route.scripts
+        first = next(number for number, script in enumerate(scripts) if self.is_wanted(script))
+        self._walk(scripts[:first])
+        self.planters.active = self._set_aside()
+        self._walk(scripts[first:])
+        self.planters.fill()
+        self.planters.close()
         outcomes = [self.outcome(script) for script in self.route.scripts if self.is_wanted(script)]
-        found, length = self.walk_chain(outcomes)
+        is_bare = not self.planters.active or (self.can_prove_without_rows and self._take_rows_away())
+        self.planters.active = False
+        found, length = self.walk_chain(outcomes) if is_bare else ([], 0)
         for revision, finding in found:
             numbers = [number for number, each in enumerate(outcomes) if each.revision == revision] or [-1]
             outcomes[numbers[0]] = outcomes[numbers[0]].with_chain(finding)
@@ -101,7 +140,16 @@ class Walker:
         stopped_at = applied[-length - 1] if length < len(applied) else None
         before = {script.revision for script in self.route.scripts} - self.route.proven
         failed = before - {script.revision for script in self.applied}
-        return Walked(tuple(outcomes), length, stopped_at, frozenset(failed))
+        return Walked(tuple(outcomes), length, stopped_at, frozenset(failed), self.planters.planted())
+
+    def _walk(self, scripts: Sequence[Script]) -> None:
+        """Apply, and prove those that are to be proven."""
+        waiting = list(scripts)
+        while waiting:
+            if not self.by_clones:
+                waiting = self.prove_inside(waiting)
+            if waiting:
+                self.prove_by_clones(waiting.pop(0))
 
     def prove_inside(self, scripts: Sequence[Script]) -> list[Script]:
         """Prove as many as can be in one run of env.py, and return the rest; the first of those needs clones."""
@@ -110,12 +158,20 @@ class Walker:
             self.environment.run(inside.plan, inside.connected)
         except NotInside:
             self.by_clones = True
+        except _Doubtful:
+            self._prove_without_rows(self.applied[-1])
         except Suspended as suspended:
             if suspended.spoiled:
                 self.rebuild_trunk()
+            elif suspended.on_rows:
+                finding = Finding("up", failure=suspended.on_rows, line=suspended.on_rows.line)
+                self.results[suspended.script.revision] = Result(Verdict.BROKEN, (finding,), 0.0)
+                self._prove_without_rows(suspended.script)
         except SQLAlchemyError:
             # a commit failed: it checks what was deferred. As Alembic runs it, it will fail again, and be told
             pass
+        finally:
+            self.planters.close()
         self.facts = None
         done = {script.revision for script in self.applied}
         return [script for script in scripts if script.revision not in done]
@@ -134,17 +190,83 @@ class Walker:
         """Whether a revision is to be proven, and not only applied."""
         return script.revision in self.route.proven
 
-    def begin(self, script: Script) -> None:
-        """Called before each revision."""
-        if self.start is None and self.is_wanted(script):
+    def begin(self, script: Script, touched: Collection[int] | None = None) -> Collection[int]:
+        """Called before each revision, with the OIDs of what the one before it has touched."""
+        if not self.is_wanted(script):
+            return ()
+        if self.start is None:
             self.start = self.read()
+        return self.planters.fill(touched)
 
-    def settle(self, script: Script, result: Result | None) -> None:
+    def tables(self) -> Mapping[int, str]:
+        """By OID, the tables that have planted rows."""
+        return self.planters.tables()
+
+    def settle(self, script: Script, result: Result | None, touched: Collection[int] | None = None) -> None:
         """Called after each revision that was applied inside, with what its proof found."""
         self.applied.append(script)
         self.progress(f"{len(self.applied)}/{len(self.route.scripts)} {script.doc}")
         if result is not None:
-            self.results[script.revision] = result
+            unfilled = self.planters.unfilled(lambda oid, _name: touched is None or oid in touched)
+            self.results[script.revision] = replace(result, findings=(*result.findings, *unfilled))
+            if result.verdict == Verdict.BROKEN and self.planters.active:
+                raise _Doubtful
+        self.planters.applied(script)
+
+    # Without rows
+
+    def _set_aside(self) -> bool:
+        """Keep what the trunk is before rows are planted. Returns whether they can be."""
+        if not self.planters.planting.rows:
+            return False
+        if any(map(mentions_server, self.route.scripts)):
+            # the server has their roles already: another database cannot be migrated beside this one
+            return not isinstance(self.place, scratch.NamedServer)
+        self.aside = self.copy()
+        self.aside_at = len(self.applied)
+        return True
+
+    def _take_rows_away(self) -> bool:
+        """Let a trunk without planted rows take the place of this one. Returns whether it has.
+
+        It cannot where migrations need rows to work at all; then the trunk is as before.
+        """
+        self.planters.close()
+        behind = [(script, True) for script in self.applied[self.aside_at :]]
+        if self.aside is None:
+            scratch.renew(self.place)
+            self.create()
+            failed = self.run_all(behind)
+            if failed:
+                raise CheckFailed(f"{failed[0].revision} was applied once, and cannot be again: {failed[1].words}")
+        else:
+            planted = {name: self.place.target(next(self.names)) for name in self.trunk}
+            for name, target in self.trunk.items():
+                self.place.rename_database(target.dbname, planted[name].dbname)
+            self.put_back(self.aside)
+            if self.run_all(behind):
+                self.put_back(planted)
+                self.can_prove_without_rows = False
+                return False
+            self.drop(planted)
+            self.aside, self.aside_at = self.copy(), len(self.applied)
+        self.planters.forget()
+        return True
+
+    def _prove_without_rows(self, script: Script) -> None:
+        """Prove a revision, which fails on rows, once more without any, and apply it so."""
+        with_rows = self.results[script.revision]
+        is_applied = script in self.applied
+        if is_applied:
+            self.applied.remove(script)
+        if not self.can_prove_without_rows or not self._take_rows_away():
+            self.applied += [script] if is_applied else []
+            return
+        self.planters.active = False
+        self._walk([script])
+        self.planters.active = True
+        self.planters.applied(script)
+        self.results[script.revision] = _on_rows(with_rows, self.results[script.revision])
 
     # By clones
 
@@ -152,9 +274,13 @@ class Walker:
         """Up on the trunk; then down and up again in a clone of it."""
         started = time.perf_counter()
         self.begin(script)
+        self.planters.close()
         self.progress(f"{len(self.applied) + 1}/{len(self.route.scripts)} {script.doc}")
         verdict, findings = self._try_by_clones(script)
+        findings = (*findings, *self.planters.unfilled(lambda _oid, name: names_table(script, name)))
         self.results[script.revision] = Result(verdict, findings, time.perf_counter() - started, transactional=False)
+        if self.planters.active and verdict == Verdict.BROKEN:
+            self._prove_without_rows(script)
 
     def _try_by_clones(self, script: Script) -> tuple[Verdict, tuple[Finding, ...]]:
         have = {each.revision for each in self.applied}
@@ -162,21 +288,27 @@ class Walker:
         if lacking:
             words = f"it follows {', '.join(lacking)}, which could not be applied"
             return Verdict.UNPROVEN, (Finding("up", failure=Failure(words)),)
-        before = self.facts or self.read()
+        before = self.state(self.facts)
         backup = self.copy()
         failed = self.step(script, up=True)
         if failed:
             # what it has committed would be in the way of all others
             self.put_back(backup)
-            self.facts = before
+            self.facts = before.facts
             return Verdict.BROKEN, (Finding("up", failure=failed, line=failed.line),)
         self.drop(backup)
-        self.facts = after = self.read()
+        after = self.state()
+        self.facts = after.facts
         self.applied.append(script)
+        self.planters.applied(script)
         if not self.is_wanted(script):
             return Verdict.UNPROVEN, ()
         trunk = self.copy()
-        result = down_and_up(script, before, after, lambda up: self.step(script, up=up), self.read)
+
+        def named(table: str) -> bool:
+            return names_table(script, table)
+
+        result = down_and_up(script, before, after, lambda up: self.step(script, up=up), self.state, named)
         self.put_back(trunk)
         return result
 
@@ -194,7 +326,7 @@ class Walker:
         result = self.results[script.revision]
         notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.residue)
         findings = tuple(finding for finding in result.findings if finding not in notes)
-        verdict = Verdict.PROVEN if result.verdict == Verdict.DIRTY and not findings else result.verdict
+        verdict, *also = _verdicts(result, findings)
         return RevisionOutcome(
             revision=script.revision,
             down_revisions=script._versioned_down_revisions,
@@ -205,6 +337,7 @@ class Walker:
             transactional=result.transactional,
             findings=findings,
             notes=notes,
+            also=tuple(also),
         )
 
     # The chain
@@ -214,7 +347,7 @@ class Walker:
 
         Returns what showed, each with the revision that it belongs to, and how many revisions it were.
         """
-        undoable = {each.revision for each in outcomes if each.verdict in (Verdict.PROVEN, Verdict.DIRTY)}
+        undoable = {each.revision for each in outcomes if _schema_verdict(self.results[each.revision]) in COMPARED}
         way = list(itertools.takewhile(lambda script: script.revision in undoable, reversed(self.applied)))
         if not way:
             return [], 0
@@ -222,7 +355,7 @@ class Walker:
         lowest = len(self.applied) - len(way)
         whole = not any(self.is_wanted(script) for script in self.applied[:lowest])
         known = {finding.difference.fact for each in outcomes for finding in each.findings if finding.difference}
-        dirty = {each.revision for each in outcomes if each.verdict == Verdict.DIRTY}
+        dirty = {each.revision for each in outcomes if Verdict.DIRTY in (each.verdict, *each.also)}
         found: list[tuple[str | None, Finding]] = []
         for revision, finding in self._down_and_up_the_chain(way, whole=whole):
             if finding.failure and not dirty.isdisjoint(script.revision for script in way):
@@ -302,6 +435,15 @@ class Walker:
             facts |= found
         return facts
 
+    def state(self, facts: Facts | None = None) -> State:
+        """The trunk's catalog (`facts`, where it is known) and, where rows are planted, its rows."""
+        found: contents.Contents = {}
+        for name, target in self.trunk.items() if self.planters.active else ():
+            with connect(target, autocommit=True) as connection:
+                prefix = f"{name}: " if name else ""
+                found |= contents.read(connection, [self.version_table_name], prefix)
+        return State(facts or self.read(), found)
+
     def dump(self) -> str:
         settings = self.environment.settings
         return "\n".join(dump.schema(settings, target) for target in self.trunk.values())
@@ -361,6 +503,41 @@ class Walker:
                 raise explained(error, self.project.script.dir) from error
             return current[0], failure(raised[0] if raised else error, current[0])
         return None
+
+
+def _schema_verdict(result: Result) -> Verdict:
+    """What was found where tables are empty; of COMPARED, the findings tell which."""
+    return result.without_rows or result.verdict
+
+
+def _verdicts(result: Result, findings: Sequence[Finding]) -> list[Verdict]:
+    """What is known of a revision, the gravest first: of its schema, and of its rows."""
+    schema = _schema_verdict(result)
+    if schema in COMPARED:
+        schema = Verdict.DIRTY if any(each.difference for each in findings) else Verdict.PROVEN
+    found: list[Verdict] = [schema] if schema != Verdict.PROVEN else []
+    if result.without_rows:
+        found.insert(0, Verdict.FAILS_ON_ROWS)
+    if any(each.rows for each in findings):
+        found.append(Verdict.LOSSY)
+    if any(each.phase == "rows" for each in findings) and not found:
+        found.append(Verdict.UNPROVEN)
+    return found or [Verdict.PROVEN]
+
+
+def _on_rows(with_rows: Result, without: Result) -> Result:
+    """What two proofs of a revision come to, of which the one with rows has failed."""
+    failures = [finding for finding in with_rows.findings if finding.failure and finding.phase != "rows"]
+    if {finding.phase for finding in without.findings if finding.failure} & {finding.phase for finding in failures}:
+        return without
+    others = [finding for finding in with_rows.findings if finding.rows or finding.phase == "rows"]
+    return replace(
+        without,
+        verdict=Verdict.FAILS_ON_ROWS,
+        findings=(*failures, *others, *without.findings),
+        seconds=with_rows.seconds + without.seconds,
+        without_rows=without.verdict,
+    )
 
 
 def _dumps_compared(before: str, after: str) -> list[catalog.Difference]:

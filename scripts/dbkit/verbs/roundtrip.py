@@ -25,6 +25,8 @@ def roundtrip(
     set_env: Sequence[tuple[str, str]] = (),
     driver: str = "psycopg",
     jobs: int | None = None,
+    rows: int | None = None,
+    seed: int = 0,
     report: str = "text",
     name: str = "alembic",
     arguments: Sequence[str] = (),
@@ -37,6 +39,7 @@ def roundtrip(
     with where(settings, _server(server) if server else None) as here:
         # after the server was told to start: loading Alembic takes as long
         from dbkit.roundtrip.environment import Access
+        from dbkit.roundtrip.planting import ROWS
         from dbkit.roundtrip.proof import Request, prove_at
         from dbkit.roundtrip.report import FORMATS
         from dbkit.roundtrip.select import Scope
@@ -46,6 +49,8 @@ def roundtrip(
             access=Access((*((variable, "{url}") for variable in url_env), *set_env), driver),
             baseline=baseline,
             jobs=jobs,
+            rows=ROWS if rows is None else rows,
+            seed=seed,
             section=name,
             arguments=tuple(arguments),
         )
