@@ -8,7 +8,7 @@ from typing import TypeVar
 import psycopg
 
 from dbkit.plant.tables import Check, Column, Reference, Table
-from dbkit.plant.values import suggested, values
+from dbkit.plant.values import keys, suggested, values
 from dbkit.rows import quoted
 
 Item = TypeVar("Item")
@@ -29,14 +29,17 @@ def literal(text: str | None) -> str:
     return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
-def candidates(connection: psycopg.Connection, table: Table, keys: Keys, rows: int, start: int, seed: int) -> list[Row]:
+def candidates(
+    connection: psycopg.Connection, table: Table, parents: Keys, rows: int, numbers: range, seed: int
+) -> list[Row]:
     """Rows to try, the most troublesome first. Raises CannotFill where there can be none.
 
-    `keys` has the keys of the parents that have rows; a reference that is not in it must be nullable, and becomes NULL.
+    `parents` has the keys of those that have rows; a reference that is not in it must be nullable, and becomes NULL.
+    `numbers` are for values that are merely to differ, also from those of other turns.
     """
-    factors = _factors(connection, table, keys, start)
+    factors = _factors(connection, table, parents, numbers)
     made = [_pick(factors, number, rows) for number in range(4 * rows)]
-    chance = random.Random(f"{seed}:{table.shown}:{start}")  # noqa: S311  # the same each time
+    chance = random.Random(f"{seed}:{table.shown}:{numbers.start}")  # noqa: S311  # the same each time
     several = _checks_of_several(table)
     for _ in range(RANDOM if several else 2 * rows):
         made.append(_merged(chance.choice(factor) for factor in factors))
@@ -57,17 +60,17 @@ def _pick(factors: Sequence[Sequence[Row]], number: int, rows: int) -> Row:
     return _merged(picked)
 
 
-def _factors(connection: psycopg.Connection, table: Table, keys: Keys, start: int) -> list[list[Row]]:
+def _factors(connection: psycopg.Connection, table: Table, parents: Keys, numbers: range) -> list[list[Row]]:
     """What can be chosen independently of each other: the values of a column, or the keys that references have."""
-    factors = [_referring(table, group, keys) for group in _groups(table.references)]
+    factors = [_referring(table, group, parents) for group in _groups(table.references)]
     taken = {name for factor in factors for choice in factor for name in choice}
-    free = [column for column in table.columns if column.name not in taken and not column.drawn]
-    possible = {column.name: _possible(table, column, start) for column in free}
+    free = [column for column in table.columns if column.name not in taken]
+    possible = {column.name: _possible(table, column, numbers) for column in free}
     possible = _filtered(connection, table, free, possible)
     for column in free:
         if not possible[column.name] and column.not_null:
             raise CannotFill(f"no value of type {column.type_sql} is known for {column.name}")
-        is_unique = frozenset([column.name]) in table.unique
+        is_unique = column.drawn or frozenset([column.name]) in table.unique
         factors.append([{column.name: value} for value in _spread(possible[column.name], column, is_unique=is_unique)])
     return factors
 
@@ -82,11 +85,12 @@ def _spread(found: Sequence[str], column: Column, *, is_unique: bool) -> list[st
     return spread
 
 
-def _possible(table: Table, column: Column, start: int) -> list[str]:
+def _possible(table: Table, column: Column, numbers: range) -> list[str]:
     """Values of the column's type; first those that its rules name."""
     rules: list[Check | str] = [*column.type.checks, *(check for check in table.checks if column.name in check.columns)]
     named = suggested(column.type, rules) if rules else []
-    return list(dict.fromkeys([*values(column.type, start), *named]))
+    is_key = column.drawn or frozenset([column.name]) in table.unique
+    return list(dict.fromkeys([*(keys if is_key else values)(column.type, numbers), *named]))
 
 
 def _filtered(
@@ -109,8 +113,8 @@ def _filtered(
 
 
 def _checks_of_several(table: Table) -> list[Check]:
-    """The rules that are about several columns, all of which get a value."""
-    given = {column.name for column in table.columns if not column.drawn}
+    """The rules that are about several columns, none of which is a generated one."""
+    given = {column.name for column in table.columns}
     return [check for check in table.checks if len(set(check.columns)) != 1 and given.issuperset(check.columns)]
 
 
@@ -156,13 +160,13 @@ def _groups(references: Sequence[Reference]) -> list[list[Reference]]:
     return groups
 
 
-def _referring(table: Table, group: Sequence[Reference], keys: Keys) -> list[Row]:
+def _referring(table: Table, group: Sequence[Reference], parents: Keys) -> list[Row]:
     """The values that the columns of references can have together. Raises CannotFill when there are none."""
     choices: list[Row] = [{}]
     for reference in group:
         nullable = [name for name in reference.columns if table.has(name) and not table.column(name).not_null]
         found: list[Row] = []
-        for key in keys.get(reference, ()):
+        for key in parents.get(reference, ()):
             parts: Row = dict(zip(reference.columns, key, strict=True))
             found += [{**choice, **parts} for choice in choices if _agree(choice, parts)]
         if nullable:

@@ -34,7 +34,8 @@ class Planter:
     """OIDs of the tables that the project's own sample rows fill."""
     unfilled: dict[int, tuple[str, str]] = field(default_factory=dict)
     """By OID: the name of a table that has no rows, and why."""
-    start: int = 0
+    used: int = 0
+    """How many numbers have gone into values."""
 
     def forget(self) -> None:
         """The database is another one."""
@@ -60,6 +61,11 @@ class Planter:
             filling = _Filling(connection, self, missing)
             filling.run()
             return filling.changed
+
+    def numbers(self) -> range:
+        """Numbers that no value has yet: more than rows, for some will not be allowed."""
+        first, self.used = self.used, self.used + 2 * self.rows + 4
+        return range(first, self.used)
 
     def filled_and_all(self) -> tuple[int, int]:
         """How many tables have rows, and how many there are."""
@@ -102,7 +108,6 @@ class _Filling:
             group = self._next()
             for table in group:
                 del self.waiting[table.oid]
-            self.planter.start += self.planter.rows * 2
             if len(group) == 1 and not self._refers_to(group[0], group):
                 self._fill(group[0])
             else:
@@ -165,7 +170,7 @@ class _Filling:
     def _fill(self, table: Table) -> None:
         try:
             rows = candidates(
-                self.connection, table, self._keys(table), self.planter.rows, self.planter.start, self.planter.seed
+                self.connection, table, self._keys(table), self.planter.rows, self.planter.numbers(), self.planter.seed
             )
             reason = self._insert(table, rows)
         except CannotFill as error:
@@ -252,20 +257,14 @@ class _Filling:
             self._note(table, reason)
 
     def _rows_with_keys(self, table: Table, group: Sequence[Table]) -> list[Row]:
-        """Rows for a table in a cycle: what its own kind refers to is left open, and its keys are drawn now."""
+        """Rows for a table in a cycle: what refers to the others is left open."""
         inner = set(self._refers_to(table, group))
         outer = [each for each in table.references if each not in inner]
         keys = {each: self._keys_of(each) for each in outer}
         open_table = Table(table.oid, table.sql, table.shown, table.columns, table.checks, tuple(outer), table.unique)
-        rows = candidates(self.connection, open_table, keys, self.planter.rows, self.planter.start, self.planter.seed)[
-            : self.wanted[table.oid]
-        ]
-        for column in table.columns:
-            if column.drawn and column.sequence:
-                for row in rows:
-                    query = f"SELECT nextval({literal(column.sequence)})::text"
-                    row[column.name] = self.connection.execute(query.encode()).fetchall()[0][0]
-        return rows
+        return candidates(
+            self.connection, open_table, keys, self.planter.rows, self.planter.numbers(), self.planter.seed
+        )[: self.wanted[table.oid]]
 
     def _refer_later(self, table: Table) -> None:
         """Let rows refer to what was not there yet: to their own table, or to one in a cycle with it."""

@@ -27,8 +27,7 @@ SELECT json_build_object(
             'name', a.attname, 'type', a.atttypid::bigint, 'typmod', a.atttypmod,
             'type_sql', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull, 'generated', a.attgenerated <> '',
-            'drawn', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(', false),
-            'sequence', pg_get_serial_sequence(quote_ident(n.nspname) || '.' || quote_ident(c.relname), a.attname)
+            'drawn', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(', false)
         ) ORDER BY a.attnum)
         FROM pg_attribute AS a
         LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -131,8 +130,7 @@ class Column:
     type_sql: str
     not_null: bool
     drawn: bool
-    """Whether it is an identity, or has nextval() for its default: the server draws its value."""
-    sequence: str | None
+    """Whether it is an identity, or has nextval() for its default: a key."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +201,6 @@ def _table(found: Mapping[str, Any], types: Mapping[int, Mapping[str, Any]]) -> 
             each["type_sql"],
             each["not_null"] or types[each["type"]]["not_null"],
             each["drawn"],
-            each["sequence"],
         )
         for each in found["columns"] or ()
         if not each["generated"]

@@ -1,10 +1,11 @@
 """Values that look for trouble, as the text that PostgreSQL reads, by type.
 
-`values(type, start)` begins with those that migrations stumble over: the longest, the empty, the largest, the negative,
-fractions, other alphabets, dates far apart. From then on they are merely different from each other. Sources of the
-limits: https://www.postgresql.org/docs/18/datatype.html.
+`values(type, numbers)` begins with those that migrations stumble over: the longest, the empty, the largest, the
+negative, fractions, other alphabets, dates far apart. Then comes one for each number, merely to differ from the
+others. Sources of the limits: https://www.postgresql.org/docs/18/datatype.html.
 """
 
+import itertools
 import re
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,6 @@ from decimal import Decimal
 
 from dbkit.plant.tables import Check, Type
 
-MANY = 12  # values of a type that has no end of them
 LONG = 300  # letters, where nothing limits them; an index entry must fit into 2,700 bytes
 SENTENCE = "Ünï Çødé O'Brien, “x” \\ 100% 日本語 ß "
 # What people write rules for, beside what can be read from a rule itself
@@ -26,6 +26,7 @@ SHAPES = (
 FIRST_DATES = ("1900-01-01", "2999-12-31", "2024-02-29", "1970-01-01", "1999-12-31")
 FIRST_TIMES = ("00:00:00", "23:59:59.999999", "02:30:00.5", "12:00:00", "23:59:59")
 INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
+FIRST_KEY = {"int2": 20_001, "int4": 1_000_001, "int8": 1_000_001, "numeric": 10_001, "oid": 1_000_001}
 TEXTS = ("text", "varchar", "bpchar", "citext", "name", "char")
 NUMBERS = (*INTEGERS, "numeric", "float4", "float8", "money", "oid")
 DATES = ("date", "timestamp", "timestamptz")
@@ -33,21 +34,27 @@ NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?\b")
 TEXT = re.compile(r"'((?:[^']|'')*)'")
 
 
-def values(kind: Type, start: int) -> list[str]:
-    """Values of a type, all different; `start` moves those that are merely different. Empty for a type nobody knows."""
+def values(kind: Type, numbers: range) -> list[str]:
+    """Values of a type, all different. Empty for a type nobody knows."""
     if kind.labels:
         return list(kind.labels)
     if kind.element:
-        return _arrays(kind.element, start)
+        return _arrays(kind.element, numbers)
     if kind.kind in "rm" and kind.subtype:
-        return _ranges(kind, start)
+        return _ranges(kind, numbers)
     if kind.kind == "c":
-        return _composites(kind.fields, start)
+        return _composites(kind.fields, numbers)
     if kind.name in TEXTS:
-        return _texts(kind, start)
+        return _texts(kind, numbers)
     make = MADE.get(kind.name)
     made = FIXED.get(kind.name)
-    return make(kind, start) if make else list(made or ())
+    return make(kind, numbers) if make else list(made or ())
+
+
+def keys(kind: Type, numbers: range) -> list[str]:
+    """Values for a key: integers far from those that migrations write themselves, such as 1 for the first role."""
+    first = FIRST_KEY.get(kind.name)
+    return [str(first + n) for n in numbers] if first and not kind.labels else values(kind, numbers)
 
 
 def suggested(kind: Type, checks: Iterable[Check | str]) -> list[str]:
@@ -80,21 +87,21 @@ def _is_within(kind: Type, number: Decimal) -> bool:
     return _precision(kind) is None or abs(number) < Decimal(10) ** (_precision(kind)[0] - _precision(kind)[1])  # type: ignore[index]
 
 
-def _texts(kind: Type, start: int) -> list[str]:
+def _texts(kind: Type, numbers: range) -> list[str]:
     longest = kind.typmod - 4 if kind.typmod >= 5 else 63 if kind.name == "name" else 1 if kind.name == "char" else LONG
     if kind.name in ("name", "char"):
-        return [text[:longest] for text in ("Mixed", "a", "b1", *(f"n{start + n}" for n in range(MANY)))]
+        return [text[:longest] for text in ("Mixed", "a", "b1", *(f"n{n}" for n in numbers))]
     whole = (SENTENCE * (longest // len(SENTENCE) + 1))[:longest]
     if whole != whole.rstrip():
         whole = whole[:-1] + "Z"
-    more = [f"Value {start + n}" if longest >= 12 else f"{start + n:x}"[-longest:] for n in range(MANY)]
+    more = [f"Value {n}" if longest >= 12 else f"{n:x}"[-longest:] for n in numbers]
     found = [whole, "", *([" MiXed  x"[:longest]] if longest > 2 else []), "é"[:longest], *more]
     return list(dict.fromkeys(found))
 
 
-def _integers(kind: Type, start: int) -> list[str]:
+def _integers(kind: Type, numbers: range) -> list[str]:
     limit = INTEGERS[kind.name]
-    return [str(n) for n in (limit - 1, 0, -1, 1, -limit, *range(start + 2, start + 2 + MANY)) if n < limit]
+    return [str(n) for n in (limit - 1, 0, -1, 1, -limit, *(n + 2 for n in numbers)) if n < limit]
 
 
 def _precision(kind: Type) -> tuple[int, int] | None:
@@ -105,88 +112,88 @@ def _precision(kind: Type) -> tuple[int, int] | None:
     return (kind.typmod - 4) >> 16 & 0xFFFF, scale - 0x800 if scale > 0x3FF else scale
 
 
-def _numerics(kind: Type, start: int) -> list[str]:
+def _numerics(kind: Type, numbers: range) -> list[str]:
     limits = _precision(kind)
     if limits is None:
         first = ["12345678901234567890.0123456789", "0", "-0.5", "1.50"]
-        return [*first, *(f"{start + n}.25" for n in range(MANY))]
+        return [*first, *(f"{n}.25" for n in numbers)]
     precision, scale = limits
     step, end = Decimal(10) ** -scale, Decimal(10) ** (precision - scale)
     first = [f"{end - step:f}", "0", f"{-step * 5 if step * 5 < end else -step:f}"]
-    more = [(start + n + 1) * step * (11 if precision > 3 else 1) for n in range(MANY)]
+    more = [(n + 1) * step * (11 if precision > 3 else 1) for n in numbers]
     return list(dict.fromkeys([*first, *(f"{n:f}" for n in more if n < end)]))
 
 
-def _floats(kind: Type, start: int) -> list[str]:
+def _floats(kind: Type, numbers: range) -> list[str]:
     first = ["0.1", "-1e-30", "16777217.123456789" if kind.name == "float8" else "1.2345678"]
-    return [*first, "0", *(f"{start + n}.125" for n in range(MANY))]
+    return [*first, "0", *(f"{n}.125" for n in numbers)]
 
 
-def _dates(_kind: Type, start: int) -> list[str]:
-    return [*FIRST_DATES, *(f"{2000 + (start + n) % 500}-03-0{1 + n % 9}" for n in range(MANY))]
+def _dates(_kind: Type, numbers: range) -> list[str]:
+    return [*FIRST_DATES, *(f"{2000 + (n) % 500}-03-0{1 + n % 9}" for n in numbers)]
 
 
-def _moments(kind: Type, start: int) -> list[str]:
+def _moments(kind: Type, numbers: range) -> list[str]:
     zones = ("+00", "-03:30", "+05:45") if kind.name == "timestamptz" else ("",)
-    days = zip(_dates(kind, start), FIRST_TIMES * 9, zones * 9, strict=False)
+    days = zip(_dates(kind, numbers), itertools.cycle(FIRST_TIMES), itertools.cycle(zones), strict=False)
     return [f"{day} {time}{zone}" for day, time, zone in days]
 
 
-def _uuids(_kind: Type, start: int) -> list[str]:
-    made = (uuid.uuid5(uuid.NAMESPACE_OID, str(start + n)) for n in range(MANY))
+def _uuids(_kind: Type, numbers: range) -> list[str]:
+    made = (uuid.uuid5(uuid.NAMESPACE_OID, str(n)) for n in numbers)
     return [*map(str, made)]
 
 
-def _bytes(_kind: Type, start: int) -> list[str]:
-    return ["\\x00ff27225c0d0a", "\\x", "\\xc3", *(f"\\x{start + n:08x}" for n in range(MANY))]
+def _bytes(_kind: Type, numbers: range) -> list[str]:
+    return ["\\x00ff27225c0d0a", "\\x", "\\xc3", *(f"\\x{n:08x}" for n in numbers)]
 
 
-def _jsons(_kind: Type, start: int) -> list[str]:
+def _jsons(_kind: Type, numbers: range) -> list[str]:
     return [
         '{"b" : 1.50,  "a": {"Ü \\" key": [null, true, "日本"]}, "big": 12345678901234567890.5}',
         "{}",
-        *(f'{{"n": {start + n}}}' for n in range(MANY)),
+        *(f'{{"n": {n}}}' for n in numbers),
     ]
 
 
-def _bits(kind: Type, start: int) -> list[str]:
+def _bits(kind: Type, numbers: range) -> list[str]:
     length = max(kind.typmod, 1)
     if kind.name == "varbit":
-        return list(dict.fromkeys(["1" * min(length, 8), "", *(f"{start + n:b}"[:length] for n in range(MANY))]))
-    return list(dict.fromkeys(f"{number:0{length}b}"[-length:] for number in (-1 % 2**length, 0, *range(start, 32))))
+        return list(dict.fromkeys(["1" * min(length, 8), "", *(f"{n:b}"[:length] for n in numbers)]))
+    return list(dict.fromkeys(f"{n % 2**length:0{length}b}" for n in (-1, 0, *numbers)))
 
 
-def _vectors(kind: Type, start: int) -> list[str]:
+def _vectors(kind: Type, numbers: range) -> list[str]:
     size = kind.typmod if kind.typmod > 0 else 3
-    return [f"[{','.join(['0.5'] * (size - 1) + [str(start + n)])}]" for n in range(MANY)]
+    return [f"[{','.join(['0.5'] * (size - 1) + [str(n)])}]" for n in numbers]
 
 
-def _networks(_kind: Type, start: int) -> list[str]:
-    return ["192.0.2.1/32", "2001:db8::1/128", *(f"10.{start >> 8 & 255}.{start & 255}.{n}/32" for n in range(MANY))]
+def _networks(_kind: Type, numbers: range) -> list[str]:
+    return ["192.0.2.1/32", "2001:db8::1/128", *(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}/32" for n in numbers)]
 
 
-def _ltrees(_kind: Type, start: int) -> list[str]:
-    return ["Top.Under", "a", *(f"top.n{start + n}" for n in range(MANY))]
+def _ltrees(_kind: Type, numbers: range) -> list[str]:
+    return ["Top.Under", "a", *(f"top.n{n}" for n in numbers)]
 
 
-def _arrays(element: Type, start: int) -> list[str]:
-    each = [_quoted(text) for text in values(element, start)]
+def _arrays(element: Type, numbers: range) -> list[str]:
+    each = [_quoted(text) for text in values(element, numbers)]
     if not each:
         return []
     nothing = [] if element.kind == "d" else ["{" + each[-1] + ",NULL}"]
     return list(dict.fromkeys(["{" + ",".join(each[:3]) + "}", "{}", *nothing, *("{" + one + "}" for one in each)]))
 
 
-def _composites(fields: Sequence[Type], start: int) -> list[str]:
-    found = [[_quoted(text) for text in values(each, start)] or [""] for each in fields]
-    return [f"({','.join(each[n % len(each)] for each in found)})" for n in range(MANY)]
+def _composites(fields: Sequence[Type], numbers: range) -> list[str]:
+    found = [[_quoted(text) for text in values(each, numbers)] or [""] for each in fields]
+    return [f"({','.join(each[n % len(each)] for each in found)})" for n in numbers]
 
 
-def _ranges(kind: Type, start: int) -> list[str]:
+def _ranges(kind: Type, numbers: range) -> list[str]:
     """Ranges that do not overlap, so that an exclusion constraint has room for all; then an empty one."""
     name = kind.subtype.name if kind.subtype else ""
     bounds: list[tuple[str, str]] = []
-    for n in range(start, start + MANY):
+    for n in numbers:
         day, end = f"{1900 + n % 800}-03-01", f"{1900 + n % 800}-09-30"
         if name in ("timestamp", "timestamptz"):
             day, end = f"{day} 02:30:00.5", f"{end} 00:00:00"
@@ -200,11 +207,11 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _numbered(form: str) -> Callable[[Type, int], list[str]]:
-    return lambda _kind, start: [form.format(n=start + n, x=f"{(start + n) & 0xFFFF:04x}") for n in range(MANY)]
+def _numbered(form: str) -> Callable[[Type, range], list[str]]:
+    return lambda _kind, numbers: [form.format(n=n, x=n >> 8 & 255, y=n & 255) for n in numbers]
 
 
-MADE: dict[str, Callable[[Type, int], list[str]]] = {
+MADE: dict[str, Callable[[Type, range], list[str]]] = {
     **dict.fromkeys(INTEGERS, _integers),
     "numeric": _numerics,
     **dict.fromkeys(("float4", "float8"), _floats),
@@ -218,7 +225,7 @@ MADE: dict[str, Callable[[Type, int], list[str]]] = {
     **dict.fromkeys(("inet", "cidr"), _networks),
     "ltree": _ltrees,
     "oid": _numbered("{n}"),
-    "macaddr": _numbered("08:00:2b:01:{x:.2}:{x:.2}"),
+    "macaddr": _numbered("08:00:2b:01:{x:02x}:{y:02x}"),
     "money": _numbered("-{n}.05"),
     "hstore": _numbered('"a"=>"{n}", "b"=>NULL'),
     "cube": _numbered("({n}, 1)"),
