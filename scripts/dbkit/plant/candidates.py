@@ -105,8 +105,8 @@ def _filtered(
             kind = column.type.sql if column.type.checks else column.type_sql
             names = ", ".join(f"v.text::{kind} AS {name}" for name in (quoted(column.name), '"value"'))
             query = (
-                f"SELECT v.n FROM unnest({_array(possible[column.name])}) WITH ORDINALITY AS v (text, n), "  # noqa: S608
-                f"LATERAL (SELECT {names} OFFSET 0) AS made WHERE {_all([*column.type.checks, *rules])}"
+                f"SELECT v.n FROM unnest({_array(possible[column.name])}) WITH ORDINALITY AS v (text, n) "  # noqa: S608
+                f"WHERE EXISTS (SELECT FROM (SELECT {names}) AS made WHERE {_all([*column.type.checks, *rules])})"
             )
             allowed[column.name] = _numbered(connection, query, possible[column.name])
     return allowed
@@ -125,8 +125,8 @@ def _allowed(connection: psycopg.Connection, table: Table, checks: Sequence[Chec
     read = ", ".join(f"v.c{n}::{column.type_sql} AS {quoted(column.name)}" for n, column in enumerate(columns))
     names = ", ".join(f"c{n}" for n in range(len(columns)))
     query = (
-        f"SELECT v.n FROM unnest({texts}) WITH ORDINALITY AS v ({names}, n), "  # noqa: S608
-        f"LATERAL (SELECT {read} OFFSET 0) AS made WHERE {_all([check.sql for check in checks])}"
+        f"SELECT v.n FROM unnest({texts}) WITH ORDINALITY AS v ({names}, n) "  # noqa: S608
+        f"WHERE EXISTS (SELECT FROM (SELECT {read}) AS made WHERE {_all([check.sql for check in checks])})"
     )
     return _numbered(connection, query, rows)
 

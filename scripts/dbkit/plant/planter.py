@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -10,7 +10,7 @@ from dbkit.plant.candidates import CannotFill, Row, candidates, literal
 from dbkit.plant.tables import Reference, Table, describe, table_oids
 from dbkit.rows import quoted
 
-ONE_BY_ONE = 12  # rows that are tried each by itself when several at once fail
+ONE_BY_ONE = 30  # rows that are tried each by itself when several at once fail
 AGAIN = 2  # rows that a table gets when its columns have changed
 SETTINGS = """
 SET LOCAL lock_timeout = '10s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
@@ -261,7 +261,7 @@ class _Filling:
         inner = set(self._refers_to(table, group))
         outer = [each for each in table.references if each not in inner]
         keys = {each: self._keys_of(each) for each in outer}
-        open_table = Table(table.oid, table.sql, table.shown, table.columns, table.checks, tuple(outer), table.unique)
+        open_table = replace(table, references=tuple(outer))
         return candidates(
             self.connection, open_table, keys, self.planter.rows, self.planter.numbers(), self.planter.seed
         )[: self.wanted[table.oid]]
@@ -305,7 +305,8 @@ def _insert(table: Table, rows: Sequence[Row]) -> str:
         return f"INSERT INTO {table.sql} DEFAULT VALUES"
     listed = ", ".join(f"({', '.join(literal(row.get(name)) for name in names)})" for row in rows)
     columns = ", ".join(map(quoted, names))
-    return f"INSERT INTO {table.sql} ({columns}) OVERRIDING SYSTEM VALUE VALUES {listed} ON CONFLICT DO NOTHING"  # noqa: S608
+    conflict = "" if table.deferrable else " ON CONFLICT DO NOTHING"
+    return f"INSERT INTO {table.sql} ({columns}) OVERRIDING SYSTEM VALUE VALUES {listed}{conflict}"  # noqa: S608
 
 
 def _words(error: psycopg.Error) -> str:

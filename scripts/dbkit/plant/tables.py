@@ -39,10 +39,9 @@ SELECT json_build_object(
         FROM pg_constraint AS o WHERE o.conrelid = c.oid AND o.contype = 'c'),
     'partition', CASE WHEN c.relispartition THEN pg_get_partition_constraintdef(c.oid) END,
     'partition_columns', (
-        SELECT json_agg(a.attname) FROM pg_inherits AS i
-        JOIN pg_partitioned_table AS p ON p.partrelid = i.inhparent
-        JOIN pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs)
-        WHERE i.inhrelid = c.oid),
+        SELECT json_agg(DISTINCT a.attname) FROM pg_partition_ancestors(c.oid) AS above (oid)
+        JOIN pg_partitioned_table AS p ON p.partrelid = above.oid
+        JOIN pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs)),
     'references', (
         SELECT json_agg(json_build_object(
             'columns', (SELECT json_agg(a.attname ORDER BY k.n)
@@ -63,7 +62,8 @@ SELECT json_build_object(
         SELECT json_agg((SELECT json_agg(a.attname) FROM pg_attribute AS a
                          WHERE a.attrelid = c.oid AND a.attnum = ANY (x.indkey::int2[])))
         FROM pg_index AS x
-        WHERE x.indrelid = c.oid AND (x.indisunique OR x.indisexclusion))
+        WHERE x.indrelid = c.oid AND (x.indisunique OR x.indisexclusion)),
+    'deferrable', EXISTS (SELECT FROM pg_index AS x WHERE x.indrelid = c.oid AND NOT x.indimmediate)
 )
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.oid = ANY (%(oids)s)
@@ -92,7 +92,7 @@ SELECT json_build_object(
     'element', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END,
     'base', t.typbasetype::bigint, 'typmod', t.typtypmod, 'not_null', t.typnotnull,
     'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum AS e WHERE e.enumtypid = t.oid),
-    'checks', (SELECT json_agg(pg_get_expr(o.conbin, 0)) FROM pg_constraint AS o WHERE o.contypid = t.oid),
+    'checks', (SELECT json_agg(pg_get_expr(o.conbin, 0)) FROM pg_constraint AS o WHERE o.contypid = t.oid AND o.contype = 'c'),
     'fields', (SELECT json_agg(json_build_array(a.atttypid::bigint, a.atttypmod) ORDER BY a.attnum)
                FROM pg_attribute AS a
                WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
@@ -167,6 +167,8 @@ class Table:
     references: tuple[Reference, ...] = ()
     unique: tuple[frozenset[str], ...] = field(default=())
     """The columns of each unique index and exclusion constraint."""
+    deferrable: bool = False
+    """Whether one of these is deferrable: ON CONFLICT does not know those."""
 
     def column(self, name: str) -> Column:
         """The column of that name."""
@@ -213,7 +215,16 @@ def _table(found: Mapping[str, Any], types: Mapping[int, Mapping[str, Any]]) -> 
         for each in found["references"] or ()
     )
     unique = tuple(frozenset(each or ()) for each in found["unique"] or ())
-    return Table(found["oid"], found["name"], found["shown"], columns, tuple(checks), references, unique)
+    return Table(
+        found["oid"],
+        found["name"],
+        found["shown"],
+        columns,
+        tuple(checks),
+        references,
+        unique,
+        found["deferrable"],
+    )
 
 
 def _type(types: Mapping[int, Mapping[str, Any]], oid: int, typmod: int) -> Type:
