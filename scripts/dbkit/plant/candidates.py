@@ -16,7 +16,7 @@ Row = dict[str, str | None]
 """A value for each column that gets one; None is NULL."""
 Keys = Mapping[Reference, Sequence[tuple[str, ...]]]
 """For each reference, keys that are there."""
-RANDOM = 400  # rows that are tried where rules are about several columns
+RANDOM = (400, 4000)  # rows that are tried where rules are about several columns; more when too few are allowed
 COMBINED = 200  # combinations of the keys of references that share a column
 
 
@@ -41,9 +41,16 @@ def candidates(
     made = [_pick(factors, number, rows) for number in range(4 * rows)]
     chance = random.Random(f"{seed}:{table.shown}:{numbers.start}")  # noqa: S311  # the same each time
     several = _checks_of_several(table)
-    for _ in range(RANDOM if several else 2 * rows):
-        made.append(_merged(chance.choice(factor) for factor in factors))
-    return _allowed(connection, table, several, made) if several else made
+    if not several:
+        return made + [_merged(map(chance.choice, factors)) for _ in range(2 * rows)]
+    found: list[Row] = []
+    for number in RANDOM:
+        made += [_merged(map(chance.choice, factors)) for _ in range(number)]
+        found += _allowed(connection, table, several, made)
+        if len(found) >= 2 * rows:
+            break
+        made = []
+    return found
 
 
 def _merged(parts: Iterable[Row]) -> Row:

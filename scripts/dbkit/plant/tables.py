@@ -1,7 +1,7 @@
 """What the tables of a database ask of their rows, read from PostgreSQL's own tables."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -92,7 +92,9 @@ SELECT json_build_object(
     'element', CASE WHEN t.typcategory = 'A' THEN t.typelem::bigint ELSE 0 END,
     'base', t.typbasetype::bigint, 'typmod', t.typtypmod, 'not_null', t.typnotnull,
     'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum AS e WHERE e.enumtypid = t.oid),
-    'checks', (SELECT json_agg(pg_get_expr(o.conbin, 0)) FROM pg_constraint AS o WHERE o.contypid = t.oid AND o.contype = 'c'),
+    'base_sql', format_type(NULLIF(t.typbasetype, 0), t.typtypmod),
+    'checks', (SELECT json_agg(pg_get_expr(o.conbin, 0)) FROM pg_constraint AS o
+               WHERE o.contypid = t.oid AND o.contype = 'c'),
     'fields', (SELECT json_agg(json_build_array(a.atttypid::bigint, a.atttypmod) ORDER BY a.attnum)
                FROM pg_attribute AS a
                WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped),
@@ -165,7 +167,7 @@ class Table:
     """Without the generated ones."""
     checks: tuple[Check, ...] = ()
     references: tuple[Reference, ...] = ()
-    unique: tuple[frozenset[str], ...] = field(default=())
+    unique: tuple[frozenset[str], ...] = ()
     """The columns of each unique index and exclusion constraint."""
     deferrable: bool = False
     """Whether one of these is deferrable: ON CONFLICT does not know those."""
@@ -232,9 +234,8 @@ def _type(types: Mapping[int, Mapping[str, Any]], oid: int, typmod: int) -> Type
     if found["kind"] == "d":
         base = _type(types, found["base"], found["typmod"])
         checks = (*base.checks, *(found["checks"] or ()))
-        return Type(
-            base.name, base.kind, base.sql, base.typmod, base.element, base.subtype, base.fields, base.labels, checks
-        )
+        is_last = types[found["base"]]["kind"] != "d"
+        return replace(base, sql=found["base_sql"] if is_last else base.sql, checks=checks)
     return Type(
         name=found["name"],
         kind=found["kind"],
