@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from dbkit.errors import DbkitError, InputError
 from dbkit.project import Project
 from dbkit.settings import Settings, Target
 
+LONGEST_END = 5.0  # seconds that a backend has to end
 MAIN = ""
 """The name of the one database that most projects have."""
 HINT = """\
@@ -262,15 +264,16 @@ def _end(opened: Mapping[int, Target]) -> None:
     """
     if not opened:
         return
-    query = """
-        SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
-        WHERE pid = ANY (%s) AND datname = current_database() AND pid <> pg_backend_pid()
-    """
+    ours = "FROM pg_stat_activity WHERE pid = ANY (%s) AND datname = current_database() AND pid <> pg_backend_pid()"
     for dbname in {target.dbname for target in opened.values()}:
         pids = [pid for pid, target in opened.items() if target.dbname == dbname]
         target = next(target for target in opened.values() if target.dbname == dbname)
         with connect(target, autocommit=True) as connection:
-            connection.execute(query, [pids])
+            connection.execute(f"SELECT pg_terminate_backend(pid) {ours}", [pids])
+            deadline = time.monotonic() + LONGEST_END
+            # pg_terminate_backend() can wait, but looks only each tenth of a second
+            while connection.execute(f"SELECT {ours}", [pids]).rowcount and time.monotonic() < deadline:
+                time.sleep(0.002)
 
 
 @contextlib.contextmanager

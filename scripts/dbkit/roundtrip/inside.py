@@ -30,6 +30,7 @@ from dbkit.roundtrip.steps import (
     failure,
     function_of,
     keep_local_settings,
+    may_be_rows,
     mentions_commit,
     names_table,
     settles,
@@ -58,7 +59,11 @@ class NotInside(BaseException):
 
 
 class _InDoubt(Exception):
-    """Fingerprints are not enough to say what happened."""
+    """Fingerprints are not enough to say what happened to the schema, or (`rows_only`) to rows alone."""
+
+    def __init__(self, *, rows_only: bool = False) -> None:
+        super().__init__()
+        self.rows_only = rows_only
 
 
 class Walk(Protocol):
@@ -185,15 +190,19 @@ class Inside:
             verdict: Verdict = Verdict.PROVEN
             findings: tuple[Finding, ...] = ()
             self.facts = None
-        except _InDoubt:
+        except _InDoubt as doubt:
             self.reader.execute(f"ROLLBACK TO SAVEPOINT {UP}")
-            verdict, findings = self._compare_catalogs(script, keywords)
+            verdict, findings = self._compare_states(script, keywords, rows_only=doubt.rows_only)
             self.memory = self.reader.everything()
         self.result = Result(verdict, findings, time.perf_counter() - started)
 
     def _compare_fingerprints(self, script: Script, keywords: dict[str, Any]) -> None:
         """Raise _InDoubt when not everything is as it should be."""
-        self._run_surely(script, function_of(script, up=True), keywords)
+        error = self._run(script, function_of(script, up=True), keywords, whatever=True)
+        if error:
+            if self.sums and may_be_rows(error) and settles(error, on_rows=True):
+                raise Suspended(script, on_rows=failure(error, script))
+            raise _InDoubt
         up = self._look()
         if not up.sure or self.watch.needs_catalog:
             raise _InDoubt
@@ -246,27 +255,33 @@ class Inside:
         sums = self._sums(there)
         for oid in sums.keys() & up.written - up.touched:
             if sums[oid] != self.sums[oid] and not self._names(script, tables[oid]):
-                raise _InDoubt
+                raise _InDoubt(rows_only=True)
         return sums
 
     def _require_rows(self, expected: Mapping[int, str]) -> None:
         """Raise _InDoubt when a table's rows are others than these."""
         tables = self.walk.tables()
         if self._sums({oid: tables[oid] for oid in expected}) != expected:
-            raise _InDoubt
+            raise _InDoubt(rows_only=True)
 
     def _names(self, script: Script, table: str) -> bool:
         """Whether the revision names a table, in its file or in what it runs."""
         return names_table(script, table.replace('"', ""), "\n".join(self.watch.statements))
 
-    def _compare_catalogs(self, script: Script, keywords: dict[str, Any]) -> tuple[Verdict, tuple[Finding, ...]]:
-        """Prove it with the whole catalog at each point; the upgrade stays, what follows is rolled back."""
-        before = self._state(self.facts)
+    def _compare_states(
+        self, script: Script, keywords: dict[str, Any], *, rows_only: bool
+    ) -> tuple[Verdict, tuple[Finding, ...]]:
+        """Prove it with all rows, and unless `rows_only` the whole catalog, read at each point.
+
+        The upgrade stays, what follows is rolled back.
+        """
+        unchanged: Facts | None = {} if rows_only else None
+        before = self._state({} if rows_only else self.facts)
         error = self._run(script, function_of(script, up=True), keywords)
         if error:
-            raise Suspended(script, on_rows=failure(error, script) if self.sums else None)
-        after = self._state()
-        self.facts = after.facts
+            raise Suspended(script)
+        after = self._state(unchanged)
+        self.facts = None if rows_only else after.facts
         self._look()
         self.reader.execute(f"SAVEPOINT {DOWN}")
 
@@ -277,7 +292,9 @@ class Inside:
             self._check_constraints(script)
             return None
 
-        result = down_and_up(script, before, after, run, self._state, lambda table: self._names(script, table))
+        result = down_and_up(
+            script, before, after, run, lambda: self._state(unchanged), lambda table: self._names(script, table)
+        )
         self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
         return result
 
@@ -317,5 +334,6 @@ class Inside:
 
     def _state(self, facts: Facts | None = None) -> State:
         """The database as it is now; `facts`, where its catalog is known."""
-        facts = facts or catalog.read(self.connection, version_tables=self.version_tables)
+        if facts is None:
+            facts = catalog.read(self.connection, version_tables=self.version_tables)
         return State(facts, contents.read(self.connection, self.version_tables) if self.sums else {})

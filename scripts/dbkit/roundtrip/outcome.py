@@ -47,6 +47,8 @@ class Failure:
     """Whether the migration file itself raised it, with a `raise`."""
     elsewhere: bool = False
     """Whether the reason is in another database of the server, such as the copy that a proof has made."""
+    may_be_rows: bool = False
+    """Whether it may be that it works where tables are empty."""
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,17 @@ def failure(error: BaseException, script: Script) -> Failure:
     statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
     if len(words) > LONGEST_WORDS:  # there may be a value in them
         words = f"{words[:LONGEST_WORDS]}…"
-    return Failure(words, line, " ".join((statement or "").split()), raised, elsewhere)
+    return Failure(words, line, " ".join((statement or "").split()), raised, elsewhere, may_be_rows(error))
+
+
+def may_be_rows(error: BaseException) -> bool:
+    """Whether rows can be why something failed, which works where tables are empty.
+
+    Not what a server refuses because of names, or SQLAlchemy before it asks one. Python code may have met a row.
+    """
+    if isinstance(error, sa.exc.DBAPIError):
+        return (getattr(error.orig, "sqlstate", None) or "")[:2] not in ("42", "2B", "0A", "25", "3F")
+    return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)
 
 
 def settles(error: BaseException, *, on_rows: bool = False) -> bool:

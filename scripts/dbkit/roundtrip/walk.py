@@ -209,7 +209,7 @@ class Walker:
         if result is not None:
             unfilled = self.planters.unfilled(lambda oid, _name: touched is None or oid in touched)
             self.results[script.revision] = replace(result, findings=(*result.findings, *unfilled))
-            if result.verdict == Verdict.BROKEN and self.planters.active:
+            if self._may_be_rows(result):
                 raise _Doubtful
         self.planters.applied(script)
 
@@ -253,6 +253,11 @@ class Walker:
         self.planters.forget()
         return True
 
+    def _may_be_rows(self, result: Result) -> bool:
+        """Whether what failed may do so only because tables have rows."""
+        is_broken = self.planters.active and result.verdict == Verdict.BROKEN
+        return is_broken and any(each.failure and each.failure.may_be_rows for each in result.findings)
+
     def _prove_without_rows(self, script: Script) -> None:
         """Prove a revision, which fails on rows, once more without any, and apply it so."""
         with_rows = self.results[script.revision]
@@ -279,7 +284,7 @@ class Walker:
         verdict, findings = self._try_by_clones(script)
         findings = (*findings, *self.planters.unfilled(lambda _oid, name: names_table(script, name)))
         self.results[script.revision] = Result(verdict, findings, time.perf_counter() - started, transactional=False)
-        if self.planters.active and verdict == Verdict.BROKEN:
+        if self._may_be_rows(self.results[script.revision]):
             self._prove_without_rows(script)
 
     def _try_by_clones(self, script: Script) -> tuple[Verdict, tuple[Finding, ...]]:
