@@ -80,16 +80,21 @@ def _accidents(script: Script, before: State, after: State, named: Callable[[str
 
 def _lost(script: Script, before: State, after: State, undone: State) -> Iterator[Finding]:
     """Rows and values that did not come back, each with who has lost them."""
-    by_upgrade = {(each.table, each.column) for each in contents.differences(before.contents, after.contents)}
+    by_upgrade = {_subject(each) for each in contents.differences(before.contents, after.contents)}
     for differ in contents.differences(before.contents, undone.contents):
         there = after.contents.get(differ.table)
         if there is None or (differ.column and differ.column not in there.columns):
             reason, line = f"the upgrade drops the {'column' if there else 'table'}", line_of(script, "upgrade")
-        elif by_upgrade & {(differ.table, differ.column), (differ.table, "")}:
+        elif _subject(differ) in by_upgrade:
             reason, line = _words_of_upgrade(differ), line_of(script, "upgrade")
         else:
             reason, line = "the downgrade does it", line_of(script, "downgrade")
         yield Finding("down", rows=replace(differ, reason=reason), line=line)
+
+
+def _subject(differ: RowsDiffer) -> tuple[str, str, str]:
+    """What a difference is about: a column, or rows that are gone or new."""
+    return differ.table, differ.column, "" if differ.column else differ.what
 
 
 def _words_of_upgrade(differ: RowsDiffer) -> str:
