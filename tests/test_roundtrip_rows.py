@@ -197,3 +197,127 @@ def test_the_tables_themselves_are_proven_and_filled(outcome: Outcome) -> None:
     assert {each.verdict for each in outcome.revisions[::2]} == {"proven"}
     assert outcome.planted.unfilled == ()
     assert outcome.chain == "the whole chain"
+
+
+@pytest.fixture
+def proven(local_settings: Settings, server: Cluster, tmp_path: Path) -> Callable[..., Outcome]:
+    """Prove revisions in databases of the run's server; `samples` are files beside them, by name."""
+
+    def run(*cases: Case, samples: dict[str, str] = {}, **request: object) -> Outcome:
+        ini = make_project(tmp_path / "project", [Planted(case.up, case.up, case.down, "") for case in cases])
+        for name, text in samples.items():
+            (ini.parent / "backend/alembic/samples" / name).write_text(text)
+        asked = {"server": server.target("postgres"), **request}
+        return prove(local_settings, ini, Request(**asked))  # type: ignore[arg-type]
+
+    return run
+
+
+def verdicts(outcome: Outcome) -> list[str]:
+    return [each.verdict.value for each in outcome.revisions]
+
+
+PAID = Case("CREATE TABLE paid (id int PRIMARY KEY, sum text NOT NULL)", "DROP TABLE paid")
+AS_NUMBER = Case("ALTER TABLE paid ALTER sum TYPE numeric USING sum::numeric", "ALTER TABLE paid ALTER sum TYPE text")
+
+
+def test_a_project_s_own_rows_are_used_where_it_has_some(proven: Callable[..., Outcome]) -> None:
+    assert verdicts(proven(PAID, AS_NUMBER)) == ["proven", "fails on rows"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("case00.sql", "INSERT INTO paid VALUES (1, '1.50'), (2, '20')"),
+        ("case00_payments.sql", "INSERT INTO paid VALUES (1, '1.50')"),
+        ("case00.py", "def fill(connection):\n    connection.execute(\"INSERT INTO paid VALUES (1, '1.50')\")\n"),
+    ],
+)
+def test_sample_rows_by_revision(proven: Callable[..., Outcome], name: str, text: str) -> None:
+    assert verdicts(proven(PAID, AS_NUMBER, samples={name: text})) == ["proven", "proven"]
+
+
+def test_sample_rows_that_a_migration_loses(proven: Callable[..., Outcome]) -> None:
+    found = proven(
+        PAID,
+        Case("UPDATE paid SET sum = round(sum::numeric)::text", NOTHING),
+        samples={"case00.sql": "INSERT INTO paid VALUES (1, '1.50'), (2, '20')"},
+    )
+    assert [finding.words for finding in found.revisions[1].findings] == [
+        "after downgrade, paid.sum: 1 of 2 values changed (the upgrade does it, and the downgrade does not undo it)"
+    ]
+
+
+def test_sample_rows_that_do_not_fit_are_an_error(proven: Callable[..., Outcome]) -> None:
+    with pytest.raises(CheckFailed, match=r"case00\.sql failed: .*payd.* does not exist"):
+        proven(PAID, AS_NUMBER, samples={"case00.sql": "INSERT INTO payd VALUES (1, '1.50')"})
+
+
+def test_a_table_without_rows_is_not_proven(proven: Callable[..., Outcome]) -> None:
+    never = Case(
+        "CREATE TABLE never (x int NOT NULL CHECK (x > 1 AND x < 1)); CREATE TABLE t (x int)", "DROP TABLE never, t"
+    )
+    found = proven(
+        never,
+        Case("ALTER TABLE never ADD y int", "ALTER TABLE never DROP y"),
+        Case("ALTER TABLE t ADD y int", "ALTER TABLE t DROP y"),
+    )
+    assert verdicts(found) == ["proven", "unproven", "proven"]
+    assert found.revisions[1].findings[0].words.startswith("never has no rows to prove it with: no value")
+    assert found.planted.filled == {"t"}
+    assert [name for name, _ in found.planted.unfilled] == ["never"]
+    assert found.failed
+    assert found.chain == "the whole chain"
+
+
+def test_rows_and_seed_can_be_asked_for(proven: Callable[..., Outcome]) -> None:
+    counts = Case("CREATE TABLE t (x int)", "DROP TABLE t"), Case("DELETE FROM t", NOTHING)
+    assert "t: 9 of 9 rows gone" in proven(*counts, rows=9, seed=3).revisions[1].findings[0].words
+
+
+def test_the_same_seed_finds_the_same(local_settings: Settings, tmp_path: Path) -> None:
+    ini = make_project(
+        tmp_path / "project", [Planted("t", PAID.up, PAID.down, ""), Planted("n", AS_NUMBER.up, AS_NUMBER.down, "")]
+    )
+    first, second = (prove(local_settings, ini, Request()) for _ in range(2))
+    alike = [[replace(each, seconds=0.0) for each in outcome.revisions] for outcome in (first, second)]
+    assert alike[0] == alike[1]
+
+
+def test_a_migration_that_needs_rows_does_not_stop_the_proof(proven: Callable[..., Outcome]) -> None:
+    """Without rows it fails; so what fails on rows after it cannot be told from what fails always."""
+    found = proven(
+        PAID,
+        Case("python:op.get_bind().exec_driver_sql('SELECT sum FROM paid').all()[0]", "python:pass"),
+        Case("ALTER TABLE paid ADD x int", "ALTER TABLE paid DROP x"),
+    )
+    assert verdicts(found) == ["proven", "proven", "proven"]
+    assert found.chain == ""
+
+
+def test_by_clones_it_is_the_same(proven: Callable[..., Outcome]) -> None:
+    """A migration that leaves its transaction is proven on copies of the database, with their rows."""
+    lossy = Case(
+        "python:with op.get_context().autocommit_block():\n        op.execute(\"UPDATE paid SET sum = ''\")",
+        "python:pass",
+    )
+    fails = Case(
+        "python:with op.get_context().autocommit_block():\n        op.execute('CREATE UNIQUE INDEX CONCURRENTLY i ON paid (sum)')",
+        "python:with op.get_context().autocommit_block():\n        op.execute('DROP INDEX CONCURRENTLY i')",
+    )
+    found = proven(PAID, lossy, fails)
+    assert verdicts(found) == ["proven", "lossy", "fails on rows"]
+    assert found.chain == "the whole chain"
+
+
+@pytest.mark.parametrize(("accepted", "failed"), [("", True), ("dirty", True), ("dirty lossy", False)])
+def test_schema_and_rows_are_accepted_each_by_itself(
+    local_settings: Settings, tmp_path: Path, accepted: str, failed: bool
+) -> None:
+    both = Planted("both", "ALTER TABLE paid DROP sum", "ALTER TABLE paid ADD sum text DEFAULT 'none'", "")
+    ini = make_project(tmp_path / "project", [Planted("paid", PAID.up, PAID.down, ""), both])
+    comments = "".join(f"# dbkit: ok {verdict}, nobody minds\n" for verdict in accepted.split())
+    path = ini.parent / "backend/alembic/versions/case01.py"
+    path.write_text(comments + revision_file("case01", "case00", "both", both.up, both.down))
+    found = prove(local_settings, ini, Request(jobs=1)).revisions[1]
+    assert (found.verdict, found.also, found.failed) == ("dirty", ("lossy",), failed)
