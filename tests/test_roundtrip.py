@@ -440,8 +440,13 @@ def outcome() -> Outcome:
 def test_json_has_everything(outcome: Outcome) -> None:
     document = json.loads(as_json(outcome))
     assert document["summary"] == {
-        **{"proven": 1, "dirty": 1, "lossy": 0, "fails on rows": 0},
-        **{"broken": 1, "irreversible": 0, "unproven": 0},
+        "proven": 1,
+        "dirty": 1,
+        "lossy": 0,
+        "fails on rows": 0,
+        "broken": 1,
+        "irreversible": 0,
+        "unproven": 0,
     }
     assert (document["project"], document["server"], document["seconds"]) == ("alembic.ini", "PostgreSQL 18.6", 1.5)
     dirty, broken = document["revisions"][1:]

@@ -1,8 +1,9 @@
 """Faults that only rows show, none of which has a row written for it: each is found, and no clean migration is blamed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pytest
@@ -203,7 +204,7 @@ def test_the_tables_themselves_are_proven_and_filled(outcome: Outcome) -> None:
 def proven(local_settings: Settings, server: Cluster, tmp_path: Path) -> Callable[..., Outcome]:
     """Prove revisions in databases of the run's server; `samples` are files beside them, by name."""
 
-    def run(*cases: Case, samples: dict[str, str] = {}, **request: object) -> Outcome:
+    def run(*cases: Case, samples: Mapping[str, str] = MappingProxyType({}), **request: object) -> Outcome:
         ini = make_project(tmp_path / "project", [Planted(case.up, case.up, case.down, "") for case in cases])
         for name, text in samples.items():
             (ini.parent / "backend/alembic/samples" / name).write_text(text)

@@ -102,6 +102,12 @@ class _Filling:
         self.tables = {oid: table for oid, (table, _) in missing.items()}
         self.waiting = dict(self.tables)
         self.changed: set[int] = set()
+        self.inserted: dict[int, int] = {}
+        """By OID, how many rows a table got."""
+        self.found_keys: dict[str, list[tuple[str, ...]]] = {}
+        """By query, the keys that references can refer to, of parents that are done."""
+        self.to_refer: list[tuple[Table, Reference]] = []
+        """References that had nothing to refer to yet."""
 
     def run(self) -> None:
         while self.waiting:
@@ -112,8 +118,9 @@ class _Filling:
                 self._fill(group[0])
             else:
                 self._fill_together(group)
-        for table in self.tables.values():
-            self._refer_later(table)
+        self.found_keys.clear()
+        for table, reference in self.to_refer:
+            self._refer_later(table, reference)
 
     # The order
 
@@ -152,8 +159,10 @@ class _Filling:
         keys = {}
         for reference in table.references:
             keys[reference] = self._keys_of(reference)
-            if not keys[reference] and not table.is_nullable(reference):
-                raise CannotFill(f"{reference.parent_sql}, which it refers to, has no rows")
+            if not keys[reference]:
+                if not table.is_nullable(reference):
+                    raise CannotFill(f"{reference.parent_sql}, which it refers to, has no rows")
+                self.to_refer.append((table, reference))
         return keys
 
     def _keys_of(self, reference: Reference) -> list[tuple[str, ...]]:
@@ -163,9 +172,14 @@ class _Filling:
             f"WHERE {' AND '.join(f'{column} IS NOT NULL' for column in columns)} "
             f"ORDER BY {', '.join(columns)} LIMIT {max(self.planter.rows, 8)}"
         )
-        with self._trying():
-            return self.connection.execute(query.encode()).fetchall()
-        return []
+        if query not in self.found_keys:
+            keys: list[tuple[str, ...]] = []
+            with self._trying():
+                keys = self.connection.execute(query.encode()).fetchall()
+            if reference.parent in self.waiting:
+                return keys  # there may be more
+            self.found_keys[query] = keys
+        return self.found_keys[query]
 
     def _fill(self, table: Table) -> None:
         try:
@@ -179,6 +193,9 @@ class _Filling:
 
     def _note(self, table: Table, reason: str) -> None:
         """Remember whether a table has rows."""
+        if self.inserted.get(table.oid):
+            self.planter.unfilled.pop(table.oid, None)
+            return
         empty = f"SELECT NOT EXISTS (SELECT FROM ONLY {table.sql})"  # noqa: S608
         if self.connection.execute(empty.encode()).fetchone() == (True,):
             self.planter.unfilled[table.oid] = (table.shown, reason or "the rows that were written are not there")
@@ -208,12 +225,15 @@ class _Filling:
     def _try(self, table: Table, rows: Sequence[Row]) -> tuple[int, str]:
         """Insert rows that conflict with nothing. Returns how many, and why it failed."""
         try:
-            with self.connection.transaction():
-                inserted = self.connection.execute(_insert(table, rows).encode()).rowcount
+            # in one go: most of the time is the way to the server and back
+            cursor = self.connection.execute(f"SAVEPOINT planting; {_insert(table, rows)}; RELEASE planting".encode())
         except psycopg.Error as error:
+            self.connection.execute("ROLLBACK TO planting; RELEASE planting")
             return 0, _words(error)
+        cursor.nextset()
         self.changed.add(table.oid)
-        return inserted, ""
+        self.inserted[table.oid] = self.inserted.get(table.oid, 0) + cursor.rowcount
+        return cursor.rowcount, ""
 
     @contextmanager
     def _trying(self) -> Iterator[None]:
@@ -261,29 +281,21 @@ class _Filling:
         inner = set(self._refers_to(table, group))
         outer = [each for each in table.references if each not in inner]
         keys = {each: self._keys_of(each) for each in outer}
+        self.to_refer += [(table, each) for each in outer if not keys[each]]
         open_table = replace(table, references=tuple(outer))
         return candidates(
             self.connection, open_table, keys, self.planter.rows, self.planter.numbers(), self.planter.seed
         )[: self.wanted[table.oid]]
 
-    def _refer_later(self, table: Table) -> None:
-        """Let rows refer to what was not there yet: to their own table, or to one in a cycle with it."""
-        if table.oid not in self.changed:
-            return
-        for reference in table.references:
-            later = reference.parent == table.oid or reference.parent in self.tables
-            if not later or not table.is_nullable(reference):
-                continue
-            columns = [quoted(name) for name in reference.columns]
-            nothing = " AND ".join(f"{column} IS NULL" for column in columns)
-            something = nothing.replace("IS NULL", "IS NOT NULL")
-            for key in self._keys_of(reference)[:1]:
-                assigned = ", ".join(f"{column} = {literal(value)}" for column, value in zip(columns, key, strict=True))
-                row = f"SELECT max(ctid) FROM ONLY {table.sql} WHERE {nothing}"  # noqa: S608
-                others = f"SELECT FROM ONLY {table.sql} WHERE {something}"
-                update = f"UPDATE ONLY {table.sql} SET {assigned} WHERE ctid = ({row}) AND NOT EXISTS ({others})"  # noqa: S608
-                with self._trying():
-                    self.connection.execute(update.encode())
+    def _refer_later(self, table: Table, reference: Reference) -> None:
+        """Let a row refer to what was not there yet: to its own table, or to one in a cycle with it."""
+        columns = [quoted(name) for name in reference.columns]
+        nothing = " AND ".join(f"{column} IS NULL" for column in columns)
+        for key in self._keys_of(reference)[:1]:
+            assigned = ", ".join(f"{column} = {literal(value)}" for column, value in zip(columns, key, strict=True))
+            row = f"SELECT max(ctid) FROM ONLY {table.sql} WHERE {nothing}"  # noqa: S608
+            with self._trying():
+                self.connection.execute(f"UPDATE ONLY {table.sql} SET {assigned} WHERE ctid = ({row})".encode())  # noqa: S608
 
 
 def _refer(group: Sequence[Table], made: Mapping[int, list[Row]], number: int) -> None:
