@@ -146,13 +146,15 @@ class Walker:
         """Apply, and prove those that are to be proven."""
         waiting = list(scripts)
         while waiting:
+            needs_clones = True
             if not self.by_clones:
-                waiting = self.prove_inside(waiting)
-            if waiting:
+                waiting, needs_clones = self.prove_inside(waiting)
+            if waiting and needs_clones:
                 self.prove_by_clones(waiting.pop(0))
 
-    def prove_inside(self, scripts: Sequence[Script]) -> list[Script]:
-        """Prove as many as can be in one run of env.py, and return the rest; the first of those needs clones."""
+    def prove_inside(self, scripts: Sequence[Script]) -> tuple[list[Script], bool]:
+        """Prove as many as can be in one run of env.py. Returns the rest, and whether the first of it needs clones."""
+        needs_clones = True
         inside = Inside(self.project, self.applicable(scripts), self)
         try:
             self.environment.run(inside.plan, inside.connected)
@@ -160,6 +162,7 @@ class Walker:
             self.by_clones = True
         except _Doubtful:
             self._prove_without_rows(self.applied[-1])
+            needs_clones = False
         except Suspended as suspended:
             if suspended.spoiled:
                 self.rebuild_trunk()
@@ -167,6 +170,7 @@ class Walker:
                 finding = Finding("up", failure=suspended.on_rows, line=suspended.on_rows.line)
                 self.results[suspended.script.revision] = Result(Verdict.BROKEN, (finding,), 0.0)
                 self._prove_without_rows(suspended.script)
+                needs_clones = suspended.script not in self.applied
         except SQLAlchemyError:
             # a commit failed: it checks what was deferred. As Alembic runs it, it will fail again, and be told
             pass
@@ -174,7 +178,7 @@ class Walker:
             self.planters.close()
         self.facts = None
         done = {script.revision for script in self.applied}
-        return [script for script in scripts if script.revision not in done]
+        return [script for script in scripts if script.revision not in done], needs_clones
 
     def applicable(self, scripts: Sequence[Script]) -> list[Script]:
         """Those that can be applied when those before them are."""
