@@ -100,7 +100,7 @@ class Walker:
         self.start: Facts | None = None
         """The catalog before the first revision that is to be proven."""
         self.planters = Planters(planting, self.trunk, self.version_table_name)
-        self.aside: Databases | None = None
+        self.aside: Databases = {}
         self.aside_at = 0
         """How many of the applied revisions `aside` has."""
         self.can_prove_without_rows = True
@@ -125,7 +125,9 @@ class Walker:
         scripts = self.route.scripts
         first = next(number for number, script in enumerate(scripts) if self.is_wanted(script))
         self._walk(scripts[:first])
-        self.planters.active = self._set_aside()
+        if self.planters.planting.rows:
+            self._set_aside()
+            self.planters.active = True
         self._walk(scripts[first:])
         self.planters.fill()
         self.planters.close()
@@ -219,16 +221,9 @@ class Walker:
 
     # Without rows
 
-    def _set_aside(self) -> bool:
-        """Keep what the trunk is before rows are planted. Returns whether they can be."""
-        if not self.planters.planting.rows:
-            return False
-        if any(map(mentions_server, self.route.scripts)):
-            # the server has their roles already: another database cannot be migrated beside this one
-            return not isinstance(self.place, scratch.NamedServer)
-        self.aside = self.copy()
-        self.aside_at = len(self.applied)
-        return True
+    def _set_aside(self) -> None:
+        """Keep what the trunk is before rows are planted."""
+        self.aside, self.aside_at = self.copy(), len(self.applied)
 
     def _take_rows_away(self) -> bool:
         """Let a trunk without planted rows take the place of this one. Returns whether it has.
@@ -236,25 +231,30 @@ class Walker:
         It cannot where migrations need rows to work at all; then the trunk is as before.
         """
         self.planters.close()
-        behind = [(script, True) for script in self.applied[self.aside_at :]]
-        if self.aside is None:
-            scratch.renew(self.place)
-            self.create()
-            failed = self.run_all(behind)
-            if failed:
-                raise CheckFailed(f"{failed[0].revision} was applied once, and cannot be again: {failed[1].words}")
-        else:
-            planted = {name: self.place.target(next(self.names)) for name in self.trunk}
-            for name, target in self.trunk.items():
-                self.place.rename_database(target.dbname, planted[name].dbname)
-            self.put_back(self.aside)
-            if self.run_all(behind):
-                self.put_back(planted)
-                self.can_prove_without_rows = False
-                return False
-            self.drop(planted)
-            self.aside, self.aside_at = self.copy(), len(self.applied)
+        planted = {name: self.place.target(next(self.names)) for name in self.trunk}
+        for name, target in self.trunk.items():
+            self.place.rename_database(target.dbname, planted[name].dbname)
+        self.put_back(self.aside)
+        if not self._apply_again(self.applied[self.aside_at :]):
+            self.put_back(planted)
+            self.can_prove_without_rows = False
+            return False
+        self.drop(planted)
+        self._set_aside()
         self.planters.forget()
+        return True
+
+    def _apply_again(self, scripts: Sequence[Script]) -> bool:
+        """Apply revisions without rows. Where they make what the server has already, such as a role: on a new server."""
+        if not scripts or not self.run_all([(script, True) for script in scripts]):
+            return True
+        if not any(map(mentions_server, scripts)) or isinstance(self.place, scratch.NamedServer):
+            return False
+        scratch.renew(self.place)
+        self.create()
+        failed = self.run_all([(script, True) for script in self.applied])
+        if failed:
+            raise CheckFailed(f"{failed[0].revision} was applied once, and cannot be again: {failed[1].words}")
         return True
 
     def _may_be_rows(self, result: Result) -> bool:
