@@ -131,7 +131,9 @@ def words_of(error: BaseException) -> str:
 def sqlstate_of(error: BaseException | None) -> str:
     """The server's code for an error, or for the one that it came from; "" when it is not the server's."""
     while error is not None:
-        state = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+        original = getattr(error, "orig", None) or error
+        # psycopg2 has another name for it
+        state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
         if state:
             return str(state)
         error = error.__cause__ or error.__context__

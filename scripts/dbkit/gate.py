@@ -123,7 +123,7 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], s
     target = target_of(passage.settings)
     engine = sa.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _open(target, passage.settings),
+        creator=lambda: open_session(target, passage.settings),
         poolclass=sa.NullPool,
         hide_parameters=True,
     )
@@ -431,8 +431,10 @@ def _recorded(plan: Plan, passage: Passage) -> Plan:
     return recorded
 
 
-def _open(target: Target, settings: Settings) -> psycopg.Connection:
-    """The migration connection. Its time-outs are start-up options, so that no statement runs without them.
+def open_session(target: Target, settings: Settings, name: str = APPLICATION_NAME) -> psycopg.Connection:
+    """A connection as a migration has it, called `name` in the server.
+
+    Its time-outs are start-up options, so that no statement runs without them.
 
     Raises InputError for a pooler: a session's lock would be left on a server connection that others are given.
     """
@@ -445,7 +447,7 @@ def _open(target: Target, settings: Settings) -> psycopg.Connection:
         autocommit=True,
         kind=Connection,
         options=" ".join([*([str(own)] if own else []), *options]),
-        application_name=APPLICATION_NAME,
+        application_name=name,
     )
     # a pooler makes up the number that it gives its client
     if _prepare_session(connection) != connection.info.backend_pid:
