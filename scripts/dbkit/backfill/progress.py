@@ -117,7 +117,7 @@ class Progress:
             if self.revision is not None and not row.done and row.statement.startswith(update(work.table, "", None)):
                 raise OperatorNeeded(
                     f"{work.table} has {row.rows:,} rows from a backfill that was interrupted, and was another one: "
-                    f"{row.statement}",
+                    f"{' '.join(row.statement.split())}",
                     "Let the revision say that again, and run the same command again. Or take it back by hand, then:\n"
                     f'echo "{self._removal(row)}" | make psql',
                 )

@@ -45,7 +45,7 @@ def backfill(
     if context.as_sql:
         statement = work_module.update(work_module.qualified(table), assignments, where)
         context.impl.static_output(
-            f"-- a backfill: online it runs in batches, in this script as one statement\n{statement};"
+            f"-- a backfill: online it runs in batches, in this script as one statement\n{statement}\n;"
         )
         return
     with _outside(context):

@@ -3,11 +3,10 @@
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -26,6 +25,13 @@ TARGET, LOCK_WAIT = 0.04, 0.04
 # and serialization_failure, where sessions begin in another isolation level
 TRY_AGAIN = (*course.TRY_AGAIN, "40001")
 LONGEST_PAUSE = 2.0  # seconds
+SESSION = {
+    # a batch does not wait for the disk
+    "synchronous_commit": "off",
+    # by the key, in its order, also where the planner knows nothing of the table, and would read all of it each time
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Run:
         """
         row = self.progress.find(self.work)
         if row is None:
-            last = self._last_key()
+            last = self._key(self.work.last_key())
             if last is None:
                 return None
             row = self.progress.begin(self.work, last)
@@ -75,7 +81,7 @@ class Run:
             say(f"{self.work.table}: going on after {row.rows:,} rows")
         row = self._pass(row)
         if row.sweep == 1 and self._wants_sweep(row):
-            last = self._last_key()
+            last = self._key(self.work.last_key())
             if last is not None:
                 self.progress.begin_sweep(row, last)
                 row = self._pass(self._read())
@@ -87,7 +93,10 @@ class Run:
         """Whether rows that were written behind us are to be done; not where those that are done look the same."""
         if self.work.where is None or row.still_matches:
             return False
-        return bool(self.execute(self.work.any_left())[0][0])
+        self.execute(_set({"enable_seqscan": "on"}))
+        found = bool(self.execute(self.work.any_left())[0][0])
+        self.execute(_set({"enable_seqscan": SESSION["enable_seqscan"]}))
+        return found
 
     def _pass(self, row: Row) -> Row:
         """Once over the table, from where the row is. Returns the row as it is then."""
@@ -100,10 +109,9 @@ class Run:
 
     def _batch(self, row: Row) -> Key | None:
         """The next batch. Returns the key that it ended with; None when nothing was left."""
-        found = self.execute(self.work.end_of_batch(row.last_key, row.end_key, self.size))
-        if not found:
+        last = self._key(*self.work.end_of_batch(row.last_key, row.end_key, self.size))
+        if last is None:
             return None
-        last = tuple(str(value) for value in found[0])
         # alone, a row can be waited for: nobody else waits for us meanwhile
         self._set_lock_timeout(LOCK_WAIT if self.size > 1 else self.limits.lock_timeout)
         statement = self.work.batch(row.last_key, last, self.progress.table, self.progress.condition(row))
@@ -153,8 +161,9 @@ class Run:
         holder = self.execute(course.OLDEST_TRANSACTION)
         return f" The oldest transaction: {holder[0][0]}." if holder else ""
 
-    def _last_key(self) -> Key | None:
-        found = self.execute(self.work.last_key())
+    def _key(self, *queries: str) -> Key | None:
+        """The key that the first of the queries returns which returns one."""
+        found = next((rows for query in queries if (rows := self.execute(query))), None)
         return tuple(str(value) for value in found[0]) if found else None
 
     def _read(self) -> Row:
@@ -165,7 +174,7 @@ class Run:
 
     def _set_lock_timeout(self, seconds: float) -> None:
         if seconds != self.lock_timeout:
-            self.execute(f"SELECT set_config('lock_timeout', '{round(seconds * 1000)}', false)")
+            self.execute(_set({"lock_timeout": f"{round(seconds * 1000)}"}))
             self.lock_timeout = seconds
 
 
@@ -181,12 +190,16 @@ def run(execute: Execute, work: Work, progress: Progress, limits: Limits) -> Row
 
 @contextmanager
 def _settings(execute: Execute) -> Iterator[None]:
-    """Commit without waiting for the disk; afterwards, wait for all of it at once."""
-    before: dict[str, Any] = {name: execute(f"SHOW {name}")[0][0] for name in ("synchronous_commit", "lock_timeout")}
-    calls = ", ".join(f"set_config('{name}', {literal(value)}, false)" for name, value in before.items())
-    execute("SELECT set_config('synchronous_commit', 'off', false)")
-    with _undone(execute, f"SELECT {calls}", "SELECT pg_logical_emit_message(true, 'dbkit', 'flush')"):
+    """Set what SESSION says; afterwards, wait until the disk has all of it, at once."""
+    before = {name: str(execute(f"SHOW {name}")[0][0]) for name in (*SESSION, "lock_timeout")}
+    execute(_set(SESSION))
+    with _undone(execute, _set(before), "SELECT pg_logical_emit_message(true, 'dbkit', 'flush')"):
         yield
+
+
+def _set(values: Mapping[str, str]) -> str:
+    calls = (f"set_config('{name}', {literal(value)}, false)" for name, value in values.items())
+    return f"SELECT {', '.join(calls)}"
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What a backfill changes, in which order, and the SQL for it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,30 +56,39 @@ class Work:
         """What it comes to, as one statement."""
         return update(self.table, self.assignments, self.where)
 
+    def __str__(self) -> str:
+        return " ".join(self.statement.split())
+
     def last_key(self) -> str:
         """A query for the greatest key there is; without a row for an empty table."""
-        return f"SELECT {self._texts()} FROM {self.table} ORDER BY {self._order('DESC')} LIMIT 1"  # noqa: S608
+        return self._greatest(f"SELECT {self._names()} FROM {self.table}")  # noqa: S608
 
     def any_left(self) -> str:
         """A query for whether a row fulfils the condition."""
         return f"SELECT EXISTS (SELECT FROM {self.table} WHERE {self._condition()})"  # noqa: S608
 
-    def end_of_batch(self, after: Key | None, last: Key, rows: int) -> str:
-        """A query for the key that the next batch ends with; without a row when there are none up to `last`.
+    def end_of_batch(self, after: Key | None, last: Key, rows: int) -> Iterator[str]:
+        """Queries for the key that the next batch ends with, of which the first that has a row is right.
 
-        A batch changes up to `rows` rows, and looks at not many more: what it looks at while it holds locks takes time.
+        None has one when there are no rows up to `last`. A batch changes up to `rows` rows, and looks at not many more:
+        what it looks at while it holds locks takes time.
         """
-        scan = rows if self.where is None else rows * SCANNED
-        names = self._names()
-        return f"""
-            SELECT {self._texts()} FROM (
-                SELECT {names}, count(*) FILTER (WHERE dbkit_matches) OVER (ORDER BY {names}) AS dbkit_matched
-                FROM (
-                    SELECT {names}, {self._condition()} AS dbkit_matches FROM {self.table}
-                    WHERE {self._between(after, last)} ORDER BY {names} LIMIT {scan}
-                ) AS dbkit_scanned
-            ) AS dbkit_counted
-            WHERE dbkit_matched <= {rows} ORDER BY {self._order("DESC")} LIMIT 1"""  # noqa: S608
+        names, order = self._names(), self._order()
+        if self.where is None:
+            scan = rows
+        else:
+            scan = rows * SCANNED
+            yield f"""
+                SELECT {self._texts()} FROM (
+                    SELECT {names} FROM (
+                        SELECT {names}, {self._condition()} AS dbkit_matches FROM {self.table}
+                        WHERE {self._between(after, last)} ORDER BY {order} LIMIT {scan}
+                    ) AS dbkit_scanned
+                    WHERE dbkit_matches ORDER BY {order} OFFSET {rows - 1} LIMIT 1
+                ) AS dbkit_last"""  # noqa: S608
+        yield self._greatest(
+            f"SELECT {names} FROM {self.table} WHERE {self._between(after, last)} ORDER BY {order} LIMIT {scan}"  # noqa: S608
+        )
 
     def batch(self, after: Key | None, last: Key, table: str, row: str) -> str:
         """The statement of one batch: the rows after a key, up to another, and the progress with them.
@@ -106,8 +115,13 @@ class Work:
     def _texts(self) -> str:
         return ", ".join(f"{identifier(column.name)}::text" for column in self.key)
 
-    def _order(self, direction: str) -> str:
+    def _order(self, direction: str = "ASC") -> str:
         return ", ".join(f"{identifier(column.name)} {direction}" for column in self.key)
+
+    def _greatest(self, query: str) -> str:
+        # the texts outside: ORDER BY would take a name for that of a text
+        greatest = f"SELECT * FROM ({query}) AS dbkit_rows ORDER BY {self._order('DESC')} LIMIT 1"  # noqa: S608
+        return f"SELECT {self._texts()} FROM ({greatest}) AS dbkit_last"  # noqa: S608
 
     def _condition(self) -> str:
         # on a line of its own: it may end with a comment
@@ -171,8 +185,8 @@ def _key(execute: Execute, table: str, oid: int, wanted: tuple[str, ...]) -> tup
 
 
 def update(table: str, assignments: str, where: str | None) -> str:
-    """One UPDATE; the table as SQL."""
-    return f"UPDATE {table} SET {assignments}" + (f" WHERE {where}" if where else "")  # noqa: S608
+    """One UPDATE; the table as SQL. In lines: what is given may end with a comment."""
+    return "\n".join([f"UPDATE {table} SET {assignments}", *([f"WHERE {where}"] if where else [])])  # noqa: S608
 
 
 def qualified(table: str) -> str:

@@ -47,7 +47,7 @@ def backfill(
         progress = Progress(execute, VERSION_TABLE, None)
         limits = runs.Limits(batch, max_lag, settings.lock_timeout, settings.lock_budget, settings.wait)
         where_it_is = f'"{target.dbname}" on {target.server()}'
-        say(f"about to change rows of {where_it_is}: {work.statement} (the table has about {work.estimate:,} rows)")
+        say(f"about to change rows of {where_it_is}: {work} (the table has about {work.estimate:,} rows)")
         try:
             _run(execute, work, progress, limits, again=again)
         except KeyboardInterrupt:
