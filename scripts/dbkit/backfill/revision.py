@@ -95,7 +95,7 @@ def _forget_with_version(context: MigrationContext, progress: Progress, identifi
 @contextmanager
 def _outside(context: MigrationContext) -> Iterator[None]:
     """Out of the revision's transaction, unless it is out of it already."""
-    if _connection(context).get_isolation_level() == "AUTOCOMMIT":
+    if _connection(context).get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         yield
         return
     with context.autocommit_block():
