@@ -14,11 +14,14 @@ from test_backfill import FEW, SLOW, counted, rows_done, until
 
 COUNT = ("backfill", "t", "--set", "n = n + 1", "--batch", "50")
 
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'dbkit%'"
+
 
 @pytest.fixture
 def project(pair: Pair) -> Project:
     pair.gated.query("CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0)")
     pair.gated.query(f"INSERT INTO t SELECT generate_series(1, {FEW})")
+    pair.gated.query("ANALYZE t")
     return pair.gated
 
 
@@ -65,6 +68,9 @@ def test_begun_anew_after_an_interruption(project: Project) -> None:
         until(lambda: rows_done(project) == 776)
         process.kill()
         process.communicate()
+        # what it has begun in the server ends without it
+        until(lambda: project.query(SESSIONS) == [(0,)])
+        assert rows_done(project) == 776
     assert project.dbkit(*COUNT, "--again").returncode == 0
     assert counted(project) == [(1, FEW - 776), (2, 776)]
 
@@ -196,7 +202,7 @@ WORDS = [
 @pytest.mark.parametrize(
     ("table", "columns", "values", "key"),
     [
-        ('"My Schema"."Odd ""Table"""', '"The Key" bigint PRIMARY KEY', "i * 1000000000", ""),
+        ('"My Schema"."Odd ""Table"""', '"The Key" bigint PRIMARY KEY', "i * 1000000000::bigint", ""),
         ("t_desc", "k int NOT NULL", "-i", "k"),
         ("t_text", 'k text COLLATE "C" PRIMARY KEY', "w", ""),
         ("t_icu", "k text PRIMARY KEY", "md5(i::text) || w", ""),
@@ -228,8 +234,7 @@ def test_keys_of_any_type(project: Project, table: str, columns: str, values: st
             source = f"(SELECT i, (%s::text[])[1 + i % {len(WORDS)}] AS w FROM generate_series(1, 300) AS i) AS s"
         statement = f"INSERT INTO {table} SELECT {values} FROM {source}"
         rows = connection.execute(statement.replace("% ", "%% ").encode(), [WORDS]).rowcount
-    name = table.replace('"My Schema"."Odd ""Table"""', '"My Schema"."Odd ""Table"""')
-    typed = project.dbkit("backfill", name, "--set", "n = n + 1", "--batch", "7", "--key", key)
+    typed = project.dbkit("backfill", table, "--set", "n = n + 1", "--batch", "7", "--key", key)
     assert typed.returncode == 0, typed.stderr
     assert project.query(f"SELECT n, count(*) FROM {table} GROUP BY n") == [(1, rows)]
 

@@ -73,7 +73,7 @@ class Lag:
         self.positions.append((now, seen.position))
         if seen.hidden and not self.told_hidden:
             self.told_hidden = True
-            say(f"warning: how far {seen.hidden} standbys are behind is not shown to this role; it needs pg_monitor.")
+            say(f"warning: how far standbys are behind ({seen.hidden}) is not shown to this role; it needs pg_monitor.")
         behind = [(self._seconds(standby, now, seen.position), standby.name) for standby in seen.standbys]
         seconds, name = max(behind, default=(0.0, ""))
         return (name, seconds) if seconds > self.limit else None

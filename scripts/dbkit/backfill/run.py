@@ -25,6 +25,7 @@ TARGET, LOCK_WAIT = 0.04, 0.04
 # and serialization_failure, where sessions begin in another isolation level
 TRY_AGAIN = (*course.TRY_AGAIN, "40001")
 LONGEST_PAUSE = 2.0  # seconds
+FAILURES_UNTIL_TOLD = 3  # of a batch of one row
 SESSION = {
     # a batch does not wait for the disk
     "synchronous_commit": "off",
@@ -144,10 +145,9 @@ class Run:
                     raise
                 if time.monotonic() - begun > self.limits.lock_budget:
                     raise self._gave_up() from error
-                if attempt == 3:
+                if self.size == 1 and (attempt := attempt + 1) == FAILURES_UNTIL_TOLD:
                     say(f"{self.work.table}: rows are locked by others; trying again.{self._who()}")
             self.size = max(1, self.size // 2)
-            attempt += 1
             pause = min(LOCK_WAIT * 2 ** min(attempt, 10), LONGEST_PAUSE)
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
 
