@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from dbkit import signals
 from dbkit.connect import connect, current_revisions
-from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded
+from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, sqlstate_of
 from dbkit.journal import DOWNGRADE, Step
 from dbkit.settings import Settings, Target
 
@@ -126,18 +126,6 @@ def words_of(error: BaseException) -> str:
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
         return re.sub(r" LINE \d+: .*", "", words) or type(original).__name__
     return f"{type(original).__name__}: {words}" if words else type(original).__name__
-
-
-def sqlstate_of(error: BaseException | None) -> str:
-    """The server's code for an error, or for the one that it came from; "" when it is not the server's."""
-    while error is not None:
-        original = getattr(error, "orig", None) or error
-        # psycopg2 has another name for it
-        state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-        if state:
-            return str(state)
-        error = error.__cause__ or error.__context__
-    return ""
 
 
 def told(

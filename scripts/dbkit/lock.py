@@ -21,6 +21,15 @@ WHERE l.locktype = 'advisory' AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (l.classid::bigint << 32) | l.objid::bigint = %s AND l.objsubid = 1"""
 HOLDER_WORDS = "backend {}, user {}, from {}, for {} s"
+# lock_not_available, deadlock_detected: https://www.postgresql.org/docs/18/errcodes-appendix.html
+TRY_AGAIN = ("55P03", "40P01")
+OLDEST_TRANSACTION = """
+SELECT format('backend %s, user %s, %s for %s s', pid, usename, state,
+    extract(epoch FROM clock_timestamp() - xact_start)::int)
+FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()
+    AND backend_type = 'client backend'
+ORDER BY xact_start LIMIT 1"""
 
 
 def lock_key(dbname: str) -> int:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbkit import journal
-from dbkit.aftermath import sqlstate_of
 from dbkit.backfill.work import Execute, Key, Work, array, identifier, literal, update
-from dbkit.errors import InputError, OperatorNeeded
+from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
 
 TABLE = "dbkit_backfill"
 SCHEMA = """

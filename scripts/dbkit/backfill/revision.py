@@ -2,56 +2,35 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
 from dbkit.backfill import work as work_module
 from dbkit.backfill.progress import Progress
-from dbkit.backfill.run import FIRST, Limits, run
+from dbkit.backfill.run import Limits, run
 from dbkit.errors import InputError
 from dbkit.watch import Connection, Watch
 
 
-class Operations(Protocol):
-    """Alembic's `op`."""
-
-    def get_context(self) -> MigrationContext:
-        """The context that the revision runs in."""
-
-
-def backfill(
-    op: Operations,
-    table: str,
-    assignments: str,
-    *,
-    where: str | None = None,
-    key: str | Sequence[str] = (),
-    batch: int = FIRST,
-    max_lag: float = 10.0,
+def run_in(
+    context: MigrationContext,
+    what: tuple[str, str, str | None, tuple[str, ...]],
+    batch: int,
+    max_lag: float,
 ) -> None:
-    """UPDATE `table` SET `assignments` WHERE `where`, in batches with a transaction each; each row once.
-
-    `table` is a name, with a schema or without. `assignments` and `where` are SQL, and go to the server as they are.
-    `key` names the columns of a unique key that are NOT NULL; without it, it is the primary key. `batch` is how many
-    rows the first batch has. It waits while a standby is more than `max_lag` seconds behind (0: never).
-
-    What is in the revision's transaction before it is committed, so let it be alone in its revision. When it is
-    interrupted, the next upgrade goes on where it was. In a script (`--sql`) it is one UPDATE. Raises DbkitError.
-    """
-    context = op.get_context()
-    columns = (key,) if isinstance(key, str) else tuple(key)
+    """Do `what` (table, assignments, where, key) from the revision that runs, or write it to its script."""
     if context.as_sql:
+        table, assignments, where, _ = what
         statement = work_module.update(work_module.qualified(table), assignments, where)
-        context.impl.static_output(
-            f"-- a backfill: online it runs in batches, in this script as one statement\n{statement}\n;"
-        )
+        comment = "-- a backfill: online it runs in batches, in this script as one statement"
+        context.impl.static_output(f"{comment}\n{statement}\n;")
         return
     with _outside(context):
         watch = _watch_of(_connection(context))
         with watch.resumable() if watch else nullcontext():
-            _run(context, watch, (table, assignments, where, columns), batch, max_lag)
+            _run(context, watch, what, batch, max_lag)
 
 
 def _run(

@@ -8,22 +8,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-import psycopg
-import sqlalchemy as sa
-
-from dbkit import course, lock
-from dbkit.aftermath import sqlstate_of
+from dbkit import lock
 from dbkit.backfill.lag import Lag
 from dbkit.backfill.progress import Progress, Row
 from dbkit.backfill.report import Report
 from dbkit.backfill.work import Execute, Key, Work, literal
-from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say
+from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say, sqlstate_of
 
 FIRST, MOST = 1000, 100_000  # rows of a batch
 # Seconds. What a batch should take, for as long are its rows locked; and what it waits for a row that somebody else has
 TARGET, LOCK_WAIT = 0.04, 0.04
 # and serialization_failure, where sessions begin in another isolation level
-TRY_AGAIN = (*course.TRY_AGAIN, "40001")
+TRY_AGAIN = (*lock.TRY_AGAIN, "40001")
 LONGEST_PAUSE = 2.0  # seconds
 FAILURES_UNTIL_TOLD = 3  # of a batch of one row
 SESSION = {
@@ -140,7 +136,7 @@ class Run:
         while True:
             try:
                 return function()
-            except (sa.exc.DBAPIError, psycopg.Error) as error:
+            except Exception as error:  # of any driver
                 if sqlstate_of(error) not in TRY_AGAIN:
                     raise
                 if time.monotonic() - begun > self.limits.lock_budget:
@@ -158,7 +154,7 @@ class Run:
         )
 
     def _who(self) -> str:
-        holder = self.execute(course.OLDEST_TRANSACTION)
+        holder = self.execute(lock.OLDEST_TRANSACTION)
         return f" The oldest transaction: {holder[0][0]}." if holder else ""
 
     def _key(self, *queries: str) -> Key | None:
@@ -193,7 +189,9 @@ def _settings(execute: Execute) -> Iterator[None]:
     """Set what SESSION says; afterwards, wait until the disk has all of it, at once."""
     before = {name: str(execute(f"SHOW {name}")[0][0]) for name in (*SESSION, "lock_timeout")}
     execute(_set(SESSION))
-    with _undone(execute, _set(before), "SELECT pg_logical_emit_message(true, 'dbkit', 'flush')"):
+    # a commit that waits for the log only does so when it has written something
+    flush = "SELECT pg_logical_emit_message(true, 'dbkit', 'flush')"
+    with _undone(execute, _set({"synchronous_commit": "on"}), flush, _set(before)):
         yield
 
 
@@ -229,7 +227,7 @@ def _undone(execute: Execute, *statements: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(sa.exc.SQLAlchemyError, psycopg.Error):
+        with suppress(Exception):  # it may be the session that has failed, and that is raised
             for statement in statements:
                 execute(statement)
         raise

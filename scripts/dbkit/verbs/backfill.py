@@ -6,12 +6,13 @@ from typing import Any
 
 import psycopg
 
-from dbkit import gate, protection, signals
+from dbkit import protection, session, signals
 from dbkit.backfill import run as runs
 from dbkit.backfill import work as works
 from dbkit.backfill.progress import Progress
 from dbkit.errors import CheckFailed, InputError, Interrupted, say
 from dbkit.lock import VERSION_TABLE
+from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings
 
 APPLICATION_NAME = "dbkit backfill"
@@ -33,9 +34,9 @@ def backfill(
     Raises Refused on a protected database without CONFIRM, Interrupted for a signal, and what a backfill raises.
     """
     works.qualified(table)
-    target = gate.target_of(settings)
+    target = settings.target or development_cluster(settings).ensure_running()
     protection.ask(settings, target, "change rows of")
-    with gate.open_session(target, settings, APPLICATION_NAME) as connection:
+    with session.begin(target, settings, APPLICATION_NAME) as connection:
         connection.autocommit = True
 
         def execute(statement: str) -> Sequence[Any]:
