@@ -144,10 +144,8 @@ class Project:
             cwd=self.root,
             env={**self.variables(env), "PYTHONPATH": str(self.root / "scripts")},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
-            **options,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
 
     def query(self, statement: str) -> list[tuple[object, ...]]:

@@ -130,6 +130,18 @@ def test_what_was_taken_back_by_hand_is_begun_anew(pair: Pair) -> None:
     assert counted(pair.gated) == [(2, 500)]
 
 
+def test_begun_anew_when_what_it_is_based_on_was_undone(pair: Pair) -> None:
+    """The rows that it had done are not done any more: their column is a new one."""
+    column = "op.execute('ALTER TABLE t ADD x int NOT NULL DEFAULT 0')", "op.execute('ALTER TABLE t DROP x')"
+    pair.write(TABLE, column, f"{IMPORT}backfill(op, 't', 'x = x + 1', batch=50)")
+    prepare(pair.gated, sql=SLOW)
+    kill_often(pair.gated, 1, 200, "upgrade", "head")
+    assert pair.gated.alembic("downgrade", "rev1").returncode == 0
+    typed = pair.gated.alembic("upgrade", "head")
+    assert (typed.returncode, "going on" in typed.stderr) == (0, False)
+    assert pair.gated.query("SELECT x, count(*) FROM t GROUP BY x") == [(1, FEW)]
+
+
 def test_edited_while_it_was_interrupted(pair: Pair) -> None:
     pair.write(TABLE, COUNT)
     prepare(pair.gated, sql=SLOW)
@@ -140,6 +152,7 @@ def test_edited_while_it_was_interrupted(pair: Pair) -> None:
     typed = pair.gated.alembic("upgrade", "head")
     assert typed.returncode == 1
     assert "from a backfill that was interrupted, and was another one: UPDATE public.t SET n = n + 1" in typed.stderr
+    assert 'echo "DELETE FROM "public".dbkit_backfill WHERE id = ' in typed.stderr
     file.write_text(text)
     assert pair.gated.alembic("upgrade", "head").returncode == 0
     assert counted(pair.gated) == [(1, FEW)]
@@ -249,6 +262,7 @@ def test_a_row_that_the_application_does_not_give_back(pair: Pair) -> None:
     assert "public.t: rows were locked by others for 0.3 s. The oldest transaction: backend" in typed.stderr
     assert f"backend {pid}, user postgres, idle in transaction" in typed.stderr
     assert "what it has committed can be done again" in typed.stderr
+    assert "When that has ended, the same command goes on from here." in typed.stderr
     assert pair.gated.alembic("upgrade", "head").returncode == 0
     assert counted(pair.gated) == [(1, 1000)]
 

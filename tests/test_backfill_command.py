@@ -1,8 +1,11 @@
 """`dbkit backfill` as people type it."""
 
+import os
+import pty
+import re
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import psycopg
@@ -60,6 +63,25 @@ def test_killed(project: Project) -> None:
     assert typed.returncode == 0, typed.stderr
     assert "public.t: going on after" in typed.stderr
     assert counted(project) == [(1, FEW)]
+
+
+def test_one_line_on_a_terminal(project: Project) -> None:
+    project.query(SLOW)
+    ours, theirs = pty.openpty()
+    process = project.start_dbkit(*COUNT, stderr=theirs)
+    os.close(theirs)
+    shown = "".join(read_all(ours))
+    assert process.wait() == 0
+    assert re.search(r"\r\x1b\[Kdbkit: public\.t: [\d,]+ of about 4,000 rows, [\d,]+ in a second\r\x1b\[K", shown)
+    assert "\r\x1b[Kdbkit: public.t: 4,000 rows in " in shown
+
+
+def read_all(terminal: int) -> Iterator[str]:
+    """What is written to a terminal, until nobody has it open any more."""
+    with suppress(OSError):
+        while part := os.read(terminal, 65536):
+            yield part.decode()
+    os.close(terminal)
 
 
 def test_begun_anew_after_an_interruption(project: Project) -> None:

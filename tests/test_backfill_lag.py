@@ -39,7 +39,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def lag(clock: Clock) -> Lag:
-    return Lag(lambda _statement: [NOBODY], 10.0, clock)
+    return Lag(lambda _statement: [NOBODY], 10.0, clock=clock)
 
 
 def test_nobody_is_connected(lag: Lag) -> None:

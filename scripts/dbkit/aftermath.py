@@ -162,7 +162,8 @@ def told(
             f"{message}; {at}, but a part of it was committed: not safe to run again.", half_hint(step)
         )
     lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in words_of(error)
-    hint = AGAIN if lost or _was_interrupted(error) else CAUSES.get(sqlstate_of(error), MEND)
+    own = error.hint if isinstance(error, DbkitError) else ""
+    hint = AGAIN if lost or _was_interrupted(error) else own or CAUSES.get(sqlstate_of(error), MEND)
     kept = "what it has committed can be done again" if left else "nothing of it was kept"
     return _exit_of(error, f"{message}; {kept}, {at}, and it is safe to run again.", hint)
 

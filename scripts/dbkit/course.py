@@ -118,7 +118,8 @@ def entry(step: Step, settings: Settings) -> journal.Step:
     if isinstance(step, StampStep):
         return journal.Step(journal.STAMP, revision_of(step), environment)
     action = journal.DOWNGRADE if step.is_downgrade else journal.UPGRADE
-    return journal.Step(action, revision_of(step), environment, Path(step.revision.path))
+    parents = tuple(step.revision._all_down_revisions)
+    return journal.Step(action, revision_of(step), environment, Path(step.revision.path), parents)
 
 
 def revision_of(step: Step) -> str:

@@ -45,9 +45,16 @@ class Look:
 class Lag:
     """Whether standbys are too far behind. A `limit` of 0 seconds is none."""
 
-    def __init__(self, execute: Execute, limit: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        execute: Execute,
+        limit: float,
+        tell: Callable[[str], None] = say,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.execute = execute
         self.limit = limit
+        self.tell = tell
         self.clock = clock
         self.positions: deque[tuple[float, int]] = deque(maxlen=REMEMBERED)
         self.looked = float("-inf")
@@ -61,11 +68,11 @@ class Lag:
         while slowest := self.too_far_behind(look(self.execute)):
             if not waiting:
                 name, seconds = slowest
-                say(f"waiting for the standby {name}, which is {seconds:.0f} s behind (limit {self.limit:g} s)")
+                self.tell(f"waiting for the standby {name}, which is {seconds:.0f} s behind (limit {self.limit:g} s)")
             waiting = True
             time.sleep(PAUSE)
         if waiting:
-            say("the standby has caught up; going on")
+            self.tell("the standby has caught up; going on")
 
     def too_far_behind(self, seen: Look) -> tuple[str, float] | None:
         """The slowest standby and its seconds, where those are too many."""
@@ -73,7 +80,9 @@ class Lag:
         self.positions.append((now, seen.position))
         if seen.hidden and not self.told_hidden:
             self.told_hidden = True
-            say(f"warning: how far standbys are behind ({seen.hidden}) is not shown to this role; it needs pg_monitor.")
+            self.tell(
+                f"warning: how far standbys are behind ({seen.hidden}) is not shown to this role; it needs pg_monitor."
+            )
         behind = [(self._seconds(standby, now, seen.position), standby.name) for standby in seen.standbys]
         seconds, name = max(behind, default=(0.0, ""))
         return (name, seconds) if seconds > self.limit else None

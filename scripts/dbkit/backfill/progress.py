@@ -60,12 +60,13 @@ $dbkit$"""
 READ = """
 SELECT id, statement, end_key, last_key, pass, still_matches, rows, batches, ended_at IS NOT NULL, ended_at::text
 FROM {table} WHERE revision IS NOT DISTINCT FROM {revision} ORDER BY id"""
-# Of a revision that was applied, undone, or settled by hand since: what was interrupted then is of no interest now
+# Of a revision that was applied, undone, or settled by hand since; or that began on top of one that was undone since
 SETTLED = f"""
 DELETE FROM {{table}} AS b WHERE revision IS NOT NULL AND EXISTS (
     SELECT FROM {{journal}} AS j
-    WHERE (j.revision = b.revision OR j.action = '{journal.STAMP}') AND j.action <> '{journal.ACCEPT}'
-        AND j.ended_at > b.began_at)"""  # noqa: S608  # constants
+    WHERE j.ended_at > b.began_at AND j.action <> '{journal.ACCEPT}' AND (
+        j.revision = b.revision OR j.action = '{journal.STAMP}'
+        OR j.action = '{journal.DOWNGRADE}' AND b.revision = {{revision}} AND j.revision = ANY ({{parents}})))"""  # noqa: S608  # constants
 
 
 @dataclass(frozen=True)
@@ -88,20 +89,22 @@ class Row:
 class Progress:
     """The rows of one revision, or of the command line (None)."""
 
-    def __init__(self, execute: Execute, version_table: str, revision: str | None) -> None:
-        """`version_table` as SQL; the table is beside it."""
+    def __init__(self, execute: Execute, version_table: str, revision: str | None, parents: Sequence[str] = ()) -> None:
+        """`version_table` as SQL; the table is beside it. `parents` are the revisions right before this one."""
         self.execute = execute
         schema = identifier(str(execute(SCHEMA.format(version_table=literal(version_table)))[0][0]))
         self.table = f"{schema}.{TABLE}"
         self.journal = f"{schema}.{journal.TABLE}"
         self.revision = revision
+        self.parents = tuple(parents)
 
     def rows(self) -> list[Row]:
         """What was begun; without what a revision had begun before it was settled in another way."""
         if not self._is_there(self.table):
             return []
         if self._is_there(self.journal):
-            self.execute(SETTLED.format(table=self.table, journal=self.journal))
+            settled = {"revision": self._revision(), "parents": array(self.parents)}
+            self.execute(SETTLED.format(table=self.table, journal=self.journal, **settled))
         return [_row(values) for values in self.execute(READ.format(table=self.table, revision=self._revision()))]
 
     def find(self, work: Work) -> Row | None:

@@ -36,18 +36,24 @@ class Report:
         of = f" of about {self.estimate:,}" if self.estimate else ""
         line = f"{self.table}: {self.rows:,}{of} rows, {rate:,.0f} in a second"
         if self.terminal:
-            with suppress(OSError):
-                print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
+            self._replace_line(f"dbkit: {line}")
         else:
             say(line)
 
+    def tell(self, words: str) -> None:
+        """Say something else, in a line that stays."""
+        self._replace_line("")
+        say(words)
+
     def end(self) -> None:
         """All is done."""
-        if self.terminal:
-            with suppress(OSError):
-                print("\r\033[K", end="", file=sys.stderr, flush=True)
         seconds = time.monotonic() - self.begun
-        say(
+        self.tell(
             f"{self.table}: {self.rows:,} rows in {seconds:.1f} s, {self.batches:,} batches, "
             f"the longest {self.longest * 1000:.0f} ms"
         )
+
+    def _replace_line(self, line: str) -> None:
+        if self.terminal:
+            with suppress(OSError):
+                print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)

@@ -51,8 +51,8 @@ def _run(
     version_table = ".".join(
         work_module.identifier(name) for name in (context.version_table_schema, context.version_table) if name
     )
-    revision = watch.step.revision if watch and watch.step else ""
-    progress = Progress(execute, version_table, revision)
+    step = watch.step if watch else None
+    progress = Progress(execute, version_table, step.revision if step else "", step.parents if step else ())
     limits = Limits(batch=batch, lag=max_lag, lock_budget=watch.lock_budget if watch else Limits.lock_budget)
     row = run(execute, work, progress, limits)
     if row is not None:

@@ -56,8 +56,8 @@ class Run:
         self.progress = progress
         self.limits = limits
         self.size = max(1, min(limits.batch, MOST))
-        self.lag = Lag(execute, limits.lag)
         self.report = Report(work.table, work.estimate)
+        self.lag = Lag(execute, limits.lag, self.report.tell)
         self.lock_timeout = 0.0
         """What the session has now; seconds."""
 
@@ -75,7 +75,7 @@ class Run:
         elif row.done:
             return row
         else:
-            say(f"{self.work.table}: going on after {row.rows:,} rows")
+            self.report.tell(f"{self.work.table}: going on after {row.rows:,} rows")
         row = self._pass(row)
         if row.sweep == 1 and self._wants_sweep(row):
             last = self._key(self.work.last_key())
@@ -142,7 +142,7 @@ class Run:
                 if time.monotonic() - begun > self.limits.lock_budget:
                     raise self._gave_up() from error
                 if self.size == 1 and (attempt := attempt + 1) == FAILURES_UNTIL_TOLD:
-                    say(f"{self.work.table}: rows are locked by others; trying again.{self._who()}")
+                    self.report.tell(f"{self.work.table}: rows are locked by others; trying again.{self._who()}")
             self.size = max(1, self.size // 2)
             pause = min(LOCK_WAIT * 2 ** min(attempt, 10), LONGEST_PAUSE)
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
