@@ -152,7 +152,7 @@ def test_edited_while_it_was_interrupted(pair: Pair) -> None:
     typed = pair.gated.alembic("upgrade", "head")
     assert typed.returncode == 1
     assert "from a backfill that was interrupted, and was another one: UPDATE public.t SET n = n + 1" in typed.stderr
-    assert 'echo "DELETE FROM "public".dbkit_backfill WHERE id = ' in typed.stderr
+    assert 'echo "DELETE FROM public.dbkit_backfill WHERE id = ' in typed.stderr
     file.write_text(text)
     assert pair.gated.alembic("upgrade", "head").returncode == 0
     assert counted(pair.gated) == [(1, FEW)]

@@ -8,6 +8,7 @@ from dbkit.project import Project
 from dbkit.roundtrip.steps import ends_transaction
 
 DIRECTIONS = ("upgrade", "downgrade")
+ALONE = "Put the block into a revision of its own, so that a failure in it leaves nothing half done."
 
 
 def findings(loaded: Project) -> Iterator[str]:
@@ -45,11 +46,11 @@ def _shared_autocommit_block(path: str, function: ast.FunctionDef) -> Iterator[s
     several = [*blocks, *alone] if blocks else []
     if outside or len(several) > 1:
         line = outside[0].lineno if outside else several[1].lineno  # type: ignore[attr-defined]  # both have a place
-        what = "autocommit_block()" if blocks else "backfill()"
-        yield (
-            f"{path}:{line}: {function.name}() does more than its {what}, which commits the rest.\n"
-            "Put the block into a revision of its own, so that a failure in it leaves nothing half done."
-        )
+        more = f"{path}:{line}: {function.name}"
+        if blocks:
+            yield f"{more}() does more than its autocommit_block(), which commits the rest.\n{ALONE}"
+        else:
+            yield f"{more}() does more than its backfill(), which commits the rest.\n{ALONE}"
 
 
 def _commits(path: str, tree: ast.Module) -> Iterator[str]:

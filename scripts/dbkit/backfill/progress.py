@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbkit import journal
-from dbkit.backfill.work import Execute, Key, Work, array, identifier, literal, update
+from dbkit.backfill.work import Execute, Key, Work, array, literal, update
 from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
 
 TABLE = "dbkit_backfill"
 SCHEMA = """
-SELECT coalesce(
-    (SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+SELECT quote_ident(coalesce(
+    (SELECT n.nspname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.oid = to_regclass({version_table})),
-    current_schema())::text"""
+    current_schema()::text))"""
 CREATE = """\
 CREATE TABLE {table} (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -92,7 +92,7 @@ class Progress:
     def __init__(self, execute: Execute, version_table: str, revision: str | None, parents: Sequence[str] = ()) -> None:
         """`version_table` as SQL; the table is beside it. `parents` are the revisions right before this one."""
         self.execute = execute
-        schema = identifier(str(execute(SCHEMA.format(version_table=literal(version_table)))[0][0]))
+        schema = str(execute(SCHEMA.format(version_table=literal(version_table)))[0][0])
         self.table = f"{schema}.{TABLE}"
         self.journal = f"{schema}.{journal.TABLE}"
         self.revision = revision
