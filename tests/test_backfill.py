@@ -1,6 +1,7 @@
 """A backfill in a revision: each row once, whatever ends it in between, and nobody kept waiting for long."""
 
 import random
+import re
 import signal
 import subprocess
 import threading
@@ -199,6 +200,19 @@ def test_another_statement_keeps_its_rule(pair: Pair) -> None:
     )
 
 
+def test_the_session_is_left_as_it_was(pair: Pair) -> None:
+    names = ("lock_timeout", "statement_timeout", "synchronous_commit", "enable_seqscan", "enable_bitmapscan")
+    shown = "', '".join(names)
+    look = f"print(op.get_bind().exec_driver_sql(\"SELECT array_agg(setting ORDER BY name) FROM pg_settings WHERE name IN ('{shown}')\").scalar())"
+    pair.write(TABLE, f"{look}\n{IMPORT}backfill(op, 't', 'n = n + 1')\n{look}")
+    for project in (pair.gated, pair.bare):
+        prepare(project, 10)
+        typed = project.alembic("upgrade", "head", env={"MIGRATION_STATEMENT_TIMEOUT": "77s"})
+        assert typed.returncode == 0, typed.stderr
+        before, after = typed.stdout.splitlines()
+        assert before == after
+
+
 def test_within_an_autocommit_block(pair: Pair) -> None:
     pair.write(TABLE, f"{IMPORT}with op.get_context().autocommit_block():\n    backfill(op, 't', 'n = n + 1')")
     for project in (pair.gated, pair.bare):
@@ -264,6 +278,18 @@ def test_a_row_that_the_application_does_not_give_back(pair: Pair) -> None:
     assert "what it has committed can be done again" in typed.stderr
     assert "When that has ended, the same command goes on from here." in typed.stderr
     assert pair.gated.alembic("upgrade", "head").returncode == 0
+    assert counted(pair.gated) == [(1, 1000)]
+
+
+def test_a_batch_that_takes_long_is_taken_back(pair: Pair) -> None:
+    """Its rows would be locked for a second; it is done in smaller ones."""
+    pair.write(TABLE, f"{IMPORT}backfill(op, 't', 'n = n + 1')")
+    prepare(pair.gated, 1000, SLOW.replace("WHEN (OLD.id % 5 = 0)", ""))
+    typed = pair.gated.alembic("upgrade", "head")
+    assert typed.returncode == 0, typed.stderr
+    batches = re.search(r"public\.t: 1,000 rows in [\d.]+ s, (\d+) batches", typed.stderr)
+    assert batches
+    assert int(batches[1]) > 5
     assert counted(pair.gated) == [(1, 1000)]
 
 

@@ -18,6 +18,8 @@ from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say, sqlst
 FIRST, MOST = 1000, 100_000  # rows of a batch
 # Seconds. What a batch should take, for as long are its rows locked; and what it waits for a row that somebody else has
 TARGET, LOCK_WAIT = 0.04, 0.04
+LONGEST_BATCH = 0.08  # seconds; the server then takes it back, unless it is one of a single row
+QUERY_CANCELED = "57014"
 # and serialization_failure, where sessions begin in another isolation level
 TRY_AGAIN = (*lock.TRY_AGAIN, "40001")
 LONGEST_PAUSE = 2.0  # seconds
@@ -58,14 +60,18 @@ class Run:
         self.size = max(1, min(limits.batch, MOST))
         self.report = Report(work.table, work.estimate)
         self.lag = Lag(execute, limits.lag, self.report.tell)
-        self.lock_timeout = 0.0
-        """What the session has now; seconds."""
+        self.statement_timeout = str(execute("SHOW statement_timeout")[0][0])
+        self.hurried = False
+        """Whether the session has the limits of a batch now, and not its own."""
+        self.begun = 0.0
+        """When the last batch was sent."""
 
     def run(self) -> Row | None:
         """Do what is left to do. Returns the row of progress, complete; None where there was nothing to begin.
 
         Raises CheckFailed when rows stay locked by others, and OperatorNeeded when the progress was changed by them.
         """
+        self.execute(_set({"lock_timeout": f"{round(self.limits.lock_timeout * 1000)}"}))
         row = self.progress.find(self.work)
         if row is None:
             last = self._key(self.work.last_key())
@@ -106,15 +112,16 @@ class Run:
 
     def _batch(self, row: Row) -> Key | None:
         """The next batch. Returns the key that it ended with; None when nothing was left."""
+        self._hurry(False)
         last = self._key(*self.work.end_of_batch(row.last_key, row.end_key, self.size))
         if last is None:
             return None
         # alone, a row can be waited for: nobody else waits for us meanwhile
-        self._set_lock_timeout(LOCK_WAIT if self.size > 1 else self.limits.lock_timeout)
+        self._hurry(self.size > 1)
         statement = self.work.batch(row.last_key, last, self.progress.table, self.progress.condition(row))
-        begun = time.perf_counter()
+        self.begun = time.perf_counter()
         done, moved = self.execute(statement)[0]
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - self.begun
         if not moved:
             raise OperatorNeeded(
                 f"the row of this backfill in {self.progress.table} was changed by somebody else.",
@@ -137,8 +144,9 @@ class Run:
             try:
                 return function()
             except Exception as error:  # of any driver
-                if sqlstate_of(error) not in TRY_AGAIN:
+                if sqlstate_of(error) not in TRY_AGAIN and not self._took_too_long(error):
                     raise
+                self._hurry(False)
                 if time.monotonic() - begun > self.limits.lock_budget:
                     raise self._gave_up() from error
                 if self.size == 1 and (attempt := attempt + 1) == FAILURES_UNTIL_TOLD:
@@ -168,10 +176,20 @@ class Run:
             raise OperatorNeeded(f"the row of this backfill in {self.progress.table} was removed by somebody else.")
         return row
 
-    def _set_lock_timeout(self, seconds: float) -> None:
-        if seconds != self.lock_timeout:
-            self.execute(_set({"lock_timeout": f"{round(seconds * 1000)}"}))
-            self.lock_timeout = seconds
+    def _took_too_long(self, error: Exception) -> bool:
+        """Whether it is our own limit that has stopped a batch, and not somebody who wants it to stop."""
+        waited = time.perf_counter() - self.begun
+        return self.hurried and waited >= LONGEST_BATCH and sqlstate_of(error) == QUERY_CANCELED
+
+    def _hurry(self, hurried: bool) -> None:
+        """Give the session the limits of a batch, or its own."""
+        if hurried == self.hurried:
+            return
+        lock_timeout = LOCK_WAIT if hurried else self.limits.lock_timeout
+        statement_timeout = f"{round(LONGEST_BATCH * 1000)}" if hurried else self.statement_timeout
+        limits = {"lock_timeout": f"{round(lock_timeout * 1000)}", "statement_timeout": statement_timeout}
+        self.execute(_set(limits))
+        self.hurried = hurried
 
 
 def run(execute: Execute, work: Work, progress: Progress, limits: Limits) -> Row | None:
@@ -187,7 +205,7 @@ def run(execute: Execute, work: Work, progress: Progress, limits: Limits) -> Row
 @contextmanager
 def _settings(execute: Execute) -> Iterator[None]:
     """Set what SESSION says; afterwards, wait until the disk has all of it, at once."""
-    before = {name: str(execute(f"SHOW {name}")[0][0]) for name in (*SESSION, "lock_timeout")}
+    before = {name: str(execute(f"SHOW {name}")[0][0]) for name in (*SESSION, "lock_timeout", "statement_timeout")}
     execute(_set(SESSION))
     # a commit that waits for the log only does so when it has written something
     flush = "SELECT pg_logical_emit_message(true, 'dbkit', 'flush')"
