@@ -7,7 +7,7 @@ SHELL_FILES := venv-setup.sh .ci/run scripts/docker-entrypoint.sh
 # What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
 # expand $(…) when it exports a variable from its command line itself, and a shell would run it.
 MAKEOVERRIDES =
-unexport m to from out empty id since
+unexport m to from out empty id since table set where key again
 export DBKIT_M = $(value m)
 export DBKIT_TO = $(value to)
 export DBKIT_FROM = $(value from)
@@ -15,11 +15,16 @@ export DBKIT_OUT = $(value out)
 export DBKIT_ID = $(value id)
 export DBKIT_SINCE = $(value since)
 export DBKIT_EMPTY = $(value empty)
+export DBKIT_TABLE = $(value table)
+export DBKIT_SET = $(value set)
+export DBKIT_WHERE = $(value where)
+export DBKIT_KEY = $(value key)
+export DBKIT_AGAIN = $(value again)
 # $(call given,NAME,OPTION): OPTION when NAME=… was written on the command line, even if it is empty
 given = $(if $(filter command,$(origin $1)),$2)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup migrate revision merge rollback redo reset seed status current history heads check sql schema \
+.PHONY: help setup migrate revision merge rollback redo backfill reset seed status current history heads check sql schema \
 	log roundtrip psql wait db-start db-stop test lint format clean
 
 help:
@@ -64,6 +69,10 @@ sql: setup ## the SQL that migrate would run, in upgrade.sql; from=REV to=REV ou
 	@$(DBKIT) sql $(call given,from,--from="$$DBKIT_FROM") $(call given,to,--to="$$DBKIT_TO") $(call given,out,--out="$$DBKIT_OUT")
 schema: setup ## write backend/schema.sql
 	@$(DBKIT) schema
+
+## Rows
+backfill: setup ## change many rows in batches: table=orders set="SQL"; where="SQL" key=COLUMNS again=1
+	@$(DBKIT) backfill --set="$$DBKIT_SET" $(call given,where,--where="$$DBKIT_WHERE") $(call given,key,--key="$$DBKIT_KEY") $(call given,again,--again="$$DBKIT_AGAIN") -- "$$DBKIT_TABLE"
 
 ## The development database
 seed: setup ## add sample rows

@@ -129,18 +129,23 @@ class Project:
         )
 
     def dbkit(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
-        """Run a verb on this project. The project is where the kit's files are: so there is a copy of them in it."""
+        """Run a verb on this project to its end."""
+        process = self.start_dbkit(*arguments, env=env)
+        stdout, stderr = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def start_dbkit(self, *arguments: str, env: Mapping[str, str] = {}, **options: object) -> "subprocess.Popen[str]":
+        """Begin to run a verb. The project is where the kit's files are: so there is a copy of them in it."""
         if not (self.root / "scripts").exists():
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(REPOSITORY / "scripts/dbkit", self.root / "scripts/dbkit", ignore=ignored)
-        return subprocess.run(
+        return subprocess.Popen(
             [sys.executable, "-m", "dbkit", *arguments],
             cwd=self.root,
             env={**self.variables(env), "PYTHONPATH": str(self.root / "scripts")},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
             text=True,
-            check=False,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
 
     def query(self, statement: str) -> list[tuple[object, ...]]:

@@ -52,6 +52,20 @@ def number(text: str) -> int:
     return int(text)
 
 
+def rows(text: str) -> int:
+    """A number of rows. Raises ArgumentTypeError."""
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
+        raise argparse.ArgumentTypeError(f"write a number from 1 to 999999, not {text!r}")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds. Raises ArgumentTypeError."""
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text):
+        raise argparse.ArgumentTypeError(f"write a number of seconds, not {text!r}")
+    return float(text)
+
+
 def variable(text: str) -> str:
     """The name of a variable. Raises ArgumentTypeError."""
     if not re.fullmatch(r"[A-Za-z_]\w*", text):
@@ -116,6 +130,22 @@ VERBS = {
     "redo": Verb("dbkit.verbs.rollback:redo", "undo the last migration and apply it again"),
     "reset": Verb("dbkit.verbs.reset:reset", "drop and rebuild the development database"),
     "seed": Verb("dbkit.verbs.seed:seed", "add sample rows"),
+    "backfill": Verb(
+        "dbkit.verbs.backfill:backfill",
+        "change many rows of a table in batches, each in a transaction of its own",
+        "dbkit backfill orders --set \"reference = 'SO-' || id\" --where 'reference IS NULL'",
+        (
+            option("table", metavar="TABLE", help="the table: orders, or schema.orders"),
+            option("--set", dest="assignments", metavar="SQL", required=True, help="what to set, as in UPDATE … SET"),
+            option("--where", metavar="SQL", help="only these rows, as in UPDATE … WHERE"),
+            option("--key", metavar="COLUMNS", default="", help="a unique key, comma-separated (the primary key)"),
+            option("--batch", type=rows, metavar="N", default=1000, help="rows of the first batch (1000)"),
+            option("--max-lag", type=seconds, metavar="S", default=10.0, help="wait for a slower standby (10; 0: no)"),
+            option(
+                "--again", nargs="?", const=True, default=False, type=yes, help="also when it was begun or done already"
+            ),
+        ),
+    ),
     "status": Verb("dbkit.verbs.status:status", "show where the database stands and what to type next"),
     "check": Verb("dbkit.verbs.check:check", "see whether models, migrations and snapshot agree"),
     "sql": Verb(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from dbkit import signals
 from dbkit.connect import connect, current_revisions
-from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded
+from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, sqlstate_of
 from dbkit.journal import DOWNGRADE, Step
 from dbkit.settings import Settings, Target
 
@@ -128,16 +128,6 @@ def words_of(error: BaseException) -> str:
     return f"{type(original).__name__}: {words}" if words else type(original).__name__
 
 
-def sqlstate_of(error: BaseException | None) -> str:
-    """The server's code for an error, or for the one that it came from; "" when it is not the server's."""
-    while error is not None:
-        state = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
-        if state:
-            return str(state)
-        error = error.__cause__ or error.__context__
-    return ""
-
-
 def told(
     error: BaseException,
     step: Step,
@@ -172,7 +162,8 @@ def told(
             f"{message}; {at}, but a part of it was committed: not safe to run again.", half_hint(step)
         )
     lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in words_of(error)
-    hint = AGAIN if lost or _was_interrupted(error) else CAUSES.get(sqlstate_of(error), MEND)
+    own = error.hint if isinstance(error, DbkitError) else ""
+    hint = AGAIN if lost or _was_interrupted(error) else own or CAUSES.get(sqlstate_of(error), MEND)
     kept = "what it has committed can be done again" if left else "nothing of it was kept"
     return _exit_of(error, f"{message}; {kept}, {at}, and it is safe to run again.", hint)
 

@@ -13,23 +13,14 @@ from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 from psycopg.pq import TransactionStatus
 
 from dbkit import journal
-from dbkit.aftermath import sqlstate_of
-from dbkit.errors import say
+from dbkit.errors import say, sqlstate_of
+from dbkit.lock import OLDEST_TRANSACTION, TRY_AGAIN
 from dbkit.settings import Settings
 from dbkit.watch import Watch
 
 Step = RevisionStep | StampStep
 
-# lock_not_available, deadlock_detected: https://www.postgresql.org/docs/18/errcodes-appendix.html
-TRY_AGAIN = ("55P03", "40P01")
 LONGEST_PAUSE = 10.0  # seconds
-OLDEST_TRANSACTION = """
-SELECT format('backend %s, user %s, %s for %s s', pid, usename, state,
-    extract(epoch FROM clock_timestamp() - xact_start)::int)
-FROM pg_stat_activity
-WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()
-    AND backend_type = 'client backend'
-ORDER BY xact_start LIMIT 1"""
 
 
 class Told(Protocol):
@@ -127,7 +118,8 @@ def entry(step: Step, settings: Settings) -> journal.Step:
     if isinstance(step, StampStep):
         return journal.Step(journal.STAMP, revision_of(step), environment)
     action = journal.DOWNGRADE if step.is_downgrade else journal.UPGRADE
-    return journal.Step(action, revision_of(step), environment, Path(step.revision.path))
+    parents = tuple(step.revision._all_down_revisions)
+    return journal.Step(action, revision_of(step), environment, Path(step.revision.path), parents)
 
 
 def revision_of(step: Step) -> str:

@@ -39,6 +39,18 @@ def as_dbkit_error(error: Exception) -> DbkitError:
     return CheckFailed(f"{words or type(error).__name__}", "--debug (for alembic: --raiseerr) shows where.")
 
 
+def sqlstate_of(error: BaseException | None) -> str:
+    """The server's code for an error, or for the one that it came from; "" when it is not the server's."""
+    while error is not None:
+        original = getattr(error, "orig", None) or error
+        # psycopg2 has another name for it
+        state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+        if state:
+            return str(state)
+        error = error.__cause__ or error.__context__
+    return ""
+
+
 class CheckFailed(DbkitError):
     """A check found something, or a migration failed."""
 

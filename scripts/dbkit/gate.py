@@ -22,8 +22,8 @@ from alembic.script import Script
 from alembic.util import CommandError
 from psycopg.pq import TransactionStatus
 
-from dbkit import aftermath, autogenerate, course, history, journal, offline, project, protection, signals
-from dbkit.connect import connect, pooled
+from dbkit import aftermath, autogenerate, course, history, journal, offline, project, protection, session, signals
+from dbkit.connect import connect
 from dbkit.course import Course, Step
 from dbkit.errors import CheckFailed, DbkitError, InputError, as_dbkit_error, say
 from dbkit.heads import moves
@@ -35,20 +35,6 @@ from dbkit.watch import PURGE, Connection, Watch, driver_of
 
 ATTRIBUTE = "dbkit"
 APPLICATION_NAME = "dbkit migrate"
-# Of the session. When a server notices that its client is gone: milliseconds; for a silent network, seconds and tries
-SESSION = {
-    "client_connection_check_interval": "500",
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-    # the pauses between two tries are not to end the session
-    "idle_session_timeout": "0",
-    # until Run._flush(): a crash of the server in between loses the last migrations, as if they had not run
-    "synchronous_commit": "off",
-}
-
-SINCE_14 = ("client_connection_check_interval", "idle_session_timeout")
-
 OFFLINE_HINT = """\
 Nothing was run. A migration that reads rows into Python cannot be written as a script: do it in SQL, or guard it
 with `if not op.get_context().as_sql`."""
@@ -123,7 +109,7 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], s
     target = target_of(passage.settings)
     engine = sa.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _open(target, passage.settings),
+        creator=lambda: session.begin(target, passage.settings, APPLICATION_NAME, Connection),
         poolclass=sa.NullPool,
         hide_parameters=True,
     )
@@ -242,7 +228,7 @@ class Run:
         """Undo what a migration has set for the session, and have the lock again if it let go of it."""
         for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
             self.driver.execute(statement)
-        _prepare_session(self.driver)
+        session.prepare(self.driver)
         take_again(self.driver, self.target.dbname)
 
     def _heads(self) -> tuple[str, ...]:
@@ -429,36 +415,3 @@ def _recorded(plan: Plan, passage: Passage) -> Plan:
             yield step
 
     return recorded
-
-
-def _open(target: Target, settings: Settings) -> psycopg.Connection:
-    """The migration connection. Its time-outs are start-up options, so that no statement runs without them.
-
-    Raises InputError for a pooler: a session's lock would be left on a server connection that others are given.
-    """
-    timeouts = {"lock_timeout": settings.lock_timeout, "statement_timeout": settings.statement_timeout}
-    options = [f"-c {name}={round(seconds * 1000)}" for name, seconds in timeouts.items()]
-    own = target.parameters().get("options")
-    connection = connect(
-        target,
-        settings.wait,
-        autocommit=True,
-        kind=Connection,
-        options=" ".join([*([str(own)] if own else []), *options]),
-        application_name=APPLICATION_NAME,
-    )
-    # a pooler makes up the number that it gives its client
-    if _prepare_session(connection) != connection.info.backend_pid:
-        connection.close()
-        raise pooled(target)
-    connection.autocommit = False
-    return connection
-
-
-def _prepare_session(connection: psycopg.Connection) -> int:
-    """Set what SESSION says, and return the number of the server's process."""
-    is_old = connection.info.server_version < 14_00_00
-    settings = {name: value for name, value in SESSION.items() if not (is_old and name in SINCE_14)}
-    calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-    row = connection.execute(f"SELECT pg_backend_pid(), {calls}").fetchone()
-    return int(row[0]) if row else 0

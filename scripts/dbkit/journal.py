@@ -80,6 +80,8 @@ class Step:
     revision: str
     environment: str
     path: Path | None = None
+    parents: tuple[str, ...] = ()
+    """The revisions that come right before, which are undone only after it. Not written down."""
 
 
 def wanted(root: Path) -> bool:

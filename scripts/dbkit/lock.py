@@ -12,6 +12,24 @@ from dbkit.errors import InputError, LockNotGranted, say
 
 VERSION_TABLE = "alembic_version"
 PAUSE = 0.1  # seconds between two tries
+# Who has the session's advisory lock of a key
+HOLDER = """
+SELECT a.pid, a.usename, coalesce(host(a.client_addr), 'this machine'),
+    extract(epoch FROM clock_timestamp() - a.backend_start)::int
+FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (l.classid::bigint << 32) | l.objid::bigint = %s AND l.objsubid = 1"""
+HOLDER_WORDS = "backend {}, user {}, from {}, for {} s"
+# lock_not_available, deadlock_detected: https://www.postgresql.org/docs/18/errcodes-appendix.html
+TRY_AGAIN = ("55P03", "40P01")
+OLDEST_TRANSACTION = """
+SELECT format('backend %s, user %s, %s for %s s', pid, usename, state,
+    extract(epoch FROM clock_timestamp() - xact_start)::int)
+FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_database()
+    AND backend_type = 'client backend'
+ORDER BY xact_start LIMIT 1"""
 
 
 def lock_key(dbname: str) -> int:
@@ -82,15 +100,5 @@ def _holder(connection: psycopg.Connection, key: int) -> str:
 
 
 def _name(connection: psycopg.Connection, key: int) -> str | None:
-    row = connection.execute(
-        """
-        SELECT a.pid, a.usename, coalesce(host(a.client_addr), 'this machine'),
-            extract(epoch FROM clock_timestamp() - a.backend_start)::int
-        FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
-        WHERE l.locktype = 'advisory' AND l.granted
-            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            AND (l.classid::bigint << 32) | l.objid::bigint = %s AND l.objsubid = 1
-        """,
-        [key],
-    ).fetchone()
-    return "backend {}, user {}, from {}, for {} s".format(*row) if row else None
+    row = connection.execute(HOLDER, [key]).fetchone()
+    return HOLDER_WORDS.format(*row) if row else None

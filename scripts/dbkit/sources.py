@@ -1,13 +1,14 @@
 """What the text of a revision file gives away, and a run on empty tables does not."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dbkit.project import Project
 from dbkit.roundtrip.steps import ends_transaction
 
 DIRECTIONS = ("upgrade", "downgrade")
+ALONE = "Put the block into a revision of its own, so that a failure in it leaves nothing half done."
 
 
 def findings(loaded: Project) -> Iterator[str]:
@@ -35,17 +36,21 @@ def _empty_downgrade(path: str, bodies: dict[str, ast.FunctionDef]) -> Iterator[
 
 def _shared_autocommit_block(path: str, function: ast.FunctionDef) -> Iterator[str]:
     """What is before the block is committed by it, and stays when the block fails: running it again does it twice."""
-    blocks = _autocommit_blocks(function)
-    if not blocks:
+    blocks, backfills = _autocommit_blocks(function), _backfills(function)
+    if not blocks and not backfills:
         return
-    inside = _within(blocks)
+    inside = _within([*blocks, *backfills])
     outside = [node for node in ast.walk(function) if id(node) not in inside and _runs_something(node)]
-    if outside or len(blocks) > 1:
-        line = outside[0].lineno if outside else blocks[1].lineno  # type: ignore[attr-defined]  # both have a place
-        yield (
-            f"{path}:{line}: {function.name}() does more than its autocommit_block(), which commits the rest.\n"
-            "Put the block into a revision of its own, so that a failure in it leaves nothing half done."
-        )
+    # several backfills are fine: each knows by itself where it is
+    alone = [node for node in backfills if id(node) not in _within(blocks)]
+    several = [*blocks, *alone] if blocks else []
+    if outside or len(several) > 1:
+        line = outside[0].lineno if outside else several[1].lineno  # type: ignore[attr-defined]  # both have a place
+        more = f"{path}:{line}: {function.name}"
+        if blocks:
+            yield f"{more}() does more than its autocommit_block(), which commits the rest.\n{ALONE}"
+        else:
+            yield f"{more}() does more than its backfill(), which commits the rest.\n{ALONE}"
 
 
 def _commits(path: str, tree: ast.Module) -> Iterator[str]:
@@ -74,7 +79,12 @@ def _autocommit_blocks(tree: ast.AST) -> list[ast.With]:
     return [node for node in ast.walk(tree) if isinstance(node, ast.With) and _is_autocommit_block(node)]
 
 
-def _within(blocks: list[ast.With]) -> set[int]:
+def _backfills(tree: ast.AST) -> list[ast.Call]:
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "backfill"]
+
+
+def _within(blocks: Sequence[ast.AST]) -> set[int]:
     """What is in the blocks, by id()."""
     return {id(node) for block in blocks for node in ast.walk(block)}
 

@@ -234,6 +234,12 @@ class Watch:
         if not self.driver.autocommit:
             self.rolled_back = self.rolled_back or self._has_run
 
+    @contextmanager
+    def resumable(self) -> Iterator[None]:
+        """What is executed in here goes on where it was, when it was interrupted: a backfill with its progress."""
+        with self._own():
+            yield
+
     def _before_outside(self, statement: str) -> None:
         """`statement` is without comments and without what is in quotes."""
         if CONCURRENTLY.search(statement):

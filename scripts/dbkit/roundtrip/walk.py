@@ -245,7 +245,7 @@ class Walker:
         return True
 
     def _apply_again(self, scripts: Sequence[Script]) -> bool:
-        """Apply revisions without rows. Where they make what the server has already, such as a role: on a new server."""
+        """Apply revisions without rows; on a new server where they make what this one has already, such as a role."""
         if not scripts or not self.run_all([(script, True) for script in scripts]):
             return True
         if not any(map(mentions_server, scripts)) or isinstance(self.place, scratch.NamedServer):

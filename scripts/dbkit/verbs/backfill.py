@@ -1,0 +1,82 @@
+"""`dbkit backfill`: change many rows of a table in batches, each in a transaction of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from dbkit import protection, session, signals
+from dbkit.backfill import run as runs
+from dbkit.backfill import work as works
+from dbkit.backfill.progress import Progress
+from dbkit.errors import CheckFailed, InputError, Interrupted, say
+from dbkit.lock import VERSION_TABLE
+from dbkit.server.cluster import development_cluster
+from dbkit.settings import Settings
+
+APPLICATION_NAME = "dbkit backfill"
+
+
+def backfill(
+    settings: Settings,
+    _ini: Path,
+    table: str,
+    assignments: str,
+    where: str | None = None,
+    key: str = "",
+    batch: int = runs.FIRST,
+    max_lag: float = runs.Limits.lag,
+    again: bool = False,
+) -> None:
+    """Do it, or go on where it was interrupted. `key` is names of columns with commas between.
+
+    Raises Refused on a protected database without CONFIRM, Interrupted for a signal, and what a backfill raises.
+    """
+    works.qualified(table)
+    target = settings.target or development_cluster(settings).ensure_running()
+    protection.ask(settings, target, "change rows of")
+    with session.begin(target, settings, APPLICATION_NAME) as connection:
+        connection.autocommit = True
+
+        def execute(statement: str) -> Sequence[Any]:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else ()
+
+        columns = [name.strip() for name in key.split(",") if name.strip()]
+        work = works.find(execute, table, assignments, where, columns)
+        progress = Progress(execute, VERSION_TABLE, None)
+        limits = runs.Limits(batch, max_lag, settings.lock_timeout, settings.lock_budget, settings.wait)
+        where_it_is = f'"{target.dbname}" on {target.server()}'
+        say(f"about to change rows of {where_it_is}: {work} (the table has about {work.estimate:,} rows)")
+        try:
+            _run(execute, work, progress, limits, again=again)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted in the backfill of {work.table}; what was committed stays.",
+                signals.exit_code(),
+                "The same command goes on from there.",
+            ) from None
+        except psycopg.Error as error:
+            words = error.diag.message_primary or str(error).strip()
+            raise CheckFailed(
+                f"the backfill of {work.table} failed: {words}; what was committed stays.",
+                "When that is mended, the same command goes on from there.",
+            ) from error
+
+
+def _run(execute: works.Execute, work: works.Work, progress: Progress, limits: runs.Limits, *, again: bool) -> None:
+    row = progress.find(work)
+    if row is not None and row.done and not again:
+        raise InputError(
+            f"this backfill of {work.table} was done already, at {row.ended_at}, with {row.rows:,} rows.",
+            "To do it once more: again=1 (--again).",
+        )
+    if again:
+        # not while it runs: whoever does it would find its progress gone, and stop
+        with runs.only_one(execute, work.table, limits.wait):
+            forgotten = progress.find(work)
+            if forgotten is not None:
+                progress.forget(forgotten)
+    if runs.run(execute, work, progress, limits) is None:
+        say(f"{work.table} has no rows.")
