@@ -3,7 +3,7 @@
 # The rows from before the trigger. Apart from SHOP-21, because adding a column locks the table and this
 # takes its time: together, every query on customers would wait for the last row. There are few
 # customers, so one UPDATE will do; SHOP-15 shows the same for a large table.
-# dbkit: ok lossy, the way down cannot tell its own from what the trigger has filled; it is the name, which is still there
+# dbkit: ok lossy, the way down cannot tell its own from what the trigger has filled; it is still in name
 
 from alembic import op
 

@@ -77,9 +77,19 @@ class RowsDiffer:
         return f"{name}: {said}{f' ({self.reason})' if self.reason else ''}"
 
 
-def read(connection: psycopg.Connection, version_tables: Collection[str], prefix: str = "") -> Contents:
-    """The rows of all tables but the version tables; names begin with `prefix`. Inherited rows are the heir's."""
-    tables = connection.execute(COLUMNS, [table_oids(connection, version_tables)]).fetchall()
+def read(
+    connection: psycopg.Connection,
+    version_tables: Collection[str],
+    *,
+    prefix: str = "",
+    only: Collection[str] | None = None,
+) -> Contents:
+    """The rows of all tables but the version tables, or of `only` these (as SQL). Inherited rows are the heir's.
+
+    Names begin with `prefix`.
+    """
+    found = connection.execute(COLUMNS, [table_oids(connection, version_tables)]).fetchall()
+    tables = [each for each in found if only is None or each[2] in only]
     if not tables:
         return {}
     counts = " UNION ALL ".join(
@@ -98,8 +108,8 @@ def read(connection: psycopg.Connection, version_tables: Collection[str], prefix
             rows = tuple(values.get(oid, ()))
             contents[prefix + name] = Rows(tuple(columns), tuple(key), rows, len(rows))
         else:
-            found = fingerprint(connection, f"ONLY {table}", columns)
-            contents[prefix + name] = Rows(tuple(columns), tuple(key), (), found.rows, found.columns)
+            large = fingerprint(connection, f"ONLY {table}", columns)
+            contents[prefix + name] = Rows(tuple(columns), tuple(key), (), large.rows, large.columns)
     return contents
 
 

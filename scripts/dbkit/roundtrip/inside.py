@@ -98,6 +98,10 @@ class Inside:
         """The catalog as it is now, where it was just read."""
         self.touched: set[int] | None = None
         """The OIDs of what the revision at hand has touched; None when that is not known."""
+        self.seen_names: set[str] = set()
+        """The names, as SQL, of what it has touched."""
+        self.knows_names = False
+        """Whether these are all, of the way up and of the way down."""
         self.sums: dict[int, str] = {}
         """By OID, the rows of each table before the revision at hand, as one text."""
 
@@ -185,6 +189,8 @@ class Inside:
         self.reader.begin(UP)
         self.watch.needs_catalog = False
         self.watch.statements.clear()
+        self.seen_names.clear()
+        self.knows_names = False
         try:
             self._compare_fingerprints(script, keywords)
             verdict: Verdict = Verdict.PROVEN
@@ -193,7 +199,11 @@ class Inside:
         except _InDoubt as doubt:
             self.reader.execute(f"ROLLBACK TO SAVEPOINT {UP}")
             verdict, findings = self._compare_states(script, keywords, rows_only=doubt.rows_only)
-            self.memory = self.reader.everything()
+            now = self._look()
+            if now.sure:
+                self.memory.take(now)
+            else:
+                self.memory = self.reader.everything()
         self.result = Result(verdict, findings, time.perf_counter() - started)
 
     def _compare_fingerprints(self, script: Script, keywords: dict[str, Any]) -> None:
@@ -210,6 +220,7 @@ class Inside:
         self.reader.execute(f"SAVEPOINT {DOWN}")
         self._run_surely(script, function_of(script, up=False), keywords)
         down = self._look()
+        self.knows_names = True
         if not down.sure or self.watch.needs_catalog or not self.memory.equals(down):
             raise _InDoubt
         self._require_rows({oid: text for oid, text in self.sums.items() if oid in self._affected(down)})
@@ -228,7 +239,10 @@ class Inside:
     def _look(self) -> Reading:
         """Read fingerprints of the schema, and note what was touched."""
         reading = self.reader.read()
-        self.touched = (self.touched or set()) | reading.touched | reading.written
+        oids = reading.touched | reading.written
+        self.touched = (self.touched or set()) | oids
+        self.seen_names |= {name for name, _ in reading.relations.values()}
+        self.seen_names |= {name for oid, name in self.walk.tables().items() if oid in oids}
         return reading
 
     def _affected(self, reading: Reading) -> set[int]:
@@ -336,4 +350,5 @@ class Inside:
         """The database as it is now; `facts`, where its catalog is known."""
         if facts is None:
             facts = catalog.read(self.connection, version_tables=self.version_tables)
-        return State(facts, contents.read(self.connection, self.version_tables) if self.sums else {})
+        only = self.seen_names if self.knows_names else None
+        return State(facts, contents.read(self.connection, self.version_tables, only=only) if self.sums else {})

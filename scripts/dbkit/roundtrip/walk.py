@@ -450,7 +450,7 @@ class Walker:
         for name, target in self.trunk.items() if self.planters.active else ():
             with connect(target, autocommit=True) as connection:
                 prefix = f"{name}: " if name else ""
-                found |= contents.read(connection, [self.version_table_name], prefix)
+                found |= contents.read(connection, [self.version_table_name], prefix=prefix)
         return State(facts or self.read(), found)
 
     def dump(self) -> str:

@@ -73,9 +73,10 @@ def _progress() -> Callable[[str], None]:
     """A line that is replaced, on a terminal; nothing elsewhere."""
     if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return lambda _text: None
-    return _show
+    terminal = sys.stderr  # while migrations run, what they print goes nowhere
 
+    def show(text: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r{text[:width]:<{width}}\r", end="", file=terminal, flush=True)
 
-def _show(text: str) -> None:
-    width = shutil.get_terminal_size().columns - 1
-    print(f"\r{text[:width]:<{width}}\r", end="", file=sys.stderr, flush=True)
+    return show
