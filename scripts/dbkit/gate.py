@@ -24,8 +24,8 @@ from psycopg.pq import TransactionStatus
 
 from dbkit import aftermath, autogenerate, course, history, journal, offline, project, protection, signals
 from dbkit.connect import connect, pooled
-from dbkit.course import Course, Step
-from dbkit.errors import CheckFailed, DbkitError, InputError, as_dbkit_error, say
+from dbkit.course import Course, Guard, NotGuarded, Step
+from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error, say
 from dbkit.heads import moves
 from dbkit.lock import VERSION_TABLE, migration_lock, take_again
 from dbkit.project import configure_logging
@@ -76,6 +76,8 @@ class Passage:
     """Where a script begins, when that is at several revisions."""
     proving: bool = False
     """Whether a proof decides step by step, on a scratch database: nothing is refused or recorded."""
+    guard: Guard | None = None
+    """Who stands beside each downgrade."""
     steps: list[Step] = field(default_factory=list)
     """What was begun, first to last; the last one may have failed."""
     written: list[Script] = field(default_factory=list)
@@ -274,7 +276,7 @@ class Run:
             what = "purge the history of" if self.purges else "stamp" if self.command == STAMP else "roll back"
             mark = protection.recorded(self.driver)
             protection.refuse_unless_expendable(self.settings, self.target, what, mark, has_history=bool(heads))
-            if steps or self.purges:
+            if (steps or self.purges) and not self.settings.scratch:
                 say(f'about to {what} "{self.target.dbname}" on {self.target.server()}: {_outline(heads, steps)}')
         if self.command != STAMP:
             self._require_whole()
@@ -347,6 +349,8 @@ class Run:
                 self.connection.rollback()
                 self.driver.rollback()
                 self._flush()
+            if isinstance(error, NotGuarded | Refused):
+                raise
             raise self._failed(error, todo.running, watch, invalid_before) from error
         if todo.heads is not None:
             self._require_done(todo.heads, watch, invalid_before, course.revision_of(steps[-1]))

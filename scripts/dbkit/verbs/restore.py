@@ -1,0 +1,75 @@
+"""`dbkit restore`: put back what rollbacks have lost."""
+
+from pathlib import Path
+
+import psycopg
+
+from dbkit import gate, project
+from dbkit.connect import connect, current_revisions
+from dbkit.errors import DbkitError
+from dbkit.lock import migration_lock
+from dbkit.settings import Settings, Target
+from dbkit.stash import keep, putback, store
+from dbkit.stash.store import Stash
+
+
+def restore(
+    settings: Settings, ini: Path, name: str | None = None, overwrite: bool = False, quiet: bool = False
+) -> int:
+    """Put back the stashes of the database whose revisions are applied, newest first, or the one called `name`.
+
+    Says what became of the rows of each table. `overwrite` also replaces what was written since; `quiet` says nothing
+    where there is nothing. Returns 1 where something could not be put back.
+    """
+    loaded = project.load(ini)
+    target = gate.target_of(settings)
+    options = f"-c lock_timeout={round(settings.lock_timeout * 1000)}"
+    with (
+        connect(
+            target, settings.wait, application_name="dbkit restore", options=_joined(target, options)
+        ) as connection,
+        migration_lock(connection, target.dbname, settings.wait),
+    ):
+        current = current_revisions(connection)
+        project.require_known(loaded.script, current)
+        applied = {script.revision for script in loaded.script.iterate_revisions(current, "base")} if current else set()
+        keep.remove_unneeded(connection, settings, target)
+        stashes = [store.find(settings, target, name)] if name else store.waiting(settings, target)
+        connection.rollback()
+        if not stashes and not quiet:
+            print(f'There is no stash of "{target.dbname}" to put back.')
+        done = [_one(connection, settings, stash, applied, overwrite=overwrite) for stash in stashes]
+    return 0 if all(done) else 1
+
+
+def _joined(target: Target, options: str) -> str:
+    own = target.parameters().get("options")
+    return f"{own} {options}" if own else options
+
+
+def _one(
+    connection: psycopg.Connection, settings: Settings, stash: Stash, applied: set[str], *, overwrite: bool
+) -> bool:
+    """Whether all of a stash is back, as far as nobody has written something newer; or is not due yet."""
+    missing = sorted(set(stash.manifest.heads) - applied)
+    if missing:
+        print(f"{stash}: waits for {missing[0]}: `make migrate to={missing[0]}` first.")
+        return True
+    try:
+        outcomes = putback.put_back(connection, settings, stash, overwrite=overwrite)
+    except DbkitError as error:
+        connection.rollback()
+        print(error)
+        return False
+    print(f"{stash.name}, of {stash.manifest.time}:")
+    for outcome in outcomes:
+        print(f"  {outcome}")
+    if any(outcome.blocked for outcome in outcomes):
+        print(f"  Not all could be put back, so the stash waits on: {stash.path}")
+        return False
+    kept = store.mark_restored(stash)
+    if any(outcome.newer for outcome in outcomes):
+        name = stash.name.removesuffix(store.RESTORED)
+        print(f"  To replace the newer values, too: python -m dbkit restore {name} --overwrite")
+    print(f"  The stash is in {kept}; remove it when you do not need it.")
+    return True
