@@ -122,7 +122,7 @@ def fitting(kept: Kept, present: Mapping[tuple[str, str], Table]) -> Table:
 def _misfit(kept: Kept, why: str) -> CheckFailed:
     return CheckFailed(
         f"{kept.label} cannot be put back: {why}.",
-        "The stash stays. It fits at the revisions that it is of: `make rollback to=…`, `make restore`.",
+        "The stash stays. Roll back to the revision that it is of, `make restore` there, then `make migrate`.",
     )
 
 
@@ -138,9 +138,8 @@ def _load(connection: psycopg.Connection, stash: Stash, number: int, kept: Kept)
     _copy_in(connection, name, columns, stash.path, kept.saved)
     found = summed(connection, name, [column for column, _ in kept.columns])
     if found != Sum(kept.saved.rows, tuple(kept.values), kept.hash):
-        raise CheckFailed(
-            f"{stash.path / kept.saved.file} does not read as what {kept.label} was.", "Nothing was done."
-        )
+        path = stash.path / kept.saved.file
+        raise CheckFailed(f"{path} does not read as what {kept.label} was; nothing was put back.")
     described = (stash.path / kept.saved.file).with_suffix(".json")
     image: list[str] = []
     image_name = f"pg_temp.dbkit_after_{number}"

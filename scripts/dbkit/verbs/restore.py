@@ -6,9 +6,9 @@ import psycopg
 
 from dbkit import gate, project
 from dbkit.connect import connect, current_revisions
-from dbkit.errors import DbkitError
+from dbkit.errors import DbkitError, say
 from dbkit.lock import migration_lock
-from dbkit.settings import Settings, Target
+from dbkit.settings import Settings
 from dbkit.stash import keep, putback, store
 from dbkit.stash.store import Stash
 
@@ -23,34 +23,42 @@ def restore(
     """
     loaded = project.load(ini)
     target = gate.target_of(settings)
-    options = f"-c lock_timeout={round(settings.lock_timeout * 1000)}"
     with (
-        connect(
-            target, settings.wait, application_name="dbkit restore", options=_joined(target, options)
-        ) as connection,
+        connect(target, settings.wait, application_name="dbkit restore") as connection,
         migration_lock(connection, target.dbname, settings.wait),
     ):
+        timeout = f"{round(settings.lock_timeout * 1000)}"
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", [timeout])
         current = current_revisions(connection)
         project.require_known(loaded.script, current)
-        applied = {script.revision for script in loaded.script.iterate_revisions(current, "base")} if current else set()
+        applied = loaded.applied(current)
         keep.remove_unneeded(connection, settings, target)
         stashes = [store.find(settings, target, name)] if name else store.waiting(settings, target)
         connection.rollback()
         if not stashes and not quiet:
             print(f'There is no stash of "{target.dbname}" to put back.')
-        done = [_one(connection, settings, stash, applied, overwrite=overwrite) for stash in stashes]
+        failed: list[DbkitError] = []
+        done = [_one(connection, settings, stash, applied, failed, overwrite=overwrite) for stash in stashes]
+    for error in failed[1:]:
+        say(error.message)
+    if failed:
+        raise failed[0]
     return 0 if all(done) else 1
 
 
-def _joined(target: Target, options: str) -> str:
-    own = target.parameters().get("options")
-    return f"{own} {options}" if own else options
-
-
 def _one(
-    connection: psycopg.Connection, settings: Settings, stash: Stash, applied: set[str], *, overwrite: bool
+    connection: psycopg.Connection,
+    settings: Settings,
+    stash: Stash,
+    applied: set[str],
+    failed: list[DbkitError],
+    *,
+    overwrite: bool,
 ) -> bool:
-    """Whether all of a stash is back, as far as nobody has written something newer; or is not due yet."""
+    """Whether all of a stash is back, as far as nobody has written something newer; or is not due yet.
+
+    An error is added to `failed`: the next stash may have none.
+    """
     missing = sorted(set(stash.manifest.heads) - applied)
     if missing:
         print(f"{stash}: waits for {missing[0]}: `make migrate to={missing[0]}` first.")
@@ -59,7 +67,7 @@ def _one(
         outcomes = putback.put_back(connection, settings, stash, overwrite=overwrite)
     except DbkitError as error:
         connection.rollback()
-        print(error)
+        failed.append(error)
         return False
     print(f"{stash.name}, of {stash.manifest.time}:")
     for outcome in outcomes:
@@ -70,6 +78,6 @@ def _one(
     kept = store.mark_restored(stash)
     if any(outcome.newer for outcome in outcomes):
         name = stash.name.removesuffix(store.RESTORED)
-        print(f"  To replace the newer values, too: python -m dbkit restore {name} --overwrite")
+        print(f"  To replace the newer values, too: python -m dbkit restore --name {name} --overwrite")
     print(f"  The stash is in {kept}; remove it when you do not need it.")
     return True

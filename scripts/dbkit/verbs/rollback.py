@@ -55,14 +55,14 @@ def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) 
         raise InputError(message, "`make rollback to=base` undoes all.")
 
 
-def redo(settings: Settings, ini: Path) -> int:
+def redo(settings: Settings, ini: Path, stash: bool | None = None) -> int:
     """Undo the last migration, apply it again and put back what that lost: the quick check while one is written.
 
     Returns 1 where not all could be put back.
     """
     loaded = project.load(ini)
     before = runner.position(loaded, settings)
-    rollback(settings, ini, "-1")
+    rollback(settings, ini, "-1", stash)
     runner.run(project.load(ini), settings, "upgrade", before[0] if len(before) == 1 else "heads", announce=True)
     code = restore(settings, ini, quiet=True)
     names = " and ".join(project.name_of(loaded.revision(revision)) for revision in before)
