@@ -60,6 +60,8 @@ class Keeper:
         """The newest copy of each table, by its OID in the scratch database."""
         self.sums: dict[int, Sum | None] = {}
         """By the same: what the next step that touches the table must find; None for no matter what."""
+        self.began = ""
+        """When the first stash of this run was made."""
         self._locked: list[Loss] = []
 
     def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
@@ -133,6 +135,7 @@ class Keeper:
     def _keep(self, step: RevisionStep, driver: psycopg.Connection, losses: Sequence[Loss]) -> None:
         row = driver.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
         revision = step.revision.revision
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
         name = store.new_name(self.target.dbname, revision)
         with store.partial(self.settings, name) as path, _reader(self.target, self.settings) as reader:
             kept = [_copy(driver, reader, loss, path / f"{number}.copy") for number, loss in enumerate(losses, 1)]
@@ -141,18 +144,20 @@ class Keeper:
                 server=self.target.server(),
                 heads=list(self.heads),
                 revision=revision,
-                time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                began=self.began or moment,
+                time=moment,
                 transaction=int(row[0]) if row else 0,
                 tables=kept,
             )
             store.write_manifest(path, manifest)
         self.made[self.done_steps] = made = path.with_name(name)
+        self.began = self.began or moment
         for loss, each in zip(losses, kept, strict=True):
             self.entries[loss.table.oid] = _Entry(loss, each, made)
             self.sums[loss.table.oid] = Sum(each.saved.rows, tuple(each.values), each.hash)
         rows = sum(each.saved.rows for each in kept)
-        meanwhile = ", written to meanwhile," if self.done_steps else ""
-        print(f"  kept {rows:,} rows of {', '.join(each.label for each in kept)}{meanwhile} in {made}", flush=True)
+        again = f", as they are before {revision} is undone," if self.done_steps else ""
+        print(f"  kept {rows:,} rows of {', '.join(each.label for each in kept)}{again} in {made}", flush=True)
 
     def _image(self, driver: psycopg.Connection, entry: _Entry, number: int) -> None:
         """Write down the hashes of the values that the rollback has left, by which later changes will be seen."""

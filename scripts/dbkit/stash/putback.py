@@ -57,7 +57,7 @@ class Outcome:
         parts = [f"{self.matched:,} rows matched", f"{self.put_back:,} put back"]
         optional = {
             "already there": self.there,
-            "newer values kept": self.newer,
+            "with newer values, which stay": self.newer,
             "gone since": self.gone,
             "new since": self.new,
             "in the way of a unique key, and not put back": self.blocked,

@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -60,7 +61,7 @@ def work_out(settings: Settings, ini: Path, heads: tuple[str, ...], to: str) -> 
         ) from error
     try:
         with scratch.cluster(settings) as place, _silence():
-            own = scratch.settings_for(settings, place.target())
+            own = replace(scratch.settings_for(settings, place.target()), confirm=place.target().dbname)
             loaded = project.load(ini)
             for head in heads:
                 runner.run(loaded, own, "upgrade", head)

@@ -78,6 +78,8 @@ class Manifest:
     """The revisions that must be applied for it to be put back."""
     revision: str
     """The revision that was undone when it was made."""
+    began: str
+    """When the first stash of the same rollback was made; of several, that one fits the tables best."""
     time: str
     transaction: int
     """The number of the transaction that undid it."""
@@ -172,13 +174,14 @@ def sync_directory(path: Path) -> None:
 
 
 def waiting(settings: Settings, target: Target) -> list[Stash]:
-    """The complete stashes of a database that were not put back, newest first."""
+    """The complete stashes of a database that were not put back: of the newest rollback first, and each in order."""
     base = directory(settings)
     if not base.is_dir():
         return []
     found = [Stash(path.parent, _read(path)) for path in base.glob("*/manifest.json") if not _is_unfinished(path)]
     own = [stash for stash in found if (stash.manifest.database, stash.manifest.server) == _place(target)]
-    return sorted(own, key=lambda stash: stash.manifest.time, reverse=True)
+    own.sort(key=lambda stash: stash.manifest.time)
+    return sorted(own, key=lambda stash: stash.manifest.began, reverse=True)
 
 
 def _is_unfinished(manifest: Path) -> bool:
