@@ -3,8 +3,9 @@
 import hashlib
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,28 +27,20 @@ def copy_out(driver: psycopg.Connection, query: str, path: Path) -> Saved:
     with os.fdopen(descriptor, "wb", buffering=0) as file:
         sent = hashlib.sha256()
         rows = 0
-        with ThreadPoolExecutor(1) as beside:
-            for count, chunk in _in_step(beside, file, sent, _chunks(driver, query)):
+        # closing: what goes wrong here must end the COPY, too
+        with ThreadPoolExecutor(1) as beside, closing(_chunks(driver, query)) as chunks:
+            pending: Future[None] | None = None
+            for count, chunk in chunks:
+                if pending is not None:
+                    pending.result()
+                pending = beside.submit(_write, file, sent, chunk)
                 rows = count
-                del chunk
+            if pending is not None:
+                pending.result()
         os.fsync(file.fileno())
     saved = Saved(path.name, rows, path.stat().st_size, sent.hexdigest())
     require_whole(path, saved)
     return saved
-
-
-def _in_step(
-    beside: ThreadPoolExecutor, file: BinaryIO, digest: "hashlib._Hash", chunks: Iterator[tuple[int, bytes]]
-) -> Iterator[tuple[int, bytes]]:
-    """Write each chunk beside the reading of the next one."""
-    pending: Future[None] | None = None
-    for count, chunk in chunks:
-        if pending is not None:
-            pending.result()
-        pending = beside.submit(_write, file, digest, chunk)
-        yield count, chunk
-    if pending is not None:
-        pending.result()
 
 
 def _write(file: BinaryIO, digest: "hashlib._Hash", chunk: bytes) -> None:
@@ -57,7 +50,7 @@ def _write(file: BinaryIO, digest: "hashlib._Hash", chunk: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _chunks(driver: psycopg.Connection, query: str) -> Iterator[tuple[int, bytes]]:
+def _chunks(driver: psycopg.Connection, query: str) -> Generator[tuple[int, bytes], None, None]:
     """What COPY sends, in chunks, each with the number of rows so far; at the end the number that the server says.
 
     psycopg's own loop takes twice as long. Raises its errors.

@@ -46,16 +46,20 @@ WITH RECURSIVE reached (relation, operation) AS (
 SELECT DISTINCT relation FROM reached"""  # noqa: S608  # constants
 
 
+class NoPrograms(InputError):
+    """There is no PostgreSQL server here to try a rollback with."""
+
+
 def work_out(settings: Settings, ini: Path, heads: tuple[str, ...], to: str) -> Replay:
     """What a rollback of a database at `heads` to `to` does, found on a throw-away cluster; the database is not asked.
 
-    Raises InputError where there are no programs for one, and CheckFailed where the revisions cannot be applied and
+    Raises NoPrograms where there are none for one, InputError for what is no way back, and CheckFailed where the revisions cannot be applied and
     undone in an empty database.
     """
     try:
         server_bindir(settings)
     except InputError as error:
-        raise InputError(
+        raise NoPrograms(
             f"what a rollback to {to} would lose cannot be worked out: {error.message.rstrip('.')}.",
             f"That takes PostgreSQL's server programs: name their directory in PG_BINDIR.\n{WITHOUT}",
         ) from error

@@ -6,12 +6,12 @@ from pathlib import Path
 import psycopg
 
 from dbkit.connect import connect
-from dbkit.errors import DbkitError, say
+from dbkit.errors import CheckFailed, say
 from dbkit.rows import quoted
 from dbkit.settings import Settings, Target
 from dbkit.stash import keep, tables
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
-from dbkit.stash.replay import work_out
+from dbkit.stash.replay import NoPrograms, work_out
 
 
 def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...], to: str) -> keep.Keeper | None:
@@ -21,7 +21,7 @@ def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...
     """
     try:
         replay = work_out(settings, ini, heads, to)
-    except DbkitError as error:
+    except (NoPrograms, CheckFailed) as error:
         if settings.stash:
             raise
         say(f"warning: STASH=0: nothing is kept, and {error.message}")

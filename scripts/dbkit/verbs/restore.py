@@ -76,7 +76,8 @@ def _one(
         print(f"  Not all could be put back, so the stash waits on: {stash.path}")
         return False
     kept = store.mark_restored(stash)
-    if any(outcome.newer for outcome in outcomes):
+    # a later stash of the same rollback has values of an earlier revision: not to be put over these blindly
+    if any(outcome.newer for outcome in outcomes) and stash.manifest.time == stash.manifest.began:
         name = stash.name.removesuffix(store.RESTORED)
         print(f"  To replace the newer values, too: python -m dbkit restore --name {name} --overwrite")
     print(f"  The stash is in {kept}; remove it when you do not need it.")
