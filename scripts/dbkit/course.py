@@ -38,13 +38,13 @@ class NotGuarded(CheckFailed):
 
 
 class Guard(Protocol):
-    """Who stands beside each downgrade. What it raises ends the step; a lock that is not granted is tried again."""
+    """Who stands beside each step. What it raises ends the step; a lock that is not granted is tried again."""
 
     def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
         """Called in the step's transaction, before anything else is executed in it."""
 
     def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
-        """Called after its downgrade(), before the commit; `left` when it has left the transaction that it began in."""
+        """Called after its function, before the commit; `left` when it has left the transaction that it began in."""
 
     def done(self, step: RevisionStep, *, left: bool) -> None:
         """Called when it is committed."""
@@ -118,24 +118,24 @@ class Course:
             self.watch.purges = False
             self.running = None
             self.done += 1
-            if self.passage.guard is not None and isinstance(step, RevisionStep) and step.is_downgrade:
+            if self.passage.guard is not None and isinstance(step, RevisionStep):
                 self.passage.guard.done(step, left=self.watch.left)
 
     def _guarded(self, step: Step) -> Step:
-        """The step, with the guard of the passage around its downgrade()."""
+        """The step, with the guard of the passage around its function."""
         guard = self.passage.guard
-        if guard is None or not isinstance(step, RevisionStep) or not step.is_downgrade:
+        if guard is None or not isinstance(step, RevisionStep):
             return step
         guarded = copy.copy(step)
 
-        def downgrade(**keywords: Any) -> None:
+        def run(**keywords: Any) -> None:
             with self.watch.aside():
                 guard.before(step, self.driver)
             step.migration_fn(**keywords)
             with self.watch.aside():
                 guard.after(step, self.driver, left=self.watch.left)
 
-        guarded.migration_fn = downgrade
+        guarded.migration_fn = run
         return guarded
 
     def applied(self, heads: set[str], **_rest: Any) -> None:

@@ -77,7 +77,7 @@ class Passage:
     proving: bool = False
     """Whether a proof decides step by step, on a scratch database: nothing is refused or recorded."""
     guard: Guard | None = None
-    """Who stands beside each downgrade."""
+    """Who stands beside each step."""
     steps: list[Step] = field(default_factory=list)
     """What was begun, first to last; the last one may have failed."""
     written: list[Script] = field(default_factory=list)
@@ -333,6 +333,10 @@ class Run:
             purges=self.purges,
         )
         self.migration.purge = False  # not in a transaction of its own, as Alembic does it, but with the first stamp
+        if self.command == UPGRADE and not self.settings.scratch and (self.settings.root / ".dbkit" / "stash").is_dir():
+            from dbkit.stash.note import Noter
+
+            self.passage.guard = Noter(self.settings, self.target)
         todo = Course(self.passage, steps, watch, self.driver)
         _wrap_plan(self.migration, lambda _: todo.plan)
         self.migration.on_version_apply_callbacks += (todo.applied,)

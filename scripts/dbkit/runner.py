@@ -27,7 +27,7 @@ def run(
     """Run `alembic <name>` and return what passed the gate.
 
     `announce` prints each migration as it begins; `start` is where a script begins, when that is at several revisions;
-    `guard` stands beside each downgrade.
+    `guard` stands beside each step.
     Raises DbkitError; Alembic's own errors become InputError.
     """
     passage = gate.Passage(settings, name, announce, start, guard=guard)

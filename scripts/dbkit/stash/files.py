@@ -64,11 +64,11 @@ def _chunks(driver: psycopg.Connection, query: str) -> Generator[tuple[int, byte
         result = connection.get_result()  # type: ignore[assignment]  # there is one after a COPY
         if result.status != pq.ExecStatus.COMMAND_OK:
             raise psycopg.errors.error_from_result(result)
-        yield int(result.command_tuples or 0), b""
+        _drain(connection)
     except BaseException:
         _abandon(driver)
         raise
-    _drain(connection)
+    yield int(result.command_tuples or 0), b""
 
 
 def _rows_in_chunks(connection: "pq.abc.PGconn") -> Iterator[tuple[int, bytes]]:
@@ -97,9 +97,9 @@ def _abandon(driver: psycopg.Connection) -> None:
     if driver.pgconn.status != pq.ConnStatus.OK or driver.info.transaction_status != pq.TransactionStatus.ACTIVE:
         return
     driver.cancel_safe(timeout=5.0)
-    while driver.pgconn.get_copy_data(0)[0] > 0:
-        pass
-    _drain(driver.pgconn)
+    while (result := driver.pgconn.get_result()) is not None:
+        while result.status == pq.ExecStatus.COPY_OUT and driver.pgconn.get_copy_data(0)[0] > 0:
+            pass
 
 
 def _drain(connection: "pq.abc.PGconn") -> None:

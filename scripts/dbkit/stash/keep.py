@@ -77,7 +77,7 @@ class Keeper:
             return
         with self._refusing(step):
             _lock(driver, losses)
-            with _untouched(driver):
+            with reading(driver):
                 present = tables.by_name(tables.read(driver).values())
                 losses = [as_present(loss, present) for loss in losses]
                 if number:
@@ -99,7 +99,7 @@ class Keeper:
         last = [entry for entry in entries if self.replay.last_touch(entry.loss.table.oid, number) == number]
         following = self.replay.losses(number + 1) if number + 1 < len(self.replay.moments) else []
         following = [loss for loss in following if loss.table.oid in touched]
-        with self._refusing(step), _untouched(driver):
+        with self._refusing(step), reading(driver):
             for entry in last:
                 if entry.loss.stay and not left:
                     self._image(driver, entry, number)
@@ -216,7 +216,7 @@ def _lock(driver: psycopg.Connection, losses: Sequence[Loss]) -> None:
 
 
 @contextmanager
-def _untouched(driver: psycopg.Connection) -> Iterator[None]:
+def reading(driver: psycopg.Connection) -> Iterator[None]:
     """Read with values written exactly; afterwards the session is as it was, and only the locks remain."""
     driver.execute(f"SAVEPOINT {SAVEPOINT}")
     for name, value in (FORMAT | {"row_security": "off"}).items():

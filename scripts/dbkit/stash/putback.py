@@ -149,7 +149,32 @@ def _load(connection: psycopg.Connection, stash: Stash, number: int, kept: Kept)
         keys = [f"{quoted(key)} {kind}" for key, kind in kept.key]
         hashes = [f"h{position} bigint" for position in range(len(image))]
         _copy_in(connection, image_name, ", ".join(keys + hashes), stash.path, Saved(**raw))
-    return Statements(kept, table, name, image_name if image else "", image, _defaults(connection, table, kept))
+    upgrade = f"pg_temp.dbkit_up_{number}" if _load_upgrade(connection, stash, number, kept) else ""
+    defaults = _defaults(connection, table, kept)
+    return Statements(kept, table, name, image_name if image else "", image, upgrade, defaults)
+
+
+def _load_upgrade(connection: psycopg.Connection, stash: Stash, number: int, kept: Kept) -> bool:
+    """Load what upgrades have written, the newest of each row. Returns whether there is any."""
+    found = sorted(stash.path.glob(f"{Path(kept.saved.file).stem}-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    keys = [f"{quoted(key)} {kind}" for key, kind in kept.key]
+    names = ", ".join(quoted(key) for key, _ in kept.key)
+    whole, one = f"pg_temp.dbkit_up_{number}", f"pg_temp.dbkit_one_{number}"
+    for turn, path in enumerate(found):
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        positions = [f"h{kept.lost.index(name)}" for name in raw.pop("columns")]
+        _copy_in(
+            connection, one, ", ".join([*keys, *(f"{name} bigint" for name in positions)]), stash.path, Saved(**raw)
+        )
+        if not turn:
+            every = [f"h{position} bigint" for position in range(len(kept.lost))]
+            connection.execute(f"DROP TABLE IF EXISTS {whole}".encode())
+            connection.execute(f"CREATE TEMPORARY TABLE dbkit_up_{number} ({', '.join(keys + every)})".encode())
+        same = " AND ".join(f"w.{quoted(key)} = o.{quoted(key)}" for key, _ in kept.key)
+        connection.execute(f"DELETE FROM {whole} AS w USING {one} AS o WHERE {same}".encode())  # noqa: S608
+        into = ", ".join([names, *positions])
+        connection.execute(f"INSERT INTO {whole} ({into}) SELECT {into} FROM {one}".encode())  # noqa: S608
+    return bool(found)
 
 
 def _copy_in(connection: psycopg.Connection, name: str, columns: str, directory: Path, saved: Saved) -> None:

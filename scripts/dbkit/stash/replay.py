@@ -53,8 +53,8 @@ class NoPrograms(InputError):
 def work_out(settings: Settings, ini: Path, heads: tuple[str, ...], to: str) -> Replay:
     """What a rollback of a database at `heads` to `to` does, found on a throw-away cluster; the database is not asked.
 
-    Raises NoPrograms where there are none for one, InputError for what is no way back, and CheckFailed where the revisions cannot be applied and
-    undone in an empty database.
+    Raises NoPrograms where there are none for one, InputError for what is no way back, and CheckFailed where the
+    revisions cannot be applied and undone in an empty database.
     """
     try:
         server_bindir(settings)

@@ -12,7 +12,9 @@ from dbkit.stash.tables import Table
 
 @dataclass(frozen=True)
 class Statements:
-    """In these, `t` is the table, `s` the stash, and `a` the image: hashes of the values that the rollback had left."""
+    """In these, `t` is the table, `s` the stash, `a` the image (hashes of the values that the rollback had left).
+
+    And `u` are the hashes of what upgrades have written."""
 
     kept: Kept
     table: Table
@@ -22,6 +24,8 @@ class Statements:
     """Of the one with the image; "" where there is none."""
     imaged: Sequence[str]
     """The columns that the image has."""
+    upgrade: str
+    """The temporary table with the hashes of what upgrades have written; "" where there is none."""
     defaults: Mapping[str, Sequence[str]]
     """By column, what the upgrade may have given to all rows, as SQL."""
 
@@ -59,6 +63,8 @@ class Statements:
             for name, condition in due.items()
         )
         image = f" LEFT JOIN {self.image} AS a ON {self._same('a', 's')}" if self.image else ""
+        if self.upgrade:
+            image += f" LEFT JOIN {self.upgrade} AS u ON {self._same('u', 's')}"
         return f"""
             UPDATE {self.table.source} AS t SET {assignments} FROM {self.name} AS s{image}
             WHERE {self._same("t", "s")} AND ({" OR ".join(f"({condition})" for condition in due.values())})
@@ -91,12 +97,19 @@ class Statements:
         if overwrite:
             return "true"
         value = f"t.{quoted(name)}"
+        ours = []
+        if self.upgrade:
+            first = quoted(self.kept.key[0][0])
+            position = self.kept.lost.index(name)
+            ours += [f"u.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM u.h{position}"]
         if name in self.imaged:
-            return f"{hashed(value)} IS NOT DISTINCT FROM a.h{list(self.imaged).index(name)}"
-        if self.kept.whole:
-            return "false"
-        given = [f"{value} IS NULL", *(f"{_text(value)} = {_text(default)}" for default in self.defaults.get(name, ()))]
-        return f"({' OR '.join(given)})"
+            first = quoted(self.kept.key[0][0])
+            position = list(self.imaged).index(name)
+            ours += [f"a.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM a.h{position}"]
+        elif not self.kept.whole:
+            given = self.defaults.get(name, ())
+            ours += [f"{value} IS NULL", *(f"{_text(value)} = {_text(default)}" for default in given)]
+        return f"({' OR '.join(ours) or 'false'})"
 
 
 def _differs(name: str) -> str:
