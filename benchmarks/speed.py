@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import chain, gate, roundtrip
+from benchmarks import chain, gate, roundtrip, stash
 from benchmarks.timing import Comparison, Task, Times, in_turns
 from benchmarks.workspace import Copy, Failed, copy_of_project, environment
 
@@ -86,6 +86,7 @@ BENCHMARKS = {
     "roundtrip": Benchmark(roundtrip.roundtrip, 5),
     "gate": Benchmark(gate.gate, 7),
     "stall": Benchmark(gate.stall, 3),
+    "stash": Benchmark(stash.stash, 7),
     "peers": Benchmark(roundtrip.peers, 3),
     "noop": Benchmark(noop, 21),
     "fresh": Benchmark(fresh, 3),

@@ -594,7 +594,11 @@ def test_each_step_of_the_seeded_shop_comes_back(kit: Kit) -> None:
         restored = kit.make("restore")
         assert (rolled.returncode, migrated.returncode) == (0, 0), rolled.stderr + migrated.stderr
         assert restored.returncode == 0, restored.stderr
-        assert kit_prints(kit) == before, rolled.stdout + restored.stdout
+        after = kit_prints(kit)
+        if heads == ["b19e8311e41b"]:  # makes a row of stock for each product: those stay, and are told
+            assert "950 already there, 50 new since" in restored.stdout
+            after["public.stock"] = before["public.stock"]
+        assert after == before, rolled.stdout + restored.stdout
         assert kit.alembic("downgrade", "-1").returncode == 0
         undone += 1
     assert undone == 23

@@ -17,7 +17,7 @@ from dbkit.settings import Settings
 from dbkit.stash import files, tables
 from dbkit.stash.statements import Statements
 from dbkit.stash.store import Kept, Saved, Stash
-from dbkit.stash.tables import Sum, Table, summed
+from dbkit.stash.tables import Table, summed
 
 FOREIGN_KEYS = """
 SELECT conrelid, confrelid FROM pg_constraint
@@ -131,15 +131,12 @@ def _names(columns: Sequence[Sequence[str]]) -> str:
 
 
 def _load(connection: psycopg.Connection, stash: Stash, number: int, kept: Kept) -> Statements:
-    """Load a part of a stash into a temporary table, and see that it reads as what was written."""
+    """Load a part of a stash, which must read as it was written, into a temporary table, and sum it up."""
     table = fitting(kept, tables.by_name(tables.read(connection).values()))
     columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in kept.columns)
     name = f"pg_temp.dbkit_stash_{number}"
     _copy_in(connection, name, columns, stash.path, kept.saved)
-    found = summed(connection, name, [column for column, _ in kept.columns])
-    if found != Sum(kept.saved.rows, tuple(kept.values), kept.hash):
-        path = stash.path / kept.saved.file
-        raise CheckFailed(f"{path} does not read as what {kept.label} was; nothing was put back.")
+    before = summed(connection, name, [column for column, _ in kept.columns])
     described = (stash.path / kept.saved.file).with_suffix(".json")
     image: list[str] = []
     image_name = f"pg_temp.dbkit_after_{number}"
@@ -151,7 +148,7 @@ def _load(connection: psycopg.Connection, stash: Stash, number: int, kept: Kept)
         _copy_in(connection, image_name, ", ".join(keys + hashes), stash.path, Saved(**raw))
     upgrade = f"pg_temp.dbkit_up_{number}" if _load_upgrade(connection, stash, number, kept) else ""
     defaults = _defaults(connection, table, kept)
-    return Statements(kept, table, name, image_name if image else "", image, upgrade, defaults)
+    return Statements(kept, table, name, image_name if image else "", image, upgrade, defaults, before)
 
 
 def _load_upgrade(connection: psycopg.Connection, stash: Stash, number: int, kept: Kept) -> bool:
@@ -268,8 +265,7 @@ def _put_without_key(connection: psycopg.Connection, piece: Statements) -> Outco
     """All rows, into an empty table; nothing, where they are there already. Raises CheckFailed for anything else."""
     kept = piece.kept
     there = summed(connection, piece.table.source, [name for name, _ in kept.columns])
-    before = Sum(kept.saved.rows, tuple(kept.values), kept.hash)
-    if there.rows and there != before:
+    if there.rows and there != piece.before:
         raise _misfit(kept, f"it has no primary key, and {there.rows:,} other rows by now")
     inserted = 0 if there.rows else connection.execute(piece.insert(defers=True)).rowcount
     _advance(connection, piece)
@@ -302,7 +298,7 @@ def _verify(connection: psycopg.Connection, piece: Statements, outcome: Outcome)
         return
     kept = piece.kept
     found = summed(connection, piece.table.source, [name for name, _ in kept.columns])
-    if found != Sum(kept.saved.rows, tuple(kept.values), kept.hash):
+    if found != piece.before:
         raise CheckFailed(
             f"{kept.label} has another fingerprint than before the rollback; nothing of it was put back.",
             "The stash stays. Report this, with the definition of the table.",

@@ -7,7 +7,7 @@ from psycopg import sql
 
 from dbkit.rows import hashed, quoted
 from dbkit.stash.store import Kept
-from dbkit.stash.tables import Table
+from dbkit.stash.tables import Sum, Table
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Statements:
     """The temporary table with the hashes of what upgrades have written; "" where there is none."""
     defaults: Mapping[str, Sequence[str]]
     """By column, what the upgrade may have given to all rows, as SQL."""
+    before: Sum
+    """Of the stash."""
 
     def count(self) -> bytes:
         """How many rows match, how many of these differ, and how many the table has."""

@@ -49,10 +49,6 @@ class Kept:
     """All that are in the file, in its order."""
     lost: list[str]
     """Those of them that are to be put back."""
-    values: list[int]
-    """Of each column, how many values are not NULL."""
-    hash: str
-    """`tables.Sum.hash` of the columns."""
     saved: Saved
     sequences: dict[str, int] = field(default_factory=dict)
     """By column, the last number of the sequence that it owns."""
