@@ -543,6 +543,55 @@ def test_what_others_have_written_before_the_lock_is_in_the_stash(pair: Pair, pr
     assert found == written
 
 
+def test_a_lock_that_is_not_granted_is_tried_again_with_a_new_copy(pair: Pair, project: Project) -> None:
+    pair.write((KEYED, execute("DROP TABLE item")))
+    typed(project, "migrate")
+    project.query("INSERT INTO item VALUES (1, 'a')")
+    with psycopg.connect(**project.target.parameters()) as reader:
+        reader.execute("SELECT FROM item")  # lets it be copied, and not dropped
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dbkit", "rollback"],
+            cwd=project.root,
+            env={
+                **project.variables(),
+                "PYTHONPATH": str(project.root / "scripts"),
+                "MIGRATION_LOCK_TIMEOUT": "200ms",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        while "(try 1)" not in process.stderr.readline():
+            assert process.poll() is None
+        reader.execute("UPDATE item SET name = 'b'")
+        reader.commit()
+    printed, _ = process.communicate()
+    assert process.returncode == 0
+    assert printed.count("kept 1 rows of item") >= 2
+    assert len(stashes(project)) == 1
+    typed(project, "migrate")
+    typed(project, "restore")
+    assert project.query("SELECT name FROM item") == [("b",)]
+
+
+def test_values_that_the_upgrade_has_written_itself_give_way(pair: Pair, project: Project) -> None:
+    pair.write(
+        KEYED,
+        (
+            execute("ALTER TABLE item ADD note text", "UPDATE item SET note = 'from ' || name"),
+            execute("ALTER TABLE item DROP note"),
+        ),
+    )
+    typed(project, "migrate")
+    project.query("INSERT INTO item SELECT i, 'n', 'mine ' || i FROM generate_series(1, 10) i")
+    there_and_back(project)
+    typed(project, "rollback")
+    typed(project, "migrate")
+    project.query("UPDATE item SET note = 'newer' WHERE id = 1")
+    assert "10 rows matched, 9 put back, 1 with newer values, which stay" in typed(project, "restore")
+
+
 @pytest.mark.slow
 def test_a_million_rows_come_back(pair: Pair, project: Project) -> None:
     pair.write(

@@ -248,6 +248,14 @@ def needed(connection: psycopg.Connection, stashes: list[Stash]) -> list[Stash]:
     return [stash for stash in stashes if status_of(connection, stash) not in ("aborted", "in progress")]
 
 
+def sweep(settings: Settings) -> None:
+    """Remove what killed processes left behind."""
+    base = directory(settings)
+    if base.is_dir():
+        with _locked(base):
+            _sweep(base)
+
+
 def _sweep(base: Path) -> None:
     for path in base.glob(f"*{PARTIAL}"):
         if _is_dead(path):

@@ -9,7 +9,7 @@ from dbkit.connect import connect
 from dbkit.errors import CheckFailed, say
 from dbkit.rows import quoted
 from dbkit.settings import Settings, Target
-from dbkit.stash import keep, tables
+from dbkit.stash import keep, store, tables
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
 from dbkit.stash.replay import NoPrograms, work_out
 
@@ -26,11 +26,10 @@ def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...
             raise
         say(f"warning: STASH=0: nothing is kept, and {error.message}")
         return None
-    if not replay.moments:
-        return None
     with connect(target, settings.wait, autocommit=True) as connection:
-        found = _present(connection, replay)
+        found = _present(connection, replay) if replay.moments else []
         if settings.stash:
+            store.sweep(settings)
             keep.remove_unneeded(connection, settings, target)
             keep.require_matchable(replay, 0, found)
         lines = list(_lines(connection, found))

@@ -13,13 +13,11 @@ from dbkit.stash import keep, putback, store
 from dbkit.stash.store import Stash
 
 
-def restore(
-    settings: Settings, ini: Path, name: str | None = None, overwrite: bool = False, quiet: bool = False
-) -> int:
+def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: bool = False) -> int:
     """Put back the stashes of the database whose revisions are applied, newest first, or the one called `name`.
 
-    Says what became of the rows of each table. `overwrite` also replaces what was written since; `quiet` says nothing
-    where there is nothing. Returns 1 where something could not be put back.
+    Says what became of the rows of each table. `overwrite` also replaces what was written since.
+    Returns 1 where something could not be put back.
     """
     loaded = project.load(ini)
     target = gate.target_of(settings)
@@ -35,7 +33,7 @@ def restore(
         keep.remove_unneeded(connection, settings, target)
         stashes = [store.find(settings, target, name)] if name else store.waiting(settings, target)
         connection.rollback()
-        if not stashes and not quiet:
+        if not stashes:
             print(f'There is no stash of "{target.dbname}" to put back.')
         failed: list[DbkitError] = []
         done = [_one(connection, settings, stash, applied, failed, overwrite=overwrite) for stash in stashes]

@@ -17,6 +17,12 @@ def rollback(settings: Settings, ini: Path, to: str = "-1", stash: bool | None =
     What it loses is kept in a stash, unless `stash` or the settings say no. Raises Refused on a protected database,
     and where something could not be put back.
     """
+    if _roll_back(settings, ini, to, stash):
+        print("What was lost is kept: after `make migrate`, `make restore` puts it back.")
+
+
+def _roll_back(settings: Settings, ini: Path, to: str, stash: bool | None) -> list[str]:
+    """Returns the names of the stashes that were made."""
     runner.check_target(to)
     if to.startswith("+") or to in ("head", "heads"):
         raise InputError(f"{to} is ahead of the database.", f"To go forward: `make migrate to={to}`.")
@@ -40,11 +46,10 @@ def rollback(settings: Settings, ini: Path, to: str = "-1", stash: bool | None =
         raise
     if not passage.steps:
         print(f"The database is at {', '.join(before)}: nothing to roll back.")
-        return
+        return []
     after = [project.name_of(loaded.revision(revision)) for revision in runner.position(loaded, settings)]
     print(f"{runner.count(len(passage.steps))} undone; now at {' and '.join(after) or 'base'}.")
-    if keeper and keeper.made:
-        print("What was lost is kept: after `make migrate`, `make restore` puts it back.")
+    return [path.name for path in keeper.made.values()] if keeper else []
 
 
 def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) -> None:
@@ -62,9 +67,9 @@ def redo(settings: Settings, ini: Path, stash: bool | None = None) -> int:
     """
     loaded = project.load(ini)
     before = runner.position(loaded, settings)
-    rollback(settings, ini, "-1", stash)
+    made = _roll_back(settings, ini, "-1", stash)
     runner.run(project.load(ini), settings, "upgrade", before[0] if len(before) == 1 else "heads", announce=True)
-    code = restore(settings, ini, quiet=True)
+    codes = [restore(settings, ini, name) for name in made]
     names = " and ".join(project.name_of(loaded.revision(revision)) for revision in before)
     print(f"Undone and applied again; now at {names}.")
-    return code
+    return max(codes, default=0)
