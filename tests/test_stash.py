@@ -592,6 +592,44 @@ def test_values_that_the_upgrade_has_written_itself_give_way(pair: Pair, project
     assert "10 rows matched, 9 put back, 1 with newer values, which stay" in typed(project, "restore")
 
 
+def test_columns_may_have_other_numbers_here_than_in_an_empty_database(pair: Pair, project: Project) -> None:
+    pair.write(
+        KEYED,
+        (execute("ALTER TABLE item ADD a text, ADD b text"), execute("ALTER TABLE item DROP a, DROP b")),
+        (
+            execute("ALTER TABLE item ALTER b TYPE text"),
+            execute("ALTER TABLE item ALTER b TYPE varchar(2) USING left(b, 2)"),
+        ),
+    )
+    for _ in range(2):
+        typed(project, "migrate")
+        typed(project, "rollback", "--to", "rev1", "--stash", "0")
+    typed(project, "migrate")
+    project.query("INSERT INTO item SELECT i, 'n', 'aaa' || i, 'bbb' || i FROM generate_series(1, 10) i")
+    _, restored = there_and_back(project)
+    assert "item (b): 10 rows matched, 10 put back" in restored
+
+
+def test_what_is_written_between_two_steps_is_in_a_stash_of_its_own(pair: Pair, project: Project) -> None:
+    wait = "SELECT pg_advisory_xact_lock(42)"
+    pair.write((KEYED, execute("DROP TABLE item")), ("pass", execute(wait)), ("pass", "pass"))
+    typed(project, "migrate")
+    project.query("INSERT INTO item VALUES (1, 'a')")
+    with psycopg.connect(**project.target.parameters()) as other, ThreadPoolExecutor(1) as pool:
+        other.execute(wait)
+        rolling = pool.submit(typed, project, "rollback", "--to", "base", MIGRATION_LOCK_TIMEOUT="60s")
+        while project.heads() != ["rev2"]:
+            assert not rolling.done()
+        other.execute("INSERT INTO item VALUES (2, 'b')")
+        other.commit()
+        assert "kept 2 rows of item, as they are before rev1 is undone, in " in rolling.result()
+    typed(project, "migrate")
+    restored = typed(project, "restore")
+    assert "item: 0 rows matched, 1 put back" in restored
+    assert "item: 1 rows matched, 1 put back, 1 already there" in restored
+    assert project.query("SELECT * FROM item ORDER BY id") == [(1, "a"), (2, "b")]
+
+
 @pytest.mark.slow
 def test_a_million_rows_come_back(pair: Pair, project: Project) -> None:
     pair.write(

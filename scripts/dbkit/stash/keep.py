@@ -37,6 +37,8 @@ class _Entry:
     loss: Loss
     kept: Kept
     path: Path
+    number: int
+    """Of the step that it was made for."""
 
 
 class Keeper:
@@ -62,12 +64,14 @@ class Keeper:
         self.began = ""
         """When the first stash of this run was made."""
         self._locked: list[Loss] = []
+        self._settled = dict(self.entries), dict(self.sums)
+        """The last two as they were when a step was committed last."""
 
     def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
         """Lock what the step loses, and copy what is not in a stash yet. Raises NotGuarded, and what a lock raises."""
         number = self.done_steps
         self._require_expected(step, number)
-        self._forget(number)
+        self._begin_again(number)
         losses = self.replay.losses(number)
         if number:
             losses = [loss for loss in losses if loss.table.oid in self.replay.touched(number)]
@@ -109,6 +113,7 @@ class Keeper:
     def done(self, step: RevisionStep, *, left: bool) -> None:
         """The step is committed."""
         self.done_steps += 1
+        self._settled = dict(self.entries), dict(self.sums)
         self.heads = tuple(sorted(set(self.heads) - {step.revision.revision} | set(step.to_revisions)))
 
     def forget_unneeded(self) -> None:
@@ -124,12 +129,13 @@ class Keeper:
                 "Run the same command again.",
             )
 
-    def _forget(self, number: int) -> None:
-        """Remove what an earlier try of the same step has made."""
+    def _begin_again(self, number: int) -> None:
+        """Forget what an earlier try of the same step has made, and remove its stash."""
         path = self.made.pop(number, None)
         if path is not None:
             store.discard(path)
-            self.entries = {oid: entry for oid, entry in self.entries.items() if entry.path != path}
+        entries, sums = self._settled
+        self.entries, self.sums = dict(entries), dict(sums)
 
     def _keep(self, step: RevisionStep, driver: psycopg.Connection, losses: Sequence[Loss]) -> None:
         row = driver.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
@@ -152,7 +158,7 @@ class Keeper:
         self.made[self.done_steps] = made = path.with_name(name)
         self.began = self.began or moment
         for loss, each in zip(losses, kept, strict=True):
-            self.entries[loss.table.oid] = _Entry(loss, each, made)
+            self.entries[loss.table.oid] = _Entry(loss, each, made, self.done_steps)
             if self.replay.last_touch(loss.table.oid, self.done_steps) > self.done_steps:
                 self.sums[loss.table.oid] = _sum(driver, loss)
         rows = sum(each.saved.rows for each in kept)
@@ -161,7 +167,7 @@ class Keeper:
 
     def _image(self, driver: psycopg.Connection, entry: _Entry, number: int) -> None:
         """Write down the hashes of the values that the rollback has left, by which later changes will be seen."""
-        before = entry.loss.table
+        before = self.replay.moments[entry.number].tables[entry.loss.table.oid]
         after = self.replay.named_after(number, before.oid)
         if after is None:
             return
