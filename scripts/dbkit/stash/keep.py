@@ -17,7 +17,7 @@ from dbkit.rows import FORMAT, hashed, quoted
 from dbkit.settings import Settings, Target
 from dbkit.stash import store, tables
 from dbkit.stash.files import copy_out
-from dbkit.stash.losses import CHANGED, Loss, Replay
+from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
 from dbkit.stash.replay import WITHOUT
 from dbkit.stash.store import Kept, Manifest
 from dbkit.stash.tables import Column, Sum, Table, summed
@@ -262,7 +262,7 @@ def require_matchable(replay: Replay, number: int, losses: Sequence[Loss]) -> No
     reasons = dict(replay.unmatchable(number))
     for loss in losses:
         reason = reasons.get(loss.table.oid)
-        if not reason and loss.stay and not loss.table.key:
+        if not reason and loss.why != DROPPED and not loss.table.key:
             reason = f"{loss.table.label} has no primary key in this database"
         if reason:
             raise Refused(f"refusing to roll back: {reason}, so its values could not be put back.", WITHOUT)
