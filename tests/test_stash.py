@@ -89,6 +89,15 @@ def test_a_column_comes_back_value_for_value(pair: Pair, project: Project) -> No
     assert "There is no stash" in typed(project, "restore")
 
 
+def test_alembic_says_what_it_runs_also_while_a_stash_waits(pair: Pair, project: Project) -> None:
+    pair.write((KEYED, execute("DROP TABLE item")))
+    typed(project, "migrate")
+    project.query("INSERT INTO item VALUES (1, 'a')")
+    typed(project, "rollback")
+    assert "Running upgrade  -> rev1" in project.alembic("upgrade", "head").stderr
+    assert "item: 0 rows matched, 1 put back" in typed(project, "restore")
+
+
 def test_a_table_comes_back_with_its_sequence(pair: Pair, project: Project) -> None:
     create = "CREATE TABLE item (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n serial, d int GENERATED ALWAYS AS (n * 2) STORED)"
     pair.write(("pass"), (execute(create), execute("DROP TABLE item")))

@@ -1,6 +1,7 @@
 """The steps of one run, in order: each told, watched and journalled, and tried again when a lock is not granted."""
 
 import copy
+import functools
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -128,6 +129,7 @@ class Course:
             return step
         guarded = copy.copy(step)
 
+        @functools.wraps(step.migration_fn)  # Alembic logs its name
         def run(**keywords: Any) -> None:
             with self.watch.aside():
                 guard.before(step, self.driver)
