@@ -7,7 +7,7 @@ SHELL_FILES := venv-setup.sh .ci/run scripts/docker-entrypoint.sh
 # What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
 # expand $(…) when it exports a variable from its command line itself, and a shell would run it.
 MAKEOVERRIDES =
-unexport m to from out empty id since table set where key again
+unexport m to from out empty id since table set where key again name overwrite STASH
 export DBKIT_M = $(value m)
 export DBKIT_TO = $(value to)
 export DBKIT_FROM = $(value from)
@@ -20,12 +20,17 @@ export DBKIT_SET = $(value set)
 export DBKIT_WHERE = $(value where)
 export DBKIT_KEY = $(value key)
 export DBKIT_AGAIN = $(value again)
+export DBKIT_NAME = $(value name)
+export DBKIT_OVERWRITE = $(value overwrite)
+export DBKIT_STASH = $(value STASH)
 # $(call given,NAME,OPTION): OPTION when NAME=… was written on the command line, even if it is empty
 given = $(if $(filter command,$(origin $1)),$2)
+# STASH may also be in the environment: STASH=0 make rollback
+keeping = $(if $(filter command environment,$(origin STASH)),--stash="$$DBKIT_STASH")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup migrate revision merge rollback redo backfill reset seed status current history heads check sql schema \
-	log roundtrip psql wait db-start db-stop test lint format clean
+.PHONY: help setup migrate revision merge rollback restore redo backfill reset seed status current history heads check \
+	sql schema log roundtrip psql wait db-start db-stop test lint format clean
 
 help:
 	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -37,10 +42,12 @@ migrate: setup ## apply what is pending; to=REV
 	@$(DBKIT) migrate $(call given,to,--to="$$DBKIT_TO")
 revision: setup ## write a migration from the models: m="SHOP-12 add orders"; empty=1 to write it by hand, id=ID
 	@$(DBKIT) revision --message="$$DBKIT_M" $(call given,empty,--empty="$$DBKIT_EMPTY") $(call given,id,--rev-id="$$DBKIT_ID")
-rollback: setup ## undo the last migration; to=REV
-	@$(DBKIT) rollback $(call given,to,--to="$$DBKIT_TO")
-redo: setup ## undo the last migration and apply it again
-	@$(DBKIT) redo
+rollback: setup ## undo the last migration and keep what that loses; to=REV; STASH=0 keeps nothing
+	@$(DBKIT) rollback $(call given,to,--to="$$DBKIT_TO") $(keeping)
+restore: setup ## put back what a rollback lost, after make migrate; name=STASH, overwrite=1
+	@$(DBKIT) restore $(call given,name,--name="$$DBKIT_NAME") $(call given,overwrite,--overwrite="$$DBKIT_OVERWRITE")
+redo: setup ## undo the last migration, apply it again and put back what that lost
+	@$(DBKIT) redo $(keeping)
 status: setup ## where the database stands and what to type next
 	@$(DBKIT) status
 

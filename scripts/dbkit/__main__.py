@@ -85,6 +85,8 @@ SET_ENV = "a variable for env.py; {host}, {port}, {user}, {password}, {dbname} a
 TO = "a revision id or its beginning, or relative: +1, -1"
 MESSAGE = option("-m", "--message", required=True, help="what it does, with its ticket number")
 
+KEEPING = option("--stash", type=yes, metavar="0|1", help="0: keep nothing of what the rollback loses (STASH=0)")
+
 
 @dataclass(frozen=True)
 class Verb:
@@ -125,9 +127,32 @@ VERBS = {
         "dbkit.verbs.rollback:rollback",
         "undo the last migration, or go back to a revision",
         "dbkit rollback --to base",
-        (option("--to", default="-1", help=f"-1 (the default), base, {TO}"),),
+        (
+            option("--to", default="-1", help=f"-1 (the default), base, {TO}"),
+            KEEPING,
+        ),
     ),
-    "redo": Verb("dbkit.verbs.rollback:redo", "undo the last migration and apply it again"),
+    "restore": Verb(
+        "dbkit.verbs.restore:restore",
+        "put back what rollbacks have lost, after the upgrade",
+        "dbkit restore",
+        (
+            option("--name", metavar="STASH", help="one stash, by the name of its directory in .dbkit/stash"),
+            option(
+                "--overwrite",
+                nargs="?",
+                const=True,
+                default=False,
+                type=yes,
+                help="also replace newer values",
+            ),
+        ),
+    ),
+    "redo": Verb(
+        "dbkit.verbs.rollback:redo",
+        "undo the last migration, apply it again and put back what that lost",
+        options=(KEEPING,),
+    ),
     "reset": Verb("dbkit.verbs.reset:reset", "drop and rebuild the development database"),
     "seed": Verb("dbkit.verbs.seed:seed", "add sample rows"),
     "backfill": Verb(

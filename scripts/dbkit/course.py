@@ -1,5 +1,7 @@
 """The steps of one run, in order: each told, watched and journalled, and tried again when a lock is not granted."""
 
+import copy
+import functools
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +15,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 from psycopg.pq import TransactionStatus
 
 from dbkit import journal
-from dbkit.errors import say, sqlstate_of
+from dbkit.errors import CheckFailed, say, sqlstate_of
 from dbkit.lock import OLDEST_TRANSACTION, TRY_AGAIN
 from dbkit.settings import Settings
 from dbkit.watch import Watch
@@ -23,12 +25,30 @@ Step = RevisionStep | StampStep
 LONGEST_PAUSE = 10.0  # seconds
 
 
+class NotGuarded(CheckFailed):
+    """A guard could not do its part, and so the step was not begun: nothing of it is to be mended."""
+
+
+class Guard(Protocol):
+    """Who stands beside each step. What it raises ends the step; a lock that is not granted is tried again."""
+
+    def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
+        """Called in the step's transaction, before anything else is executed in it."""
+
+    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
+        """Called after its function, before the commit; `left` when it has left the transaction that it began in."""
+
+    def done(self, step: RevisionStep, *, left: bool) -> None:
+        """Called when it is committed."""
+
+
 class Told(Protocol):
     """Who wants to know what was begun: a Passage."""
 
     settings: Settings
     announce: bool
     steps: list[Step]
+    guard: Guard | None
 
 
 class Course:
@@ -82,7 +102,7 @@ class Course:
                     print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
             self.running = entry(step, self.settings)
             self.watch.begin(self.running)
-            yield step
+            yield self._guarded(step)
             if self.watch.left and self.driver.info.transaction_status == TransactionStatus.INTRANS:
                 # it has ended Alembic's transaction by hand: what came after that, its revision too, would be lost
                 say(f"warning: {self.running.revision} commits by hand; see `make check`.")
@@ -90,6 +110,26 @@ class Course:
             self.watch.purges = False
             self.running = None
             self.done += 1
+            if self.passage.guard is not None and isinstance(step, RevisionStep):
+                self.passage.guard.done(step, left=self.watch.left)
+
+    def _guarded(self, step: Step) -> Step:
+        """The step, with the guard of the passage around its function."""
+        guard = self.passage.guard
+        if guard is None or not isinstance(step, RevisionStep):
+            return step
+        guarded = copy.copy(step)
+
+        @functools.wraps(step.migration_fn)  # Alembic logs its name
+        def run(**keywords: Any) -> None:
+            with self.watch.aside():
+                guard.before(step, self.driver)
+            step.migration_fn(**keywords)
+            with self.watch.aside():
+                guard.after(step, self.driver, left=self.watch.left)
+
+        guarded.migration_fn = run
+        return guarded
 
     def applied(self, heads: set[str], **_rest: Any) -> None:
         """Called by Alembic at the end of each step, within its transaction."""

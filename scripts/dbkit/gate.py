@@ -24,8 +24,8 @@ from psycopg.pq import TransactionStatus
 
 from dbkit import aftermath, autogenerate, course, history, journal, offline, project, protection, session, signals
 from dbkit.connect import connect
-from dbkit.course import Course, Step
-from dbkit.errors import CheckFailed, DbkitError, InputError, as_dbkit_error, say
+from dbkit.course import Course, Guard, NotGuarded, Step
+from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error, say
 from dbkit.heads import moves
 from dbkit.lock import VERSION_TABLE, migration_lock, take_again
 from dbkit.project import configure_logging
@@ -62,6 +62,8 @@ class Passage:
     """Where a script begins, when that is at several revisions."""
     proving: bool = False
     """Whether a proof decides step by step, on a scratch database: nothing is refused or recorded."""
+    guard: Guard | None = None
+    """Who stands beside each step."""
     steps: list[Step] = field(default_factory=list)
     """What was begun, first to last; the last one may have failed."""
     written: list[Script] = field(default_factory=list)
@@ -260,7 +262,7 @@ class Run:
             what = "purge the history of" if self.purges else "stamp" if self.command == STAMP else "roll back"
             mark = protection.recorded(self.driver)
             protection.refuse_unless_expendable(self.settings, self.target, what, mark, has_history=bool(heads))
-            if steps or self.purges:
+            if (steps or self.purges) and not self.settings.scratch:
                 say(f'about to {what} "{self.target.dbname}" on {self.target.server()}: {_outline(heads, steps)}')
         if self.command != STAMP:
             self._require_whole()
@@ -317,6 +319,10 @@ class Run:
             purges=self.purges,
         )
         self.migration.purge = False  # not in a transaction of its own, as Alembic does it, but with the first stamp
+        if self.command == UPGRADE and not self.settings.scratch and (self.settings.root / ".dbkit" / "stash").is_dir():
+            from dbkit.stash.note import Noter
+
+            self.passage.guard = Noter(self.settings, self.target)
         todo = Course(self.passage, steps, watch, self.driver)
         _wrap_plan(self.migration, lambda _: todo.plan)
         self.migration.on_version_apply_callbacks += (todo.applied,)
@@ -333,6 +339,8 @@ class Run:
                 self.connection.rollback()
                 self.driver.rollback()
                 self._flush()
+            if isinstance(error, NotGuarded | Refused):
+                raise
             raise self._failed(error, todo.running, watch, invalid_before) from error
         if todo.heads is not None:
             self._require_done(todo.heads, watch, invalid_before, course.revision_of(steps[-1]))

@@ -42,9 +42,13 @@ class Project:
             raise InputError(f"there is no revision {identifier!r}.", "`make history` lists them.")
         return script
 
+    def applied(self, current: tuple[str, ...]) -> set[str]:
+        """The revisions that a database at `current` has: these, and those that they follow."""
+        return {script.revision for script in self.script.iterate_revisions(current, "base")} if current else set()
+
     def pending(self, current: tuple[str, ...]) -> list[Script]:
         """What `upgrade heads` would apply to a database at `current`, first to last."""
-        done = {script.revision for script in self.script.iterate_revisions(current, "base")} if current else set()
+        done = self.applied(current)
         everything = list(self.script.walk_revisions())
         return [script for script in reversed(everything) if script.revision not in done]
 

@@ -8,6 +8,7 @@ from alembic.util import CommandError, to_list
 
 from dbkit import gate
 from dbkit.connect import connect, current_revisions
+from dbkit.course import Guard
 from dbkit.errors import InputError
 from dbkit.project import Project, require_known
 from dbkit.settings import Settings
@@ -20,14 +21,16 @@ def run(
     *arguments: str,
     announce: bool = False,
     start: tuple[str, ...] = (),
+    guard: Guard | None = None,
     **options: Any,
 ) -> gate.Passage:
     """Run `alembic <name>` and return what passed the gate.
 
-    `announce` prints each migration as it begins; `start` is where a script begins, when that is at several revisions.
+    `announce` prints each migration as it begins; `start` is where a script begins, when that is at several revisions;
+    `guard` stands beside each step.
     Raises DbkitError; Alembic's own errors become InputError.
     """
-    passage = gate.Passage(settings, name, announce, start)
+    passage = gate.Passage(settings, name, announce, start, guard=guard)
     project.config.attributes[gate.ATTRIBUTE] = passage
     try:
         result = getattr(command, name)(project.config, *arguments, **options)

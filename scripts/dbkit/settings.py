@@ -116,6 +116,8 @@ class Settings:
     pg_bindir: Path | None
     confirm: str | None
     """CONFIRM, from the process environment only: the name of the database that may lose data."""
+    stash: bool = True
+    """STASH, from the process environment only: whether a rollback keeps what it loses."""
     scratch: bool = False
     """Whether the database is a throw-away one of our own, in which nothing is recorded."""
 
@@ -150,7 +152,14 @@ def load(root: Path, environ: Mapping[str, str] = os.environ, *, warn: bool = Fa
         wait=_duration(values, "MIGRATION_WAIT", 30.0),
         pg_bindir=(root / bindir) if bindir else None,
         confirm=environ.get("CONFIRM"),
+        stash=_is_on("STASH in the environment", environ.get("STASH", "1")),
     )
+
+
+def _is_on(where: str, text: str) -> bool:
+    if text not in ("0", "1"):
+        raise InputError(f"{where} is {text!r}.", "Write 0 to go without, or leave it out.")
+    return text == "1"
 
 
 def _read_dotenv(path: Path) -> dict[str, _Value]:

@@ -5,7 +5,7 @@ At the driver, where SQLAlchemy's statements, raw cursors and commits by hand al
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -277,6 +277,10 @@ class Watch:
     def _require_one(self, rows: int) -> None:
         if rows != 1:
             raise CheckFailed("the version table changed while the migration ran: somebody else writes to it.")
+
+    def aside(self) -> AbstractContextManager[None]:
+        """What is executed in this context, while a step runs, is a guard's and not the migration's."""
+        return self._own()
 
     @contextmanager
     def _own(self) -> Iterator[None]:

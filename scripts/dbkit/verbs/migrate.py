@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import psycopg
+
 from dbkit import journal, protection, versions
 from dbkit.connect import connect, current_revisions
 from dbkit.server.cluster import development_cluster
-from dbkit.settings import Settings
+from dbkit.settings import Settings, Target
 
 
 def migrate(settings: Settings, ini: Path, to: str = "head") -> None:
@@ -32,8 +34,20 @@ def _is_at_head(settings: Settings, ini: Path) -> bool:
         current = current_revisions(connection)
         rows = journal.latest(connection) if journal.wanted(settings.root) else {}
         unmarked = protection.is_to_be_protected(connection, settings)
+        waiting = _offers(connection, settings, target, [file.revision for file in files if file])
     applied = [(file.revision, file.path) for file in files if file]
     if unmarked or set(current) != heads or journal.edited(rows, applied) or journal.half_applied(rows.values()):
         return False
     print(f'"{target.dbname}" is at {current[0]}, the head: nothing to apply.')
+    for line in waiting:
+        print(line)
     return True
+
+
+def _offers(connection: psycopg.Connection, settings: Settings, target: Target, applied: list[str]) -> list[str]:
+    """What to say of stashes that wait; without any, nothing is loaded for it."""
+    if not (settings.root / ".dbkit" / "stash").is_dir():
+        return []
+    from dbkit.stash import offers
+
+    return offers.lines(connection, settings, target, applied)

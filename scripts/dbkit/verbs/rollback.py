@@ -1,18 +1,32 @@
 """`dbkit rollback`: undo the last migration, or go back to a revision; `redo`: down and up again."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from dbkit import history, project, runner
+from dbkit import gate, history, project, protection, runner
 from dbkit.errors import InputError
 from dbkit.settings import Settings
+from dbkit.stash import telling
+from dbkit.verbs.restore import restore
 
 
-def rollback(settings: Settings, ini: Path, to: str = "-1") -> None:
-    """Run `alembic downgrade` through the gate, saying what was undone. Raises Refused on a protected database."""
+def rollback(settings: Settings, ini: Path, to: str = "-1", stash: bool | None = None) -> None:
+    """Run `alembic downgrade` through the gate, saying what it loses and what was undone.
+
+    What it loses is kept in a stash, unless `stash` or the settings say no. Raises Refused on a protected database,
+    and where something could not be put back.
+    """
+    if _roll_back(settings, ini, to, stash):
+        print("What was lost is kept: after `make migrate`, `make restore` puts it back.")
+
+
+def _roll_back(settings: Settings, ini: Path, to: str, stash: bool | None) -> list[str]:
+    """Returns the names of the stashes that were made."""
     runner.check_target(to)
     if to.startswith("+") or to in ("head", "heads"):
         raise InputError(f"{to} is ahead of the database.", f"To go forward: `make migrate to={to}`.")
+    settings = settings if stash is None else replace(settings, stash=stash)
     loaded = project.load(ini)
     before = runner.position(loaded, settings)
     if not before:
@@ -21,12 +35,21 @@ def rollback(settings: Settings, ini: Path, to: str = "-1") -> None:
         )
     history.require_unambiguous(before, to)
     _require_enough(loaded, before, to)
-    passage = runner.run(loaded, settings, "downgrade", to, announce=True)
+    target = gate.target_of(settings)
+    protection.ask(settings, target, "roll back")
+    keeper = telling.prepare(settings, ini, target, before, to)
+    try:
+        passage = runner.run(loaded, settings, "downgrade", to, announce=True, guard=keeper)
+    except BaseException:
+        if keeper:
+            keeper.forget_unneeded()
+        raise
     if not passage.steps:
         print(f"The database is at {', '.join(before)}: nothing to roll back.")
-        return
+        return []
     after = [project.name_of(loaded.revision(revision)) for revision in runner.position(loaded, settings)]
     print(f"{runner.count(len(passage.steps))} undone; now at {' and '.join(after) or 'base'}.")
+    return [path.name for path in keeper.made.values()] if keeper else []
 
 
 def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) -> None:
@@ -37,11 +60,16 @@ def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) 
         raise InputError(message, "`make rollback to=base` undoes all.")
 
 
-def redo(settings: Settings, ini: Path) -> None:
-    """Undo the last migration and apply it again: the quick check while one is being written."""
+def redo(settings: Settings, ini: Path, stash: bool | None = None) -> int:
+    """Undo the last migration, apply it again and put back what that lost: the quick check while one is written.
+
+    Returns 1 where not all could be put back.
+    """
     loaded = project.load(ini)
     before = runner.position(loaded, settings)
-    rollback(settings, ini, "-1")
+    made = _roll_back(settings, ini, "-1", stash)
     runner.run(project.load(ini), settings, "upgrade", before[0] if len(before) == 1 else "heads", announce=True)
+    codes = [restore(settings, ini, name) for name in made]
     names = " and ".join(project.name_of(loaded.revision(revision)) for revision in before)
     print(f"Undone and applied again; now at {names}.")
+    return max(codes, default=0)

@@ -9,6 +9,7 @@ from dbkit.errors import Unreachable
 from dbkit.lock import holder
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target
+from dbkit.stash import offers
 
 LONGEST_LIST = 12  # pending migrations that fit on the screen with the rest
 
@@ -24,6 +25,8 @@ class Position:
     current: tuple[str, ...] = ()
     half_applied: tuple[str, ...] = ()
     """Revisions that were interrupted after a part of them had been committed."""
+    stashes: tuple[str, ...] = ()
+    """What to say of each stash of this database."""
     problem: str | None = None
     next: str = ""
     """What to type or look at when it does not answer."""
@@ -36,7 +39,7 @@ def status(settings: Settings, ini: Path) -> int:
     Nothing is created: an embedded cluster that exists is started, one that does not exist is not made.
     """
     loaded = project.load(ini)
-    position = _look(settings)
+    position = _look(settings, loaded)
     rows = [("database", position.place)]
     if position.problem is not None:
         rows += [("answers", f"no: {position.problem}")]
@@ -56,13 +59,14 @@ def status(settings: Settings, ini: Path) -> int:
     rows += [("", project.name_of(script)) for script in pending[:LONGEST_LIST]]
     if len(pending) > LONGEST_LIST:
         rows += [("", f"and {len(pending) - LONGEST_LIST} more")]
+    rows += [("stash", line) for line in position.stashes]
     if position.half_applied:
         rows += [("half done", f"{revision}: a part of it was committed") for revision in position.half_applied]
         return _print(rows, "look at what it did; then python -m dbkit resolve REV, or alembic stamp REV", exit_code=6)
     return _print(rows, _next(loaded, len(pending)), exit_code=0)
 
 
-def _look(settings: Settings) -> Position:
+def _look(settings: Settings, loaded: project.Project) -> Position:
     if settings.target:
         target, place = settings.target, _place(settings.target)
     else:
@@ -79,7 +83,10 @@ def _look(settings: Settings) -> Position:
             half: tuple[str, ...] = ()
             if not holder(connection, target.dbname):
                 half = tuple(row.revision for row in journal.half_applied(rows.values()))
-            return Position(place, version, protection.recorded(connection), current_revisions(connection), half)
+            current = current_revisions(connection)
+            known = tuple(revision for revision in current if project.find(loaded.script, revision))
+            stashes = tuple(offers.all_lines(connection, settings, target, loaded.applied(known)))
+            return Position(place, version, protection.recorded(connection), current, half, stashes)
     except Unreachable as error:
         return Position(place, problem=error.message, next=error.hint)
 

@@ -3,9 +3,11 @@
 import time
 from pathlib import Path
 
-from dbkit import project, runner
+from dbkit import gate, project, runner
+from dbkit.connect import connect, current_revisions
 from dbkit.errors import InputError
 from dbkit.settings import Settings
+from dbkit.stash import offers, store
 
 
 def upgrade(settings: Settings, ini: Path, to: str) -> None:
@@ -26,9 +28,21 @@ def upgrade(settings: Settings, ini: Path, to: str) -> None:
         last = loaded.revision(passage.steps[-1].to_revisions[0])
         seconds = time.monotonic() - started
         print(f"{runner.count(len(passage.steps))} applied in {seconds:.1f} s; now at {project.name_of(last)}.")
+        _offer_stashes(loaded, settings)
         return
     _require_not_behind(loaded, before, to)
     print(f"The database is at {', '.join(before)}: nothing to apply.")
+    _offer_stashes(loaded, settings)
+
+
+def _offer_stashes(loaded: project.Project, settings: Settings) -> None:
+    target = gate.target_of(settings)
+    if not store.waiting(settings, target):
+        return
+    with connect(target, settings.wait) as connection:
+        applied = loaded.applied(current_revisions(connection))
+        for line in offers.lines(connection, settings, target, applied):
+            print(line)
 
 
 def _require_not_behind(loaded: project.Project, current: tuple[str, ...], to: str) -> None:

@@ -1,0 +1,82 @@
+"""`dbkit restore`: put back what rollbacks have lost."""
+
+from pathlib import Path
+
+import psycopg
+
+from dbkit import gate, project
+from dbkit.connect import connect, current_revisions
+from dbkit.errors import DbkitError, say
+from dbkit.lock import migration_lock
+from dbkit.settings import Settings
+from dbkit.stash import keep, putback, store
+from dbkit.stash.store import Stash
+
+
+def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: bool = False) -> int:
+    """Put back the stashes of the database whose revisions are applied, newest first, or the one called `name`.
+
+    Says what became of the rows of each table. `overwrite` also replaces what was written since.
+    Returns 1 where something could not be put back.
+    """
+    loaded = project.load(ini)
+    target = gate.target_of(settings)
+    with (
+        connect(target, settings.wait, application_name="dbkit restore") as connection,
+        migration_lock(connection, target.dbname, settings.wait),
+    ):
+        timeout = f"{round(settings.lock_timeout * 1000)}"
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", [timeout])
+        current = current_revisions(connection)
+        project.require_known(loaded.script, current)
+        applied = loaded.applied(current)
+        keep.remove_unneeded(connection, settings, target)
+        stashes = [store.find(settings, target, name)] if name else store.waiting(settings, target)
+        connection.rollback()
+        if not stashes:
+            print(f'There is no stash of "{target.dbname}" to put back.')
+        failed: list[DbkitError] = []
+        done = [_one(connection, settings, stash, applied, failed, overwrite=overwrite) for stash in stashes]
+    for error in failed[1:]:
+        say(error.message)
+    if failed:
+        raise failed[0]
+    return 0 if all(done) else 1
+
+
+def _one(
+    connection: psycopg.Connection,
+    settings: Settings,
+    stash: Stash,
+    applied: set[str],
+    failed: list[DbkitError],
+    *,
+    overwrite: bool,
+) -> bool:
+    """Whether all of a stash is back, as far as nobody has written something newer; or is not due yet.
+
+    An error is added to `failed`: the next stash may have none.
+    """
+    missing = sorted(set(stash.manifest.heads) - applied)
+    if missing:
+        print(f"{stash}: waits for {missing[0]}: `make migrate to={missing[0]}` first.")
+        return True
+    try:
+        outcomes = putback.put_back(connection, settings, stash, overwrite=overwrite)
+    except DbkitError as error:
+        connection.rollback()
+        failed.append(error)
+        return False
+    print(f"{stash.name}, of {stash.manifest.time}:")
+    for outcome in outcomes:
+        print(f"  {outcome}")
+    if any(outcome.blocked for outcome in outcomes):
+        print(f"  Not all could be put back, so the stash waits on: {stash.path}")
+        return False
+    kept = store.mark_restored(stash)
+    # a later stash of the same rollback has values of an earlier revision: not to be put over these blindly
+    if any(outcome.newer for outcome in outcomes) and stash.manifest.time == stash.manifest.began:
+        name = stash.name.removesuffix(store.RESTORED)
+        print(f"  To replace the newer values, too: python -m dbkit restore --name {name} --overwrite")
+    print(f"  The stash is in {kept}; remove it when you do not need it.")
+    return True
