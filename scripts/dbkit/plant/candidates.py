@@ -3,7 +3,7 @@
 import itertools
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -104,19 +104,29 @@ def _filtered(
     connection: psycopg.Connection, table: Table, columns: Sequence[Column], possible: Mapping[str, list[str]]
 ) -> dict[str, list[str]]:
     """The values that the rules about one column alone, and those of domains, allow."""
-    allowed = dict(possible)
+    queries = {}
     for column in columns:
         rules = [check.sql for check in table.checks if set(check.columns) == {column.name}]
         if possible[column.name] and (rules or column.type.checks):
-            # not as the domain: that would be an error, and not a value that is left out
-            kind = column.type.sql if column.type.checks else column.type_sql
-            names = ", ".join(f"v.text::{kind} AS {name}" for name in (quoted(column.name), '"value"'))
-            query = (
-                f"SELECT v.n FROM unnest({_array(possible[column.name])}) WITH ORDINALITY AS v (text, n) "  # noqa: S608
-                f"WHERE EXISTS (SELECT FROM (SELECT {names}) AS made WHERE {_all([*column.type.checks, *rules])})"
-            )
-            allowed[column.name] = _numbered(connection, query, possible[column.name])
-    return allowed
+            queries[column.name] = _filter(column, rules, possible[column.name])
+    together = " UNION ALL ".join(f"SELECT {literal(name)}, n FROM ({query}) AS f" for name, query in queries.items())  # noqa: S608
+    found = _ask(connection, together) if queries else []
+    if found is not None:
+        allowed = {name: [possible[name][number - 1] for which, number in found if which == name] for name in queries}
+    else:
+        allowed = {name: _numbered(connection, query, possible[name]) for name, query in queries.items()}
+    return {**possible, **allowed}
+
+
+def _filter(column: Column, rules: Sequence[str], found: Sequence[str]) -> str:
+    """SQL for the numbers, from 1, of the values that rules allow."""
+    # not as the domain: that would be an error, and not a value that is left out
+    kind = column.type.sql if column.type.checks else column.type_sql
+    names = ", ".join(f"v.text::{kind} AS {name}" for name in (quoted(column.name), '"value"'))
+    return (
+        f"SELECT v.n FROM unnest({_array(found)}) WITH ORDINALITY AS v (text, n) "  # noqa: S608
+        f"WHERE EXISTS (SELECT FROM (SELECT {names}) AS made WHERE {_all([*column.type.checks, *rules])})"
+    )
 
 
 def _checks_of_several(table: Table) -> list[Check]:
@@ -140,12 +150,21 @@ def _allowed(connection: psycopg.Connection, table: Table, checks: Sequence[Chec
 
 def _numbered(connection: psycopg.Connection, query: str, items: Sequence[Item]) -> list[Item]:
     """The items whose numbers, from 1, a query returns; all of them when a rule cannot be asked like that."""
+    found = _ask(connection, query)
+    return list(items) if found is None else [items[row[0] - 1] for row in found]
+
+
+def _ask(connection: psycopg.Connection, query: str) -> list[tuple[Any, ...]] | None:
+    """What a query returns; None when it fails."""
     try:
-        with connection.transaction():
-            numbers = [row[0] for row in connection.execute(query.encode())]
+        cursor = connection.execute(f"SAVEPOINT asking; {query}".encode())
     except psycopg.Error:
-        return list(items)
-    return [items[number - 1] for number in numbers]
+        connection.execute("ROLLBACK TO asking; RELEASE asking")
+        return None
+    cursor.nextset()
+    rows = cursor.fetchall()
+    connection.execute("RELEASE asking")
+    return rows
 
 
 def _array(texts: Sequence[str | None]) -> str:

@@ -104,6 +104,8 @@ class Walker:
         self.aside_at = 0
         """How many of the applied revisions `aside` has."""
         self.can_prove_without_rows = True
+        self.without_rows: tuple[Script, Result] | None = None
+        """The revision that is proven once more without rows, and what was found with them."""
 
     def _try_environment(self) -> None:
         """Run env.py without a step, and keep what it prepares."""
@@ -151,8 +153,8 @@ class Walker:
             needs_clones = True
             if not self.by_clones:
                 waiting, needs_clones = self.prove_inside(waiting)
-            if waiting and needs_clones:
-                self.prove_by_clones(waiting.pop(0))
+            if waiting and needs_clones and self.prove_by_clones(waiting[0]):
+                del waiting[0]
 
     def prove_inside(self, scripts: Sequence[Script]) -> tuple[list[Script], bool]:
         """Prove as many as can be in one run of env.py. Returns the rest, and whether the first of it needs clones."""
@@ -163,7 +165,7 @@ class Walker:
         except NotInside:
             self.by_clones = True
         except _Doubtful:
-            self._prove_without_rows(self.applied[-1])
+            self._begin_without_rows(self.applied[-1])
             needs_clones = False
         except Suspended as suspended:
             if suspended.spoiled:
@@ -171,8 +173,7 @@ class Walker:
             elif suspended.on_rows:
                 finding = Finding("up", failure=suspended.on_rows, line=suspended.on_rows.line)
                 self.results[suspended.script.revision] = Result(Verdict.BROKEN, (finding,), 0.0)
-                self._prove_without_rows(suspended.script)
-                needs_clones = suspended.script not in self.applied
+                needs_clones = not self._begin_without_rows(suspended.script)
         except SQLAlchemyError:
             # a commit failed: it checks what was deferred. As Alembic runs it, it will fail again, and be told
             pass
@@ -217,6 +218,7 @@ class Walker:
             self.results[script.revision] = replace(result, findings=(*result.findings, *unfilled))
             if self._may_be_rows(result):
                 raise _Doubtful
+            self._end_without_rows(script)
         self.planters.applied(script)
 
     # Without rows
@@ -242,6 +244,7 @@ class Walker:
         self.drop(planted)
         self._set_aside()
         self.planters.forget()
+        self.facts = None
         return True
 
     def _apply_again(self, scripts: Sequence[Script]) -> bool:
@@ -262,25 +265,29 @@ class Walker:
         is_broken = self.planters.active and result.verdict == Verdict.BROKEN
         return is_broken and any(each.failure and each.failure.may_be_rows for each in result.findings)
 
-    def _prove_without_rows(self, script: Script) -> None:
-        """Prove a revision, which fails on rows, once more without any, and apply it so."""
-        with_rows = self.results[script.revision]
+    def _begin_without_rows(self, script: Script) -> bool:
+        """Let a revision that fails on rows come once more, without any. Returns False where that cannot be."""
         is_applied = script in self.applied
         if is_applied:
             self.applied.remove(script)
         if not self.can_prove_without_rows or not self._take_rows_away():
             self.applied += [script] if is_applied else []
-            return
+            return False
+        self.without_rows = (script, self.results[script.revision])
         self.planters.active = False
-        self._walk([script])
-        self.planters.active = True
-        self.planters.applied(script)
-        self.results[script.revision] = _on_rows(with_rows, self.results[script.revision])
+        return True
+
+    def _end_without_rows(self, script: Script) -> None:
+        """Say what both proofs of a revision come to, if it was proven once more; the next one has rows again."""
+        if self.without_rows and self.without_rows[0] is script:
+            self.results[script.revision] = _on_rows(self.without_rows[1], self.results[script.revision])
+            self.without_rows = None
+            self.planters.active = True
 
     # By clones
 
-    def prove_by_clones(self, script: Script) -> None:
-        """Up on the trunk; then down and up again in a clone of it."""
+    def prove_by_clones(self, script: Script) -> bool:
+        """Up on the trunk; then down and up again in a clone of it. Returns False when it must come once more."""
         started = time.perf_counter()
         self.begin(script)
         self.planters.close()
@@ -288,8 +295,12 @@ class Walker:
         verdict, findings = self._try_by_clones(script)
         findings = (*findings, *self.planters.unfilled(lambda _oid, name: names_table(script, name)))
         self.results[script.revision] = Result(verdict, findings, time.perf_counter() - started, transactional=False)
-        if self._may_be_rows(self.results[script.revision]):
-            self._prove_without_rows(script)
+        if self._may_be_rows(self.results[script.revision]) and self._begin_without_rows(script):
+            return False
+        self._end_without_rows(script)
+        if script in self.applied:
+            self.planters.applied(script)
+        return True
 
     def _try_by_clones(self, script: Script) -> tuple[Verdict, tuple[Finding, ...]]:
         have = {each.revision for each in self.applied}
@@ -309,7 +320,6 @@ class Walker:
         after = self.state()
         self.facts = after.facts
         self.applied.append(script)
-        self.planters.applied(script)
         if not self.is_wanted(script):
             return Verdict.UNPROVEN, ()
         trunk = self.copy()
@@ -325,6 +335,7 @@ class Walker:
         """Make the trunk anew when a revision has committed behind our back. Raises CheckFailed."""
         self.drop(self.trunk)
         self.create()
+        self.planters.forget()
         failed = self.run_all([(script, True) for script in self.applied])
         if failed:
             script, why = failed
