@@ -14,7 +14,7 @@ ONE_BY_ONE = 30  # rows that are tried each by itself when several at once fail
 AGAIN = 2  # rows that a table gets when its columns have changed
 SETTINGS = """
 SET LOCAL lock_timeout = '10s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
-SET LOCAL check_function_bodies = off; SET LOCAL jit = off; SET CONSTRAINTS ALL IMMEDIATE
+SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET CONSTRAINTS ALL IMMEDIATE
 """
 
 

@@ -192,9 +192,10 @@ def table_oids(connection: psycopg.Connection, version_tables: Collection[str]) 
 
 def describe(connection: psycopg.Connection, oids: Sequence[int]) -> list[Table]:
     """What tables ask of their rows."""
+    # prepared: to plan these takes longer than to run them
     parameters = {"oids": list(oids)}
-    raw = {row[0]["oid"]: row[0] for row in connection.execute(TYPES, parameters)}
-    return [_table(row[0], raw) for row in connection.execute(DESCRIPTION, parameters)]
+    raw = {row[0]["oid"]: row[0] for row in connection.execute(TYPES, parameters, prepare=True)}
+    return [_table(row[0], raw) for row in connection.execute(DESCRIPTION, parameters, prepare=True)]
 
 
 def _table(found: Mapping[str, Any], types: Mapping[int, Mapping[str, Any]]) -> Table:

@@ -22,8 +22,9 @@ SELECT c.oid::bigint, CASE WHEN n.nspname = 'public' THEN '' ELSE n.nspname || '
               ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey::int2[])
           WHERE x.indrelid = c.oid AND x.indisprimary ORDER BY a.attname)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.oid = ANY (%s) ORDER BY c.oid
+WHERE c.relkind = 'r' AND c.oid = ANY (%s) ORDER BY c.oid
 """
+OIDS = "SELECT coalesce(array_agg(to_regclass(name)::oid::bigint), '{}') FROM unnest(%s::text[]) AS name"
 Hashes = tuple[int | None, ...]
 
 
@@ -88,8 +89,11 @@ def read(
 
     Names begin with `prefix`.
     """
-    found = connection.execute(COLUMNS, [table_oids(connection, version_tables)]).fetchall()
-    tables = [each for each in found if only is None or each[2] in only]
+    if only is None:
+        oids = table_oids(connection, version_tables)
+    else:
+        oids = connection.execute(OIDS, [list(only)]).fetchall()[0][0]
+    tables = connection.execute(COLUMNS, [oids]).fetchall()
     if not tables:
         return {}
     counts = " UNION ALL ".join(
