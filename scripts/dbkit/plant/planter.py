@@ -11,6 +11,7 @@ from dbkit.plant.tables import Reference, Table, describe, table_oids
 from dbkit.rows import quoted
 
 ONE_BY_ONE = 30  # rows that are tried each by itself when several at once fail
+OURS = ("dbkit_journal", "dbkit_backfill")
 AGAIN = 2  # rows that a table gets when its columns have changed
 SETTINGS = """
 SET LOCAL lock_timeout = '10s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
@@ -50,7 +51,7 @@ class Planter:
         """
         with connection.transaction():
             connection.execute(SETTINGS.encode())
-            oids = table_oids(connection, self.version_tables)
+            oids = table_oids(connection, [*self.version_tables, *OURS])
             for gone in (self.seen.keys() | self.unfilled.keys()) - set(oids):
                 self.seen.pop(gone, None)
                 self.unfilled.pop(gone, None)

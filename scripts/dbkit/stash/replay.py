@@ -13,12 +13,15 @@ from alembic.runtime.migration import RevisionStep
 from dbkit import project, runner, scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
+from dbkit.lock import VERSION_TABLE
+from dbkit.plant.planter import Planter
 from dbkit.server.binaries import server_bindir
 from dbkit.settings import Settings
 from dbkit.stash import tables
 from dbkit.stash.losses import Moment, Replay
 from dbkit.stash.tables import WATCHING, Table
 
+ROWS = 5  # in each table of the scratch database
 WITHOUT = "To roll back without keeping anything: STASH=0 before the command."
 NOTED = f"""
 CREATE SCHEMA {WATCHING};
@@ -63,22 +66,35 @@ def work_out(settings: Settings, ini: Path, heads: tuple[str, ...], to: str) -> 
             f"what a rollback to {to} would lose cannot be worked out: {error.message.rstrip('.')}.",
             f"That takes PostgreSQL's server programs: name their directory in PG_BINDIR.\n{WITHOUT}",
         ) from error
+    # it may fail on planted rows, which those of the database need not be like
+    with contextlib.suppress(CheckFailed):
+        return _try(settings, ini, heads, to, plants=True)
     try:
-        with scratch.cluster(settings) as place, _silence():
-            own = replace(scratch.settings_for(settings, place.target()), confirm=place.target().dbname)
-            loaded = project.load(ini)
-            for head in heads:
-                runner.run(loaded, own, "upgrade", head)
-            with connect(place.target(), autocommit=True) as connection:
-                observer = Observer(connection)
-                runner.run(loaded, own, "downgrade", to, guard=observer)
-                return observer.replay()
+        return _try(settings, ini, heads, to, plants=False)
     except CheckFailed as error:
         # where that database is, and whether to try again, is nobody's concern
         words = error.message.partition("; ")[0].rstrip(".")
         raise CheckFailed(
             f"what a rollback to {to} would lose cannot be worked out: in an empty database, {words}.", WITHOUT
         ) from error
+
+
+def _try(settings: Settings, ini: Path, heads: tuple[str, ...], to: str, *, plants: bool) -> Replay:
+    """Upgrade a scratch database to `heads`, and undo what comes after `to`; `plants` fills the tables in between.
+
+    With rows, what a loop over rows or a trigger does is seen, too.
+    """
+    with scratch.cluster(settings) as place, _silence():
+        own = replace(scratch.settings_for(settings, place.target()), confirm=place.target().dbname)
+        loaded = project.load(ini)
+        for head in heads:
+            runner.run(loaded, own, "upgrade", head)
+        with connect(place.target(), autocommit=True) as connection:
+            if plants:
+                Planter(ROWS, version_tables=[VERSION_TABLE]).fill(connection)
+            observer = Observer(connection)
+            runner.run(loaded, own, "downgrade", to, guard=observer)
+            return observer.replay()
 
 
 class Observer:
