@@ -17,7 +17,7 @@ from psycopg import pq
 from dbkit.errors import CheckFailed
 from dbkit.stash.store import Saved
 
-CHUNK = 1024 * 1024  # bytes
+CHUNK = 256 * 1024  # bytes; what is written, read, hashed and counted stays in the processor's cache
 
 
 def copy_out(driver: psycopg.Connection, query: str, path: Path) -> Saved:
