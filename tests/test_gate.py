@@ -253,7 +253,7 @@ def test_a_lock_that_is_not_granted_ends_the_wait(kit: Kit) -> None:
     add_revision(kit, 'op.add_column("orders", sa.Column("x", sa.Integer))')
     with psycopg.connect(**kit.cluster.target().parameters()) as reader:
         reader.execute("SELECT 1 FROM orders")
-        typed = kit.alembic("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "200ms"})
+        typed = kit.alembic("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "200ms", "MIGRATION_LOCK_BUDGET": "1s"})
     assert (typed.returncode, "lock timeout" in typed.stderr) == (1, True)
     assert kit.alembic("upgrade", "head").returncode == 0
 

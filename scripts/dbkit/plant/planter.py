@@ -35,6 +35,8 @@ class Planter:
     """OIDs of the tables that the project's own sample rows fill."""
     unfilled: dict[int, tuple[str, str]] = field(default_factory=dict)
     """By OID: the name of a table that has no rows, and why."""
+    orphans: set[int] = field(default_factory=set)
+    """OIDs of those that lack rows because what they refer to has none."""
     used: int = 0
     """How many numbers have gone into values."""
 
@@ -43,6 +45,7 @@ class Planter:
         self.seen.clear()
         self.given.clear()
         self.unfilled.clear()
+        self.orphans.clear()
 
     def fill(self, connection: psycopg.Connection, touched: Collection[int] | None = None) -> set[int]:
         """Fill what is new, changed or empty; commits. `touched`: OIDs of what may have changed; None for all.
@@ -52,10 +55,11 @@ class Planter:
         with connection.transaction():
             connection.execute(SETTINGS.encode())
             oids = table_oids(connection, [*self.version_tables, *OURS])
-            for gone in (self.seen.keys() | self.unfilled.keys()) - set(oids):
-                self.seen.pop(gone, None)
-                self.unfilled.pop(gone, None)
-            wanted = [oid for oid in oids if touched is None or oid in touched or oid not in self.seen]
+            for gone in self.seen.keys() - set(oids):
+                self._forget_table(gone)
+            wanted = [
+                oid for oid in oids if touched is None or oid in touched or oid not in self.seen.keys() - self.orphans
+            ]
             if not wanted:
                 return set()
             missing = self._missing(connection, describe(connection, wanted))
@@ -63,14 +67,15 @@ class Planter:
             filling.run()
             return filling.changed
 
+    def _forget_table(self, oid: int) -> None:
+        del self.seen[oid]
+        self.unfilled.pop(oid, None)
+        self.orphans.discard(oid)
+
     def numbers(self) -> range:
         """Numbers that no value has yet: more than rows, for some will not be allowed."""
         first, self.used = self.used, self.used + 2 * self.rows + 4
         return range(first, self.used)
-
-    def filled_and_all(self) -> tuple[int, int]:
-        """How many tables have rows, and how many there are."""
-        return len(self.seen) - len(self.unfilled), len(self.seen)
 
     def _missing(self, connection: psycopg.Connection, tables: Sequence[Table]) -> dict[int, tuple[Table, int]]:
         """The tables that want rows, and how many."""
@@ -89,6 +94,10 @@ class Planter:
             if wanted > 0 and table.oid not in self.given:
                 missing[table.oid] = (table, wanted)
         return missing
+
+
+class _Orphan(CannotFill):
+    """A parent, to which each row must refer, has no rows."""
 
 
 class _Filling:
@@ -162,7 +171,7 @@ class _Filling:
             keys[reference] = self._keys_of(reference)
             if not keys[reference]:
                 if not table.is_nullable(reference):
-                    raise CannotFill(f"{reference.parent_sql}, which it refers to, has no rows")
+                    raise _Orphan(f"{reference.parent_sql}, which it refers to, has no rows")
                 self.to_refer.append((table, reference))
         return keys
 
@@ -183,6 +192,7 @@ class _Filling:
         return self.found_keys[query]
 
     def _fill(self, table: Table) -> None:
+        self.planter.orphans.discard(table.oid)
         try:
             rows = candidates(
                 self.connection, table, self._keys(table), self.planter.rows, self.planter.numbers(), self.planter.seed
@@ -190,6 +200,8 @@ class _Filling:
             reason = self._insert(table, rows)
         except CannotFill as error:
             reason = str(error)
+            if isinstance(error, _Orphan):
+                self.planter.orphans.add(table.oid)
         self._note(table, reason)
 
     def _note(self, table: Table, reason: str) -> None:

@@ -224,11 +224,12 @@ class Walker:
     # Without rows
 
     def _set_aside(self) -> None:
-        """Keep what the trunk is before rows are planted."""
-        self.aside, self.aside_at = self.copy(), len(self.applied)
+        """Keep what the trunk is before rows are planted. Not where a role may have grants in it: it could not go."""
+        is_free = not any(map(mentions_server, self.applied))
+        self.aside, self.aside_at = self.copy() if is_free else {}, len(self.applied)
 
     def _take_rows_away(self) -> bool:
-        """Let a trunk without planted rows take the place of this one. Returns whether it has.
+        """Let a trunk without planted rows take the place of this one, and `aside` be gone. Returns whether it has.
 
         It cannot where migrations need rows to work at all; then the trunk is as before.
         """
@@ -236,22 +237,26 @@ class Walker:
         planted = {name: self.place.target(next(self.names)) for name in self.trunk}
         for name, target in self.trunk.items():
             self.place.rename_database(target.dbname, planted[name].dbname)
-        self.put_back(self.aside)
-        if not self._apply_again(self.applied[self.aside_at :]):
+        if not self._take_aside() and not self._begin_again():
             self.put_back(planted)
             self.can_prove_without_rows = False
             return False
         self.drop(planted)
-        self._set_aside()
         self.planters.forget()
         self.facts = None
         return True
 
-    def _apply_again(self, scripts: Sequence[Script]) -> bool:
-        """Apply revisions without rows; on a new server where they make what this one has already, such as a role."""
-        if not scripts or not self.run_all([(script, True) for script in scripts]):
-            return True
-        if not any(map(mentions_server, scripts)) or isinstance(self.place, scratch.NamedServer):
+    def _take_aside(self) -> bool:
+        """Let `aside` be the trunk, with what was applied since. Returns False where that cannot be."""
+        behind = self.applied[self.aside_at :]
+        if not self.aside or any(map(mentions_server, behind)):
+            return False
+        self.put_back(self.aside)
+        return not behind or not self.run_all([(script, True) for script in behind])
+
+    def _begin_again(self) -> bool:
+        """Apply all on a new server, which has none of the roles yet. Returns False where there is no other server."""
+        if isinstance(self.place, scratch.NamedServer) or not any(map(mentions_server, self.applied)):
             return False
         scratch.renew(self.place)
         self.create()
@@ -273,6 +278,7 @@ class Walker:
         if not self.can_prove_without_rows or not self._take_rows_away():
             self.applied += [script] if is_applied else []
             return False
+        self._set_aside()
         self.without_rows = (script, self.results[script.revision])
         self.planters.active = False
         return True

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit import gate, project
-from dbkit.connect import connect, current_revisions
+from dbkit import gate, project, session
+from dbkit.connect import current_revisions
 from dbkit.errors import DbkitError, say
 from dbkit.lock import migration_lock
 from dbkit.settings import Settings
@@ -22,11 +22,12 @@ def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: b
     loaded = project.load(ini)
     target = gate.target_of(settings)
     with (
-        connect(target, settings.wait, application_name="dbkit restore") as connection,
+        session.begin(target, settings, "dbkit restore") as connection,
         migration_lock(connection, target.dbname, settings.wait),
     ):
-        timeout = f"{round(settings.lock_timeout * 1000)}"
-        connection.execute("SELECT set_config('lock_timeout', %s, false)", [timeout])
+        # the stash is marked once the disk has what was put back
+        connection.execute("RESET synchronous_commit")
+        connection.commit()
         current = current_revisions(connection)
         project.require_known(loaded.script, current)
         applied = loaded.applied(current)
