@@ -73,11 +73,11 @@ def kill_often(project: Project, times: int, least: int, *command: str) -> None:
         assert process.returncode == -signal.SIGKILL, stderr
 
 
-def test_killed_ten_times(pair: Pair) -> None:
+def test_killed_again_and_again(pair: Pair) -> None:
     pair.write(TABLE, COUNT)
     prepare(pair.gated, ROWS, SLOW)
-    kill_often(pair.gated, 10, 200, "upgrade", "head")
-    assert 2000 <= rows_done(pair.gated) < ROWS
+    kill_often(pair.gated, 4, 200, "upgrade", "head")
+    assert 800 <= rows_done(pair.gated) < ROWS
     typed = pair.gated.alembic("upgrade", "head")
     assert typed.returncode == 0, typed.stderr
     assert "public.t: going on after" in typed.stderr

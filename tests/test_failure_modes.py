@@ -275,7 +275,7 @@ def test_10_a_blocking_lock_and_an_index_built_concurrently(pair: Pair) -> None:
     pair.write(TABLE)
     for project in (pair.bare, pair.gated):
         assert project.alembic("upgrade", "head").returncode == 0
-    block = f"op.execute('SELECT pg_sleep(3)')\n{BLOCK}op.execute('CREATE INDEX CONCURRENTLY ix ON t (name)')"
+    block = f"op.execute('SELECT pg_sleep(1)')\n{BLOCK}op.execute('CREATE INDEX CONCURRENTLY ix ON t (name)')"
     pair.write(block)
     env_py = pair.bare.env_py.read_text().replace(CONNECT, f"{LOCK_IN_ENV}        connection.commit()\n")
     pair.bare.env_py.write_text(env_py)
@@ -420,7 +420,7 @@ def test_a_deadlock_is_tried_again(pair: Pair) -> None:
         other.execute("SET deadlock_timeout = '1h'")  # the other one shall be the victim
         other.execute("SELECT pg_advisory_lock(7)")
         other.execute("LOCK TABLE u")
-        process = pair.gated.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "1min"})
+        process = pair.gated.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "3s"})
         until(
             lambda: (
                 pair.gated.query(

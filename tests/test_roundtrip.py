@@ -55,6 +55,7 @@ def proven(local_settings: Settings, server: Cluster) -> Callable[..., Outcome]:
     return run
 
 
+@pytest.mark.slow
 def test_rows_hide_no_fault_of_a_schema(local_settings: Settings, battery_project: Path) -> None:
     with_rows = prove(local_settings, battery_project, Request(jobs=1))
     for case, found in zip(BATTERY, with_rows.revisions, strict=True):

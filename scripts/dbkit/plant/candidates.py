@@ -72,10 +72,12 @@ def _factors(connection: psycopg.Connection, table: Table, parents: Keys, number
     factors = [_referring(table, group, parents) for group in _groups(table.references)]
     taken = {name for factor in factors for choice in factor for name in choice}
     free = [column for column in table.columns if column.name not in taken]
-    possible = {column.name: _possible(table, column, numbers) for column in free}
-    possible = _filtered(connection, table, free, possible)
+    known = {column.name: _possible(table, column, numbers) for column in free}
+    possible = _filtered(connection, table, free, known)
     for column in free:
         if not possible[column.name] and column.not_null:
+            if known[column.name]:
+                raise CannotFill(f"no value was found for {column.name} that its rules allow")
             raise CannotFill(f"no value of type {column.type_sql} is known for {column.name}")
         is_unique = column.drawn or frozenset([column.name]) in table.unique
         factors.append([{column.name: value} for value in _spread(possible[column.name], column, is_unique=is_unique)])
@@ -93,7 +95,7 @@ def _spread(found: Sequence[str], column: Column, *, is_unique: bool) -> list[st
 
 
 def _possible(table: Table, column: Column, numbers: range) -> list[str]:
-    """Values of the column's type; first those that its rules name."""
+    """Values of the type of a column, and those that its rules name."""
     rules: list[Check | str] = [*column.type.checks, *(check for check in table.checks if column.name in check.columns)]
     named = suggested(column.type, rules) if rules else []
     is_key = column.drawn or frozenset([column.name]) in table.unique
