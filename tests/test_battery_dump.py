@@ -9,6 +9,7 @@ from battery import BATTERY, make_project
 from dbkit import catalog, dump, project, scratch
 from dbkit.roundtrip.comparing import Facts
 from dbkit.roundtrip.environment import Access, Environment
+from dbkit.roundtrip.planting import Planting
 from dbkit.roundtrip.select import Scope, route
 from dbkit.roundtrip.walk import Walker
 from dbkit.settings import Settings
@@ -30,24 +31,24 @@ def states(local_settings: Settings, ini: Path) -> Iterator[tuple[str, str, Fact
         loaded = project.load(ini)
         databases = {"": cluster.target(next(names))}
         environment = Environment(loaded, local_settings, Access(), databases)
-        walker = Walker(environment, cluster, route(loaded, Scope()), names, lambda _text: None)
+        walker = Walker(environment, cluster, route(loaded, Scope()), names, lambda _text: None, Planting(rows=0))
         options = ("--no-owner",)  # with privileges, which the catalog reads
 
         def state() -> tuple[Facts, str]:
-            return walker.read(), dump.schema(local_settings, databases[""], "alembic_version", options)
+            return walker.trunk.read(), dump.schema(local_settings, databases[""], "alembic_version", options)
 
         for case, script in zip(BATTERY, walker.route.scripts, strict=True):
-            before, backup = state(), walker.copy()
+            before, backup = state(), walker.trunk.copy()
             if walker.step(script, up=True):
-                walker.put_back(backup)
+                walker.trunk.put_back(backup)
                 continue
-            walker.drop(backup)
-            after, trunk = state(), walker.copy()
+            walker.trunk.drop(backup)
+            after, trunk = state(), walker.trunk.copy()
             if not walker.step(script, up=False):
                 yield case.name, "down", *before, *state()
                 if not walker.step(script, up=True):
                     yield case.name, "reup", *after, *state()
-            walker.put_back(trunk)
+            walker.trunk.put_back(trunk)
 
 
 def test_the_catalog_and_pg_dump_agree(local_settings: Settings, tmp_path: Path) -> None:

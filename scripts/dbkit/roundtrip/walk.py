@@ -11,11 +11,9 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 from sqlalchemy.exc import SQLAlchemyError
 
-from dbkit import catalog, dump, scratch
-from dbkit.connect import connect
+from dbkit import catalog, scratch
 from dbkit.errors import CheckFailed, DbkitError
-from dbkit.roundtrip import contents
-from dbkit.roundtrip.comparing import Facts, Result, State, down_and_up
+from dbkit.roundtrip.comparing import Facts, Result, down_and_up
 from dbkit.roundtrip.environment import Databases, Environment, WrongDatabase, explained
 from dbkit.roundtrip.inside import Inside, NotInside, Suspended
 from dbkit.roundtrip.outcome import Failure, Finding, Planted, RevisionOutcome, Verdict
@@ -31,7 +29,7 @@ from dbkit.roundtrip.steps import (
     mentions_server,
     names_table,
 )
-from dbkit.settings import Target
+from dbkit.roundtrip.trunk import Trunk
 
 Progress = Callable[[str], None]
 COMPARED = (Verdict.PROVEN, Verdict.DIRTY)
@@ -81,25 +79,22 @@ class Walker:
     ) -> None:
         """`names` are for further databases, beside those of the environment."""
         self.environment = environment
-        self.trunk = environment.databases
+        self.trunk = Trunk(environment.databases, place, names, environment.settings)
         self.project = environment.project
         self.place = place
         self.route = way
-        self.names = names
         self.progress = progress
         self.applied: list[Script] = []
         self.results: dict[str, Result] = {}
         self.facts: Facts | None = None
         """The catalog of the trunk, where it was just read."""
-        self.create()
+        self.trunk.create()
         self.by_clones = False
         """Whether all revisions are proven by clones: env.py migrates more than once, or its driver is another."""
-        self.version_table = ""
-        self.version_table_name = ""
         self._try_environment()
         self.start: Facts | None = None
         """The catalog before the first revision that is to be proven."""
-        self.planters = Planters(planting, self.trunk, self.version_table_name)
+        self.planters = Planters(planting, self.trunk.databases, self.trunk.version_table_name)
         self.aside: Databases = {}
         self.aside_at = 0
         """How many of the applied revisions `aside` has."""
@@ -114,8 +109,9 @@ class Walker:
         def plan(_heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
             nonlocal calls
             calls += 1
-            self.version_table = catalog.qualified(context.version_table_schema or "public", context.version_table)
-            self.version_table_name = context.version_table
+            schema = context.version_table_schema or "public"
+            self.trunk.version_table = catalog.qualified(schema, context.version_table)
+            self.trunk.version_table_name = context.version_table
             connection_of(context).connection.commit()
             yield from ()
 
@@ -202,7 +198,7 @@ class Walker:
         if not self.is_wanted(script):
             return ()
         if self.start is None:
-            self.start = self.read()
+            self.start = self.trunk.read()
         return self.planters.fill(touched)
 
     def tables(self) -> Mapping[int, str]:
@@ -226,7 +222,7 @@ class Walker:
     def _set_aside(self) -> None:
         """Keep what the trunk is before rows are planted. Not where a role may have grants in it: it could not go."""
         is_free = not any(map(mentions_server, self.applied))
-        self.aside, self.aside_at = self.copy() if is_free else {}, len(self.applied)
+        self.aside, self.aside_at = self.trunk.copy() if is_free else {}, len(self.applied)
 
     def _take_rows_away(self) -> bool:
         """Let a trunk without planted rows take the place of this one, and `aside` be gone. Returns whether it has.
@@ -234,14 +230,12 @@ class Walker:
         It cannot where migrations need rows to work at all; then the trunk is as before.
         """
         self.planters.close()
-        planted = {name: self.place.target(next(self.names)) for name in self.trunk}
-        for name, target in self.trunk.items():
-            self.place.rename_database(target.dbname, planted[name].dbname)
+        planted = self.trunk.move_away()
         if not self._take_aside() and not self._begin_again():
-            self.put_back(planted)
+            self.trunk.put_back(planted)
             self.can_prove_without_rows = False
             return False
-        self.drop(planted)
+        self.trunk.drop(planted)
         self.planters.forget()
         self.facts = None
         return True
@@ -251,7 +245,7 @@ class Walker:
         behind = self.applied[self.aside_at :]
         if not self.aside or any(map(mentions_server, behind)):
             return False
-        self.put_back(self.aside)
+        self.trunk.put_back(self.aside)
         return not behind or not self.run_all([(script, True) for script in behind])
 
     def _begin_again(self) -> bool:
@@ -259,7 +253,7 @@ class Walker:
         if isinstance(self.place, scratch.NamedServer) or not any(map(mentions_server, self.applied)):
             return False
         scratch.renew(self.place)
-        self.create()
+        self.trunk.create()
         failed = self.run_all([(script, True) for script in self.applied])
         if failed:
             raise CheckFailed(f"{failed[0].revision} was applied once, and cannot be again: {failed[1].words}")
@@ -314,33 +308,37 @@ class Walker:
         if lacking:
             words = f"it follows {', '.join(lacking)}, which could not be applied"
             return Verdict.UNPROVEN, (Finding("up", failure=Failure(words)),)
-        before = self.state(self.facts)
-        backup = self.copy()
+        rows = self.planters.active
+        before = self.trunk.state(self.facts, rows=rows)
+        backup = self.trunk.copy()
         failed = self.step(script, up=True)
         if failed:
             # what it has committed would be in the way of all others
-            self.put_back(backup)
+            self.trunk.put_back(backup)
             self.facts = before.facts
             return Verdict.BROKEN, (Finding("up", failure=failed, line=failed.line),)
-        self.drop(backup)
-        after = self.state()
+        self.trunk.drop(backup)
+        after = self.trunk.state(rows=rows)
         self.facts = after.facts
         self.applied.append(script)
         if not self.is_wanted(script):
             return Verdict.UNPROVEN, ()
-        trunk = self.copy()
+        trunk = self.trunk.copy()
 
         def named(table: str) -> bool:
             return names_table(script, table)
 
-        result = down_and_up(script, before, after, lambda up: self.step(script, up=up), self.state, named)
-        self.put_back(trunk)
+        def run(up: bool) -> Failure | None:
+            return self.step(script, up=up)
+
+        result = down_and_up(script, before, after, run, lambda: self.trunk.state(rows=rows), named)
+        self.trunk.put_back(trunk)
         return result
 
     def rebuild_trunk(self) -> None:
         """Make the trunk anew when a revision has committed behind our back. Raises CheckFailed."""
-        self.drop(self.trunk)
-        self.create()
+        self.trunk.drop()
+        self.trunk.create()
         self.planters.forget()
         failed = self.run_all([(script, True) for script in self.applied])
         if failed:
@@ -392,32 +390,32 @@ class Walker:
         return self._attributed(found), len(way)
 
     def _down_and_up_the_chain(self, way: Sequence[Script], *, whole: bool) -> list[tuple[str | None, Finding]]:
-        head, dumped = self.read(), self.dump()
+        head, dumped = self.trunk.read(), self.trunk.dump()
         failed = self.run_all([(script, False) for script in way])
         if failed:
             return [_chain_failure(*failed)]
-        base = catalog.differences(self.start, self.read()) if whole and self.start is not None else []
+        base = catalog.differences(self.start, self.trunk.read()) if whole and self.start is not None else []
         failed = self.run_all([(script, True) for script in reversed(way)])
         if failed:
             return [_chain_failure(*failed)]
         found: list[tuple[str | None, Finding]] = [(None, Finding("base", difference)) for difference in base]
-        found += [(None, Finding("chain", each)) for each in catalog.differences(head, self.read())]
+        found += [(None, Finding("chain", each)) for each in catalog.differences(head, self.trunk.read())]
         if not found:
             # a second opinion, on what the catalog may not have
-            found += [(way[0].revision, Finding("chain", each)) for each in _dumps_compared(dumped, self.dump())]
+            found += [(way[0].revision, Finding("chain", each)) for each in _dumps_compared(dumped, self.trunk.dump())]
         return found
 
     def _attributed(self, found: Sequence[tuple[str | None, Finding]]) -> list[tuple[str, Finding]]:
         """Each finding with the revision that brought the object, which is found by applying all once more."""
         brought: dict[catalog.Fact, str] = {}
         if any(revision is None for revision, _ in found):
-            self.drop(self.trunk)
-            self.create()
-            before = self.read()
+            self.trunk.drop()
+            self.trunk.create()
+            before = self.trunk.read()
             for script in self.applied:
                 if self.run_all([(script, True)]):
                     break
-                after = self.read()
+                after = self.trunk.read()
                 brought |= {fact: script.revision for fact in after if after[fact] != before.get(fact)}
                 before = after
         last = self.applied[-1].revision if self.applied else ""
@@ -426,54 +424,6 @@ class Walker:
             for revision, finding in found
         ]
 
-    # Databases
-
-    def create(self) -> None:
-        """Make the trunk, empty."""
-        for target in self.trunk.values():
-            self.place.create_database(target.dbname)
-
-    def copy(self) -> dict[str, Target]:
-        """A copy of the trunk."""
-        return {
-            name: self.place.create_database(next(self.names), target.dbname) for name, target in self.trunk.items()
-        }
-
-    def put_back(self, copy: Databases) -> None:
-        """Let a copy take the place of the trunk, under its name."""
-        self.drop(self.trunk)
-        for name, target in copy.items():
-            self.place.rename_database(target.dbname, self.trunk[name].dbname)
-
-    def drop(self, databases: Databases) -> None:
-        """Drop them all."""
-        for target in databases.values():
-            self.place.drop_database(target.dbname)
-
-    def read(self) -> Facts:
-        """The catalog of the trunk; where there are several databases, an object's name begins with that of its own."""
-        facts: Facts = {}
-        for name, target in self.trunk.items():
-            with connect(target, autocommit=True) as connection:
-                found = catalog.read(connection, version_tables=[self.version_table_name])
-            if name:
-                found = {replace(fact, identity=f"{name}: {fact.identity}"): text for fact, text in found.items()}
-            facts |= found
-        return facts
-
-    def state(self, facts: Facts | None = None) -> State:
-        """The trunk's catalog (`facts`, where it is known) and, where rows are planted, its rows."""
-        found: contents.Contents = {}
-        for name, target in self.trunk.items() if self.planters.active else ():
-            with connect(target, autocommit=True) as connection:
-                prefix = f"{name}: " if name else ""
-                found |= contents.read(connection, [self.version_table_name], prefix=prefix)
-        return State(facts or self.read(), found)
-
-    def dump(self) -> str:
-        settings = self.environment.settings
-        return "\n".join(dump.schema(settings, target) for target in self.trunk.values())
-
     # env.py
 
     def step(self, script: Script, *, up: bool) -> Failure | None:
@@ -481,22 +431,15 @@ class Walker:
         failed = self.run_all([(script, up)])
         if failed:
             return failed[1]
-        for target in self.trunk.values():
-            if (script.revision in self.recorded(target)) != up:
+        for recorded in self.trunk.recorded():
+            if (script.revision in recorded) != up:
                 function = "upgrade" if up else "downgrade"
                 words = (
-                    f"{function}() ended without an error, but {self.version_table_name} was not changed: "
+                    f"{function}() ended without an error, but {self.trunk.version_table_name} was not changed: "
                     "it commits by itself through the connection, and what comes after that is lost"
                 )
                 return Failure(words, line_of(script, function))
         return None
-
-    def recorded(self, target: Target) -> set[str]:
-        """What the version table says."""
-        with connect(target, autocommit=True) as connection:
-            if connection.execute("SELECT to_regclass(%s)", [self.version_table]).fetchone() == (None,):
-                return set()
-            return {row[0] for row in connection.execute(f"SELECT version_num FROM {self.version_table}")}  # noqa: S608
 
     def run_all(self, turns: Sequence[tuple[Script, bool]]) -> tuple[Script, Failure] | None:
         """Apply (True) and undo (False) revisions as Alembic does. Returns the first that failed, and why."""
