@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,32 +38,21 @@ def yes(text: str) -> bool:
     return answers[text]
 
 
-def positive(text: str) -> int:
-    """A number of at least 1. Raises ArgumentTypeError."""
-    if not re.fullmatch(r"[1-9][0-9]{0,2}", text):
-        raise argparse.ArgumentTypeError(f"write a number from 1 to 999, not {text!r}")
-    return int(text)
+def written(pattern: str, wanted: str, kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A check for `type=`: it raises ArgumentTypeError, naming what is `wanted`, for what `pattern` does not match."""
+
+    def check(text: str) -> Any:
+        if not re.fullmatch(pattern, text):
+            raise argparse.ArgumentTypeError(f"write {wanted}, not {text!r}")
+        return kind(text)
+
+    return check
 
 
-def number(text: str) -> int:
-    """A number from 0. Raises ArgumentTypeError."""
-    if not re.fullmatch(r"[0-9]{1,6}", text):
-        raise argparse.ArgumentTypeError(f"write a number from 0 to 999999, not {text!r}")
-    return int(text)
-
-
-def rows(text: str) -> int:
-    """A number of rows. Raises ArgumentTypeError."""
-    if not re.fullmatch(r"[1-9][0-9]{0,5}", text):
-        raise argparse.ArgumentTypeError(f"write a number from 1 to 999999, not {text!r}")
-    return int(text)
-
-
-def seconds(text: str) -> float:
-    """A number of seconds. Raises ArgumentTypeError."""
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", text):
-        raise argparse.ArgumentTypeError(f"write a number of seconds, not {text!r}")
-    return float(text)
+few = written("[1-9][0-9]{0,2}", "a number from 1 to 999", int)
+many = written("[1-9][0-9]{0,5}", "a number from 1 to 999999", int)
+none_or_many = written("[0-9]{1,6}", "a number from 0 to 999999", int)
+seconds = written(r"[0-9]{1,6}(\.[0-9]+)?", "a number of seconds", float)
 
 
 def variable(text: str) -> str:
@@ -164,7 +153,7 @@ VERBS = {
             option("--set", dest="assignments", metavar="SQL", required=True, help="what to set, as in UPDATE … SET"),
             option("--where", metavar="SQL", help="only these rows, as in UPDATE … WHERE"),
             option("--key", metavar="COLUMNS", default="", help="a unique key, comma-separated (the primary key)"),
-            option("--batch", type=rows, metavar="N", default=1000, help="rows of the first batch (1000)"),
+            option("--batch", type=many, metavar="N", default=1000, help="rows of the first batch (1000)"),
             option("--max-lag", type=seconds, metavar="S", default=10.0, help="wait for a slower standby (10; 0: no)"),
             option(
                 "--again", nargs="?", const=True, default=False, type=yes, help="also when it was begun or done already"
@@ -207,12 +196,23 @@ VERBS = {
             option("--driver", default="psycopg", choices=DRIVERS, help="what the URL is for (psycopg)"),
             option(
                 "--jobs",
-                type=positive,
+                type=few,
                 metavar="N",
                 help="so many processes (as many as there are processors, up to 4)",
             ),
-            option("--rows", type=number, metavar="N", help="at least so many rows in each table (5); 0: empty tables"),
-            option("--seed", type=number, default=0, metavar="N", help="other planted rows, where they are random (0)"),
+            option(
+                "--rows",
+                type=none_or_many,
+                metavar="N",
+                help="at least so many rows in each table (5); 0: empty tables",
+            ),
+            option(
+                "--seed",
+                type=none_or_many,
+                default=0,
+                metavar="N",
+                help="other planted rows, where they are random (0)",
+            ),
             option("--format", dest="report", default="text", choices=("text", "json", "junit", "github"), help="text"),
             option("-n", "--name", default="alembic", help="the section of the settings file, as for alembic"),
             option(
