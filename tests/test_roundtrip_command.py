@@ -74,6 +74,8 @@ def test_this_project_is_the_one_without_config() -> None:
         (("--server", ""), "--server is empty"),
         (("--url-env", "A=B"), "'A=B' is not the name of a variable"),
         (("--jobs", "0"), "write a number from 1 to 999, not '0'"),
+        (("--rows", "many"), "write a number from 0 to 999999, not 'many'"),
+        (("--seed", "-1"), "write a number from 0 to 999999, not '-1'"),
         (("--set-env", "NAME"), "write NAME=VALUE, not 'NAME'"),
         (("--driver", "mysql"), "invalid choice: 'mysql'"),
         (("--format", "xml"), "invalid choice: 'xml'"),
