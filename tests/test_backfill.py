@@ -149,7 +149,7 @@ def test_edited_while_it_was_interrupted(pair: Pair) -> None:
     kill_often(pair.gated, 1, 200, "upgrade", "head")
     file = pair.gated.versions / "rev2.py"
     text = file.read_text()
-    file.write_text(text.replace("n + 1", "n + 2"))
+    file.write_text(text.replace("n + 1", "n + 22"))
     typed = pair.gated.alembic("upgrade", "head")
     assert typed.returncode == 1
     assert "from a backfill that was interrupted, and was another one: UPDATE public.t SET n = n + 1" in typed.stderr
