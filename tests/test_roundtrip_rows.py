@@ -119,6 +119,10 @@ FAULTS = {
         "CREATE FUNCTION f{n}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN DELETE FROM line{n}; RETURN NEW; END $$; "
         "CREATE TRIGGER t{n} AFTER UPDATE ON c{n} FOR EACH ROW EXECUTE FUNCTION f{n}(); UPDATE c{n} SET level = level",
         "DROP TRIGGER t{n} ON c{n}; DROP FUNCTION f{n}()", "lossy", "line{n}: 5 of 5 rows gone"),
+    "trimmed at the end": Case("UPDATE c{n} SET note = rtrim(note)", NOTHING, "lossy", "c{n}.note: "),
+    "white space made one": Case("UPDATE c{n} SET note = replace(note, chr(10), ' ')", NOTHING, "lossy", "c{n}.note: "),
+    "after settings of the session": Case(
+        "SET TIME ZONE 'America/New_York'; UPDATE c{n} SET joined = joined + interval '1 s'", NOTHING, "lossy", "c{n}.joined: 5 of 5"),
     "a loop in Python": Case(
         "python:for row in op.get_bind().exec_driver_sql('SELECT note FROM c{n}'):\n        int(row.note)", "python:pass", "fails on rows", "invalid literal for int()"),
 }  # fmt: skip
@@ -155,6 +159,10 @@ CLEAN = {
         "ALTER TABLE c{n} ALTER name DROP NOT NULL; UPDATE c{n} SET name = NULL WHERE name = E'\\x01'"),
     "a check not valid": Case(
         "ALTER TABLE c{n} ADD CONSTRAINT k{n} CHECK (level >= 0) NOT VALID", "ALTER TABLE c{n} DROP CONSTRAINT k{n}"),
+    "settings of the session left": Case(
+        "SET TIME ZONE 'America/New_York'; SET DateStyle = 'SQL, DMY'; ALTER TABLE c{n} ADD z int; UPDATE c{n} SET z = 1", "ALTER TABLE c{n} DROP z"),
+    "by a view, there and back": Case("CREATE VIEW w{n} AS SELECT * FROM line{n}; UPDATE w{n} SET number = -number", "UPDATE w{n} SET number = -number; DROP VIEW w{n}"),
+    "a small key": Case("CREATE TABLE lang{n} (code char(2) PRIMARY KEY CHECK (code ~ '^[a-z]*$'))", "DROP TABLE lang{n}"),
     "an index": Case("CREATE INDEX i{n} ON c{n} (lower(email))", "DROP INDEX i{n}"),
     "an index, concurrently": Case(
         "python:with op.get_context().autocommit_block():\n        op.execute('CREATE INDEX CONCURRENTLY i{n} ON c{n} (level)')",
@@ -252,6 +260,22 @@ def test_sample_rows_that_a_migration_loses(proven: Callable[..., Outcome]) -> N
 def test_sample_rows_that_do_not_fit_are_an_error(proven: Callable[..., Outcome]) -> None:
     with pytest.raises(CheckFailed, match=r"case00\.sql failed: .*payd.* does not exist"):
         proven(PAID, AS_NUMBER, samples={"case00.sql": "INSERT INTO payd VALUES (1, '1.50')"})
+
+
+def test_no_column_hides_the_others(proven: Callable[..., Outcome]) -> None:
+    """In SQL, the name of a row can be that of a column."""
+    table = Case("CREATE TABLE a (id int PRIMARY KEY, t text, r text, note text NOT NULL)", "DROP TABLE a")
+    assert verdicts(proven(table, Case("UPDATE a SET note = upper(note) || 'x'", NOTHING))) == ["proven", "lossy"]
+
+
+def test_values_swapped_in_a_large_table(proven: Callable[..., Outcome]) -> None:
+    found = proven(
+        PAID,
+        Case("UPDATE paid SET sum = (12 - id)::text WHERE id IN (5, 7)", NOTHING),
+        samples={"case00.sql": "INSERT INTO paid SELECT i, i::text FROM generate_series(1, 10001) AS i"},
+    )
+    words = "after downgrade, paid: some of 10,001 rows changed"
+    assert [finding.words.startswith(words) for finding in found.revisions[1].findings] == [True]
 
 
 def test_a_table_without_rows_is_not_proven(proven: Callable[..., Outcome]) -> None:

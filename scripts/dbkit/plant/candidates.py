@@ -98,8 +98,10 @@ def _possible(table: Table, column: Column, numbers: range) -> list[str]:
     """Values of the type of a column, and those that its rules name."""
     rules: list[Check | str] = [*column.type.checks, *(check for check in table.checks if column.name in check.columns)]
     named = suggested(column.type, rules) if rules else []
-    is_key = column.drawn or frozenset([column.name]) in table.unique
-    return list(dict.fromkeys([*(keys if is_key else values)(column.type, numbers), *named]))
+    if column.drawn or frozenset([column.name]) in table.unique:
+        # the far end first: migrations write the near one, such as 1, or en
+        return list(dict.fromkeys([*keys(column.type, numbers), *reversed(named)]))
+    return list(dict.fromkeys([*values(column.type, numbers), *named]))
 
 
 def _filtered(

@@ -14,6 +14,7 @@ from decimal import Decimal
 from dbkit.plant.tables import Check, Type
 
 LONG = 300  # letters, where nothing limits them; an index entry must fit into 2,700 bytes
+PADDED = " MiXed\tx\n "
 SENTENCE = "Ünï Çødé O'Brien, “x” \\ 100% 日本語 ß "
 # What people write rules for, beside what can be read from a rule itself
 SHAPES = (
@@ -107,7 +108,8 @@ def _texts(kind: Type, numbers: range) -> list[str]:
     if whole != whole.rstrip():
         whole = whole[:-1] + "Z"
     more = [f"Value {n}" if longest >= 12 else f"{n:x}"[-longest:] for n in numbers]
-    found = [whole, "", *([" MiXed  x"[:longest]] if longest > 2 else []), "é"[:longest], *more]
+    padded = PADDED if longest >= len(PADDED) else " a "[:longest]
+    found = [whole, "", padded, "é"[:longest], *more]
     return list(dict.fromkeys(found))
 
 

@@ -38,6 +38,8 @@ class Rows:
     """For each row, a hash for each column."""
     count: int = 0
     sums: Mapping[str, tuple[int, str]] | None = None
+    whole: str = ""
+    """Of a large table: what is known of whole rows."""
 
     def of(self, columns: Sequence[str]) -> list[Hashes]:
         """The rows with these columns only."""
@@ -113,7 +115,7 @@ def read(
             contents[prefix + name] = Rows(tuple(columns), tuple(key), rows, len(rows))
         else:
             large = fingerprint(connection, f"ONLY {table}", columns)
-            contents[prefix + name] = Rows(tuple(columns), tuple(key), (), large.rows, large.columns)
+            contents[prefix + name] = Rows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
     return contents
 
 
@@ -144,6 +146,9 @@ def _by_column(table: str, former: Rows, present: Rows, columns: Sequence[str]) 
                 yield RowsDiffer(table, name, "lost", filled - filled_now, filled)
             elif value != value_now:
                 yield RowsDiffer(table, name, "changed", None, former.count)
+        by_column = {name: former.sums[name] for name in columns} == {name: present.sums[name] for name in columns}
+        if by_column and former.columns == present.columns and former.whole != present.whole:
+            yield RowsDiffer(table, "", "changed", None, former.count)
 
 
 def _by_row(table: str, former: Rows, present: Rows, columns: Sequence[str]) -> Iterator[RowsDiffer]:
@@ -230,6 +235,7 @@ def changed_counts(before: Contents, after: Contents) -> Iterator[RowsDiffer]:
 def sums_query(tables: Sequence[str]) -> str:
     """SQL for a text for each table (schema-qualified, quoted) that differs when its rows do: the quick way."""
     return " UNION ALL ".join(
-        f"SELECT {n}, count(*) || ' ' || coalesce(sum({hashed('t')}), 0)::text FROM ONLY {table} AS t"  # noqa: S608
+        # not the bare name of the row: a column may have the same
+        f"SELECT {n}, count(*) || ' ' || coalesce(sum({hashed('ROW(r.*)')}), 0)::text FROM ONLY {table} AS r"  # noqa: S608
         for n, table in enumerate(tables)
     )

@@ -8,6 +8,7 @@ the reason (a migration that commits, an error that only a transaction gives), i
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import psycopg
@@ -35,8 +36,10 @@ from dbkit.roundtrip.steps import (
     names_table,
     settles,
 )
+from dbkit.rows import FORMAT
 
 UP, DOWN = "dbkit_up", "dbkit_down"
+FORMATTED = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in FORMAT.items())
 
 
 class Suspended(BaseException):
@@ -139,7 +142,8 @@ class Inside:
         """For each of these tables (by OID, its name as SQL) a text that differs when its rows do."""
         if not tables:
             return {}
-        rows = self.reader.execute(contents.sums_query(list(tables.values())))
+        with self._formatted():
+            rows = self.reader.execute(contents.sums_query(list(tables.values())))
         found = {int(number or 0): str(text) for number, text in rows}
         return {oid: found[number] for number, oid in enumerate(tables)}
 
@@ -351,4 +355,15 @@ class Inside:
         if facts is None:
             facts = catalog.read(self.connection, version_tables=self.version_tables)
         only = self.seen_names if self.knows_names else None
-        return State(facts, contents.read(self.connection, self.version_tables, only=only) if self.sums else {})
+        if not self.sums:
+            return State(facts)
+        with self._formatted():
+            return State(facts, contents.read(self.connection, self.version_tables, only=only))
+
+    @contextmanager
+    def _formatted(self) -> Iterator[None]:
+        """Read with values written in one way, whatever the migration has set."""
+        is_idle = self.connection.pgconn.transaction_status == TransactionStatus.IDLE
+        self.reader.execute(f"{'BEGIN' if is_idle else 'SAVEPOINT dbkit_format'}; {FORMATTED}")
+        yield
+        self.reader.execute("ROLLBACK" if is_idle else "ROLLBACK TO SAVEPOINT dbkit_format; RELEASE dbkit_format")

@@ -83,7 +83,7 @@ def function_of(script: Script, *, up: bool) -> Callable[..., Any]:
 
 def names_table(script: Script, table: str, statements: str = "") -> bool:
     """Whether a migration file, or what it was seen to run, has the name of a table (without its schema) in it."""
-    name = re.escape(table.rpartition(".")[2])
+    name = re.escape(table.rpartition(": ")[2].rpartition(".")[2])  # of several databases, the name is in front
     return bool(re.search(rf"(?<!\w){name}(?!\w)", source_of(str(script.path)).decode(errors="replace") + statements))
 
 
