@@ -11,6 +11,7 @@ from dbkit.backfill import work as work_module
 from dbkit.backfill.progress import Progress
 from dbkit.backfill.run import Limits, run
 from dbkit.errors import InputError
+from dbkit.rows import quoted
 from dbkit.watch import Connection, Watch
 
 
@@ -48,9 +49,7 @@ def _run(
         return result.all() if result.returns_rows else ()
 
     work = work_module.find(execute, *what)
-    version_table = ".".join(
-        work_module.identifier(name) for name in (context.version_table_schema, context.version_table) if name
-    )
+    version_table = ".".join(quoted(name) for name in (context.version_table_schema, context.version_table) if name)
     step = watch.step if watch else None
     progress = Progress(execute, version_table, step.revision if step else "", step.parents if step else ())
     limits = Limits(batch=batch, lag=max_lag, lock_budget=watch.lock_budget if watch else Limits.lock_budget)

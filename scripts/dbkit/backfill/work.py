@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from dbkit.errors import InputError
+from dbkit.rows import quoted
 
 Execute = Callable[[str], Sequence[Any]]
 """Runs one statement by itself, which commits it, and returns its rows."""
@@ -110,13 +111,13 @@ class Work:
             SELECT (SELECT count(*) FROM dbkit_done), (SELECT count(*) FROM dbkit_moved)"""  # noqa: S608
 
     def _names(self) -> str:
-        return ", ".join(identifier(column.name) for column in self.key)
+        return ", ".join(quoted(column.name) for column in self.key)
 
     def _texts(self) -> str:
-        return ", ".join(f"{identifier(column.name)}::text" for column in self.key)
+        return ", ".join(f"{quoted(column.name)}::text" for column in self.key)
 
     def _order(self, direction: str = "ASC") -> str:
-        return ", ".join(f"{identifier(column.name)} {direction}" for column in self.key)
+        return ", ".join(f"{quoted(column.name)} {direction}" for column in self.key)
 
     def _greatest(self, query: str) -> str:
         # the texts outside: ORDER BY would take a name for that of a text
@@ -139,7 +140,7 @@ class Work:
     def _first(self, operator: str, key: Key | None) -> str:
         if key is None:
             return ""
-        return f"{identifier(self.key[0].name)} {operator} {literal(key[0])}::{self.key[0].type}"
+        return f"{quoted(self.key[0].name)} {operator} {literal(key[0])}::{self.key[0].type}"
 
     def _compared(self, operator: str, key: Key) -> str:
         values = ", ".join(f"{literal(value)}::{column.type}" for value, column in zip(key, self.key, strict=True))
@@ -194,12 +195,7 @@ def qualified(table: str) -> str:
     parts = NAME.findall(table)
     if ".".join(parts) != table or len(parts) not in (1, 2):
         raise InputError(f"{table!r} cannot be the name of a table.", "Write orders, or schema.orders.")
-    return ".".join(part if part.startswith('"') else identifier(part) for part in parts)
-
-
-def identifier(name: str) -> str:
-    """A name as an SQL identifier."""
-    return sql.Identifier(name).as_string()
+    return ".".join(part if part.startswith('"') else quoted(part) for part in parts)
 
 
 def literal(text: str) -> str:

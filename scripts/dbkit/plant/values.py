@@ -97,7 +97,8 @@ def _is_within(kind: Type, number: Decimal) -> bool:
         return number == int(number) and -limit <= number < limit
     if kind.name == "oid":
         return number == int(number) and 0 <= number < 2**32
-    return _precision(kind) is None or abs(number) < Decimal(10) ** (_precision(kind)[0] - _precision(kind)[1])  # type: ignore[index]
+    precision = _precision(kind)
+    return precision is None or abs(number) < Decimal(10) ** (precision[0] - precision[1])
 
 
 def _texts(kind: Type, numbers: range) -> list[str]:

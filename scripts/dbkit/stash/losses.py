@@ -38,14 +38,12 @@ class Loss:
 class Moment:
     """The tables before the step that undoes `revision`, and what that step does to rows of tables.
 
-    `written` are tables whose rows it updates, deletes or truncates; `changed` are columns (table, number) of which
-    another source knows that it changes values. Both by OID of the scratch database.
+    `written` are tables whose rows it updates, deletes or truncates, by OID of the scratch database.
     """
 
     revision: str
     tables: Mapping[int, Table]
     written: frozenset[int] = frozenset()
-    changed: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Replay:
         """The tables that a step drops, alters or writes rows of."""
         moment, after = self.moments[number], self._tables(number + 1)
         altered = {oid for oid, table in moment.tables.items() if after.get(oid) != table}
-        return moment.written | altered | {oid for oid, _ in moment.changed}
+        return moment.written | altered
 
     def last_touch(self, oid: int, first: int) -> int:
         """The number of the last step, from `first` on, that touches a table; -1 for none."""
@@ -98,11 +96,10 @@ class Replay:
             return Loss(table, DROPPED, table.stored, stay=False)
         if any(table.oid in moment.written for moment in self.moments[number:]) or self._rewritten(number, table):
             return Loss(table, WRITTEN, table.stored, stay=True)
-        changed = {column for moment in self.moments[number:] for oid, column in moment.changed if oid == table.oid}
         lost = {
             index: column
             for index, column in table.columns.items()
-            if not column.generated and (index in changed or _differs(column, after.columns.get(index)))
+            if not column.generated and _differs(column, after.columns.get(index))
         }
         if not lost:
             return None
