@@ -300,18 +300,18 @@ def prepare(cluster: Cluster) -> Cluster:
     return cluster
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def newest(server: Cluster) -> Cluster:
     return prepare(server)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def oldest(local_settings: Settings) -> Iterator[Cluster]:
     with scratch.cluster(replace(local_settings, pg_bindir=DEBIAN_15)) as cluster:
         yield prepare(cluster)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def dumped_base(newest: Cluster, local_settings: Settings) -> str:
     return dumped(local_settings, newest.target("catalog"))
 

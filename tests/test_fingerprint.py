@@ -17,7 +17,7 @@ MORE = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def template(server: Cluster) -> str:
     """A database with some of everything."""
     target = server.create_database("fingerprint_base")

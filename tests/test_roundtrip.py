@@ -24,19 +24,19 @@ from dbkit.settings import Settings
 CONTROLS = [case for case in BATTERY if case.verdict == "proven"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def battery_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A chain in which nearly every revision has a fault."""
     return make_project(tmp_path_factory.mktemp("battery") / "project", BATTERY)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def battery(local_settings: Settings, battery_project: Path) -> Outcome:
     """One walk over that chain, with empty tables: it is about schemas."""
     return prove(local_settings, battery_project, Request(jobs=1, rows=0))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def habits(local_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """One walk over the second chain."""
     return prove(

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from battery import NOTHING, revision_file
+from dbkit import scratch
 from dbkit.connect import connect
 from dbkit.errors import InputError
 from dbkit.roundtrip.environment import Access
@@ -259,6 +260,17 @@ def test_what_was_read_at_import_stays_where_it_was(
     revision = ini.parent / "migrations/versions/aaaa.py"
     revision.write_text(f"import its_settings\n{revision.read_text()}")
     assert proven(ini, jobs=2) == EXPECTED
+
+
+def test_a_database_that_a_killed_process_has_begun_is_dropped(server: Cluster) -> None:
+    """A server goes on with CREATE DATABASE when the client is gone; the proof that follows uses the same names."""
+    with scratch.named_server(server.target("postgres")) as place:
+        dbname = next(scratch.database_names(place.token))
+        killed = place._session()
+        killed.pgconn.send_query(f"CREATE DATABASE {dbname}".encode())
+        scratch.renew(place)
+        place.create_database(dbname)
+        killed.close()
 
 
 # What is not the scratch database is not touched

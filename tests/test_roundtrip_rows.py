@@ -176,7 +176,7 @@ CLEAN = {
 CASES = FAULTS | CLEAN
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def outcome(local_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """One walk over all of them: before each, a revision with its tables."""
     chain = []

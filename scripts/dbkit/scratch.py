@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -192,6 +193,7 @@ def renew(place: Place) -> None:
 
 
 DATABASE_PREFIX = "dbkit_proof_"
+PAUSE = 0.02  # seconds between looks at sessions that end
 
 
 def database_names(token: str) -> Iterator[str]:
@@ -220,7 +222,7 @@ class NamedServer:
     def create_database(self, dbname: str, template: str = "template1") -> Target:
         """Create a database. Raises InputError when the user may not."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(dbname), sql.Identifier(template))
-        with connect(self.maintenance, autocommit=True) as connection:
+        with self._session() as connection:
             try:
                 connection.execute(statement)
                 # nobody else is in there: who waits for a lock that long waits for itself
@@ -238,7 +240,7 @@ class NamedServer:
 
     def drop_database(self, dbname: str) -> None:
         """Drop one of our databases."""
-        with connect(self.maintenance, autocommit=True) as connection:
+        with self._session() as connection:
             _drop(connection, dbname)
 
     def drop_all(self) -> None:
@@ -246,9 +248,13 @@ class NamedServer:
         with connect(self.maintenance, autocommit=True) as connection:
             _drop_all(connection, self.token)
 
+    def _session(self) -> psycopg.Connection:
+        """A session that is known by its name: a server goes on with what a killed process has begun there."""
+        return connect(self.maintenance, autocommit=True, application_name=f"{DATABASE_PREFIX}{self.token}")
+
     def rename_database(self, dbname: str, new: str) -> None:
         """Give one of our databases another name."""
-        with connect(self.maintenance, autocommit=True) as connection:
+        with self._session() as connection:
             connection.execute(
                 sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(dbname), sql.Identifier(new))
             )
@@ -288,8 +294,16 @@ def _databases(session: psycopg.Connection, token: str = "") -> list[str]:
 
 
 def _drop_all(session: psycopg.Connection, token: str) -> None:
+    _end_sessions(session, token)
     for name in _databases(session, token):
         _drop(session, name)
+
+
+def _end_sessions(session: psycopg.Connection, token: str) -> None:
+    """End what processes that are dead have begun: a database would appear after all were dropped."""
+    query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s"
+    while session.execute(query, [f"{DATABASE_PREFIX}{token}"]).fetchone() != (0,):
+        time.sleep(PAUSE)
 
 
 def _drop(session: psycopg.Connection, dbname: str) -> None:
