@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dbkit.catalog import Difference
 from dbkit.roundtrip.contents import RowsDiffer
+from dbkit.trace.records import Trace
 
 WHEN = {
     "up": "after upgrade, ",
@@ -97,6 +98,8 @@ class RevisionOutcome:
     """The reason that somebody gave for living with the verdict."""
     also: tuple[Verdict, ...] = ()
     """What it is beside the verdict: its schema can be dirty, and its rows lost."""
+    traces: tuple[Trace, ...] = ()
+    """Of its first upgrade and its first downgrade, where a trace was asked for."""
 
     @property
     def name(self) -> str:

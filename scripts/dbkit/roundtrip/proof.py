@@ -41,6 +41,8 @@ class Request:
     section: str = "alembic"
     arguments: tuple[str, ...] = ()
     """Alembic's -x."""
+    trace: bool = False
+    """Whether to watch what each statement does."""
 
 
 def prove(

@@ -1,0 +1,1 @@
+"""What a migration does to a database while it runs, by statement: locks, rewrites, rows scanned and written."""

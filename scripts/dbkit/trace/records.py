@@ -1,0 +1,155 @@
+"""What was seen of one run of a revision's upgrade or downgrade."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+
+class Lock(IntEnum):
+    """The lock levels of a table, the weakest first.
+
+    https://www.postgresql.org/docs/18/explicit-locking.html#LOCKING-TABLES
+    """
+
+    ACCESS_SHARE = 1
+    ROW_SHARE = 2
+    ROW_EXCLUSIVE = 3
+    SHARE_UPDATE_EXCLUSIVE = 4
+    SHARE = 5
+    SHARE_ROW_EXCLUSIVE = 6
+    EXCLUSIVE = 7
+    ACCESS_EXCLUSIVE = 8
+
+    @classmethod
+    def of(cls, mode: str) -> "Lock":
+        """From the name that pg_locks has: `ShareRowExclusiveLock`."""
+        return _BY_MODE[mode]
+
+    def __str__(self) -> str:
+        return self.name.replace("_", " ")
+
+    @property
+    def blocks(self) -> str:
+        """What waits for it, of what applications do: "reads and writes", "writes", or nothing."""
+        if self == Lock.ACCESS_EXCLUSIVE:
+            return "reads and writes"
+        return "writes" if self >= Lock.SHARE else ""
+
+
+_BY_MODE = {f"{lock.name.title().replace('_', '')}Lock": lock for lock in Lock}
+
+
+class What(StrEnum):
+    """A kind of change to a table that was there before the statement, or to what belongs to it."""
+
+    TABLE_CREATED = "table created"
+    TABLE_DROPPED = "table dropped"
+    TABLE_RENAMED = "table renamed"
+    COLUMN_ADDED = "column added"
+    COLUMN_DROPPED = "column dropped"
+    COLUMN_RENAMED = "column renamed"
+    TYPE_CHANGED = "type changed"
+    NOT_NULL_SET = "not null set"
+    DEFAULT_CHANGED = "default changed"
+    CONSTRAINT_ADDED = "constraint added"
+    CONSTRAINT_VALIDATED = "constraint validated"
+    CONSTRAINT_DROPPED = "constraint dropped"
+    INDEX_ADDED = "index added"
+    INDEX_DROPPED = "index dropped"
+    TRIGGER_ADDED = "trigger added"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change that a statement made, as the catalog shows it."""
+
+    what: What
+    table: str
+    """As it was called before, schema-qualified where it is not in the search path."""
+    name: str = ""
+    """Of the column, constraint or index; for a renamed one, as it was before."""
+    kind: str = ""
+    """Of a constraint: check, foreign key, unique, primary key, exclusion, not null. Of an index: unique or nothing."""
+    before: str = ""
+    after: str = ""
+    """Definitions: the type of a column, its new name, the text of a constraint or an index."""
+    valid: bool = True
+    """False for a constraint that is NOT VALID."""
+    references: str = ""
+    """The other table of a foreign key."""
+    columns: tuple[str, ...] = ()
+    """Of a constraint."""
+
+
+@dataclass(frozen=True)
+class Touched:
+    """One relation, as one statement met it."""
+
+    relation: str
+    """Schema-qualified where it is not in the search path; as it was called before the statement."""
+    kind: str
+    """pg_class.relkind: r table, p partitioned table, i index, m materialized view, v view, S sequence…"""
+    existed: bool
+    """Whether it was there before the revision."""
+    lock: Lock | None = None
+    """The strongest lock that this statement has newly taken, where it had none as strong in its transaction."""
+    held: Lock | None = None
+    """The strongest lock that is held on it after the statement (until the end of the transaction)."""
+    before: Lock | None = None
+    """The strongest lock that earlier statements of the same transaction hold on it."""
+    rewritten: bool = False
+    """Whether all of its rows were written anew; for an index, whether it was built anew."""
+    scanned: int = 0
+    """Rows read, by scans of the table and through its indexes."""
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    table: str = ""
+    """For an index, its table."""
+
+    @property
+    def written(self) -> int:
+        """Rows inserted, updated or deleted."""
+        return self.inserted + self.updated + self.deleted
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement, as it was executed."""
+
+    sql: str
+    """With its parameters as literals."""
+    line: int | None
+    """Of the migration file; None where it came from elsewhere without passing through it."""
+    transaction: int
+    """Statements with the same number shared a transaction."""
+    in_transaction: bool = True
+    """False for one that ran by itself, in autocommit."""
+    touched: tuple[Touched, ...] = ()
+    """Of what existed before the revision, and of what it has made."""
+    changes: tuple[Change, ...] = ()
+    kept: tuple[tuple[str, Lock], ...] = ()
+    """What existed before the revision, each with the lock that earlier statements of the transaction hold on it."""
+    seconds: float = 0.0
+
+    def of(self, table: str) -> Touched | None:
+        """How it met a relation."""
+        return next((each for each in self.touched if each.relation == table), None)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one run of upgrade() or downgrade() did."""
+
+    direction: str
+    """"upgrade" or "downgrade"."""
+    statements: tuple[Statement, ...] = ()
+    server_version: int = 0
+    """As server_version_num: 180001."""
+    lock_timeout: bool = False
+    """Whether the session that env.py has opened has a lock_timeout of its own."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """By table that existed before the revision, how many rows it had."""
+
+    def __iter__(self) -> Iterator[Statement]:
+        return iter(self.statements)
