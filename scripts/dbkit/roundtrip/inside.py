@@ -8,10 +8,11 @@ the reason (a migration that commits, an error that only a transaction gives), i
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 import psycopg
+import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 from psycopg.pq import TransactionStatus
@@ -83,6 +84,9 @@ class Walk(Protocol):
 
     def tables(self) -> Mapping[int, str]:
         """By OID, the tables that have planted rows; none when rows are not looked at."""
+
+    def recording(self, script: Script, connection: sa.Connection, *, up: bool) -> AbstractContextManager[None]:
+        """Surrounds each run of a function of a revision."""
 
     def settle(self, script: Script, result: Result | None, touched: Collection[int] | None) -> None:
         """A revision is applied; what its proof found, where it was wanted, and the OIDs of what it has touched."""
@@ -182,7 +186,7 @@ class Inside:
 
     def _upgrade_of(self, script: Script) -> Callable[..., None]:
         def upgrade(**keywords: Any) -> None:
-            if mentions_commit(script) or self._run(script, function_of(script, up=True), keywords):
+            if mentions_commit(script) or self._run(script, keywords, up=True):
                 raise Suspended(script)
             self.facts = self.touched = None
 
@@ -212,7 +216,7 @@ class Inside:
 
     def _compare_fingerprints(self, script: Script, keywords: dict[str, Any]) -> None:
         """Raise _InDoubt when not everything is as it should be."""
-        error = self._run(script, function_of(script, up=True), keywords, whatever=True)
+        error = self._run(script, keywords, up=True, whatever=True)
         if error:
             if self.sums and may_be_rows(error) and settles(error, on_rows=True):
                 raise Suspended(script, on_rows=failure(error, script))
@@ -222,7 +226,7 @@ class Inside:
             raise _InDoubt
         rows_up = self._rows_after_upgrade(script, up)
         self.reader.execute(f"SAVEPOINT {DOWN}")
-        self._run_surely(script, function_of(script, up=False), keywords)
+        self._run_surely(script, keywords, up=False)
         down = self._look()
         self.knows_names = True
         if not down.sure or self.watch.needs_catalog or not self.memory.equals(down):
@@ -232,7 +236,7 @@ class Inside:
         self.memory.take(up)
         if rows:
             self._check_constraints(script)
-            self._run_surely(script, function_of(script, up=True), keywords)
+            self._run_surely(script, keywords, up=True)
             again = self._look()
             if not again.sure or not self.memory.equals(again):
                 raise _InDoubt
@@ -295,7 +299,7 @@ class Inside:
         """
         unchanged: Facts | None = {} if rows_only else None
         before = self._state({} if rows_only else self.facts)
-        error = self._run(script, function_of(script, up=True), keywords)
+        error = self._run(script, keywords, up=True)
         if error:
             raise Suspended(script)
         after = self._state(unchanged)
@@ -304,7 +308,7 @@ class Inside:
         self.reader.execute(f"SAVEPOINT {DOWN}")
 
         def run(up: bool) -> Failure | None:
-            error = self._run(script, function_of(script, up=up), keywords)
+            error = self._run(script, keywords, up=up)
             if error:
                 return failure(error, script)
             self._check_constraints(script)
@@ -316,12 +320,12 @@ class Inside:
         self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
         return result
 
-    def _run_surely(self, script: Script, function: Callable[..., object], keywords: dict[str, Any]) -> None:
-        if self._run(script, function, keywords, whatever=True):
+    def _run_surely(self, script: Script, keywords: dict[str, Any], *, up: bool) -> None:
+        if self._run(script, keywords, up=up, whatever=True):
             raise _InDoubt
 
     def _run(
-        self, script: Script, function: Callable[..., object], keywords: dict[str, Any], *, whatever: bool = False
+        self, script: Script, keywords: dict[str, Any], *, up: bool, whatever: bool = False
     ) -> BaseException | None:
         """Run a function of a migration, and return what it raised.
 
@@ -331,8 +335,8 @@ class Inside:
         # Alembic remembers there which enum types it has created, and would not create them in a second upgrade
         self.context.impl.memo.clear()
         try:
-            with self.watch.while_running():
-                function(**keywords)
+            with self.walk.recording(script, connection_of(self.context), up=up), self.watch.while_running():
+                function_of(script, up=up)(**keywords)
         except LeavesTransaction as error:
             raise Suspended(script) from error
         except (Exception, SystemExit) as error:

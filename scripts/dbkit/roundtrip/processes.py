@@ -26,6 +26,7 @@ def walk(
     names: Iterator[str],
     progress: Progress,
     planting: Planting,
+    trace: bool = False,
 ) -> list[Walked]:
     """What the walks over the parts found, in their order; empty when a project cannot have several databases at once.
 
@@ -51,6 +52,7 @@ def walk(
                 itertools.islice(own_names[number], number, None, len(parts)),
                 sender,
                 planting,
+                trace,
             )
             workers.append(context.Process(target=_run, args=(work, number, receivers, lifeline), daemon=True))
             workers[-1].start()
@@ -96,6 +98,7 @@ class _Work:
     names: Iterator[str]
     sender: Connection
     planting: Planting
+    trace: bool
 
     def take_other_databases(self) -> None:
         """The environment's are the first process's."""
@@ -115,7 +118,8 @@ def _run(work: _Work, number: int, receivers: Sequence[Connection], lifeline: tu
     if number:
         work.take_other_databases()
     try:
-        walker = Walker(work.environment, work.place, work.part, work.names, work.sender.send, work.planting)
+        send = work.sender.send
+        walker = Walker(work.environment, work.place, work.part, work.names, send, work.planting, work.trace)
         work.sender.send(walker.walk())
     except DbkitError as error:
         work.sender.send(error)

@@ -74,7 +74,7 @@ def prove_at(here: Where, settings: Settings, ini: Path, request: Request, progr
         databases[next(iter(databases))] = main
         environment = Environment(loaded, settings, request.access, databases)
         planting = Planting(request.rows, request.seed, _samples(loaded))
-        walks = _walk(environment, here, way, request.jobs or _default_jobs(way), progress, planting)
+        walks = _walk(environment, here, way, request.jobs or _default_jobs(way), progress, planting, request.trace)
     covered = ancestors([baseline], way.parents) if baseline else set()
     outcomes = tuple(accept.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
     if baseline and request.scope.everything:
@@ -99,15 +99,15 @@ def _samples(loaded: project.Project) -> Path:
 
 
 def _walk(
-    environment: Environment, here: Where, way: Route, jobs: int, progress: Progress, planting: Planting
+    environment: Environment, here: Where, way: Route, jobs: int, progress: Progress, planting: Planting, trace: bool
 ) -> list[Walked]:
     parts = _parts(way, jobs)
     if len(parts) > 1 and not any(map(mentions_server, way.scripts)):
-        walks = processes.walk(environment, here.place, parts, here.names, progress, planting)
+        walks = processes.walk(environment, here.place, parts, here.names, progress, planting, trace)
         if _agree(walks):
             return walks
         scratch.renew(here.place)
-    return [Walker(environment, here.place, way, here.names, progress, planting).walk()]
+    return [Walker(environment, here.place, way, here.names, progress, planting, trace).walk()]
 
 
 def _agree(walks: Sequence[Walked]) -> bool:

@@ -4,9 +4,11 @@ import difflib
 import itertools
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,11 +26,13 @@ from dbkit.roundtrip.steps import (
     commit_if_external,
     connection_of,
     failure,
+    function_of,
     keep_local_settings,
     line_of,
     mentions_server,
     names_table,
 )
+from dbkit.roundtrip.tracing import Traces
 from dbkit.roundtrip.trunk import Trunk
 
 Progress = Callable[[str], None]
@@ -76,6 +80,7 @@ class Walker:
         names: Iterator[str],
         progress: Progress,
         planting: Planting,
+        trace: bool = False,
     ) -> None:
         """`names` are for further databases, beside those of the environment."""
         self.environment = environment
@@ -84,6 +89,7 @@ class Walker:
         self.place = place
         self.route = way
         self.progress = progress
+        self.traces = Traces(environment.databases, lambda script: trace and self.is_wanted(script))
         self.applied: list[Script] = []
         self.results: dict[str, Result] = {}
         self.facts: Facts | None = None
@@ -200,6 +206,10 @@ class Walker:
         if self.start is None:
             self.start = self.trunk.read()
         return self.planters.fill(touched)
+
+    def recording(self, script: Script, connection: sa.Connection, *, up: bool) -> AbstractContextManager[None]:
+        """Surrounds each run of a function of a revision: it is traced where that is asked for."""
+        return self.traces.recording(script, connection, up=up)
 
     def tables(self) -> Mapping[int, str]:
         """By OID, the tables that have planted rows."""
@@ -362,6 +372,7 @@ class Walker:
             findings=findings,
             notes=notes,
             also=tuple(also),
+            traces=self.traces.of(script.revision),
         )
 
     # The chain
@@ -443,6 +454,7 @@ class Walker:
 
     def run_all(self, turns: Sequence[tuple[Script, bool]]) -> tuple[Script, Failure] | None:
         """Apply (True) and undo (False) revisions as Alembic does. Returns the first that failed, and why."""
+        self.traces.turn += 1
         current: list[Script] = []
         raised: list[BaseException] = []
 
@@ -452,7 +464,8 @@ class Walker:
             for script, up in turns:
                 current[:] = [script]
                 step = Step(self.project.script.revision_map, script, up)
-                step.migration_fn = _noting(step.migration_fn, raised)
+                traced = self._traced(script, context, up=up)
+                step.migration_fn = _noting(traced, raised)
                 # Alembic remembers there which enum types it has created
                 context.impl.memo.clear()
                 yield step
@@ -472,6 +485,15 @@ class Walker:
                 raise explained(error, self.project.script.dir) from error
             return current[0], failure(raised[0] if raised else error, current[0])
         return None
+
+    def _traced(self, script: Script, context: MigrationContext, *, up: bool) -> Callable[..., None]:
+        """A function of a migration, recorded."""
+
+        def traced(**keywords: object) -> None:
+            with self.recording(script, connection_of(context), up=up):
+                function_of(script, up=up)(**keywords)
+
+        return traced
 
 
 def _schema_verdict(result: Result) -> Verdict:

@@ -1,7 +1,7 @@
 """What was seen of one run of a revision's upgrade or downgrade."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 
@@ -20,10 +20,10 @@ class Lock(IntEnum):
     EXCLUSIVE = 7
     ACCESS_EXCLUSIVE = 8
 
-    @classmethod
-    def of(cls, mode: str) -> "Lock":
-        """From the name that pg_locks has: `ShareRowExclusiveLock`."""
-        return _BY_MODE[mode]
+    @property
+    def mode(self) -> str:
+        """The name that pg_locks has: `ShareRowExclusiveLock`."""
+        return f"{self.name.title().replace('_', '')}Lock"
 
     def __str__(self) -> str:
         return self.name.replace("_", " ")
@@ -34,9 +34,6 @@ class Lock(IntEnum):
         if self == Lock.ACCESS_EXCLUSIVE:
             return "reads and writes"
         return "writes" if self >= Lock.SHARE else ""
-
-
-_BY_MODE = {f"{lock.name.title().replace('_', '')}Lock": lock for lock in Lock}
 
 
 class What(StrEnum):
@@ -131,6 +128,8 @@ class Statement:
     kept: tuple[tuple[str, Lock], ...] = ()
     """What existed before the revision, each with the lock that earlier statements of the transaction hold on it."""
     seconds: float = 0.0
+    lock_timeout: bool = False
+    """Whether the session had a lock_timeout, by env.py or by the migration."""
 
     def of(self, table: str) -> Touched | None:
         """How it met a relation."""
@@ -146,10 +145,6 @@ class Trace:
     statements: tuple[Statement, ...] = ()
     server_version: int = 0
     """As server_version_num: 180001."""
-    lock_timeout: bool = False
-    """Whether the session that env.py has opened has a lock_timeout of its own."""
-    rows: dict[str, int] = field(default_factory=dict)
-    """By table that existed before the revision, how many rows it had."""
 
     def __iter__(self) -> Iterator[Statement]:
         return iter(self.statements)

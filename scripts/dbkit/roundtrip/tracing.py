@@ -1,0 +1,43 @@
+"""The traces of a walk: of each revision that is proven, the first upgrade and downgrade that went through."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import sqlalchemy as sa
+from alembic.script import Script
+
+from dbkit.roundtrip.environment import Databases
+from dbkit.trace.recorder import Recorder
+from dbkit.trace.records import Trace
+
+
+class Traces:
+    """What was recorded."""
+
+    def __init__(self, databases: Databases, is_wanted: Callable[[Script], bool]) -> None:
+        self.databases = databases
+        self.is_wanted = is_wanted
+        self.turn = 0
+        """Raised with each run of env.py: within one, a revision may run on several databases."""
+        self.kept: dict[tuple[str, bool], tuple[int, Trace]] = {}
+
+    @contextmanager
+    def recording(self, script: Script, connection: sa.Connection, *, up: bool) -> Iterator[None]:
+        """Record one run of a function of a revision; what fails, or is not wanted, is not kept."""
+        key = (script.revision, up)
+        turn, earlier = self.kept.get(key, (self.turn, None))
+        if not self.is_wanted(script) or turn != self.turn:
+            yield
+            return
+        recorder = Recorder(str(script.path), "upgrade" if up else "downgrade", self.databases)
+        with recorder.recording(connection):
+            yield
+        trace = recorder.trace()
+        if earlier:
+            trace = replace(trace, statements=(*earlier.statements, *trace.statements))
+        self.kept[key] = (turn, trace)
+
+    def of(self, revision: str) -> tuple[Trace, ...]:
+        """Those of a revision."""
+        return tuple(self.kept[revision, up][1] for up in (True, False) if (revision, up) in self.kept)

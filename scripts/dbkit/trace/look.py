@@ -1,0 +1,199 @@
+"""What the server's own views say of the session that asks: its locks, what it has read and written, its tables."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from dbkit.trace.records import Lock
+
+
+class Cursor(Protocol):
+    """A DBAPI cursor."""
+
+    def execute(self, operation: str, /) -> object: ...
+
+    def fetchall(self) -> Sequence[Sequence[Any]]: ...
+
+
+class Seen(NamedTuple):
+    """One relation that the session has locked, as it is now. `kind` is empty where it was dropped."""
+
+    oid: int
+    name: str
+    kind: str
+    filenode: int
+    lock: Lock
+    table: int
+    """Of an index."""
+
+
+class Counts(NamedTuple):
+    """How many rows of a table a session has read and written."""
+
+    scanned: int = 0
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    def since(self, before: "Counts") -> "Counts":
+        """What was added since; TRUNCATE takes back what was written in its transaction."""
+        return Counts(*(max(0, now - then) for now, then in zip(self, before, strict=True)))
+
+
+# OIDs below 16384 are the system's own. What belongs to TOAST is left out: its table has the same locks.
+LOCKED = """
+SELECT l.relation, coalesce(l.relation::regclass::text, ''), coalesce(c.relkind::text, ''), coalesce(c.relfilenode, 0),
+       l.mode, coalesce(i.indrelid, 0)
+FROM (
+    SELECT relation, max(array_position(
+        ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
+              'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'], mode)) AS mode
+    FROM pg_locks
+    WHERE pid = pg_backend_pid() AND granted AND locktype = 'relation' AND relation >= 16384
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    GROUP BY relation
+) AS l
+LEFT JOIN pg_class AS c ON c.oid = l.relation
+LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
+WHERE c.relnamespace IS DISTINCT FROM 'pg_toast'::regnamespace
+"""
+
+# What a session has counted and not reported yet: also of earlier transactions.
+# Rows are read by a scan of the table (returned), or through an index (fetched).
+COUNTED = """
+SELECT oid, pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid),
+       pg_stat_get_xact_tuples_inserted(oid), pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_deleted(oid)
+FROM pg_class
+WHERE oid >= 16384 AND relkind IN ('r', 'm') AND relnamespace <> 'pg_toast'::regnamespace
+"""
+
+SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_database()"
+LOCK_TIMEOUT = "SELECT setting, source FROM pg_settings WHERE name = 'lock_timeout'"
+
+RELATIONS = """
+SELECT oid, oid::regclass::text, relkind::text, relfilenode FROM pg_class
+WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
+    AND relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I', 'S')
+"""
+
+COLUMNS = """
+SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+       coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text || a.attgenerated::text
+FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ('{%s}')
+"""
+
+CONSTRAINTS = """
+SELECT conrelid, oid, conname, contype::text, convalidated, confrelid, pg_get_constraintdef(oid),
+       coalesce(conkey, '{}')::int[]
+FROM pg_constraint WHERE conrelid = ANY ('{%s}') AND contype <> 't'
+"""
+
+INDEXES = """
+SELECT i.indrelid, i.indexrelid, c.relname, i.indisunique, i.indisvalid, pg_get_indexdef(i.indexrelid)
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = ANY ('{%s}')
+"""
+
+TRIGGERS = """
+SELECT tgrelid, oid, tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = ANY ('{%s}')
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column."""
+
+    name: str
+    type: str
+    not_null: bool
+    default: str
+    """The expression; with a mark where it is an identity or generated."""
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A constraint."""
+
+    name: str
+    kind: str
+    """pg_constraint.contype: c check, f foreign key, n not null, p primary key, u unique, x exclusion."""
+    valid: bool
+    references: int
+    """The OID of the other table of a foreign key, or 0."""
+    text: str
+    columns: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index."""
+
+    name: str
+    unique: bool
+    valid: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A table with what belongs to it: columns by number, the rest by OID."""
+
+    columns: Mapping[int, Column]
+    constraints: Mapping[int, Constraint]
+    indexes: Mapping[int, Index]
+    triggers: Mapping[int, str]
+
+
+class Relation(NamedTuple):
+    """A relation."""
+
+    name: str
+    kind: str
+    filenode: int
+
+
+TABLE_KINDS = ("r", "p", "m", "f")
+
+
+def locked(cursor: Cursor) -> dict[int, Seen]:
+    """By OID, what the session has locked."""
+    cursor.execute(LOCKED)
+    found = (
+        Seen(oid, name, kind, filenode, Lock(lock), of) for oid, name, kind, filenode, lock, of in cursor.fetchall()
+    )
+    return {each.oid: each for each in found}
+
+
+def counted(cursor: Cursor) -> dict[int, Counts]:
+    """By OID, what the session has read and written in each table."""
+    cursor.execute(COUNTED)
+    return {row[0]: Counts(*row[1:]) for row in cursor.fetchall()}
+
+
+def relations(cursor: Cursor) -> dict[int, Relation]:
+    """By OID, all relations that are not the system's."""
+    cursor.execute(RELATIONS)
+    return {row[0]: Relation(*row[1:]) for row in cursor.fetchall()}
+
+
+def shapes(cursor: Cursor, tables: Iterable[int]) -> dict[int, Shape]:
+    """By OID, the shapes of tables; those that are gone have no columns."""
+    listed = list(tables)
+    if not listed:
+        return {}
+    oids = ",".join(map(str, listed))
+    found = {oid: Shape({}, {}, {}, {}) for oid in listed}
+
+    def rows(query: str) -> Sequence[Sequence[Any]]:
+        cursor.execute(query % oids)
+        return cursor.fetchall()
+
+    for table, number, *rest in rows(COLUMNS):
+        found[table].columns[number] = Column(*rest)  # type: ignore[index]  # ours alone until it is returned
+    for table, oid, name, kind, valid, references, text, columns in rows(CONSTRAINTS):
+        found[table].constraints[oid] = Constraint(name, kind, valid, references, text, tuple(columns))  # type: ignore[index]
+    for table, oid, *rest in rows(INDEXES):
+        found[table].indexes[oid] = Index(*rest)  # type: ignore[index]
+    for table, oid, name in rows(TRIGGERS):
+        found[table].triggers[oid] = name  # type: ignore[index]
+    return found

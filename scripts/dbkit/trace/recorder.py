@@ -1,0 +1,104 @@
+"""Watch what a revision does, through SQLAlchemy's events, whatever env.py and the migration look like."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from dbkit.settings import Target
+from dbkit.trace import sql
+from dbkit.trace.records import Statement, Trace
+from dbkit.trace.session import Session
+
+
+class Recorder:
+    """Records the statements of one function of one revision."""
+
+    def __init__(self, path: str, direction: str, databases: Mapping[str, Target]) -> None:
+        """`path` is the migration file; `databases` are those that it runs on."""
+        self.path = path
+        self.direction = direction
+        self.targets = {target.dbname: target for target in databases.values()}
+        self.statements: list[Statement] = []
+        self._sessions: dict[int, Session] = {}
+
+    @contextmanager
+    def recording(self, connection: sa.Connection) -> Iterator[None]:
+        """Record what is executed meanwhile: on this connection, and on others that the migration opens."""
+        self._session(connection)
+        listeners: dict[str, Callable[..., Any]] = {
+            "before_cursor_execute": self._before,
+            "after_cursor_execute": self._after,
+            "handle_error": self._failed,
+            "commit": self._ended,
+            "rollback": self._ended,
+        }
+        for name, listener in listeners.items():
+            sa.event.listen(sa.Engine, name, listener, retval=name == "before_cursor_execute")
+        try:
+            yield
+        finally:
+            for name, listener in listeners.items():
+                sa.event.remove(sa.Engine, name, listener)
+            self._sessions.clear()
+
+    def trace(self) -> Trace:
+        """What was recorded."""
+        return Trace(self.direction, tuple(self.statements), self.version)
+
+    def _before(
+        self, connection: sa.Connection, cursor: Any, statement: str, parameters: Any, _context: object, many: bool
+    ) -> tuple[str, Any]:
+        """Also runs all but the last of several statements in one string, so that each is seen by itself."""
+        session = self._session(connection)
+        if not many and not parameters:
+            *parts, statement = sql.statements(statement)
+            for part in parts:
+                session.begin(part)
+                _execute(connection, cursor, part, parameters)
+                self._note(connection, session, part, parameters)
+        session.begin(statement)
+        return statement, parameters
+
+    def _after(
+        self, connection: sa.Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
+    ) -> None:
+        self._note(connection, self._session(connection), statement, parameters)
+
+    def _note(self, connection: sa.Connection, session: Session, statement: str, parameters: Any) -> None:
+        text = sql.rendered(statement, parameters, connection.dialect.paramstyle)
+        self.statements.append(session.end(text, self._line()))
+
+    def _failed(self, context: sa.engine.ExceptionContext) -> None:
+        if context.connection is not None and context.cursor is not None:
+            self._session(context.connection).failed()
+
+    def _ended(self, connection: sa.Connection) -> None:
+        self._session(connection).ended()
+
+    def _session(self, connection: sa.Connection) -> Session:
+        pooled = connection.connection
+        key = id(pooled.dbapi_connection)
+        if key not in self._sessions:
+            session = Session(pooled.dbapi_connection, pooled.driver_connection, self.targets.__getitem__)
+            self._sessions[key] = session
+            self.version = session.version
+        return self._sessions[key]
+
+    def _line(self) -> int | None:
+        """The line of the migration file that runs."""
+        frame = sys._getframe()
+        while frame and frame.f_code.co_filename != self.path:
+            frame = frame.f_back  # type: ignore[assignment]  # None ends it
+        return frame.f_lineno if frame else None
+
+
+def _execute(connection: sa.Connection, cursor: Any, statement: str, parameters: Any) -> None:
+    """Run a statement, with SQLAlchemy's error where it fails."""
+    errors = connection.dialect.loaded_dbapi.Error
+    try:
+        cursor.execute(statement, parameters)
+    except errors as error:
+        raise sa.exc.DBAPIError.instance(statement, parameters, error, errors, dialect=connection.dialect) from error

@@ -1,0 +1,228 @@
+"""One connection of a migration: what it holds and has done, before and after each statement."""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from dbkit.settings import Target
+from dbkit.trace import look
+from dbkit.trace.changes import changes
+from dbkit.trace.holdup import held_up
+from dbkit.trace.look import TABLE_KINDS, Counts, Relation, Seen, Shape
+from dbkit.trace.records import Lock, Statement, Touched
+from dbkit.trace.sql import is_alone
+
+IDLE = 0  # as libpq has it: no transaction
+SCRATCH = ("default", "database", "configuration file")  # where a lock_timeout comes from that env.py did not set
+
+
+@dataclass(frozen=True)
+class Known:
+    """The relations of a database, and the shapes of its tables, by OID."""
+
+    relations: Mapping[int, Relation]
+    shapes: Mapping[int, Shape]
+
+    @property
+    def names(self) -> dict[int, str]:
+        """By OID."""
+        return {oid: relation.name for oid, relation in self.relations.items()}
+
+    def of(self, oids: set[int]) -> dict[int, tuple[Relation, Shape]]:
+        """Those of these that are tables."""
+        return {oid: (self.relations[oid], self.shapes[oid]) for oid in oids if oid in self.shapes}
+
+
+class Session:
+    """One connection, from when it is first seen until the revision ends."""
+
+    def __init__(self, connection: Any, driver: Any, target: Callable[[str], Target]) -> None:
+        """`connection` is the DBAPI's, `driver` what is behind it; `target` tells how to log in to a database."""
+        self.connection, self.driver, self.target = connection, driver, target
+        self.cursor = connection.cursor()
+        self.transaction = 0
+        """The number of the transaction."""
+        self.seen: dict[int, Seen] = {}
+        """What it had locked after the last statement of the transaction."""
+        self.counts: dict[int, Counts] = {}
+        """What it had counted by then."""
+        self.is_fresh = True
+        """Whether a transaction begins with the next statement."""
+        self.is_alone = self.is_by_itself = False
+        """Whether the statement that runs ends its transactions itself; whether it was given one of its own, by us."""
+        self.started = 0.0
+        self.in_the_way = ExitStack()
+        self.held_up: dict[int, Lock] = {}
+        was_idle = self._is_idle()
+        ((self.pid, self.version, self.database),) = self._query(look.SESSION)
+        ((self.timeout, source),) = self._query(look.LOCK_TIMEOUT)
+        self.no_timeout = {"0", self.timeout} if source in SCRATCH else {"0"}
+        self.known = self._look_around()
+        self.first = frozenset(self.known.relations)
+        """The OIDs of what was there before the revision."""
+        if was_idle and not connection.autocommit:
+            connection.rollback()
+
+    @property
+    def has_lock_timeout(self) -> bool:
+        """Whether env.py, or a migration, has set one when this was last looked at."""
+        return self.timeout not in self.no_timeout
+
+    def begin(self, statement: str) -> None:
+        """A statement is next."""
+        is_idle, autocommit = self._is_idle(), bool(self.connection.autocommit)
+        self.is_alone = is_alone(statement)
+        self.is_by_itself = autocommit and is_idle and not self.is_alone
+        self.is_fresh = self.is_fresh or (is_idle and not autocommit) or self.is_by_itself
+        if self.is_fresh or self.is_alone:
+            self.transaction += 1
+        if self.is_alone:
+            self.held_up = {}
+            if autocommit:
+                self.in_the_way.enter_context(held_up(self.target(self.database), self.pid, self.held_up))
+        else:
+            if self.is_by_itself:
+                self.cursor.execute("BEGIN")
+            if self.is_fresh:
+                self.seen, self.counts = look.locked(self.cursor), look.counted(self.cursor)
+                self.is_fresh = False
+        self.started = time.perf_counter()
+
+    def end(self, statement: str, line: int | None) -> Statement:
+        """It has run; returns what it did."""
+        seconds = time.perf_counter() - self.started
+        self.in_the_way.close()
+        kept, touched, before, after = self._of_one_alone() if self.is_alone else self._of_one_inside()
+        found = changes(before, after, {**before_names(before), **self.known.names})
+        made = Statement(
+            statement,
+            line,
+            self.transaction,
+            not (self.is_alone or self.is_by_itself),
+            tuple(touched),
+            tuple(found),
+            kept,
+            seconds,
+            self.has_lock_timeout,
+        )
+        if self.is_by_itself:
+            self.cursor.execute("COMMIT")
+            self.ended()
+        return made
+
+    def failed(self) -> None:
+        """The statement has failed."""
+        self.in_the_way.close()
+        if self.is_by_itself:
+            self.cursor.execute("ROLLBACK")
+            self.ended()
+
+    def ended(self) -> None:
+        """The transaction has ended."""
+        self.is_fresh, self.is_by_itself, self.seen = True, False, {}
+
+    def _of_one_inside(self) -> "_Found":
+        """What a statement has done in a transaction that is still open."""
+        before, counts, known = self.seen, self.counts, self.known
+        self.seen, self.counts = look.locked(self.cursor), look.counted(self.cursor)
+        ((self.timeout,),) = self._query("SELECT current_setting('lock_timeout')")
+        gone = {oid for oid, seen in self.seen.items() if not seen.kind}
+        strong = {oid for oid, seen in self.seen.items() if seen.lock >= Lock.SHARE_UPDATE_EXCLUSIVE} - gone
+        self.known = self._renewed(strong, gone)
+        nothing = Counts()
+        touched = [
+            self._touched(known, before.get(oid), seen, self.counts.get(oid, nothing).since(counts.get(oid, nothing)))
+            for oid, seen in self.seen.items()
+        ]
+        kept = tuple((known.relations[oid].name, seen.lock) for oid, seen in before.items() if oid in self._here(known))
+        concerned = strong | gone
+        return kept, [each for each in touched if each], known.of(concerned), self.known.of(concerned)
+
+    def _here(self, known: Known) -> set[int]:
+        return {oid for oid in self.first if oid in known.relations}
+
+    def _renewed(self, strong: set[int], gone: set[int]) -> Known:
+        """What is known now, with `strong` read anew."""
+        seen = {oid: self.seen[oid] for oid in strong}
+        relations = {oid: Relation(each.name, each.kind, each.filenode) for oid, each in seen.items()}
+        tables = [oid for oid, each in seen.items() if each.kind in TABLE_KINDS]
+        return Known(
+            {oid: each for oid, each in {**self.known.relations, **relations}.items() if oid not in gone},
+            {
+                oid: each
+                for oid, each in {**self.known.shapes, **look.shapes(self.cursor, tables)}.items()
+                if oid not in gone
+            },
+        )
+
+    def _touched(self, known: Known, before: Seen | None, now: Seen, counts: Counts) -> Touched | None:
+        """How the statement met a relation; None when not at all, or when it was there for its time only."""
+        was = known.relations.get(now.oid)
+        if (now.kind == "" and was is None) or (now == before and not any(counts)):
+            return None
+        relation = was or Relation(now.name, now.kind, now.filenode)
+        lock_before = before.lock if before else None
+        table = self.known.relations.get(now.table) if now.table else None
+        return Touched(
+            relation.name,
+            relation.kind,
+            now.oid in self.first,
+            now.lock if lock_before is None or now.lock > lock_before else None,
+            now.lock,
+            lock_before,
+            was is not None and now.filenode not in (0, was.filenode),
+            *counts,
+            table.name if table else "",
+        )
+
+    def _of_one_alone(self) -> "_Found":
+        """What a statement has done that has ended its transactions."""
+        known = self.known
+        self.ended()
+        if not self._is_idle():
+            return (), [], {}, {}
+        self.known = self._look_around()
+        if not self.connection.autocommit:
+            self.connection.rollback()
+        touched = [
+            Touched(
+                known.relations[oid].name,
+                known.relations[oid].kind,
+                oid in self.first,
+                lock,
+                rewritten=(
+                    oid in self.known.relations and known.relations[oid].filenode != self.known.relations[oid].filenode
+                ),
+            )
+            for oid, lock in self.held_up.items()
+            if oid in known.relations
+        ]
+        both = {*known.shapes, *self.known.shapes}
+        moved = {oid for oid in both if known.of({oid}) != self.known.of({oid})}
+        return (), touched, known.of(moved), self.known.of(moved)
+
+    def _look_around(self) -> Known:
+        relations = look.relations(self.cursor)
+        return Known(
+            relations, look.shapes(self.cursor, [oid for oid, each in relations.items() if each.kind in TABLE_KINDS])
+        )
+
+    def _query(self, query: str) -> Any:
+        self.cursor.execute(query)
+        return self.cursor.fetchall()
+
+    def _is_idle(self) -> bool:
+        """Whether there is no transaction. Of a driver that does not say so, commit and rollback are waited for."""
+        info = getattr(self.driver, "info", None)
+        return info is not None and info.transaction_status == IDLE
+
+
+_Tables = Mapping[int, tuple[Relation, Shape]]
+_Found = tuple[tuple[tuple[str, Lock], ...], list[Touched], _Tables, _Tables]
+
+
+def before_names(tables: _Tables) -> dict[int, str]:
+    """By OID."""
+    return {oid: relation.name for oid, (relation, _) in tables.items()}
