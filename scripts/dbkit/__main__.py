@@ -77,6 +77,55 @@ MESSAGE = option("-m", "--message", required=True, help="what it does, with its 
 KEEPING = option("--stash", type=yes, metavar="0|1", help="0: keep nothing of what the rollback loses (STASH=0)")
 
 
+# for the verbs that run a project's migrations on scratch databases
+ONLY = option("--only", metavar="REV", nargs="+", default=(), help="take these revisions only")
+PROVING = (
+    option("--from", dest="start", metavar="REV", help="take what comes after this revision"),
+    option("--to", metavar="REV", help="take up to this revision (heads)"),
+    option("--since", metavar="GIT_REF", help="take the revisions whose files this commit does not have"),
+    option("--baseline", metavar="REV", help="accept what is found up to this revision"),
+    option("--server", metavar="URL", help="make the databases on this server, instead of a throw-away one"),
+    option(
+        "--url-env",
+        type=variable,
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a variable that env.py takes its URL from",
+    ),
+    option("--set-env", metavar="NAME=VALUE", type=assignment, action="append", default=[], help=SET_ENV),
+    option("--driver", default="psycopg", choices=DRIVERS, help="what the URL is for (psycopg)"),
+    option(
+        "--jobs",
+        type=few,
+        metavar="N",
+        help="so many processes (as many as there are processors, up to 4)",
+    ),
+    option(
+        "--rows",
+        type=none_or_many,
+        metavar="N",
+        help="at least so many rows in each table (5); 0: empty tables",
+    ),
+    option(
+        "--seed",
+        type=none_or_many,
+        default=0,
+        metavar="N",
+        help="other planted rows, where they are random (0)",
+    ),
+    option("-n", "--name", default="alembic", help="the section of the settings file, as for alembic"),
+    option(
+        "-x",
+        dest="arguments",
+        metavar="ARG",
+        action="append",
+        default=[],
+        help="an argument for env.py, as for alembic",
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Verb:
     """One verb: `function` ("module:name") is called with the settings, the path of alembic.ini, and the options.
@@ -178,53 +227,44 @@ VERBS = {
         "prove on a throw-away database that each migration can be undone and redone",
         "dbkit roundtrip --config path/to/alembic.ini --since origin/main",
         (
-            option("--from", dest="start", metavar="REV", help="prove what comes after this revision"),
-            option("--to", metavar="REV", help="prove up to this revision (heads)"),
-            option("--only", metavar="REV", nargs="+", default=(), help="prove these revisions only"),
-            option("--since", metavar="GIT_REF", help="prove the revisions whose files this commit does not have"),
-            option("--baseline", metavar="REV", help="accept what is found up to this revision"),
-            option("--server", metavar="URL", help="make the databases on this server, instead of a throw-away one"),
-            option(
-                "--url-env",
-                type=variable,
-                metavar="NAME",
-                action="append",
-                default=[],
-                help="a variable that env.py takes its URL from",
-            ),
-            option("--set-env", metavar="NAME=VALUE", type=assignment, action="append", default=[], help=SET_ENV),
-            option("--driver", default="psycopg", choices=DRIVERS, help="what the URL is for (psycopg)"),
-            option(
-                "--jobs",
-                type=few,
-                metavar="N",
-                help="so many processes (as many as there are processors, up to 4)",
-            ),
-            option(
-                "--rows",
-                type=none_or_many,
-                metavar="N",
-                help="at least so many rows in each table (5); 0: empty tables",
-            ),
-            option(
-                "--seed",
-                type=none_or_many,
-                default=0,
-                metavar="N",
-                help="other planted rows, where they are random (0)",
-            ),
+            ONLY,
+            *PROVING,
+            option("--trace", action="store_true", help="also watch what each statement locks, as for dbkit lint"),
             option("--format", dest="report", default="text", choices=("text", "json", "junit", "github"), help="text"),
-            option("-n", "--name", default="alembic", help="the section of the settings file, as for alembic"),
-            option(
-                "-x",
-                dest="arguments",
-                metavar="ARG",
-                action="append",
-                default=[],
-                help="an argument for env.py, as for alembic",
-            ),
         ),
         any_project=True,
+    ),
+    "lint": Verb(
+        "dbkit.verbs.lint:lint",
+        "say what each migration would do to a live database, and what to write instead",
+        "dbkit lint --since origin/main",
+        (
+            ONLY,
+            *PROVING,
+            option("--level", default="warning", choices=("danger", "warning", "note"), help="show these and graver"),
+            option(
+                "--postgresql", dest="version", type=few, default=0, metavar="N", help="advice for this major version"
+            ),
+            option("--format", dest="report", default="text", choices=("text", "json", "github", "sarif"), help="text"),
+        ),
+        any_project=True,
+    ),
+    "trace": Verb(
+        "dbkit.verbs.trace:trace",
+        "show what each statement of a migration locks, rewrites, scans and writes",
+        "dbkit trace head",
+        (
+            option("revisions", metavar="REV", nargs="*", help="these revisions (all)"),
+            *PROVING,
+            option("--format", dest="report", default="text", choices=("text", "json"), help="text"),
+        ),
+        any_project=True,
+    ),
+    "explain": Verb(
+        "dbkit.verbs.explain:explain",
+        "explain a finding of dbkit lint; without an id, list them",
+        "dbkit explain index-without-concurrently",
+        (option("identifier", metavar="ID", nargs="?", help="its id"),),
     ),
     "log": Verb(
         "dbkit.verbs.journal:log",

@@ -1,11 +1,440 @@
-"""Findings from what was seen while a revision ran."""
+"""Findings from what was seen while a revision ran: of its statements, the tables that were there before it.
 
-from collections.abc import Iterator
+Each rule has a page in docs/rules/, named by its id; what is said of it in general is there.
+"""
 
-from dbkit.advice.findings import Advice
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dbkit.advice import instead
+from dbkit.advice.findings import Advice, Level
 from dbkit.roundtrip.outcome import RevisionOutcome
+from dbkit.roundtrip.steps import ends_transaction, without_text
+from dbkit.trace.records import Change, Lock, Statement, Touched, Trace, What
+
+TABLES = ("r", "p", "m", "f")
+LONGEST_SQL = 200
+DATA = re.compile(r"\b(?:update|delete|merge)\b", re.IGNORECASE)
+# a batch has an end: a limit, or a range of keys
+BATCH = re.compile(r"\blimit\b|\bbetween\b|[<>]", re.IGNORECASE)
+CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
+DROP = re.compile(r"^drop\b", re.IGNORECASE)
+IF_NOT_EXISTS = re.compile(r"^create\s+(?:unique\s+)?index\s+concurrently\s+if\s+not\s+exists\b", re.IGNORECASE)
+OWN_TABLES = re.compile(r"\bdbkit_(?:backfill|journal)\b")
 
 
-def advise(outcome: RevisionOutcome) -> Iterator[Advice]:
-    """What a traced revision would do to a live database."""
-    yield from ()
+@dataclass(frozen=True)
+class Found:
+    """A finding of one statement, before it is known whose."""
+
+    id: str
+    level: Level
+    message: str
+    why: str = ""
+    instead: str = ""
+    blocks: str = ""
+    tables: tuple[str, ...] = ()
+
+
+class Table:
+    """A table that was there before the revision, as one statement found it."""
+
+    def __init__(self, name: str, touched: Touched | None, kept: Lock | None, partitioned: bool) -> None:
+        self.name = name
+        self.lock = max(
+            (touched.held or Lock.ACCESS_SHARE) if touched else Lock.ACCESS_SHARE, kept or Lock.ACCESS_SHARE
+        )
+        """The strongest lock on it, of this statement and of earlier ones."""
+        self.scanned = touched.scanned if touched else 0
+        self.rewritten = bool(touched and touched.rewritten and touched.scanned)
+        self.changed = touched.updated + touched.deleted if touched else 0
+        self.partitioned = partitioned
+
+    @property
+    def blocks(self) -> str:
+        """What waits for it."""
+        return self.lock.blocks
+
+
+def advise(outcome: RevisionOutcome, version: int = 0) -> Iterator[Advice]:
+    """What a traced revision would do to a live database of that major version; 0: of the one it was traced on."""
+    for trace in outcome.traces:
+        for statement, found in _Reader(trace, version or trace.server_version // 10000).findings():
+            advice = Advice(
+                found.id,
+                found.level,
+                outcome.revision,
+                outcome.path,
+                statement.line,
+                found.message,
+                found.blocks,
+                found.why,
+                found.instead,
+                trace.direction,
+                found.tables,
+                " ".join(statement.sql.split())[:LONGEST_SQL],
+            )
+            # nobody waits for a rollback while all goes well
+            yield advice if trace.direction == "upgrade" else replace(advice, level=Level.NOTE)
+
+
+def of_project(outcomes: Sequence[RevisionOutcome], path: Path) -> Iterator[Advice]:
+    """What is about the whole project; `path` is its env.py."""
+    waiting = [
+        outcome.revision
+        for outcome in outcomes
+        if any(_waits_for_ever(statement) for trace in outcome.traces for statement in trace)
+    ]
+    if waiting:
+        yield Advice(
+            "no-lock-timeout",
+            Level.WARNING,
+            "",
+            path,
+            None,
+            f"no lock_timeout: {len(waiting)} revisions (the last: {waiting[-1]}) wait for their locks without an end",
+            "reads and writes",
+            "While a migration waits behind one long transaction, all that come after it wait behind the migration.",
+            "connection.execute(text(\"SET lock_timeout = '5s'\"))  # in env.py, before the migrations; and try again",
+        )
+
+
+def _waits_for_ever(statement: Statement) -> bool:
+    return not statement.lock_timeout and any(
+        each.existed and each.lock is not None and each.lock.blocks for each in statement.touched
+    )
+
+
+class _Reader:
+    """Reads one trace from its first statement to its last."""
+
+    def __init__(self, trace: Trace, version: int) -> None:
+        self.trace = trace
+        self.version = version
+        self.kinds: dict[str, str] = {}
+        """By name, the kinds of the relations that were there before."""
+        self.made: set[str] = set()
+        """Tables that the revision has made, and columns, as table.column."""
+
+    def findings(self) -> Iterator[tuple[Statement, Found]]:
+        for statement in self.trace:
+            if OWN_TABLES.search(statement.sql):
+                continue
+            self.kinds |= {each.relation: each.kind for each in statement.touched if each.existed}
+            tables = self._tables(statement)
+            told = list(self._of_changes(statement, tables))
+            told += self._of_tables(statement, tables, {table for each in told for table in each.tables})
+            told += self._of_data(statement, tables)
+            told += self._of_text(statement)
+            for found in told:
+                yield statement, found
+            self._remember(statement)
+
+    def _tables(self, statement: Statement) -> dict[str, Table]:
+        """The tables that were there before the revision and that the transaction has locked."""
+        kept = dict(statement.kept)
+        touched = {each.relation: each for each in statement.touched if each.existed}
+        names = [name for name in {**kept, **touched} if self.kinds.get(name) in TABLES and name not in self.made]
+        return {name: Table(name, touched.get(name), kept.get(name), self.kinds[name] == "p") for name in names}
+
+    def _remember(self, statement: Statement) -> None:
+        for change in statement.changes:
+            if change.what == What.TABLE_CREATED:
+                self.made.add(change.table)
+            elif change.what == What.COLUMN_ADDED:
+                self.made.add(f"{change.table}.{change.name}")
+            elif change.what == What.TABLE_RENAMED and self.kinds.get(change.before):
+                self.kinds[change.after] = self.kinds[change.before]
+
+    # What the catalog shows
+
+    def _of_changes(self, statement: Statement, tables: Mapping[str, Table]) -> Iterator[Found]:
+        for change in statement.changes:
+            table = tables.get(change.table)
+            if change.what == What.CONSTRAINT_ADDED and change.kind == "foreign key" and table is None:
+                yield from self._foreign_key_of_new_table(statement, change, tables)
+            if table is None:
+                continue
+            if change.what in (What.CONSTRAINT_ADDED, What.CONSTRAINT_VALIDATED):
+                yield from self._constraint(statement, change, table, tables)
+            elif change.what == What.INDEX_ADDED:
+                yield from self._index(statement, change, table)
+            elif change.what in (What.NOT_NULL_SET, What.TYPE_CHANGED, What.COLUMN_ADDED):
+                yield from self._column(statement, change, table)
+            elif change.what in (What.TABLE_RENAMED, What.COLUMN_RENAMED):
+                yield from self._rename(change)
+            elif change.what in (What.TABLE_DROPPED, What.COLUMN_DROPPED):
+                yield from self._drop(change)
+
+    def _column(self, statement: Statement, change: Change, table: Table) -> Iterator[Found]:
+        if change.what == What.TYPE_CHANGED:
+            yield from self._type(statement, change, table)
+        elif change.what == What.NOT_NULL_SET and table.scanned and table.blocks and not table.rewritten:
+            yield Found(
+                "not-null-by-scan",
+                Level.DANGER,
+                f"{table.name}: every row is scanned for a NULL in {change.name} while {table.blocks} wait",
+                "SET NOT NULL holds ACCESS EXCLUSIVE and reads the whole table, unless a valid check says it.",
+                instead.not_null(change, self.version),
+                table.blocks,
+                (table.name,),
+            )
+        elif change.what == What.COLUMN_ADDED and table.rewritten:
+            yield Found(
+                "volatile-default",
+                Level.DANGER,
+                f"{table.name}: every row is written anew for {change.name} while {table.blocks} wait",
+                "A constant default is only noted in the catalog; one that differs by row (random(), a sequence, an"
+                " identity, a stored generated column) is worked out and written for each row.",
+                instead.volatile_default(change),
+                table.blocks,
+                (table.name,),
+            )
+
+    def _constraint(
+        self, statement: Statement, change: Change, table: Table, tables: Mapping[str, Table]
+    ) -> Iterator[Found]:
+        if not change.valid or change.kind == "not null":
+            return
+        together = (
+            "It was added NOT VALID, and is validated in the transaction that still holds that lock: no better."
+            if change.what == What.CONSTRAINT_VALIDATED
+            else ""
+        )
+        if change.kind == "check" and table.scanned and table.blocks:
+            yield Found(
+                "check-in-one-step",
+                Level.DANGER,
+                f"{table.name}: every row is checked for {change.name} while {table.blocks} wait",
+                together or "The check is made and validated in one step, under ACCESS EXCLUSIVE.",
+                instead.check(change),
+                table.blocks,
+                (table.name,),
+            )
+        elif change.kind == "foreign key":
+            yield from self._foreign_key(change, table, tables, together)
+        elif change.kind in ("unique", "primary key", "exclusion") and _builds(statement, change):
+            yield Found(
+                "constraint-builds-index",
+                Level.DANGER,
+                f"{table.name}: the index of {change.name} is built while {table.blocks} wait",
+                f"Adding a {change.kind} constraint builds its index under ACCESS EXCLUSIVE.",
+                instead.constraint_with_index(change, partitioned=table.partitioned),
+                table.blocks,
+                (table.name,),
+            )
+
+    def _foreign_key(self, change: Change, table: Table, tables: Mapping[str, Table], together: str) -> Iterator[Found]:
+        parent = tables.get(change.references)
+        if not (table.scanned and table.blocks):
+            return
+        names = [table.name] + ([parent.name] if parent and parent.name != table.name and parent.blocks else [])
+        yield Found(
+            "foreign-key-in-one-step",
+            Level.DANGER,
+            f"{table.name}: every row is looked up in {change.references} for {change.name}"
+            f" while {table.blocks} to {' and '.join(names)} wait",
+            together or "The key is made and validated in one step, with SHARE ROW EXCLUSIVE on both tables.",
+            instead.foreign_key(change, self.version, partitioned=table.partitioned),
+            table.blocks,
+            tuple(names),
+        )
+
+    def _foreign_key_of_new_table(
+        self, statement: Statement, change: Change, tables: Mapping[str, Table]
+    ) -> Iterator[Found]:
+        parent = tables.get(change.references)
+        if parent and parent.blocks:
+            yield Found(
+                "foreign-key-of-new-table",
+                Level.NOTE if statement.lock_timeout else Level.WARNING,
+                f"{parent.name}: {parent.blocks} wait until the end of the transaction, for {change.name} of the new"
+                f" {change.table}",
+                "A foreign key takes SHARE ROW EXCLUSIVE on the table that it references, also that of a new table.",
+                instead.foreign_key_of_new_table(change),
+                parent.blocks,
+                (parent.name,),
+            )
+
+    def _index(self, statement: Statement, change: Change, table: Table) -> Iterator[Found]:
+        of_constraint = any(
+            each.what == What.CONSTRAINT_ADDED and each.name == change.name and each.table == change.table
+            for each in statement.changes
+        )
+        if of_constraint or not table.blocks:
+            return
+        yield Found(
+            "index-without-concurrently",
+            Level.DANGER,
+            f"{table.name}: {change.name} is built while {table.blocks} wait",
+            "CREATE INDEX holds SHARE until the end of the transaction: nobody writes. CONCURRENTLY lets them.",
+            instead.index(change, partitioned=table.partitioned),
+            table.blocks,
+            (table.name,),
+        )
+
+    def _type(self, statement: Statement, change: Change, table: Table) -> Iterator[Found]:
+        rebuilt = [each.relation for each in statement.touched if each.kind == "i" and each.rewritten]
+        if not table.rewritten and not (rebuilt and table.scanned):
+            return
+        what = "every row is written anew" if table.rewritten else f"{', '.join(rebuilt)} is built anew"
+        yield Found(
+            "type-change-rewrites",
+            Level.DANGER,
+            f"{table.name}: {what} while {table.blocks} wait: {change.name} was {change.before}, is {change.after}",
+            "Values are stored in another way, so that the table and all its indexes are made anew.",
+            instead.type_change(change),
+            table.blocks,
+            (table.name,),
+        )
+
+    def _rename(self, change: Change) -> Iterator[Found]:
+        if f"{change.table}.{change.name}" in self.made or self._exists_later(change):
+            return
+        what = "column" if change.what == What.COLUMN_RENAMED else "table"
+        name = f"{change.table}.{change.before}" if change.name else change.before
+        yield Found(
+            "rename-breaks-code",
+            Level.WARNING,
+            f"{name}: the {what} is called {change.after} now, and code that runs meanwhile asks for the old name",
+            "Between the migration and the last restart, old code meets the new schema.",
+            instead.rename(change),
+            tables=(change.table,),
+        )
+
+    def _exists_later(self, change: Change) -> bool:
+        """Whether something takes the old name of a table within the revision: a view, or another table."""
+        if change.what != What.TABLE_RENAMED:
+            return False
+        return any(
+            (each.relation == change.before and not each.existed and each.kind in ("v", "m"))
+            for statement in self.trace
+            for each in statement.touched
+        ) or any(
+            each.what == What.TABLE_RENAMED and each.after == change.before
+            for statement in self.trace
+            for each in statement.changes
+        )
+
+    def _drop(self, change: Change) -> Iterator[Found]:
+        if f"{change.table}.{change.name}" in self.made:
+            return
+        name = f"{change.table}.{change.name}" if change.name else change.table
+        what = "column" if change.name else "table"
+        yield Found(
+            "drop-breaks-code",
+            Level.WARNING,
+            f"{name}: the {what} goes, and code that runs meanwhile may still ask for it",
+            "Models name all columns in their SELECTs: old code fails until its last process has restarted."
+            " What it held is gone, too.",
+            "# first release the code that does not use it; then drop it, and say so: # dbkit: ok drop-breaks-code, …",
+            tables=(change.table,),
+        )
+
+    # What the counters show
+
+    def _of_tables(self, statement: Statement, tables: Mapping[str, Table], told: set[str]) -> Iterator[Found]:
+        """Scans and rewrites that no other rule has told."""
+        new = {each.relation for each in statement.touched if each.lock is not None and each.lock.blocks}
+        for table in tables.values():
+            if table.name in told or not table.blocks or table.name not in new:
+                continue
+            if table.rewritten:
+                yield Found(
+                    "rewrite-under-lock",
+                    Level.DANGER,
+                    f"{table.name}: every row is written anew while {table.blocks} wait",
+                    "The statement makes a new copy of the table under its lock.",
+                    "# do it when nobody uses the table; or with a new table that is filled in batches",
+                    table.blocks,
+                    (table.name,),
+                )
+            elif table.scanned and not table.changed:
+                yield Found(
+                    "scan-under-lock",
+                    Level.DANGER,
+                    f"{table.name}: every row is read while {table.blocks} wait ({table.lock})",
+                    "The lock is held for as long as reading the table takes.",
+                    "# what is checked by reading can be validated before, under a weaker lock: a CHECK that says the\n"
+                    "# same, NOT VALID and then VALIDATE CONSTRAINT in a revision of its own",
+                    table.blocks,
+                    (table.name,),
+                )
+
+    def _of_data(self, statement: Statement, tables: Mapping[str, Table]) -> Iterator[Found]:
+        writes = bool(DATA.search(without_text(statement.sql)))
+        changed = [table for table in tables.values() if table.changed or (table.scanned and writes)]
+        read = [table for table in tables.values() if table.scanned]
+        held = [(name, lock) for name, lock in statement.kept if self._is_kept(name, lock)]
+        is_data = not statement.changes and (changed or (read and any(each.written for each in statement.touched)))
+        if held and is_data:
+            blocks = max(lock for _, lock in held).blocks
+            names = tuple(sorted({name for name, _ in held}))
+            subject = ", ".join(table.name for table in changed or read)
+            yield Found(
+                "lock-kept-during-data-change",
+                Level.DANGER,
+                f"{', '.join(names)}: {blocks} wait while the rows of {subject} are worked on, under the lock of an"
+                " earlier statement",
+                "A lock is held until the end of its transaction, which now takes as long as the rows do.",
+                "# schema in one revision, data in the next\n" + instead.in_batches(subject),
+                blocks,
+                names,
+            )
+        for table in changed:
+            if is_data and (statement.in_transaction or not BATCH.search(without_text(statement.sql))):
+                yield Found(
+                    "data-in-one-transaction",
+                    Level.WARNING,
+                    f"{table.name}: all rows are changed in one transaction",
+                    "Every row stays locked until its end, nothing is cleaned up meanwhile, standbys fall behind, and a"
+                    " failure near the end has to undo all of it.",
+                    instead.in_batches(table.name),
+                    tables=(table.name,),
+                )
+
+    def _is_kept(self, name: str, lock: Lock) -> bool:
+        return bool(lock.blocks) and self.kinds.get(name) in TABLES and name not in self.made
+
+    # What the text shows
+
+    def _of_text(self, statement: Statement) -> Iterator[Found]:
+        plain = without_text(statement.sql)
+        if ends_transaction(plain):
+            yield Found(
+                "commit-by-hand",
+                Level.DANGER,
+                "it ends Alembic's transaction by hand",
+                "What follows runs without a transaction; after a failure a half stays, and the version says nothing.",
+                "with op.get_context().autocommit_block():\n    …  # alone in its revision",
+            )
+        if IF_NOT_EXISTS.match(plain):
+            yield Found(
+                "concurrently-if-not-exists",
+                Level.WARNING,
+                "IF NOT EXISTS passes over the invalid index that a failed CONCURRENTLY has left",
+                "A build that was cut short leaves an index that is not used and slows writes; the next try skips it.",
+                'op.execute("DROP INDEX CONCURRENTLY IF EXISTS …")  # first; then create it without IF NOT EXISTS',
+            )
+        is_concurrent = CONCURRENTLY.search(plain) and not DROP.match(plain) and not statement.in_transaction
+        if is_concurrent and self._has_others(statement):
+            yield Found(
+                "concurrently-shares-revision",
+                Level.WARNING,
+                "it runs outside the transaction, and shares its revision with other changes",
+                "What comes before it is committed by it, and stays when it fails: the revision cannot be run again.",
+                "# one revision for the index alone",
+            )
+
+    def _has_others(self, statement: Statement) -> bool:
+        return any(
+            each is not statement and (each.changes or any(touched.written for touched in each.touched))
+            for each in self.trace
+            if not (CONCURRENTLY.search(each.sql) and DROP.match(without_text(each.sql)))
+        )
+
+
+def _builds(statement: Statement, change: Change) -> bool:
+    return any(each.what == What.INDEX_ADDED and each.name == change.name for each in statement.changes)

@@ -1,6 +1,8 @@
 """What a team has accepted: a comment with a reason in the migration file, or a baseline for old history.
 
 # dbkit: ok dirty, the enum value stays; PostgreSQL cannot remove it
+
+A comment names a verdict of the round trip, or the id of a finding of `dbkit lint`.
 """
 
 import io
@@ -10,17 +12,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dbkit.advice.ids import is_id
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
 from dbkit.roundtrip.steps import source_of
 
 COMMENT = re.compile(r"#\s*dbkit:\s*ok\b(.*)")
-NAMED = re.compile(r"\s+([a-z]+(?: [a-z]+)*)\s*,\s*(\S.*)")
+NAMED = re.compile(r"\s+([a-z][a-z0-9/-]*(?: [a-z]+)*)\s*,\s*(\S.*)")
 ACCEPTABLE = frozenset(Verdict) - {Verdict.PROVEN}
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """One comment: on which line, which verdict and why. `problem` is what is wrong with it, if anything."""
+    """One comment: on which line, which verdict or id and why. `problem` is what is wrong with it, if anything."""
 
     line: int
     verdict: str = ""
@@ -42,8 +45,9 @@ def _read(line: int, text: str) -> Acceptance:
     named = NAMED.fullmatch(text.rstrip())
     if not named:
         return Acceptance(line, problem="a verdict and a reason are needed: # dbkit: ok dirty, <reason>")
-    if named[1] not in ACCEPTABLE:
-        return Acceptance(line, problem=f"{named[1]!r} is none of {', '.join(sorted(ACCEPTABLE))}")
+    if named[1] not in ACCEPTABLE and not is_id(named[1]):
+        words = f"{named[1]!r} is none of {', '.join(sorted(ACCEPTABLE))}, and no id of `dbkit explain`"
+        return Acceptance(line, problem=words)
     return Acceptance(line, named[1], named[2].strip())
 
 
@@ -59,6 +63,8 @@ def apply(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: st
     for comment in comments_in(outcome.path):
         if comment.problem:
             stale.append(_finding(comment, comment.problem))
+        elif is_id(comment.verdict):
+            continue
         elif comment.verdict in (outcome.verdict, *outcome.also):
             reasons[comment.verdict] = comment.reason
         else:

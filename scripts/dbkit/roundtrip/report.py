@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -96,9 +97,14 @@ def as_github(outcome: Outcome) -> str:
         for finding in each.findings:
             level = "error" if each.accepted is None or finding.phase == "file" else "notice"
             title = f"{each.verdict}: {each.revision}"
-            place = f"file={_property(text.shown(each.path))},line={finding.line or 1},title={_property(title)}"
-            lines.append(f"::{level} {place}::{_data(finding.words)}")
+            lines.append(annotation(level, each.path, finding.line, title, finding.words))
     return "\n".join([*lines, text.summary(outcome)])
+
+
+def annotation(level: str, path: Path, line: int | None, title: str, words: str) -> str:
+    """A workflow command of GitHub's; `level` is error, warning or notice."""
+    place = f"file={_property(text.shown(path))},line={line or 1},title={_property(title)}"
+    return f"::{level} {place}::{_data(words)}"
 
 
 def _first_words(each: RevisionOutcome) -> str:

@@ -23,11 +23,14 @@ class Traces:
         self.kept: dict[tuple[str, bool], tuple[int, Trace]] = {}
 
     @contextmanager
-    def recording(self, script: Script, connection: sa.Connection, *, up: bool) -> Iterator[None]:
-        """Record one run of a function of a revision; what fails, or is not wanted, is not kept."""
+    def recording(self, script: Script, connection: sa.Connection, *, up: bool, again: bool = False) -> Iterator[None]:
+        """Record one run of a function of a revision; what fails, or is not wanted, is not kept.
+
+        `again`: it may be the same turn, on another database.
+        """
         key = (script.revision, up)
         turn, earlier = self.kept.get(key, (self.turn, None))
-        if not self.is_wanted(script) or turn != self.turn:
+        if not self.is_wanted(script) or (earlier and not (again and turn == self.turn)):
             yield
             return
         recorder = Recorder(str(script.path), "upgrade" if up else "downgrade", self.databases)

@@ -490,7 +490,7 @@ class Walker:
         """A function of a migration, recorded."""
 
         def traced(**keywords: object) -> None:
-            with self.recording(script, connection_of(context), up=up):
+            with self.traces.recording(script, connection_of(context), up=up, again=True):
                 function_of(script, up=up)(**keywords)
 
         return traced

@@ -57,7 +57,7 @@ def _columns(table: str, was: Shape, now: Shape) -> Iterator[Change]:
         elif before is not None and after is not None:
             if before.name != after.name:
                 yield Change(What.COLUMN_RENAMED, table, before.name, before=before.name, after=after.name)
-            if before.type != after.type:
+            if (before.type_oid, before.type) != (after.type_oid, after.type):
                 yield Change(What.TYPE_CHANGED, table, after.name, before=before.type, after=after.type)
             if after.not_null and not before.not_null:
                 yield Change(What.NOT_NULL_SET, table, after.name)

@@ -77,7 +77,7 @@ WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
 """
 
 COLUMNS = """
-SELECT a.attrelid, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+SELECT a.attrelid, a.attnum, a.attname, a.atttypid, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text || a.attgenerated::text
 FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ('{%s}')
@@ -104,6 +104,8 @@ class Column:
     """A column."""
 
     name: str
+    type_oid: int
+    """Another type may take the name of one that was renamed."""
     type: str
     not_null: bool
     default: str

@@ -1,0 +1,27 @@
+"""`dbkit explain`: the page of a finding."""
+
+import difflib
+from pathlib import Path
+
+from dbkit.advice.ids import RULES, SQUAWK
+from dbkit.errors import InputError
+from dbkit.settings import Settings
+
+PAGES = Path(__file__).resolve().parents[3] / "docs/rules"
+
+
+def explain(_settings: Settings, _ini: Path, *, identifier: str | None = None) -> None:
+    """Print the page of a finding's id, or a list of all. Raises InputError for one that there is not."""
+    if identifier is None:
+        width = max(map(len, RULES))
+        print("\n".join(f"{each:<{width}}  {about}" for each, about in RULES.items()))
+    elif identifier.startswith(SQUAWK):
+        rule = identifier.removeprefix(SQUAWK)
+        print(f"{rule} is a rule of squawk: https://squawkhq.com/docs/{rule}")
+    elif identifier not in RULES:
+        near = difflib.get_close_matches(identifier, RULES, n=3)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "`dbkit explain` lists them."
+        raise InputError(f"there is no finding {identifier!r}.", hint)
+    else:
+        page = PAGES / f"{identifier}.md"
+        print(page.read_text(encoding="utf-8").strip() if page.exists() else f"{identifier}: {RULES[identifier]}")

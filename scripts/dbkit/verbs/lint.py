@@ -1,0 +1,31 @@
+"""`dbkit lint`: what each migration would do to a live database, and what to write instead."""
+
+from pathlib import Path
+from typing import Any
+
+from dbkit.settings import Settings
+from dbkit.verbs.proving import asked, progress
+
+
+def lint(
+    settings: Settings,
+    ini: Path,
+    *,
+    report: str = "text",
+    level: str = "warning",
+    version: int = 0,
+    **options: Any,
+) -> int:
+    """Print what was found, down to `level`; exit code 1 when there is a danger or a warning that nobody has accepted.
+
+    `version` is the major version of the server that the advice is for; 0: that of the one it runs on. `options` are
+    those of `proving.asked`.
+    """
+    with asked(settings, **options) as (here, request):
+        from dbkit.advice.findings import Level
+        from dbkit.advice.lint import lint_at
+        from dbkit.advice.report import FORMATS
+
+        advised = lint_at(here, settings, ini, request, progress(), version)
+    print(FORMATS[report](advised, Level(level)))
+    return 1 if advised.failed else 0

@@ -1,0 +1,23 @@
+"""`dbkit trace`: what each statement of a migration locks, rewrites, scans and writes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dbkit.settings import Settings
+from dbkit.verbs.proving import asked, progress
+
+
+def trace(settings: Settings, ini: Path, *, revisions: Sequence[str] = (), report: str = "text", **options: Any) -> int:
+    """Print the traces of these revisions, of all without any; exit code 1 when one could not be traced.
+
+    `options` are those of `proving.asked`.
+    """
+    with asked(settings, only=tuple(revisions), **options) as (here, request):
+        from dbkit.roundtrip.proof import prove_at
+        from dbkit.trace.report import FORMATS
+
+        outcome = prove_at(here, settings, ini, replace(request, trace=True), progress())
+    print(FORMATS[report](outcome))
+    return 0 if all(len(each.traces) for each in outcome.revisions) else 1
