@@ -16,7 +16,6 @@ from dbkit.trace.records import Change, Lock, Statement, Touched, Trace, What
 
 TABLES = ("r", "p", "m", "f")
 LONGEST_SQL = 200
-DATA = re.compile(r"\b(?:update|delete|merge)\b", re.IGNORECASE)
 # a batch has an end: a limit, or a range of keys
 BATCH = re.compile(r"\blimit\b|\bbetween\b|[<>]", re.IGNORECASE)
 CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
@@ -50,6 +49,9 @@ class Table:
         self.scanned = touched.scanned if touched else 0
         self.rewritten = bool(touched and touched.rewritten and touched.scanned)
         self.changed = touched.updated + touched.deleted if touched else 0
+        is_written = touched is not None and touched.lock == Lock.ROW_EXCLUSIVE and not touched.inserted
+        self.is_searched = is_written and self.scanned > 0
+        """Whether rows to be changed were looked for, found or not."""
         self.partitioned = partitioned
 
     @property
@@ -263,7 +265,7 @@ class _Reader:
             each.what == What.CONSTRAINT_ADDED and each.name == change.name and each.table == change.table
             for each in statement.changes
         )
-        if of_constraint or not table.blocks:
+        if of_constraint or not table.blocks or change.name in _built_anew(statement):
             return
         yield Found(
             "index-without-concurrently",
@@ -276,7 +278,7 @@ class _Reader:
         )
 
     def _type(self, statement: Statement, change: Change, table: Table) -> Iterator[Found]:
-        rebuilt = [each.relation for each in statement.touched if each.kind == "i" and each.rewritten]
+        rebuilt = _built_anew(statement)
         if not table.rewritten and not (rebuilt and table.scanned):
             return
         what = "every row is written anew" if table.rewritten else f"{', '.join(rebuilt)} is built anew"
@@ -364,11 +366,12 @@ class _Reader:
                 )
 
     def _of_data(self, statement: Statement, tables: Mapping[str, Table]) -> Iterator[Found]:
-        writes = bool(DATA.search(without_text(statement.sql)))
-        changed = [table for table in tables.values() if table.changed or (table.scanned and writes)]
+        changed = [table for table in tables.values() if table.changed or table.is_searched]
         read = [table for table in tables.values() if table.scanned]
         held = [(name, lock) for name, lock in statement.kept if self._is_kept(name, lock)]
-        is_data = not statement.changes and (changed or (read and any(each.written for each in statement.touched)))
+        is_data = bool(changed or (read and any(each.written for each in statement.touched)))
+        if statement.changes and is_data:  # a function that does both
+            held += [(table.name, table.lock) for table in tables.values() if table.blocks]
         if held and is_data:
             blocks = max(lock for _, lock in held).blocks
             names = tuple(sorted({name for name, _ in held}))
@@ -434,6 +437,13 @@ class _Reader:
             for each in self.trace
             if not (CONCURRENTLY.search(each.sql) and DROP.match(without_text(each.sql)))
         )
+
+
+def _built_anew(statement: Statement) -> list[str]:
+    """The indexes that went and came back in one statement, and those that have other files."""
+    gone = {each.name for each in statement.changes if each.what == What.INDEX_DROPPED}
+    back = [each.name for each in statement.changes if each.what == What.INDEX_ADDED and each.name in gone]
+    return back + [each.relation for each in statement.touched if each.kind == "i" and each.rewritten]
 
 
 def _builds(statement: Statement, change: Change) -> bool:

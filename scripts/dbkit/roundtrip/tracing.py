@@ -1,6 +1,6 @@
 """The traces of a walk: of each revision that is proven, the first upgrade and downgrade that went through."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from alembic.script import Script
 from dbkit.roundtrip.environment import Databases
 from dbkit.trace.recorder import Recorder
 from dbkit.trace.records import Trace
+from dbkit.trace.session import Known
 
 
 class Traces:
@@ -20,6 +21,8 @@ class Traces:
         self.is_wanted = is_wanted
         self.turn = 0
         """Raised with each run of env.py: within one, a revision may run on several databases."""
+        self.known: Mapping[str, Known] = {}
+        """What the last recorded upgrade has left in each database."""
         self.kept: dict[tuple[str, bool], tuple[int, Trace]] = {}
 
     @contextmanager
@@ -33,9 +36,11 @@ class Traces:
         if not self.is_wanted(script) or (earlier and not (again and turn == self.turn)):
             yield
             return
-        recorder = Recorder(str(script.path), "upgrade" if up else "downgrade", self.databases)
+        recorder = Recorder(str(script.path), "upgrade" if up else "downgrade", self.databases, self.known)
         with recorder.recording(connection):
             yield
+        if up:
+            self.known = recorder.known
         trace = recorder.trace()
         if earlier:
             trace = replace(trace, statements=(*earlier.statements, *trace.statements))

@@ -10,17 +10,21 @@ import sqlalchemy as sa
 from dbkit.settings import Target
 from dbkit.trace import sql
 from dbkit.trace.records import Statement, Trace
-from dbkit.trace.session import Session
+from dbkit.trace.session import Known, Session
 
 
 class Recorder:
     """Records the statements of one function of one revision."""
 
-    def __init__(self, path: str, direction: str, databases: Mapping[str, Target]) -> None:
-        """`path` is the migration file; `databases` are those that it runs on."""
+    def __init__(
+        self, path: str, direction: str, databases: Mapping[str, Target], known: Mapping[str, Known] | None = None
+    ) -> None:
+        """`path` is the migration file; `databases` are those that it runs on; `known` is by name of a database."""
         self.path = path
         self.direction = direction
         self.targets = {target.dbname: target for target in databases.values()}
+        self.known = dict(known or {})
+        """What is known of each database at the end, for the next recorder."""
         self.statements: list[Statement] = []
         self._sessions: dict[int, Session] = {}
 
@@ -42,6 +46,7 @@ class Recorder:
         finally:
             for name, listener in listeners.items():
                 sa.event.remove(sa.Engine, name, listener)
+            self.known |= {session.database: session.known for session in self._sessions.values()}
             self._sessions.clear()
 
     def trace(self) -> Trace:
@@ -72,7 +77,7 @@ class Recorder:
         self.statements.append(session.end(text, self._line()))
 
     def _failed(self, context: sa.engine.ExceptionContext) -> None:
-        if context.connection is not None and context.cursor is not None:
+        if context.connection is not None and context.statement is not None:
             self._session(context.connection).failed()
 
     def _ended(self, connection: sa.Connection) -> None:
@@ -82,7 +87,8 @@ class Recorder:
         pooled = connection.connection
         key = id(pooled.dbapi_connection)
         if key not in self._sessions:
-            session = Session(pooled.dbapi_connection, pooled.driver_connection, self.targets.__getitem__)
+            target = self.targets.__getitem__
+            session = Session(pooled.dbapi_connection, pooled.driver_connection, target, self.known.get)
             self._sessions[key] = session
             self.version = session.version
         return self._sessions[key]

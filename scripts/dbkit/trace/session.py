@@ -38,8 +38,17 @@ class Known:
 class Session:
     """One connection, from when it is first seen until the revision ends."""
 
-    def __init__(self, connection: Any, driver: Any, target: Callable[[str], Target]) -> None:
-        """`connection` is the DBAPI's, `driver` what is behind it; `target` tells how to log in to a database."""
+    def __init__(
+        self,
+        connection: Any,
+        driver: Any,
+        target: Callable[[str], Target],
+        known: Callable[[str], Known | None] = lambda _database: None,
+    ) -> None:
+        """`connection` is the DBAPI's, `driver` what is behind it; `target` tells how to log in to a database.
+
+        `known` tells what was known of a database, or of one that had its place.
+        """
         self.connection, self.driver, self.target = connection, driver, target
         self.cursor = connection.cursor()
         self.transaction = 0
@@ -59,7 +68,7 @@ class Session:
         ((self.pid, self.version, self.database),) = self._query(look.SESSION)
         ((self.timeout, source),) = self._query(look.LOCK_TIMEOUT)
         self.no_timeout = {"0", self.timeout} if source in SCRATCH else {"0"}
-        self.known = self._look_around()
+        self.known = self._look_around(known(self.database))
         self.first = frozenset(self.known.relations)
         """The OIDs of what was there before the revision."""
         if was_idle and not connection.autocommit:
@@ -203,11 +212,12 @@ class Session:
         moved = {oid for oid in both if known.of({oid}) != self.known.of({oid})}
         return (), touched, known.of(moved), self.known.of(moved)
 
-    def _look_around(self) -> Known:
+    def _look_around(self, known: Known | None = None) -> Known:
+        """Read all relations; the shapes only of those that are not `known`."""
         relations = look.relations(self.cursor)
-        return Known(
-            relations, look.shapes(self.cursor, [oid for oid, each in relations.items() if each.kind in TABLE_KINDS])
-        )
+        tables = [oid for oid, each in relations.items() if each.kind in TABLE_KINDS]
+        have = {oid: known.shapes[oid] for oid in tables if known.relations.get(oid) == relations[oid]} if known else {}
+        return Known(relations, {**have, **look.shapes(self.cursor, [oid for oid in tables if oid not in have])})
 
     def _query(self, query: str) -> Any:
         self.cursor.execute(query)

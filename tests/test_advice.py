@@ -1,0 +1,103 @@
+"""What lint finds in migrations that would hurt a live database, in whatever style they are written."""
+
+import runpy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+
+from dangers import DANGERS, PIECE, SAFE, SETUP, Case
+from dbkit.advice import rules
+from dbkit.advice.findings import Advice, Level
+from dbkit.connect import connect
+from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
+from dbkit.server.cluster import Cluster
+from dbkit.trace.recorder import Recorder
+
+IMPORTS = "import sqlalchemy as sa\nfrom sqlalchemy.dialects import postgresql\nfrom alembic import op\n"
+
+
+def styles(case: Case) -> Iterator[tuple[str, str]]:
+    """The bodies of a module, by style: functions and upgrade()."""
+    block = "    with op.get_context().autocommit_block():\n    " if case.block else ""
+
+    def upgrade(*lines: str) -> str:
+        return "def upgrade():\n" + "".join(f"{block}    {line}\n" for line in lines)
+
+    yield "one by one", upgrade(*(f"op.execute({each!r})" for each in case.sql))
+    yield (
+        "loop and format",
+        upgrade(*(f"[op.execute(f{each!r}.replace('TABLE', table)) for table in ('TABLE',)]" for each in case.sql)),
+    )
+    helper = "def helper(run):\n" + "".join(f"    run({each!r})\n" for each in case.sql)
+    yield "helper and get_bind", helper + upgrade("helper(op.get_bind().exec_driver_sql)")
+    if not case.block:
+        yield "one string", upgrade(f"op.execute({';'.join(case.sql)!r})")
+        body = "; ".join(case.sql).replace("'", "''") + ";"
+        made = f"CREATE FUNCTION do{{n}}() RETURNS void LANGUAGE plpgsql AS 'BEGIN {body} END'"
+        yield "function in the database", upgrade(f"op.execute({made!r})", "op.execute('SELECT do{n}()')")
+    if case.ops:
+        yield "op calls", upgrade(*case.ops.splitlines())
+    if case.batch:
+        yield "batch", upgrade('with op.batch_alter_table("{t}") as batch:', f"    {case.batch}")
+
+
+@pytest.fixture(scope="session")
+def engine(server: Cluster) -> sa.Engine:
+    """A database for one case after the other."""
+    target = server.create_database("dangers")
+    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(target), poolclass=sa.NullPool)
+    engine.dbkit_target = target  # type: ignore[attr-defined]
+    return engine
+
+
+def advice_on(engine: sa.Engine, path: Path, text: str) -> list[Advice]:
+    """What is found in the upgrade() of a migration, on tables of its own."""
+    path.write_text(f"{IMPORTS}{text}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
+        recorder = Recorder(str(path), "upgrade", {"": engine.dbkit_target})  # type: ignore[attr-defined]
+        with Operations.context(context), context.begin_transaction(_per_migration=True):
+            module = runpy.run_path(str(path))
+            with recorder.recording(connection):
+                module["upgrade"]()
+    outcome = RevisionOutcome("r", (), "", path, Verdict.UNPROVEN, 0.0, traces=(recorder.trace(),))
+    return list(rules.advise(outcome))
+
+
+@pytest.fixture
+def advised(engine: sa.Engine, tmp_path: Path) -> Callable[[Case], dict[str, list[Advice]]]:
+    """What is found in a case, by style; for each its tables are made anew."""
+
+    def run(case: Case) -> dict[str, list[Advice]]:
+        found = {}
+        for number, (style, body) in enumerate(styles(case)):
+            setup = ["DROP SCHEMA public CASCADE; CREATE SCHEMA public", SETUP, PIECE, *case.before]
+            for mark, value in {"{t}": "t{n}", "{p}": "p{n}", "{q}": "q{n}", "{n}": str(number)}.items():
+                body, setup = body.replace(mark, value), [each.replace(mark, value) for each in setup]
+            with engine.begin() as connection:
+                connection.exec_driver_sql("; ".join(setup))
+            found[style] = advice_on(engine, tmp_path / f"revision{number}.py", body)
+        return found
+
+    return run
+
+
+def test_there_are_enough() -> None:
+    assert len(DANGERS) >= 25
+    assert len(SAFE) >= 15
+
+
+@pytest.mark.parametrize("name", DANGERS)
+def test_each_danger_is_found_in_each_style(advised: Callable[[Case], dict[str, list[Advice]]], name: str) -> None:
+    for style, found in advised(DANGERS[name]).items():
+        assert {each.id for each in found} >= set(DANGERS[name].ids), style
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_no_safe_one_is_blamed(advised: Callable[[Case], dict[str, list[Advice]]], name: str) -> None:
+    for style, found in advised(SAFE[name]).items():
+        assert [each for each in found if each.level != Level.NOTE] == [], style
