@@ -40,8 +40,9 @@ class Found:
 class Table:
     """A table that was there before the revision, as one statement found it."""
 
-    def __init__(self, name: str, touched: Touched | None, kept: Lock | None, partitioned: bool) -> None:
+    def __init__(self, name: str, statement: Statement, touched: Touched | None, partitioned: bool) -> None:
         self.name = name
+        kept = dict(statement.kept).get(name)
         self.lock = max(
             (touched.held or Lock.ACCESS_SHARE) if touched else Lock.ACCESS_SHARE, kept or Lock.ACCESS_SHARE
         )
@@ -53,11 +54,8 @@ class Table:
         self.is_searched = is_written and self.scanned > 0
         """Whether rows to be changed were looked for, found or not."""
         self.partitioned = partitioned
-
-    @property
-    def blocks(self) -> str:
+        self.blocks = statement.blocks(name)
         """What waits for it."""
-        return self.lock.blocks
 
 
 def advise(outcome: RevisionOutcome, version: int = 0) -> Iterator[Advice]:
@@ -139,7 +137,7 @@ class _Reader:
         kept = dict(statement.kept)
         touched = {each.relation: each for each in statement.touched if each.existed}
         names = [name for name in {**kept, **touched} if self.kinds.get(name) in TABLES and name not in self.made]
-        return {name: Table(name, touched.get(name), kept.get(name), self.kinds[name] == "p") for name in names}
+        return {name: Table(name, statement, touched.get(name), self.kinds[name] == "p") for name in names}
 
     def _remember(self, statement: Statement) -> None:
         for change in statement.changes:

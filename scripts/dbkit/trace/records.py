@@ -131,9 +131,18 @@ class Statement:
     lock_timeout: bool = False
     """Whether the session had a lock_timeout, by env.py or by the migration."""
 
-    def of(self, table: str) -> Touched | None:
-        """How it met a relation."""
-        return next((each for each in self.touched if each.relation == table), None)
+    def blocks(self, table: str) -> str:
+        """What waits after it, of what applications do with a table: by the locks on it, and on its indexes.
+
+        A query takes a lock on each index of its tables when it is planned, so one that is being built anew stops it.
+        https://www.postgresql.org/docs/18/sql-reindex.html#SQL-REINDEX-REBUILDING-INDEXES-CONCURRENTLY
+        """
+        held = [each.held for each in self.touched if each.relation == table and each.held]
+        held += [lock for name, lock in self.kept if name == table]
+        indexes = (each for each in self.touched if each.table == table and each.existed)
+        if any(each.held == Lock.ACCESS_EXCLUSIVE for each in indexes):
+            return Lock.ACCESS_EXCLUSIVE.blocks
+        return max(held).blocks if held else ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,110 @@
+"""What the trace says of locks, held against the documentation and against a second session that really waits or not."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from dbkit.connect import connect
+from dbkit.server.cluster import Cluster
+from dbkit.settings import Target
+from dbkit.trace.recorder import Recorder
+from dbkit.trace.records import Lock, Statement
+from lock_table import ALONE, CASES, SETUP
+
+PATIENCE = "50ms"
+
+
+@pytest.fixture(scope="session")
+def tables(server: Cluster) -> Target:
+    """The tables of the cases, with rows."""
+    target = server.create_database("lock_table")
+    with connect(target, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA other")
+        connection.execute(SETUP)  # type: ignore[call-overload]  # a constant
+    return target
+
+
+@pytest.fixture
+def session(tables: Target) -> Iterator[sa.Connection]:
+    """The migration's connection, in a transaction."""
+    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(tables), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        yield connection
+        connection.rollback()
+
+
+def passes(second: psycopg.Connection, statement: str) -> bool:
+    """Whether a statement of another session gets its locks."""
+    try:
+        second.execute(statement)  # type: ignore[call-overload]
+    except psycopg.errors.LockNotAvailable:
+        return False
+    finally:
+        second.rollback()
+    return True
+
+
+def blocked(target: Target, relation: str) -> str:
+    """What really waits while the transaction is open, in the words of `Lock.blocks`."""
+    with connect(target, options=f"-c lock_timeout={PATIENCE}") as second:
+        only = "" if relation in ("m", "v") else "ONLY"
+        reads = not passes(second, f"SELECT FROM {only} {relation} LIMIT 1")
+        # LOCK TABLE is what INSERT begins with, whatever the columns; nobody writes to a materialized view
+        writes = relation != "m" and not passes(second, f"LOCK TABLE {only} {relation} IN ROW EXCLUSIVE MODE")
+    return "reads and writes" if reads else "writes" if writes else ""
+
+
+def recorded(connection: sa.Connection, target: Target, statement: str) -> Statement:
+    recorder = Recorder(__file__, "upgrade", {"": target})
+    with recorder.recording(connection):
+        connection.exec_driver_sql(statement)
+    (found,) = recorder.trace()
+    return found
+
+
+def locks(found: Statement) -> dict[str, Lock]:
+    return {each.relation: each.lock for each in found.touched if each.existed and each.lock is not None}
+
+
+def test_there_are_enough() -> None:
+    assert len({statement for statement, *_ in CASES}) == len(CASES) >= 60
+
+
+@pytest.mark.parametrize(("statement", "documented", "does", "_source"), CASES, ids=[each[0][:60] for each in CASES])
+def test_a_lock_is_the_documented_one_and_blocks_what_it_says(
+    session: sa.Connection, tables: Target, statement: str, documented: dict[str, Lock], does: str, _source: str
+) -> None:
+    found = recorded(session, tables, statement)
+    told = locks(found)
+    assert {name: told.get(name) for name in documented} == documented
+    # no other table is locked more than a reader does
+    others = {
+        each.relation
+        for each in found.touched
+        if each.existed and each.kind in ("r", "p", "m") and (each.lock or 0) > Lock.ROW_SHARE
+    }
+    assert others <= documented.keys()
+    of_tables = [each for each in found.touched if each.existed and each.kind in ("r", "p", "m")]
+    assert any(each.rewritten and each.scanned for each in of_tables) == (does == "rewrites")
+    assert any(each.scanned for each in of_tables) == bool(does)
+    for name in documented.keys() - {"ix", "m"}:  # an index cannot be selected from
+        assert blocked(tables, name) == found.blocks(name), name
+        assert found.blocks(name) == documented[name].blocks or statement.startswith("REINDEX")
+    assert (blocked(tables, "m") != "") == (documented.get("m") == Lock.ACCESS_EXCLUSIVE)
+
+
+@pytest.mark.parametrize(("statement", "documented"), ALONE, ids=[each[0] for each in ALONE])
+def test_what_ends_its_own_transactions_is_held_up_and_looked_at(
+    server: Cluster, tables: Target, statement: str, documented: dict[str, Lock]
+) -> None:
+    target = server.create_database("lock_alone", tables.dbname)
+    engine = sa.create_engine(
+        "postgresql+psycopg://", creator=lambda: connect(target, autocommit=True), poolclass=sa.NullPool
+    )
+    with engine.connect() as connection:
+        found = recorded(connection, target, statement)
+    server.drop_database(target.dbname)
+    assert {name: locks(found).get(name) for name in documented} == documented
+    assert not found.in_transaction
