@@ -7,7 +7,7 @@ SHELL_FILES := venv-setup.sh .ci/run scripts/docker-entrypoint.sh
 # What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
 # expand $(…) when it exports a variable from its command line itself, and a shell would run it.
 MAKEOVERRIDES =
-unexport m to from out empty id since table set where key again name overwrite STASH
+unexport m to from out empty id since level table set where key again name overwrite STASH
 export DBKIT_M = $(value m)
 export DBKIT_TO = $(value to)
 export DBKIT_FROM = $(value from)
@@ -22,6 +22,7 @@ export DBKIT_KEY = $(value key)
 export DBKIT_AGAIN = $(value again)
 export DBKIT_NAME = $(value name)
 export DBKIT_OVERWRITE = $(value overwrite)
+export DBKIT_LEVEL = $(value level)
 export DBKIT_STASH = $(value STASH)
 # $(call given,NAME,OPTION): OPTION when NAME=… was written on the command line, even if it is empty
 given = $(if $(filter command,$(origin $1)),$2)
@@ -30,10 +31,10 @@ keeping = $(if $(filter command environment,$(origin STASH)),--stash="$$DBKIT_ST
 
 .DEFAULT_GOAL := help
 .PHONY: help setup migrate revision merge rollback restore redo backfill reset seed status current history heads check \
-	sql schema log roundtrip psql wait db-start db-stop test lint format clean
+	sql schema log roundtrip lint-migrations psql wait db-start db-stop test lint format clean
 
 help:
-	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 ## Every day
 setup: .env ## make ./venv and .env; safe to repeat
@@ -68,6 +69,8 @@ check: setup ## models match migrations, one head, schema snapshot fresh
 	@$(DBKIT) check
 roundtrip: setup ## prove each migration: up, down and up again on a throw-away database; since=GIT_REF
 	@$(DBKIT) roundtrip $(call given,since,--since="$$DBKIT_SINCE")
+lint-migrations: setup ## what each migration would do to a live database; since=GIT_REF level=note
+	@$(DBKIT) lint $(call given,since,--since="$$DBKIT_SINCE") $(call given,level,--level="$$DBKIT_LEVEL")
 
 ## Write
 merge: setup ## join two heads: m="merge heads"

@@ -64,6 +64,13 @@ def migrations_roundtrip(session: nox.Session) -> None:
 
 
 @nox.session
+def migrations_lint(session: nox.Session) -> None:
+    """Say what each migration would do to a live database: nox -s migrations_lint -- --since origin/main"""
+    install(session)
+    session.run("python", "-m", "dbkit", "lint", *session.posargs, env=DBKIT)
+
+
+@nox.session
 def migrations_check(session: nox.Session) -> None:
     """See whether the models, the migrations and backend/schema.sql agree."""
     install(session)

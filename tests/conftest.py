@@ -256,7 +256,11 @@ DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda pat
         pytest.param(
             DEBIAN[-1].parent if DEBIAN else None,
             id="system",
-            marks=pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL in /usr/lib/postgresql"),
+            # the same on another major: for the slow run
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL in /usr/lib/postgresql"),
+            ],
         ),
     ],
 )

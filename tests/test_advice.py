@@ -1,5 +1,6 @@
 """What lint finds in migrations that would hurt a live database, in whatever style they are written."""
 
+import re
 import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,9 +10,11 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
+from conftest import REPOSITORY
 from dangers import DANGERS, PIECE, SAFE, SETUP, Case
 from dbkit.advice import rules
 from dbkit.advice.findings import Advice, Level
+from dbkit.advice.ids import RULES
 from dbkit.connect import connect
 from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
 from dbkit.server.cluster import Cluster
@@ -101,3 +104,40 @@ def test_each_danger_is_found_in_each_style(advised: Callable[[Case], dict[str, 
 def test_no_safe_one_is_blamed(advised: Callable[[Case], dict[str, list[Advice]]], name: str) -> None:
     for style, found in advised(SAFE[name]).items():
         assert [each for each in found if each.level != Level.NOTE] == [], style
+
+
+# The pages
+
+PAGES = sorted(path for path in (REPOSITORY / "docs/rules").glob("*.md") if "## Bad" in path.read_text())
+TABLES = """
+CREATE TABLE customers (id bigint PRIMARY KEY, name text, email text, created_at timestamptz);
+CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint NOT NULL REFERENCES customers, note text, status text, total numeric);
+INSERT INTO customers SELECT generate_series(1, 9);
+INSERT INTO orders SELECT i, i, 'x', 'x', i FROM generate_series(1, 9) AS i;
+"""
+
+
+def examples(page: Path, heading: str) -> list[str]:
+    part = page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", part, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_examples_of_a_page(engine: sa.Engine, page: Path, tmp_path: Path) -> None:
+    for heading in ("Bad", "Good"):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {TABLES}")
+        found = []
+        for number, text in enumerate(examples(page, heading)):
+            found += advice_on(engine, tmp_path / f"{heading}{number}.py", text)
+        if heading == "Bad":
+            assert page.stem in {each.id for each in found}
+        else:
+            assert [each for each in found if each.level != Level.NOTE] == []
+
+
+def test_each_id_has_a_page_and_a_line_in_the_index() -> None:
+    pages = {path.stem for path in (REPOSITORY / "docs/rules").glob("*.md")} - {"README"}
+    assert pages == set(RULES)
+    index = (REPOSITORY / "docs/rules/README.md").read_text()
+    assert [name for name in RULES if f"| [{name}]({name}.md) |" not in index] == []

@@ -73,6 +73,7 @@ def kill_often(project: Project, times: int, least: int, *command: str) -> None:
         assert process.returncode == -signal.SIGKILL, stderr
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(pair: Pair) -> None:
     pair.write(TABLE, COUNT)
     prepare(pair.gated, ROWS, SLOW)

@@ -605,6 +605,7 @@ def test_values_that_the_upgrade_has_written_itself_give_way(pair: Pair, project
     assert "10 rows matched, 9 put back, 1 with newer values, which stay" in typed(project, "restore")
 
 
+@pytest.mark.slow
 def test_columns_may_have_other_numbers_here_than_in_an_empty_database(pair: Pair, project: Project) -> None:
     pair.write(
         KEYED,

@@ -109,6 +109,7 @@ def test_interrupted_half_way_it_recovers(checkout: Kit) -> None:
     assert installed(checkout)
 
 
+@pytest.mark.slow
 def test_killed_while_an_old_venv_is_taken_apart_it_recovers(checkout: Kit) -> None:
     set_up(checkout)
     (checkout.path / "venv").rename(checkout.path / ".dbkit/venv.old.1")
@@ -118,6 +119,7 @@ def test_killed_while_an_old_venv_is_taken_apart_it_recovers(checkout: Kit) -> N
     assert not list((checkout.path / ".dbkit").glob("venv.old.*"))
 
 
+@pytest.mark.slow
 def test_a_checkout_that_was_moved_gets_a_venv_of_its_own(checkout: Kit) -> None:
     set_up(checkout)
     moved = checkout.path.with_name("moved")

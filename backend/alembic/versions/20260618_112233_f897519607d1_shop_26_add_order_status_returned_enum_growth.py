@@ -4,6 +4,7 @@
 # true. Here the type is built anew, both ways, at the price of rewriting orders under an exclusive lock; on
 # a table too large for that, take ADD VALUE in a revision of its own and accept that the value stays.
 # Decided for the way down: a returned order becomes delivered again, the state it was in before.
+# dbkit: ok type-change-rewrites, done at night, while orders were few enough
 
 from alembic import op
 

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from dbkit.roundtrip import text
 from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, Verdict
+from dbkit.trace.report import trace_as_json
 
 
 def as_json(outcome: Outcome) -> str:
@@ -41,7 +42,7 @@ def _revision(each: RevisionOutcome) -> dict[str, Any]:
         "transactional": each.transactional,
         "findings": [_finding(finding) for finding in each.findings],
         "notes": [_finding(note) for note in each.notes],
-    }
+    } | ({"traces": list(map(trace_as_json, each.traces))} if each.traces else {})
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

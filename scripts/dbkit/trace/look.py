@@ -68,7 +68,7 @@ WHERE oid >= 16384 AND relkind IN ('r', 'm') AND relnamespace <> 'pg_toast'::reg
 """
 
 SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_database()"
-LOCK_TIMEOUT = "SELECT setting, source FROM pg_settings WHERE name = 'lock_timeout'"
+LOCK_TIMEOUT = "SELECT current_setting(name), source FROM pg_settings WHERE name = 'lock_timeout'"
 
 RELATIONS = """
 SELECT oid, oid::regclass::text, relkind::text, relfilenode FROM pg_class

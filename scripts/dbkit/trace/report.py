@@ -78,14 +78,19 @@ def as_json(outcome: "Outcome") -> str:
         "project": outcome.project,
         "server": outcome.server,
         "revisions": [
-            {"revision": each.revision, "path": str(each.path), "traces": [_trace(trace) for trace in each.traces]}
+            {
+                "revision": each.revision,
+                "path": str(each.path),
+                "traces": [trace_as_json(trace) for trace in each.traces],
+            }
             for each in outcome.revisions
         ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _trace(trace: Trace) -> dict[str, Any]:
+def trace_as_json(trace: Trace) -> dict[str, Any]:
+    """One trace, as a part of a document."""
     return {
         "direction": trace.direction,
         "server_version": trace.server_version,
