@@ -18,6 +18,7 @@ RULES = {
     "rename-breaks-code": "a table or a column gets another name while code uses the old one",
     "rewrite-under-lock": "a table is written anew",
     "scan-under-lock": "a table is read as a whole under a lock that others wait for",
+    "squawk-unavailable": "squawk could not be asked",
     "type-change-rewrites": "another type makes the table or its indexes be written anew",
     "unused-comment": "a comment accepts what was not found",
     "volatile-default": "a new column's value is worked out and written for each row",

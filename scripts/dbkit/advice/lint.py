@@ -1,11 +1,11 @@
 """Advice on a project's migrations: each is run and watched, and what was seen is told, but for what was accepted."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.advice import rules
+from dbkit.advice import rules, squawk
 from dbkit.advice.findings import Advice, Level
 from dbkit.advice.ids import is_id
 from dbkit.roundtrip import accept
@@ -52,16 +52,24 @@ def lint_at(
 
 
 def _found(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
+    ours = list(_measured(outcome, loaded, version))
+    on = max((trace.server_version for each in outcome.revisions for trace in each.traces), default=0) // 10000
+    found = _once(squawk.join(ours, squawk.find(outcome.revisions, version or on, Path(loaded.script.dir))))
+    order = {each.path: number for number, each in enumerate(outcome.revisions)}
+    yield from sorted(found, key=lambda each: (order.get(each.path, -1), each.direction == "downgrade", each.line or 0))
+
+
+def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
     for each in outcome.revisions:
         if not any(trace.direction == "upgrade" for trace in each.traces):
             yield _not_traced(each)
-        yield from _once(rules.advise(each, version))
+        yield from rules.advise(each, version)
     yield from rules.of_project(outcome.revisions, Path(loaded.script.dir) / "env.py")
 
 
-def _once(findings: Iterator[Advice]) -> Iterator[Advice]:
+def _once(findings: Iterable[Advice]) -> Iterator[Advice]:
     """Without what a loop says again and again."""
-    return iter({(each.id, each.line, each.message, each.direction): each for each in findings}.values())
+    return iter({(each.id, each.path, each.line, each.message, each.direction): each for each in findings}.values())
 
 
 def _not_traced(outcome: RevisionOutcome) -> Advice:
