@@ -7,7 +7,7 @@ SHELL_FILES := venv-setup.sh .ci/run scripts/docker-entrypoint.sh
 # What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
 # expand $(…) when it exports a variable from its command line itself, and a shell would run it.
 MAKEOVERRIDES =
-unexport m to from out empty id since level table set where key again name overwrite STASH
+unexport m to from out empty id since level rev table set where key again name overwrite STASH
 export DBKIT_M = $(value m)
 export DBKIT_TO = $(value to)
 export DBKIT_FROM = $(value from)
@@ -23,6 +23,7 @@ export DBKIT_AGAIN = $(value again)
 export DBKIT_NAME = $(value name)
 export DBKIT_OVERWRITE = $(value overwrite)
 export DBKIT_LEVEL = $(value level)
+export DBKIT_REV = $(value rev)
 export DBKIT_STASH = $(value STASH)
 # $(call given,NAME,OPTION): OPTION when NAME=… was written on the command line, even if it is empty
 given = $(if $(filter command,$(origin $1)),$2)
@@ -30,11 +31,11 @@ given = $(if $(filter command,$(origin $1)),$2)
 keeping = $(if $(filter command environment,$(origin STASH)),--stash="$$DBKIT_STASH")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup migrate revision merge rollback restore redo backfill reset seed status current history heads check \
+.PHONY: help setup migrate revision merge rebase-migration rollback restore redo backfill reset seed status current history heads check \
 	sql schema log roundtrip lint-migrations psql wait db-start db-stop test lint format clean
 
 help:
-	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 ## Every day
 setup: .env ## make ./venv and .env; safe to repeat
@@ -75,6 +76,8 @@ lint-migrations: setup ## what each migration would do to a live database; since
 ## Write
 merge: setup ## join two heads: m="merge heads"
 	@$(DBKIT) merge --message="$$DBKIT_M"
+rebase-migration: setup ## let your migration follow another branch's, after a conflict in HEAD; rev=REV
+	@$(DBKIT) rebase-migration $(call given,rev,--revision="$$DBKIT_REV")
 sql: setup ## the SQL that migrate would run, in upgrade.sql; from=REV to=REV out=FILE
 	@$(DBKIT) sql $(call given,from,--from="$$DBKIT_FROM") $(call given,to,--to="$$DBKIT_TO") $(call given,out,--out="$$DBKIT_OUT")
 schema: setup ## write backend/schema.sql

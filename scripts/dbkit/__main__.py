@@ -161,6 +161,12 @@ VERBS = {
         ),
     ),
     "merge": Verb("dbkit.verbs.revision:merge", "join all heads", 'dbkit merge -m "merge heads"', (MESSAGE,)),
+    "rebase-migration": Verb(
+        "dbkit.verbs.rebase:rebase",
+        "let your revision follow the one that another branch has added",
+        "dbkit rebase-migration",
+        (option("--revision", metavar="REV", help="the last of yours, where no conflict in HEAD tells it"),),
+    ),
     "rollback": Verb(
         "dbkit.verbs.rollback:rollback",
         "undo the last migration, or go back to a revision",

@@ -106,7 +106,8 @@ def require_one_head(script: ScriptDirectory) -> None:
         files = "\n".join(Path(head.path).name for head in heads)
         raise CheckFailed(
             f"{len(heads)} heads, {names}: each of these files was added beside the other:",
-            f'{files}\nJoin them with `make merge m="merge heads"`.',
+            f"{files}\nWhere nobody has applied yours: `make rebase-migration`. Else join them:"
+            ' `make merge m="merge heads"`.',
         )
 
 
