@@ -108,3 +108,44 @@ def test_what_ends_its_own_transactions_is_held_up_and_looked_at(
     server.drop_database(target.dbname)
     assert {name: locks(found).get(name) for name in documented} == documented
     assert not found.in_transaction
+
+
+# What a failure leaves
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT 1 / 0", "CREATE TABLE x (); SELECT 1 / 0", "SELECT 1 / 0; SELECT 1"],
+    ids=["one", "last", "first"],
+)
+@pytest.mark.parametrize("autocommit", [False, True], ids=["transaction", "autocommit"])
+def test_a_failure_is_that_of_the_statement_and_the_connection_stays_usable(
+    tables: Target, statement: str, autocommit: bool
+) -> None:
+    engine = sa.create_engine(
+        "postgresql+psycopg://", creator=lambda: connect(tables, autocommit=autocommit), poolclass=sa.NullPool
+    )
+    with engine.connect() as connection, Recorder(__file__, "upgrade", {"": tables}).recording(connection):
+        with pytest.raises(sa.exc.DataError, match="division by zero"):
+            connection.exec_driver_sql(statement)
+        connection.rollback()
+        assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == 9
+        connection.exec_driver_sql("DROP TABLE IF EXISTS x")
+
+
+def test_a_savepoint_that_is_rolled_back_gives_its_locks_back(session: sa.Connection, tables: Target) -> None:
+    recorder = Recorder(__file__, "upgrade", {"": tables})
+    with recorder.recording(session):
+        session.exec_driver_sql("SAVEPOINT s")
+        session.exec_driver_sql("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        session.exec_driver_sql("ROLLBACK TO SAVEPOINT s")
+        session.exec_driver_sql("SELECT 1")
+    assert dict(recorder.trace().statements[-1].kept).get("t") is None
+
+
+def test_parameters_are_literals(session: sa.Connection, tables: Target) -> None:
+    recorder = Recorder(__file__, "upgrade", {"": tables})
+    with recorder.recording(session):
+        session.execute(sa.text("SELECT :a, :b, '100%', :c"), {"a": "O'Brien", "b": None, "c": [1, 2]})
+    (found,) = recorder.trace()
+    assert found.sql == "SELECT 'O''Brien', NULL, '100%', '{1,2}'::int2[]"

@@ -15,6 +15,7 @@ from dbkit.connect import connect
 from dbkit.settings import Target
 from dbkit.trace.records import Lock
 
+LONGEST_WAIT = "10s"  # for tables that somebody else has locked
 PAUSE = 0.001  # seconds between looks at the other session
 TABLES = "SELECT oid::regclass::text FROM pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p') ORDER BY oid"
 WAITS = "SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted"
@@ -29,7 +30,7 @@ WHERE pid = %s AND locktype = 'relation' AND relation >= 16384
 def held_up(target: Target, pid: int, found: dict[int, Lock]) -> Iterator[None]:
     """While the session `pid` runs one statement, be in its way once; `found` gets each relation's strongest lock."""
     over = threading.Event()
-    with connect(target) as connection:
+    with connect(target, options=f"-c lock_timeout={LONGEST_WAIT}") as connection:
         for (table,) in connection.execute(TABLES).fetchall():
             connection.execute(sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(sql.SQL(table)))
         watcher = threading.Thread(target=_watch, args=(connection, pid, over, found))

@@ -62,7 +62,7 @@ class Recorder:
             *parts, statement = sql.statements(statement)
             for part in parts:
                 session.begin(part)
-                _execute(connection, cursor, part, parameters)
+                _execute(connection, cursor, session, part, parameters)
                 self._note(connection, session, part, parameters)
         session.begin(statement)
         return statement, parameters
@@ -77,11 +77,18 @@ class Recorder:
         self.statements.append(session.end(text, self._line()))
 
     def _failed(self, context: sa.engine.ExceptionContext) -> None:
-        if context.connection is not None and context.statement is not None:
-            self._session(context.connection).failed()
+        # the connection may be one that nobody has used yet, or closed by now
+        session = self._seen(context.connection) if context.connection and context.statement is not None else None
+        if session:
+            session.failed()
 
     def _ended(self, connection: sa.Connection) -> None:
-        self._session(connection).ended()
+        session = self._seen(connection)
+        if session:
+            session.ended()
+
+    def _seen(self, connection: sa.Connection) -> Session | None:
+        return None if connection.closed else self._sessions.get(id(connection.connection.dbapi_connection))
 
     def _session(self, connection: sa.Connection) -> Session:
         pooled = connection.connection
@@ -101,10 +108,11 @@ class Recorder:
         return frame.f_lineno if frame else None
 
 
-def _execute(connection: sa.Connection, cursor: Any, statement: str, parameters: Any) -> None:
+def _execute(connection: sa.Connection, cursor: Any, session: Session, statement: str, parameters: Any) -> None:
     """Run a statement, with SQLAlchemy's error where it fails."""
     errors = connection.dialect.loaded_dbapi.Error
     try:
         cursor.execute(statement, parameters)
     except errors as error:
+        session.failed()
         raise sa.exc.DBAPIError.instance(statement, parameters, error, errors, dialect=connection.dialect) from error
