@@ -32,7 +32,7 @@ keeping = $(if $(filter command environment,$(origin STASH)),--stash="$$DBKIT_ST
 
 .DEFAULT_GOAL := help
 .PHONY: help setup migrate revision merge rebase-migration rollback restore redo backfill reset seed status current history heads check \
-	sql schema log roundtrip lint-migrations psql wait db-start db-stop test lint format clean
+	sql schema log drift roundtrip lint-migrations psql wait db-start db-stop test lint format clean
 
 help:
 	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -68,6 +68,8 @@ psql: setup ## a shell on the database
 ## Prove
 check: setup ## models match migrations, one head, schema snapshot fresh
 	@$(DBKIT) check
+drift: setup ## which of the models, the migrations and the database has moved, object by object
+	@$(DBKIT) drift
 roundtrip: setup ## prove each migration: up, down and up again on a throw-away database; since=GIT_REF
 	@$(DBKIT) roundtrip $(call given,since,--since="$$DBKIT_SINCE")
 lint-migrations: setup ## what each migration would do to a live database; since=GIT_REF level=note

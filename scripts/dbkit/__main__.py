@@ -217,6 +217,10 @@ VERBS = {
     ),
     "status": Verb("dbkit.verbs.status:status", "show where the database stands and what to type next"),
     "check": Verb("dbkit.verbs.check:check", "see whether models, migrations and snapshot agree"),
+    "drift": Verb(
+        "dbkit.verbs.drift:drift",
+        "say which of the models, the migrations and the database has moved",
+    ),
     "sql": Verb(
         "dbkit.verbs.sql:sql",
         "write the SQL that migrate would run",
