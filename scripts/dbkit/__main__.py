@@ -252,6 +252,7 @@ VERBS = {
             ONLY,
             *PROVING,
             option("--level", default="warning", choices=("danger", "warning", "note"), help="show these and graver"),
+            option("--sizes", type=Path, metavar="FILE", help="how big the tables are: the answer of dbkit sizes"),
             option(
                 "--postgresql", dest="version", type=few, default=0, metavar="N", help="advice for this major version"
             ),
@@ -275,6 +276,11 @@ VERBS = {
         "explain a finding of dbkit lint; without an id, list them",
         "dbkit explain index-without-concurrently",
         (option("identifier", metavar="ID", nargs="?", help="its id"),),
+    ),
+    "sizes": Verb(
+        "dbkit.verbs.sizes:sizes",
+        "print a read-only query for a live database, whose answer makes the findings of lint concrete",
+        "dbkit sizes > sizes.sql",
     ),
     "log": Verb(
         "dbkit.verbs.journal:log",

@@ -1,6 +1,6 @@
 """Advice on a project's migrations: each is run and watched, and what was seen is told, but for what was accepted."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from dbkit.roundtrip.select import ancestors, parents_of
 from dbkit.roundtrip.walk import Progress
 from dbkit.roundtrip.where import Where
 from dbkit.settings import Settings
+from dbkit.sizes import concrete
+from dbkit.sizes.answer import Size, read
+from dbkit.sizes.rates import measure
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,40 @@ class Advised:
 
 
 def lint_at(
-    here: Where, settings: Settings, ini: Path, request: Request, progress: Progress, version: int = 0
+    here: Where,
+    settings: Settings,
+    ini: Path,
+    request: Request,
+    progress: Progress,
+    version: int = 0,
+    sizes: Path | None = None,
 ) -> Advised:
     """Run the revisions on a server, and say what they would do to a live database of that major version (0: the same).
 
-    Raises InputError when there is nothing to run.
+    `sizes` is the saved answer of `dbkit sizes`. Raises InputError when there is nothing to run.
     """
     outcome = prove_at(here, settings, ini, replace(request, trace=True), progress)
     loaded = project.load(ini, request.section, request.arguments)
+    found = _found(outcome, loaded, version)
+    options = loaded.config.get_section("dbkit") or {}
+    answer = sizes or (ini.parent / options["sizes"] if "sizes" in options else None)
+    if answer:
+        small = int(options.get("small_table", concrete.SMALL))
+        found = _concrete(here, found, read(answer), small)
     return Advised(
         outcome.project,
         outcome.server,
         outcome.seconds,
         len(outcome.revisions),
-        tuple(_accepted(outcome, _found(outcome, loaded, version), loaded, request.baseline)),
+        tuple(_accepted(outcome, found, loaded, request.baseline)),
     )
+
+
+def _concrete(here: Where, found: Iterator[Advice], sizes: Mapping[str, Size], small: int) -> Iterator[Advice]:
+    """The findings with what the tables' sizes make of them, at the rates that are measured on the same server."""
+    rates = measure(here.place.create_database(next(here.names)))
+    for each in found:
+        yield concrete.concrete(each, sizes, rates, small)
 
 
 def _found(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:

@@ -14,18 +14,19 @@ def lint(
     report: str = "text",
     level: str = "warning",
     version: int = 0,
+    sizes: Path | None = None,
     **options: Any,
 ) -> int:
     """Print what was found, down to `level`; exit code 1 when there is a danger or a warning that nobody has accepted.
 
-    `version` is the major version of the server that the advice is for; 0: that of the one it runs on. `options` are
-    those of `proving.asked`.
+    `version` is the major version of the server that the advice is for; 0: that of the one it runs on.
+    `sizes` is the saved answer of `dbkit sizes`. `options` are those of `proving.asked`.
     """
     with asked(settings, **options) as (here, request):
         from dbkit.advice.findings import Level
         from dbkit.advice.lint import lint_at
         from dbkit.advice.report import FORMATS
 
-        advised = lint_at(here, settings, ini, request, progress(), version)
+        advised = lint_at(here, settings, ini, request, progress(), version, sizes)
     print(FORMATS[report](advised, Level(level)))
     return 1 if advised.failed else 0

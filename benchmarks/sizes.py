@@ -1,0 +1,68 @@
+"""What `dbkit lint --sizes` predicts against what it takes, on tables of 100 thousand, 1 and 5 million rows."""
+
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import psycopg
+
+from benchmarks.timing import Comparison, Times
+from benchmarks.workspace import ROOT
+from dbkit import scratch, settings
+from dbkit.settings import Target
+from dbkit.sizes.answer import QUERY, Size
+from dbkit.sizes.rates import Rates, measure
+
+SIZES = (100_000, 1_000_000, 5_000_000)
+BOUND = 2.0  # either way: a prediction may be half or twice the truth
+MAKE = """
+DROP TABLE IF EXISTS orders, customers;
+CREATE TABLE customers (id int PRIMARY KEY);
+INSERT INTO customers SELECT generate_series(1, 5000);
+CREATE TABLE orders (id int PRIMARY KEY, customer int, amount int, note text, at timestamptz);
+INSERT INTO orders SELECT i, 1 + i % 5000, i, 'order ' || i, now() FROM generate_series(1, {rows}) AS i
+"""
+WORK = {
+    "scan": "ALTER TABLE orders ALTER COLUMN amount SET NOT NULL",
+    "lookup": "ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES customers",
+    "index": "CREATE INDEX orders_note ON orders (note)",
+    "rewrite": "ALTER TABLE orders ALTER COLUMN customer TYPE bigint",
+    "update": "UPDATE orders SET amount = amount + 1",
+}
+
+
+def sizes(_directory: Path, runs: int) -> list[Comparison]:
+    """Seconds that are predicted and seconds that are measured, by kind of work and number of rows."""
+    predicted: dict[str, list[float]] = {}
+    measured: dict[str, list[float]] = {}
+    with scratch.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
+        for run in range(runs):
+            rates = measure(cluster.create_database(f"rates{run}"))
+            for rows in SIZES:
+                for name, before, seconds in _run(cluster.target(), rates, rows):
+                    predicted.setdefault(name, []).append(before)
+                    measured.setdefault(name, []).append(seconds)
+    return [
+        Comparison(f"sizes, {name}", Times("predicted", tuple(predicted[name])), Times("measured", tuple(each)), BOUND)
+        for name, each in measured.items()
+    ]
+
+
+def _run(target: Target, rates: Rates, rows: int) -> list[tuple[str, float, float]]:
+    found = []
+    with psycopg.connect(**cast("Any", target.parameters()), autocommit=True) as connection:
+        connection.execute(MAKE.format(rows=rows).encode())
+        connection.execute("VACUUM ANALYZE orders")
+        for kind, statement in WORK.items():
+            size = _size(connection)
+            started = time.perf_counter()
+            connection.execute(statement.encode())
+            found.append((f"{kind}, {rows:,} rows", rates.predict(kind, size), time.perf_counter() - started))
+    return found
+
+
+def _size(connection: psycopg.Connection[Any]) -> Size:
+    """As the query for a live database tells it."""
+    ((answer,),) = connection.execute(QUERY.encode()).fetchall()
+    row = next(each for each in answer if each["table"] == "public.orders")
+    return Size(row["rows"], row["bytes"], row["indexes"], row["index_bytes"], row["writes_per_second"])

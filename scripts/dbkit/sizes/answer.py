@@ -1,0 +1,79 @@
+"""The query for a live database, and its answer."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbkit.errors import InputError
+
+QUERY = """\
+-- How big the tables are, for `dbkit lint --sizes FILE`. It reads the catalog and the statistics, no row of any table,
+-- and takes no lock beyond ACCESS SHARE. Save what it prints as it is: psql -f sizes.sql > sizes.txt
+SELECT json_agg(json_build_object(
+    'table', quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+    'rows', l.rows, 'bytes', l.bytes, 'indexes', l.indexes, 'index_bytes', l.index_bytes,
+    'writes_per_second', round((l.writes / greatest(extract(epoch FROM now() - coalesce(
+        d.stats_reset, pg_postmaster_start_time())), 1))::numeric, 3)))
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_stat_database AS d ON d.datname = current_database()
+CROSS JOIN LATERAL (
+    SELECT sum(CASE WHEN p.reltuples >= 0 THEN p.reltuples ELSE coalesce(s.n_live_tup, 0) END)::bigint AS rows,
+        sum(pg_table_size(p.oid))::bigint AS bytes, sum(pg_indexes_size(p.oid))::bigint AS index_bytes,
+        max((SELECT count(*) FROM pg_index AS i WHERE i.indrelid = p.oid)) AS indexes,
+        coalesce(sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del), 0) AS writes
+    FROM pg_class AS p LEFT JOIN pg_stat_all_tables AS s ON s.relid = p.oid
+    WHERE p.relkind IN ('r', 'm')
+        AND (p.oid = c.oid OR p.oid IN (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf AND c.relkind = 'p'))
+) AS l
+WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_';
+"""
+FIELDS = ("rows", "bytes", "indexes", "index_bytes")
+HINT = "Save what the query of `dbkit sizes` prints: psql -f sizes.sql > sizes.txt"
+
+
+@dataclass(frozen=True)
+class Size:
+    """One table: `bytes` with its TOAST, without its indexes."""
+
+    rows: int
+    bytes: int
+    indexes: int
+    index_bytes: int
+    writes_per_second: float
+
+
+def read(path: Path) -> dict[str, Size]:
+    """By name, as SQL, without a prefix for schema public. Raises InputError for what is no answer of the query.
+
+    The answer may come from psql with its headers and alignment, or from a program that writes CSV.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}", HINT) from error
+    # psql wraps a long line with "+" at its end; JSON has none outside of strings
+    joined = "".join(line.strip().removesuffix("+").strip() for line in text.splitlines())
+    start, end = joined.find("[{"), joined.rfind("}]")
+    if start < 0 or end < start:
+        raise InputError(f"{path} has no answer of the query in it.", HINT)
+    found = joined[start : end + 2]
+    try:
+        rows = _loaded(found)
+        return {str(row["table"]).removeprefix("public."): _size(row) for row in rows}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is not an answer of the query: {error}", HINT) from error
+
+
+def _loaded(text: str) -> list[dict[str, object]]:
+    try:
+        return json.loads(text)  # type: ignore[no-any-return]  # what is not as it should be raises where it is read
+    except ValueError:
+        # CSV has its quotes doubled
+        return json.loads(text.replace('""', '"'))  # type: ignore[no-any-return]
+
+
+def _size(row: Mapping[str, object]) -> Size:
+    rows, table, indexes, index_bytes = (int(str(row[name] or 0)) for name in FIELDS)
+    return Size(rows, table, indexes, index_bytes, float(str(row["writes_per_second"] or 0)))
