@@ -121,6 +121,9 @@ class Kit:
         shutil.rmtree(self.path / "backend")
         shutil.copytree(REPOSITORY / "backend", self.path / "backend", ignore=NOT_IN_GIT)
         (self.path / "upgrade.sql").unlink(missing_ok=True)
+        stashes = self.path / ".dbkit/stash"
+        if stashes.exists():
+            shutil.rmtree(stashes)
         (self.path / ".env").write_bytes((self.path / ".env.example").read_bytes())
         self.set_database("at_head")
 

@@ -26,6 +26,7 @@ def test_again_there_is_nothing_to_do(kit: Kit) -> None:
 
 
 @pytest.mark.shop
+@pytest.mark.slow
 def test_four_at_once_on_a_fresh_clone(workspace: Path, home: Path) -> None:
     kit = Kit(copy_checkout(workspace / "four at once"), plain_environment(home))
     try:

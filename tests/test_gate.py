@@ -43,7 +43,7 @@ def parts_of(target: Target) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("environment", [url_of, parts_of])
+@pytest.mark.parametrize("environment", [url_of, pytest.param(parts_of, marks=pytest.mark.slow)])
 def test_an_external_server_with_a_hostile_password(kit: Kit, password_server: Target, environment: object) -> None:
     """Same results as on the embedded one: up, status, down to base, up; through make and through bare alembic."""
     env = {"DATABASE_URL": url_of(password_server)} if environment is url_of else parts_of(password_server)

@@ -71,7 +71,7 @@ def order(ini: Path) -> list[str]:
     return [script.revision for script in reversed(list(loaded.script.walk_revisions()))]
 
 
-@pytest.mark.parametrize("style", ["merge", "diff3", "zdiff3"])
+@pytest.mark.parametrize("style", ["merge", "zdiff3"])
 def test_git_stops_and_after_a_merge_the_local_ones_follow(ini: Path, settings: Settings, git: Git, style: str) -> None:
     git(ini.parent, "config", "merge.conflictStyle", style)
     two_branches(ini, git)

@@ -341,6 +341,7 @@ def test_a_restore_fires_no_triggers_of_the_application(pair: Pair, project: Pro
     assert project.query("SELECT tgname, tgenabled FROM pg_trigger ORDER BY 1") == [("moves", "A"), ("never", "D")]
 
 
+@pytest.mark.slow
 def test_several_steps_at_once_and_redo(pair: Pair, project: Project) -> None:
     pair.write(
         (execute("CREATE TABLE a (id int PRIMARY KEY)"), execute("DROP TABLE a")),

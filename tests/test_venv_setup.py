@@ -147,6 +147,7 @@ def test_a_directory_that_is_no_venv_is_left_alone(checkout: Kit) -> None:
     assert (checkout.path / "venv" / "precious").exists()
 
 
+@pytest.mark.slow
 def test_a_dangling_interpreter_is_replaced(checkout: Kit) -> None:
     set_up(checkout)
     python = checkout.path / "venv" / "bin" / "python"

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Sequence
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from alembic.script import Script
@@ -109,3 +110,5 @@ def _set_parent(path: Path, former: str, parent: str) -> None:
     beside = path.with_suffix(".tmp")
     beside.write_bytes(changed)
     beside.replace(path)
+    # Python knows bytecode by the second and the size of its source, and both may be as before
+    Path(cache_from_source(str(path))).unlink(missing_ok=True)
