@@ -140,4 +140,13 @@ def test_each_id_has_a_page_and_a_line_in_the_index() -> None:
     pages = {path.stem for path in (REPOSITORY / "docs/rules").glob("*.md")} - {"README"}
     assert pages == set(RULES)
     index = (REPOSITORY / "docs/rules/README.md").read_text()
-    assert [name for name in RULES if f"| [{name}]({name}.md) |" not in index] == []
+    rows = re.findall(r"^\| \[(.+)\]\((.+)\.md\) \| (.+) \| (.+) \|$", index, re.MULTILINE)
+    assert rows == [(name, name, rule.level, rule.about) for name, rule in RULES.items()]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_page_says_the_level_and_has_its_parts_in_order(name: str) -> None:
+    page = (REPOSITORY / f"docs/rules/{name}.md").read_text()
+    assert re.match(rf"# {name}\n\n{RULES[name].level}\b[^\n]* · blocks (reads and writes|writes|nothing)\n\n", page)
+    headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    assert headings in (["When", "Effect", "Instead"], ["When", "Effect", "Instead", "Bad", "Good"])

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import REPOSITORY
 from dbkit.__main__ import main
 from dbkit.advice.ids import RULES
+from dbkit.roundtrip.steps import source_of
 from dbkit.server.cluster import Cluster
 from test_roundtrip_environments import ONLINE, plain  # noqa: F401  # a fixture
 from test_roundtrip_environments import init as init
@@ -34,6 +36,7 @@ def lint(
     url = f"postgresql://{target.user}@/{target.dbname}?host={target.host}&port={target.port}"
 
     def run(ini: Path, *options: str, verb: str = "lint") -> tuple[int, str]:
+        source_of.cache_clear()  # a process reads a file once, and a test changes it
         monkeypatch.chdir(ini.parent)
         code = main([verb, "-c", str(ini), "--server", url, *options])
         return code, capsys.readouterr().out
@@ -44,6 +47,15 @@ def lint(
 @pytest.fixture
 def ini(init: Callable[..., Path]) -> Path:
     return init(online=plain(), revisions=REVISIONS)
+
+
+def findings(document: str, identifier: str) -> list[dict[str, Any]]:
+    return [each for each in json.loads(document)["findings"] if each["id"] == identifier]
+
+
+def on(told: str) -> str:
+    """The server that a summary names."""
+    return told.splitlines()[-1].partition(" on ")[2].partition(";")[0]
 
 
 def revision(ini: Path, name: str) -> Path:
@@ -62,7 +74,7 @@ def test_a_danger_is_told_with_its_place_and_what_to_write(ini: Path, lint: Call
     assert "t: ix is built while writes wait" in told
     assert 'op.create_index("ix", "t", ["note"], postgresql_concurrently=True)' in told
     assert "warning no-lock-timeout" in told
-    assert told.splitlines()[-1].startswith("1 danger, 1 warning in 3 migrations")
+    assert told.splitlines()[-1].startswith("1 danger, 1 warning in 1 of 3 migrations on")
 
 
 def test_notes_are_counted_and_shown_when_asked_for(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
@@ -90,6 +102,78 @@ def test_a_comment_with_an_unknown_word(ini: Path, lint: Callable[..., tuple[int
     assert "no-such-thing' is none of" in lint(ini, verb="roundtrip")[1]
 
 
+@pytest.mark.parametrize("words", ["no-such-thing, at night", "index-without-concurrently", "dirty"])
+def test_lint_blames_a_comment_that_nobody_can_read(
+    ini: Path, lint: Callable[..., tuple[int, str]], words: str
+) -> None:
+    add_comment(ini, "bbbb", words)
+    found = findings(lint(ini, "--format", "json")[1], "unused-comment")
+    assert [each["revision"] for each in found] == ["bbbb"]
+
+
+def test_lint_does_not_blame_what_is_for_the_round_trip(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    add_comment(ini, "bbbb", "dirty, the index stays")
+    assert "unused-comment" not in lint(ini)[1]
+
+
+def test_a_comment_is_not_blamed_where_nothing_could_be_found(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    add_comment(ini, "cccc", "type-change-rewrites, at night")
+    path = revision(ini, "cccc")
+    path.write_text(path.read_text().replace("ADD more int", "ADD more no_such_type"))
+    assert "unused-comment" not in lint(ini)[1]
+
+
+def test_a_comment_for_squawk_is_not_blamed_where_it_was_not_asked(
+    ini: Path, lint: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_comment(ini, "cccc", "squawk/ban-truncate-cascade, at night")
+    assert "unused-comment" in lint(ini)[1]
+    monkeypatch.setattr("dbkit.advice.squawk._program", lambda: None)
+    assert "unused-comment" not in lint(ini)[1]
+
+
+def test_what_is_about_env_py_is_accepted_there(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    env = ini.parent / "migrations/env.py"
+    env.write_text(f"{env.read_text()}\n# dbkit: ok no-lock-timeout, nobody else is connected\n")
+    add_comment(ini, "bbbb", "index-without-concurrently, the table is small")
+    code, told = lint(ini)
+    assert (code, told.splitlines()[-1].partition(";")[0]) == (
+        0,
+        "0 dangers, 0 warnings in 3 migrations on " + on(told),
+    )
+    assert "2 accepted" in told
+    env.write_text(env.read_text().replace("no-lock-timeout", "type-change-rewrites"))
+    assert "warning unused-comment:" in lint(ini)[1]
+    assert "unused-comment" not in lint(ini, "--only", "cccc")[1], "it may be about another revision"
+
+
+@pytest.mark.parametrize("options", [(), ("--only", "bbbb")])
+def test_tables_without_rows_are_not_called_safe(
+    ini: Path, lint: Callable[..., tuple[int, str]], options: tuple[str, ...]
+) -> None:
+    path = revision(ini, "bbbb")
+    path.write_text(path.read_text().replace("CREATE INDEX ix ON t (note)", "ALTER TABLE t ALTER note SET NOT NULL"))
+    add_comment(ini, "bbbb", "not-null-by-scan, at night")
+    told = lint(ini, "--rows", "0", *options)[1]
+    assert "the tables were empty, so scans and rewrites were not seen" in told
+    assert "unused-comment" not in told
+
+
+def test_a_table_that_could_not_be_filled_is_named(
+    init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
+) -> None:
+    tables = "CREATE TABLE t (id int PRIMARY KEY CHECK (false), note text)"
+    ini = init(
+        online=plain(),
+        revisions=[("aaaa", None, tables, "DROP TABLE t"), ("bbbb", "aaaa", "ALTER TABLE t ALTER note SET NOT NULL", "ALTER TABLE t ALTER note DROP NOT NULL")],
+    )  # fmt: skip
+    add_comment(ini, "bbbb", "not-null-by-scan, at night")
+    told = lint(ini)[1]
+    assert "no rows in t: " in told
+    assert "unused-comment" not in told
+    assert list(json.loads(lint(ini, "--format", "json")[1])["rows"]["unfilled"]) == ["t"]
+
+
 def test_the_round_trip_does_not_blame_what_is_for_lint(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     add_comment(ini, "bbbb", "index-without-concurrently, the table is small")
     code, told = lint(ini, verb="roundtrip")
@@ -103,6 +187,22 @@ def test_a_baseline(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     assert "1 danger" in lint(ini, "--baseline", "aaaa")[1]
 
 
+def test_a_baseline_that_accepts_nothing(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    assert "the baseline aaaa accepts nothing" in lint(ini, "--baseline", "aaaa")[1]
+    assert "the baseline" not in lint(ini, "--baseline", "bbbb")[1]
+    assert "the baseline" not in lint(ini, "--baseline", "aaaa", "--to", "bbbb")[1], "of some, nothing can be said"
+
+
+def test_a_baseline_of_the_settings_file_serves_both(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    ini.write_text(f"{ini.read_text()}\n[dbkit]\nbaseline = bbbb\n")
+    assert lint(ini, verb="roundtrip")[0] == 0, "lint needs it"
+    ini.write_text(ini.read_text().replace("= bbbb", "= aaaa"))
+    assert "the baseline aaaa accepts nothing" in lint(ini)[1], "neither needs it"
+    path = revision(ini, "aaaa")
+    path.write_text(path.read_text().replace("op.execute('DROP TABLE u')", "pass"))
+    assert "the baseline" not in lint(ini)[1], "the round trip needs it"
+
+
 def test_what_a_commit_has_is_left_out(
     ini: Path, lint: Callable[..., tuple[int, str]], git: Callable[..., str]
 ) -> None:
@@ -114,7 +214,7 @@ def test_what_a_commit_has_is_left_out(
     git(ini.parent, "commit", "-qm", "before")
     later.write_text(text)
     told = lint(ini, "--since", "HEAD")[1]
-    assert "in 1 migrations" in told
+    assert "0 dangers, 1 warning in 1 migration on" in told
     assert "index-without-concurrently" not in told
 
 
@@ -128,6 +228,52 @@ def test_github_annotates_files_and_lines(ini: Path, lint: Callable[..., tuple[i
     first = next(line for line in lint(ini, "--format", "github")[1].splitlines() if "index" in line)
     assert first.startswith("::error file=migrations/versions/bbbb.py,line=")
     assert "title=index-without-concurrently::t: ix is built" in first
+
+
+def test_a_level_is_for_github_and_sarif_too(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    def annotated(level: str) -> set[str]:
+        return set(re.findall(r"^::(\w+)", lint(ini, "--format", "github", "--level", level)[1], re.MULTILINE))
+
+    def results(level: str) -> set[str]:
+        (run,) = json.loads(lint(ini, "--format", "sarif", "--level", level)[1])["runs"]
+        return {each["level"] for each in run["results"]}
+
+    assert (annotated("danger"), annotated("warning")) == ({"error"}, {"error", "warning"})
+    assert annotated("note") == {"error", "warning", "notice"}
+    assert (results("danger"), results("note")) == ({"error"}, {"error", "warning", "note"})
+
+
+def test_sarif_explains_each_rule(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    """GitHub requires id, shortDescription, fullDescription and help of a rule."""
+    (run,) = json.loads(lint(ini, "--format", "sarif", "--level", "note")[1])["runs"]
+    for rule in run["tool"]["driver"]["rules"]:
+        assert all(rule[each]["text"] for each in ("shortDescription", "fullDescription", "help")), rule["id"]
+        assert rule["defaultConfiguration"]["level"] in ("error", "warning", "note")
+    ours = next(each for each in run["tool"]["driver"]["rules"] if each["id"] == "index-without-concurrently")
+    assert "## Instead" in ours["help"]["markdown"]
+    assert ours["defaultConfiguration"]["level"] == "error"
+
+
+def test_sarif_has_an_address_for_each_file(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    path = revision(ini, "bbbb")
+    path.rename(path.with_name("bbbb in größe.py"))
+    (run,) = json.loads(lint(ini, "--format", "sarif")[1])["runs"]
+    places = {each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in run["results"]}
+    assert places == {"migrations/versions/bbbb%20in%20gr%C3%B6%C3%9Fe.py", "migrations/env.py"}
+
+
+def test_sarif_says_by_what_it_was_accepted(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    def suppressions() -> list[tuple[str, str]]:
+        (run,) = json.loads(lint(ini, "--format", "sarif", "--baseline", "bbbb")[1])["runs"]
+        return [
+            (each["kind"], each["justification"])
+            for result in run["results"]
+            for each in result.get("suppressions", ())
+        ]
+
+    assert suppressions() == [("external", "baseline bbbb")]
+    add_comment(ini, "bbbb", "index-without-concurrently, the table is small")
+    assert suppressions() == [("inSource", "the table is small")]
 
 
 def test_sarif_has_what_code_scanning_needs(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
@@ -178,7 +324,12 @@ def test_the_round_trip_traces_when_it_is_asked_to(ini: Path, lint: Callable[...
 
 def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(RULES)
+    listed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    assert [identifier for identifier, _ in listed] == list(RULES)
+    assert dict(listed)["not-null-by-scan"] == "danger"
+    assert {level for _, level in listed} == {"danger", "warning", "note"}
+    assert main(["explain", "squawk/prefer-text-field"]) == 0
+    assert "https://squawkhq.com/docs/prefer-text-field" in capsys.readouterr().out
     assert main(["explain", "not-null-by-scan"]) == 0
     assert capsys.readouterr().out.startswith("# not-null-by-scan")
     assert main(["explain", "not-null-by-scans"]) == 2

@@ -1,9 +1,13 @@
 """Any Alembic project's own env.py, unchanged: Alembic's templates, and what people make of them."""
 
+import atexit
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -52,6 +56,16 @@ def proven(local_settings: Settings, server: Cluster) -> Callable[..., dict[str,
     return run
 
 
+@cache
+def initialized(template: str) -> Path:
+    """A directory in which `alembic init` was typed, to be copied."""
+    directory = Path(tempfile.mkdtemp(prefix="dbkit-tests-"))
+    atexit.register(shutil.rmtree, directory)
+    command = [sys.executable, "-m", "alembic", "init", "--template", template, "migrations"]
+    subprocess.run(command, cwd=directory, capture_output=True, check=True)
+    return directory
+
+
 @pytest.fixture
 def init(tmp_path: Path) -> Callable[..., Path]:
     """`alembic init`, and revisions. Returns alembic.ini."""
@@ -59,12 +73,7 @@ def init(tmp_path: Path) -> Callable[..., Path]:
     def run(
         template: str = "generic", *, online: str = "", revisions: list[tuple[str, str | None, str, str]] = REVISIONS
     ) -> Path:
-        subprocess.run(
-            [sys.executable, "-m", "alembic", "init", "--template", template, "migrations"],
-            cwd=tmp_path,
-            capture_output=True,
-            check=True,
-        )
+        shutil.copytree(initialized(template), tmp_path, dirs_exist_ok=True)
         for revision, parent, up, down in revisions:
             path = tmp_path / f"migrations/versions/{revision}.py"
             path.write_text(revision_file(revision, parent, revision, up, down))

@@ -41,6 +41,7 @@ class Advice:
     """The statement, shortened."""
     accepted: str | None = None
     """The reason that somebody gave for living with it, or the baseline that covers it."""
+    by_baseline: bool = False
     also: tuple[str, ...] = ()
     """Ids of the same finding elsewhere, such as squawk's."""
 

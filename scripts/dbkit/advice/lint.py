@@ -1,17 +1,14 @@
 """Advice on a project's migrations: each is run and watched, and what was seen is told, but for what was accepted."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.advice import rules, squawk
+from dbkit.advice import accepted, rules, squawk
 from dbkit.advice.findings import Advice, Level
-from dbkit.advice.ids import is_id
-from dbkit.roundtrip import accept
-from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
+from dbkit.roundtrip.outcome import Outcome, Planted, RevisionOutcome
 from dbkit.roundtrip.proof import Request, prove_at
-from dbkit.roundtrip.select import ancestors, parents_of
 from dbkit.roundtrip.walk import Progress
 from dbkit.roundtrip.where import Where
 from dbkit.settings import Settings
@@ -29,6 +26,8 @@ class Advised:
     seconds: float
     revisions: int
     findings: tuple[Advice, ...]
+    planted: Planted
+    """The rows that the migrations met; without, scans and rewrites are not seen."""
 
     @property
     def failed(self) -> list[Advice]:
@@ -62,7 +61,8 @@ def lint_at(
         outcome.server,
         outcome.seconds,
         len(outcome.revisions),
-        tuple(_accepted(outcome, found, loaded, request.baseline)),
+        tuple(_in_order(outcome, accepted.with_reasons(outcome, list(found), loaded, request.baseline))),
+        outcome.planted,
     )
 
 
@@ -76,14 +76,18 @@ def _concrete(here: Where, found: Iterator[Advice], sizes: Mapping[str, Size], s
 def _found(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
     ours = list(_measured(outcome, loaded, version))
     on = max((trace.server_version for each in outcome.revisions for trace in each.traces), default=0) // 10000
-    found = _once(squawk.join(ours, squawk.find(outcome.revisions, version or on, Path(loaded.script.dir))))
+    return _once(squawk.join(ours, squawk.find(outcome.revisions, version or on, Path(loaded.script.dir))))
+
+
+def _in_order(outcome: Outcome, findings: Iterable[Advice]) -> list[Advice]:
+    """By file, as the revisions follow each other, and by line."""
     order = {each.path: number for number, each in enumerate(outcome.revisions)}
-    yield from sorted(found, key=lambda each: (order.get(each.path, -1), each.direction == "downgrade", each.line or 0))
+    return sorted(findings, key=lambda each: (order.get(each.path, -1), each.direction == "downgrade", each.line or 0))
 
 
 def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
     for each in outcome.revisions:
-        if not any(trace.direction == "upgrade" for trace in each.traces):
+        if not each.is_traced:
             yield _not_traced(each)
         yield from rules.advise(each, version)
     yield from rules.of_project(outcome.revisions, Path(loaded.script.dir) / "env.py")
@@ -98,36 +102,3 @@ def _not_traced(outcome: RevisionOutcome) -> Advice:
     failure = next((finding.failure for finding in outcome.findings if finding.failure), None)
     words = f"it could not be run, so nothing is known of it: {failure.words if failure else outcome.verdict}"
     return Advice("not-traced", Level.WARNING, outcome.revision, outcome.path, failure.line if failure else None, words)
-
-
-def _accepted(
-    outcome: Outcome, findings: Iterator[Advice], loaded: project.Project, baseline: str | None
-) -> Iterator[Advice]:
-    """The findings with the reasons of comments in the files, and one for each comment that accepts nothing."""
-    named = baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
-    covered = _covered(loaded, named) if named else set()
-    reasons = {(each.path, comment.verdict): comment for each in outcome.revisions for comment in _comments(each.path)}
-    used = set()
-    for finding in findings:
-        comment = reasons.get((finding.path, finding.id))
-        if comment:
-            used.add((finding.path, finding.id))
-            yield replace(finding, accepted=comment.reason)
-        elif finding.revision in covered:
-            yield replace(finding, accepted=f"baseline {named}")
-        else:
-            yield finding
-    for (path, identifier), comment in reasons.items():
-        if (path, identifier) not in used:
-            revision = next(each.revision for each in outcome.revisions if each.path == path)
-            words = f"the comment accepts {identifier}, and nothing of that was found"
-            yield Advice("unused-comment", Level.WARNING, revision, path, comment.line, words)
-
-
-def _comments(path: Path) -> Sequence[accept.Acceptance]:
-    return [comment for comment in accept.comments_in(path) if is_id(comment.verdict)]
-
-
-def _covered(loaded: project.Project, baseline: str) -> Collection[str]:
-    parents = {each.revision: parents_of(loaded, each) for each in loaded.script.walk_revisions()}
-    return ancestors([loaded.revision(baseline).revision], parents)

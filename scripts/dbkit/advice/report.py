@@ -5,13 +5,17 @@ import json
 import textwrap
 from collections.abc import Callable
 from itertools import groupby
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dbkit.advice.findings import Advice, Level
 from dbkit.advice.ids import RULES, SQUAWK
 from dbkit.advice.lint import Advised
-from dbkit.roundtrip.report import annotation
-from dbkit.roundtrip.text import shown
+from dbkit.advice.pages import page, section
+from dbkit.roundtrip.report import annotation, rows_as_json
+from dbkit.roundtrip.text import shown, unfilled
+from dbkit.runner import count
 
 LEVELS = {Level.DANGER: "error", Level.WARNING: "warning", Level.NOTE: "note"}
 GITHUB = {Level.DANGER: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
@@ -20,16 +24,19 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def as_text(advised: Advised, least: Level) -> str:
     """By file: what was found, why, and what to write instead."""
-    order = list(Level)
-    wanted = [
-        each for each in advised.findings if each.accepted is None and order.index(each.level) <= order.index(least)
-    ]
+    wanted = [each for each in _shown(advised, least) if each.accepted is None]
     lines = []
     for path, findings in groupby(wanted, key=lambda each: each.path):
         lines.append(shown(path))
         for each in findings:
             lines += _told(each)
-    return "\n".join([*lines, summary(advised, least)])
+    return "\n".join([*lines, *unfilled(advised.planted), summary(advised, least)])
+
+
+def _shown(advised: Advised, least: Level) -> list[Advice]:
+    """Those of a level, and graver ones."""
+    order = list(Level)
+    return [each for each in advised.findings if order.index(each.level) <= order.index(least)]
 
 
 def _told(each: Advice) -> list[str]:
@@ -47,13 +54,20 @@ def summary(advised: Advised, least: Level) -> str:
     """One line that counts."""
     open_ones = [each for each in advised.findings if each.accepted is None]
     counts = {level: sum(each.level == level for each in open_ones) for level in Level}
-    parts = [f"{counts[level]} {level}{'s' if counts[level] != 1 else ''}" for level in (Level.DANGER, Level.WARNING)]
+    told = ", ".join(_counted(counts[level], level) for level in (Level.DANGER, Level.WARNING))
+    concerned = len({each.revision for each in advised.failed if each.revision})
+    of = f"{concerned} of " if concerned else ""
+    parts = [f"{told} in {of}{count(advised.revisions)} on {advised.server}"]
     accepted = len(advised.findings) - len(open_ones)
-    more = [f"{accepted} accepted"] if accepted else []
+    parts += [f"{accepted} accepted"] if accepted else []
     hidden = " (--level note shows them)" if least != Level.NOTE else ""
-    more += [f"{counts[Level.NOTE]} notes{hidden}"] if counts[Level.NOTE] else []
-    told = ", ".join(parts)
-    return f"{told} in {advised.revisions} migrations on {advised.server}{'; ' if more else ''}{'; '.join(more)}."
+    parts += [f"{_counted(counts[Level.NOTE], Level.NOTE)}{hidden}"] if counts[Level.NOTE] else []
+    parts += [] if advised.planted.rows else ["the tables were empty, so scans and rewrites were not seen"]
+    return f"{'; '.join(parts)}."
+
+
+def _counted(number: int, level: Level) -> str:
+    return f"{number} {level}{'' if number == 1 else 's'}"
 
 
 def as_json(advised: Advised, _least: Level) -> str:
@@ -63,6 +77,7 @@ def as_json(advised: Advised, _least: Level) -> str:
         "server": advised.server,
         "seconds": round(advised.seconds, 3),
         "revisions": advised.revisions,
+        "rows": rows_as_json(advised.planted),
         "findings": [_finding(each) for each in advised.findings],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
@@ -97,30 +112,46 @@ def as_github(advised: Advised, least: Level) -> str:
             each.id,
             each.message if each.accepted is None else f"{each.message} (accepted: {each.accepted})",
         )
-        for each in advised.findings
-        if each.level != Level.NOTE
+        for each in _shown(advised, least)
     ]
     return "\n".join([*lines, summary(advised, least)])
 
 
-def as_sarif(advised: Advised, _least: Level) -> str:
-    """SARIF 2.1.0, as code scanning takes it. What is accepted is a suppressed result."""
-    ids = sorted({each.id for each in advised.findings})
-    driver = {"name": "dbkit", "rules": [_rule(identifier) for identifier in ids]}
+def as_sarif(advised: Advised, least: Level) -> str:
+    """SARIF 2.1.0, as code scanning takes it. What is accepted is a suppressed result.
+
+    https://docs.github.com/en/code-security/reference/code-scanning/sarif-files/sarif-support
+    """
+    findings = _shown(advised, least)
+    gravest = {
+        each.id: each.level for each in sorted(findings, key=lambda each: list(Level).index(each.level), reverse=True)
+    }
+    ids = sorted(gravest)
+    driver = {"name": "dbkit", "rules": [_rule(identifier, gravest[identifier]) for identifier in ids]}
     run = {
         "tool": {"driver": driver},
         "columnKind": "utf16CodeUnits",
-        "results": [_result(each, ids.index(each.id)) for each in advised.findings],
+        "results": [_result(each, ids.index(each.id)) for each in findings],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
 
 
-def _rule(identifier: str) -> dict[str, Any]:
-    about = RULES.get(identifier, f"a rule of squawk: {identifier.removeprefix(SQUAWK)}")
-    rule: dict[str, Any] = {"id": identifier, "shortDescription": {"text": about}}
+def _rule(identifier: str, level: Level) -> dict[str, Any]:
     if identifier.startswith(SQUAWK):
-        rule["helpUri"] = f"https://squawkhq.com/docs/{identifier.removeprefix(SQUAWK)}"
-    return rule
+        name = identifier.removeprefix(SQUAWK)
+        about = effect = f"a rule of squawk: {name}"
+        uri = f"https://squawkhq.com/docs/{name}"
+        helped: dict[str, Any] = {"help": {"text": uri, "markdown": f"[{name}]({uri})"}, "helpUri": uri}
+    else:
+        level, about = RULES[identifier].level, RULES[identifier].about
+        effect = section(identifier, "Effect") or about
+        helped = {"help": {"text": page(identifier), "markdown": page(identifier)}}
+    return {
+        "id": identifier,
+        "shortDescription": {"text": about},
+        "fullDescription": {"text": effect},
+        "defaultConfiguration": {"level": LEVELS[level]},
+    } | helped
 
 
 def _result(each: Advice, index: int) -> dict[str, Any]:
@@ -134,7 +165,7 @@ def _result(each: Advice, index: int) -> dict[str, Any]:
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": shown(each.path)},
+                    "artifactLocation": {"uri": _uri(each.path)},
                     "region": {"startLine": each.line or 1},
                 }
             }
@@ -142,8 +173,15 @@ def _result(each: Advice, index: int) -> dict[str, Any]:
         "partialFingerprints": {"dbkit/v1": fingerprint},
     }
     if each.accepted is not None:
-        result["suppressions"] = [{"kind": "inSource", "justification": each.accepted}]
+        kind = "external" if each.by_baseline else "inSource"
+        result["suppressions"] = [{"kind": kind, "justification": each.accepted}]
     return result
+
+
+def _uri(path: Path) -> str:
+    """Relative to this directory, as code scanning wants it, which is that of the checkout."""
+    relative = Path(shown(path))
+    return path.resolve().as_uri() if relative.is_absolute() else quote(relative.as_posix())
 
 
 FORMATS: dict[str, Callable[[Advised, Level], str]] = {

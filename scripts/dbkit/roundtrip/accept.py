@@ -73,7 +73,7 @@ def apply(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: st
     if reasons.keys() >= {outcome.verdict, *outcome.also}:
         accepted = "; ".join(reasons[verdict] for verdict in (outcome.verdict, *outcome.also))
     elif outcome.verdict != Verdict.PROVEN and outcome.revision in baseline:
-        accepted = _by(baseline_name)
+        accepted = by_baseline(baseline_name)
     return replace(outcome, accepted=accepted, findings=(*outcome.findings, *stale))
 
 
@@ -88,7 +88,7 @@ def stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) -> tuple[
 
     `outcomes` are those of all revisions: of some, nothing can be said.
     """
-    if any(each.accepted == _by(baseline) for each in outcomes):
+    if any(each.accepted == by_baseline(baseline) for each in outcomes):
         return tuple(outcomes)
     words = f"the baseline {baseline} accepts nothing: remove it"
     return tuple(
@@ -99,5 +99,6 @@ def stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) -> tuple[
     )
 
 
-def _by(baseline: str) -> str:
+def by_baseline(baseline: str) -> str:
+    """The reason that a baseline gives."""
     return f"baseline {baseline}"

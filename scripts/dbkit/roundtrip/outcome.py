@@ -107,6 +107,11 @@ class RevisionOutcome:
         return f'{self.revision} "{self.message}"'
 
     @property
+    def is_traced(self) -> bool:
+        """Whether it is known what its upgrade does."""
+        return any(trace.direction == "upgrade" for trace in self.traces)
+
+    @property
     def failed(self) -> bool:
         """Whether it is to be mended or accepted."""
         if any(finding.phase == "file" for finding in self.findings):

@@ -77,7 +77,8 @@ def prove_at(here: Where, settings: Settings, ini: Path, request: Request, progr
         walks = _walk(environment, here, way, request.jobs or _default_jobs(way), progress, planting, request.trace)
     covered = ancestors([baseline], way.parents) if baseline else set()
     outcomes = tuple(accept.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
-    if baseline and request.scope.everything:
+    # the settings file's serves `dbkit lint`, too, which says when neither needs it
+    if request.baseline and request.scope.everything:
         outcomes = accept.stale_baseline(outcomes, baseline)
     whole = "the whole chain" if request.scope.everything else "the chain of these"
     return Outcome(

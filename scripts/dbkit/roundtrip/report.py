@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from dbkit.roundtrip import text
-from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Finding, Outcome, Planted, RevisionOutcome, Verdict
 from dbkit.trace.report import trace_as_json
 
 
@@ -19,14 +19,15 @@ def as_json(outcome: Outcome) -> str:
         "seconds": round(outcome.seconds, 3),
         "summary": {verdict.value: outcome.count(verdict) for verdict in Verdict},
         "chain": outcome.chain,
-        "rows": {
-            "at_least": outcome.planted.rows,
-            "filled": sorted(outcome.planted.filled),
-            "unfilled": dict(outcome.planted.unfilled),
-        },
+        "rows": rows_as_json(outcome.planted),
         "revisions": [_revision(each) for each in outcome.revisions],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def rows_as_json(planted: Planted) -> dict[str, Any]:
+    """The rows that there were."""
+    return {"at_least": planted.rows, "filled": sorted(planted.filled), "unfilled": dict(planted.unfilled)}
 
 
 def _revision(each: RevisionOutcome) -> dict[str, Any]:

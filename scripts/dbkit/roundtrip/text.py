@@ -15,8 +15,12 @@ def render(outcome: Outcome) -> str:
         for each in outcome.revisions
         if each.verdict != Verdict.PROVEN or each.findings or each.notes
     ]
-    empty = [f"no rows in {name}: {reason}" for name, reason in outcome.planted.unfilled]
-    return "\n".join([*parts, *empty, summary(outcome)])
+    return "\n".join([*parts, *unfilled(outcome.planted), summary(outcome)])
+
+
+def unfilled(planted: Planted) -> list[str]:
+    """A line for each table that never had rows."""
+    return [f"no rows in {name}: {reason}" for name, reason in planted.unfilled]
 
 
 def shown(path: Path) -> str:

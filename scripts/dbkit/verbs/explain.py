@@ -4,17 +4,16 @@ import difflib
 from pathlib import Path
 
 from dbkit.advice.ids import RULES, SQUAWK
+from dbkit.advice.pages import page
 from dbkit.errors import InputError
 from dbkit.settings import Settings
-
-PAGES = Path(__file__).resolve().parents[3] / "docs/rules"
 
 
 def explain(_settings: Settings, _ini: Path, *, identifier: str | None = None) -> None:
     """Print the page of a finding's id, or a list of all. Raises InputError for one that there is not."""
     if identifier is None:
         width = max(map(len, RULES))
-        print("\n".join(f"{each:<{width}}  {about}" for each, about in RULES.items()))
+        print("\n".join(f"{each:<{width}}  {rule.level:<7}  {rule.about}" for each, rule in RULES.items()))
     elif identifier.startswith(SQUAWK):
         rule = identifier.removeprefix(SQUAWK)
         print(f"{rule} is a rule of squawk: https://squawkhq.com/docs/{rule}")
@@ -23,5 +22,4 @@ def explain(_settings: Settings, _ini: Path, *, identifier: str | None = None) -
         hint = f"Did you mean {' or '.join(near)}?" if near else "`dbkit explain` lists them."
         raise InputError(f"there is no finding {identifier!r}.", hint)
     else:
-        page = PAGES / f"{identifier}.md"
-        print(page.read_text(encoding="utf-8").strip() if page.exists() else f"{identifier}: {RULES[identifier]}")
+        print(page(identifier))
