@@ -107,7 +107,7 @@ DANGERS = {
     "if not exists": Case(("CREATE INDEX CONCURRENTLY IF NOT EXISTS ix{n} ON {t} (note)",), ("concurrently-if-not-exists",),
         'op.create_index("ix{n}", "{t}", ["note"], postgresql_concurrently=True, if_not_exists=True)', block=True),
     "concurrent index with a column": Case(("ALTER TABLE {t} ADD COLUMN more text", "CREATE INDEX CONCURRENTLY ix{n} ON {t} (note)"),
-        ("concurrently-shares-revision",), block=True),
+        ("autocommit-block-shared",), block=True),
 }  # fmt: skip
 
 SAFE = {

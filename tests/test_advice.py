@@ -3,20 +3,24 @@
 import re
 import runpy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 
 from conftest import REPOSITORY
 from dangers import DANGERS, PIECE, SAFE, SETUP, Case
-from dbkit.advice import rules
+from dbkit.advice import failures, rules, written
 from dbkit.advice.findings import Advice, Level
 from dbkit.advice.ids import RULES
 from dbkit.connect import connect
-from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
+from dbkit.roundtrip.steps import failure, source_of
 from dbkit.server.cluster import Cluster
 from dbkit.trace.recorder import Recorder
 
@@ -60,15 +64,24 @@ def engine(server: Cluster) -> sa.Engine:
 def advice_on(engine: sa.Engine, path: Path, text: str) -> list[Advice]:
     """What is found in the upgrade() of a migration, on tables of its own."""
     path.write_text(f"{IMPORTS}{text}")
+    source_of.cache_clear()  # a process reads a file once, and cases have the same name
+    outcome = RevisionOutcome("r", (), "", path, Verdict.UNPROVEN, 0.0)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
         recorder = Recorder(str(path), "upgrade", {"": engine.dbkit_target})  # type: ignore[attr-defined]
-        with Operations.context(context), context.begin_transaction(_per_migration=True):
-            module = runpy.run_path(str(path))
-            with recorder.recording(connection):
+        module = runpy.run_path(str(path))
+        try:
+            with (
+                Operations.context(context),
+                context.begin_transaction(_per_migration=True),
+                recorder.recording(connection),
+            ):
                 module["upgrade"]()
-    outcome = RevisionOutcome("r", (), "", path, Verdict.UNPROVEN, 0.0, traces=(recorder.trace(),))
-    return list(rules.advise(outcome))
+            outcome = replace(outcome, traces=(recorder.trace(),))
+        except (sa.exc.SQLAlchemyError, CommandError) as error:
+            why = failure(error, SimpleNamespace(path=path))  # type: ignore[arg-type]
+            outcome = replace(outcome, findings=(Finding("up", failure=why),))
+    return [*rules.advise(outcome), *failures.advise(outcome), *written.of_file("r", path)]
 
 
 @pytest.fixture

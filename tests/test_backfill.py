@@ -195,10 +195,7 @@ def test_another_statement_keeps_its_rule(pair: Pair) -> None:
     prepare(pair.gated, 10)
     assert pair.gated.alembic("upgrade", "head", env={"KILL": "yes"}).returncode == -signal.SIGKILL
     assert pair.gated.alembic("upgrade", "head").returncode == 6
-    assert (
-        "rev2.py:11: upgrade() does more than its backfill(), which commits the rest"
-        in pair.gated.dbkit("check").stderr
-    )
+    assert re.search(r"rev2\.py:\d+: autocommit-block-shared: ", pair.gated.dbkit("check").stderr)
 
 
 def test_the_session_is_left_as_it_was(pair: Pair) -> None:

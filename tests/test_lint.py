@@ -322,6 +322,40 @@ def test_the_round_trip_traces_when_it_is_asked_to(ini: Path, lint: Callable[...
     assert "writes wait" not in lint(ini, verb="roundtrip")[1]
 
 
+def test_a_revision_that_cannot_be_run_is_told_why_where_that_is_known(
+    init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
+) -> None:
+    ini = init(online=plain(), revisions=[("aaaa", None, "CREATE TABLE t (id int)", "DROP TABLE t")])
+    path = revision(ini, "aaaa")
+    text = path.read_text()
+    made = "op.execute('CREATE TABLE t (id int)')"
+    for lines, expected in (
+        ("op.execute('see :note')", "unbound-parameter"),
+        ("sql = 'see :' + 'note'; op.execute(sql)", "unbound-parameter"),
+        (f"{made}; op.add_column('t', sa.Column('e', sa.Enum('a', name='e')))", "enum-without-type"),
+        ("op.execute('CREATE TABLE t (e no_such_type)')", "not-traced"),
+    ):
+        path.write_text(text.replace(made, lines))
+        code, told = lint(ini, "--format", "json")
+        found = json.loads(told)["findings"]
+        assert (code, [each["id"] for each in found if each["level"] != "note"]) == (1, [expected]), lines
+
+
+def test_what_a_run_and_the_text_both_show_is_told_once(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    path = revision(ini, "bbbb")
+    path.write_text(
+        path.read_text().replace("op.execute('CREATE INDEX", "op.execute('COMMIT'); op.execute('CREATE INDEX")
+    )
+    assert len(findings(lint(ini, "--format", "json")[1], "commit-by-hand")) == 1
+
+
+def test_a_stray_file_is_told_at_its_place(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    copy = revision(ini, "bbbb").with_suffix(".py.orig")
+    copy.write_text("A = 1\n")
+    told = lint(ini, "--only", "aaaa")[1]
+    assert told.startswith("migrations/versions/bbbb.py.orig\n  warning stray-file")
+
+
 def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
     listed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]

@@ -1,6 +1,6 @@
 """Which findings a team has accepted, by a comment or by the baseline, and what accepts nothing any more."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,15 +20,11 @@ def with_reasons(
 
     `baseline` is that of the command line, which goes before the settings file's.
     """
-    parents = {each.revision: parents_of(loaded, each) for each in loaded.script.walk_revisions()}
-    whole = parents.keys() <= {each.revision for each in outcome.revisions}
-    comments = _comments(outcome, Path(loaded.script.dir) / "env.py")
-    named = baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
-    last = loaded.revision(named) if named else None
-    covered = ancestors([last.revision], parents) if last else set()
-
-    reasons = {(path, each.verdict): each.reason for path, found in comments.items() for each in found}
-    told = [_told(each, reasons, each.revision in covered, f"baseline {named}") for each in findings]
+    history = _History(loaded, baseline)
+    last = history.baseline
+    whole = history.parents.keys() <= {each.revision for each in outcome.revisions}
+    comments = _comments((Path(loaded.script.dir) / "env.py", *(each.path for each in outcome.revisions)))
+    told = [_told(each, comments, history) for each in findings]
     yield from told
     yield from _unused_comments(outcome, told, comments, whole=whole)
     # the settings file's baseline is the round trip's, too, which has just been made
@@ -36,20 +32,39 @@ def with_reasons(
         not baseline and last and any(each.accepted == accept.by_baseline(last.revision) for each in outcome.revisions)
     )
     if last and whole and not used and outcome.planted.rows and _squawk_was_asked(told):
-        words = f"the baseline {named} accepts nothing: remove it"
+        words = f"the baseline {history.named} accepts nothing: remove it"
         yield Advice("unused-comment", Level.WARNING, last.revision, Path(last.path), None, words)
 
 
-def _comments(outcome: Outcome, env: Path) -> dict[Path, list[Acceptance]]:
+def left(findings: Sequence[Advice], loaded: project.Project) -> list[Advice]:
+    """The findings that neither a comment nor the settings file's baseline accepts."""
+    history = _History(loaded, None)
+    comments = _comments({each.path for each in findings if each.revision})
+    return [each for each in findings if _told(each, comments, history).accepted is None]
+
+
+class _History:
+    """All revisions, and those that a baseline covers; the command line's goes before the settings file's."""
+
+    def __init__(self, loaded: project.Project, baseline: str | None) -> None:
+        self.parents = {each.revision: parents_of(loaded, each) for each in loaded.script.walk_revisions()}
+        self.named = baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
+        self.baseline = loaded.revision(self.named) if self.named else None
+        self.covered = ancestors([self.baseline.revision], self.parents) if self.baseline else set()
+
+
+def _comments(paths: Iterable[Path]) -> dict[Path, list[Acceptance]]:
     """Those of each migration file, and of env.py, whose findings are about all of them."""
-    return {path: accept.comments_in(path) for path in (env, *(each.path for each in outcome.revisions))}
+    return {path: accept.comments_in(path) for path in paths}
 
 
-def _told(finding: Advice, reasons: Mapping[tuple[Path, str], str], is_old: bool, baseline: str) -> Advice:
-    reason = reasons.get((finding.path, finding.id))
-    if reason:
-        return replace(finding, accepted=reason)
-    return replace(finding, accepted=baseline, by_baseline=True) if is_old else finding
+def _told(finding: Advice, comments: Mapping[Path, Sequence[Acceptance]], history: _History) -> Advice:
+    for each in comments.get(finding.path, ()):
+        if each.verdict == finding.id:
+            return replace(finding, accepted=each.reason)
+    if finding.revision in history.covered:
+        return replace(finding, accepted=f"baseline {history.named}", by_baseline=True)
+    return finding
 
 
 def _unused_comments(

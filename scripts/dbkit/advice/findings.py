@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+LONGEST_SQL = 200
+
 
 class Level(StrEnum):
     """How grave it is."""

@@ -15,15 +15,19 @@ class Rule:
 
 
 RULES = {
+    "autocommit-block-shared": Rule(
+        Level.WARNING, "an autocommit block, such as of a concurrent index, shares its revision with other changes"
+    ),
     "check-in-one-step": Rule(Level.DANGER, "a check is added and validated in one step"),
     "commit-by-hand": Rule(Level.DANGER, "a migration ends Alembic's transaction by itself"),
     "concurrently-if-not-exists": Rule(
         Level.WARNING, "IF NOT EXISTS on a concurrent index passes over one that is invalid"
     ),
-    "concurrently-shares-revision": Rule(Level.WARNING, "a concurrent index shares its revision with other changes"),
     "constraint-builds-index": Rule(Level.DANGER, "a unique, primary key or exclusion constraint builds its index"),
     "data-in-one-transaction": Rule(Level.WARNING, "all rows of a table are changed in one transaction"),
     "drop-breaks-code": Rule(Level.WARNING, "a table or a column goes that running code may use"),
+    "empty-downgrade": Rule(Level.WARNING, "downgrade() does nothing, and upgrade() does something"),
+    "enum-without-type": Rule(Level.DANGER, "a column has an enum type that nothing has made"),
     "foreign-key-in-one-step": Rule(Level.DANGER, "a foreign key is added and validated in one step"),
     "foreign-key-of-new-table": Rule(
         Level.WARNING, "a new table's foreign key stops writes to the table that it references"
@@ -37,7 +41,10 @@ RULES = {
     "rewrite-under-lock": Rule(Level.DANGER, "a table is written anew"),
     "scan-under-lock": Rule(Level.DANGER, "a table is read as a whole under a lock that others wait for"),
     "squawk-unavailable": Rule(Level.NOTE, "squawk could not be asked"),
+    "stray-file": Rule(Level.WARNING, "a file lies among the migrations that Alembic does not read"),
     "type-change-rewrites": Rule(Level.DANGER, "another type makes the table or its indexes be written anew"),
+    "unbound-parameter": Rule(Level.DANGER, "a colon and a word in a string are taken for a parameter"),
+    "unnamed-constraint": Rule(Level.WARNING, "a constraint has the name that the server has made up"),
     "unused-comment": Rule(Level.WARNING, "a comment accepts what was not found"),
     "volatile-default": Rule(Level.DANGER, "a new column's value is worked out and written for each row"),
 }

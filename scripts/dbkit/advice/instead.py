@@ -72,6 +72,14 @@ def foreign_key(change: Change, version: int, *, partitioned: bool) -> str:
     )
 
 
+def named(change: Change) -> str:
+    """A constraint with a name of its own."""
+    return (
+        "# in the models, once for all: MetaData(naming_convention={…}); here: a name in place of None\n"
+        f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {change.after}")'
+    )
+
+
 def foreign_key_of_new_table(change: Change) -> str:
     """A foreign key whose lock on the parent is short."""
     text = change.after.removesuffix(" NOT VALID")

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.advice import accepted, rules, squawk
-from dbkit.advice.findings import Advice, Level
-from dbkit.roundtrip.outcome import Outcome, Planted, RevisionOutcome
+from dbkit.advice import accepted, failures, rules, squawk, written
+from dbkit.advice.findings import Advice
+from dbkit.roundtrip.outcome import Outcome, Planted
 from dbkit.roundtrip.proof import Request, prove_at
 from dbkit.roundtrip.walk import Progress
 from dbkit.roundtrip.where import Where
@@ -87,18 +87,12 @@ def _in_order(outcome: Outcome, findings: Iterable[Advice]) -> list[Advice]:
 
 def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
     for each in outcome.revisions:
-        if not each.is_traced:
-            yield _not_traced(each)
+        yield from failures.advise(each)
         yield from rules.advise(each, version)
+    yield from written.findings(loaded, [each.revision for each in outcome.revisions])
     yield from rules.of_project(outcome.revisions, Path(loaded.script.dir) / "env.py")
 
 
 def _once(findings: Iterable[Advice]) -> Iterator[Advice]:
     """Without what a loop says again and again."""
     return iter({(each.id, each.path, each.line, each.message, each.direction): each for each in findings}.values())
-
-
-def _not_traced(outcome: RevisionOutcome) -> Advice:
-    failure = next((finding.failure for finding in outcome.findings if finding.failure), None)
-    words = f"it could not be run, so nothing is known of it: {failure.words if failure else outcome.verdict}"
-    return Advice("not-traced", Level.WARNING, outcome.revision, outcome.path, failure.line if failure else None, words)

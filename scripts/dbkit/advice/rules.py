@@ -9,18 +9,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit.advice import instead
-from dbkit.advice.findings import Advice, Level
+from dbkit.advice.findings import LONGEST_SQL, Advice, Level
+from dbkit.advice.written import ENDS_TRANSACTION, SHARES_REVISION
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.steps import ends_transaction, without_text
 from dbkit.trace.records import Change, Lock, Statement, Touched, Trace, What
 
 TABLES = ("r", "p", "m", "f")
-LONGEST_SQL = 200
 # a batch has an end: a limit, or a range of keys
 BATCH = re.compile(r"\blimit\b|\bbetween\b|[<>]", re.IGNORECASE)
 CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
 DROP = re.compile(r"^drop\b", re.IGNORECASE)
 IF_NOT_EXISTS = re.compile(r"^create\s+(?:unique\s+)?index\s+concurrently\s+if\s+not\s+exists\b", re.IGNORECASE)
+DEFINES_TABLE = re.compile(r"^(?:create|alter)\b.*?\btable\b", re.IGNORECASE)
+WRITTEN_AS = {
+    kind: re.compile(rf"\b{word}\b", re.IGNORECASE)
+    for kind, word in (
+        ("check", "check"),
+        ("foreign key", "references"),
+        ("unique", "unique"),
+        ("exclusion", "exclude"),
+    )
+}
+"""By the kind of a constraint, the word that defines it."""
 OWN_TABLES = re.compile(r"\bdbkit_(?:backfill|journal)\b")
 
 
@@ -153,6 +164,8 @@ class _Reader:
     def _of_changes(self, statement: Statement, tables: Mapping[str, Table]) -> Iterator[Found]:
         for change in statement.changes:
             table = tables.get(change.table)
+            if change.what == What.CONSTRAINT_ADDED:
+                yield from self._unnamed(statement, change, is_new=table is None)
             if change.what == What.CONSTRAINT_ADDED and change.kind == "foreign key" and table is None:
                 yield from self._foreign_key_of_new_table(statement, change, tables)
             if table is None:
@@ -256,6 +269,22 @@ class _Reader:
                 instead.foreign_key_of_new_table(change),
                 parent.blocks,
                 (parent.name,),
+            )
+
+    def _unnamed(self, statement: Statement, change: Change, *, is_new: bool) -> Iterator[Found]:
+        """A primary key is the only one of its table, and NOT NULL is dropped by the column's name."""
+        written = WRITTEN_AS.get(change.kind)
+        plain = without_text(statement.sql)
+        if not written or not DEFINES_TABLE.match(plain) or not written.search(plain):
+            return
+        if change.name.lower() not in statement.sql.lower():
+            yield Found(
+                "unnamed-constraint",
+                Level.NOTE if is_new else Level.WARNING,
+                f"{change.table}: the server has named a {change.kind} constraint {change.name}",
+                "What drops it later has to know that name, which depends on what was there before; the models do not.",
+                instead.named(change),
+                tables=(change.table,),
             )
 
     def _index(self, statement: Statement, change: Change, table: Table) -> Iterator[Found]:
@@ -404,13 +433,7 @@ class _Reader:
     def _of_text(self, statement: Statement) -> Iterator[Found]:
         plain = without_text(statement.sql)
         if ends_transaction(plain):
-            yield Found(
-                "commit-by-hand",
-                Level.DANGER,
-                "it ends Alembic's transaction by hand",
-                "What follows runs without a transaction; after a failure a half stays, and the version says nothing.",
-                "with op.get_context().autocommit_block():\n    …  # alone in its revision",
-            )
+            yield Found("commit-by-hand", Level.DANGER, *ENDS_TRANSACTION)
         if IF_NOT_EXISTS.match(plain):
             yield Found(
                 "concurrently-if-not-exists",
@@ -421,13 +444,7 @@ class _Reader:
             )
         is_concurrent = CONCURRENTLY.search(plain) and not DROP.match(plain) and not statement.in_transaction
         if is_concurrent and self._has_others(statement):
-            yield Found(
-                "concurrently-shares-revision",
-                Level.WARNING,
-                "it runs outside the transaction, and shares its revision with other changes",
-                "What comes before it is committed by it, and stays when it fails: the revision cannot be run again.",
-                "# one revision for the index alone",
-            )
+            yield Found("autocommit-block-shared", Level.WARNING, *SHARES_REVISION)
 
     def _has_others(self, statement: Statement) -> bool:
         return any(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dbkit.advice.findings import Advice, Level
+from dbkit.advice.findings import LONGEST_SQL, Advice, Level
 from dbkit.advice.ids import SQUAWK
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.trace.records import Statement
@@ -157,5 +157,5 @@ def _advice(told: dict[str, Any], file: _File, statement: Statement) -> Advice |
         told["message"].rstrip("."),
         why=f"https://squawkhq.com/docs/{rule}",
         instead=f"# {told['help']}" if told.get("help") else "",
-        sql=" ".join(statement.sql.split())[:200],
+        sql=" ".join(statement.sql.split())[:LONGEST_SQL],
     )

@@ -1,0 +1,59 @@
+"""Findings on revisions that could not be run: why, where the words of the failure say it."""
+
+import re
+from collections.abc import Iterator
+
+from dbkit.advice.findings import LONGEST_SQL, Advice, Level
+from dbkit.advice.written import unbound_words
+from dbkit.roundtrip.outcome import Failure, RevisionOutcome
+from dbkit.roundtrip.steps import source_of
+
+# SQLAlchemy's words, of InvalidRequestError
+UNBOUND = re.compile(r"value is required for bind parameter '([^']+)'")
+NO_TYPE = re.compile(r'\btype "([^"]+)" does not exist')
+
+
+def advise(outcome: RevisionOutcome) -> Iterator[Advice]:
+    """Why a revision could not be run, up or down."""
+    known = False
+    for finding in outcome.findings:
+        if finding.failure and finding.phase in ("up", "down"):
+            direction = "upgrade" if finding.phase == "up" else "downgrade"
+            for each in _of_failure(outcome, finding.failure, direction):
+                known = known or direction == "upgrade"
+                yield each
+    if not outcome.is_traced and not known:
+        yield _not_traced(outcome)
+
+
+def _of_failure(outcome: RevisionOutcome, failure: Failure, direction: str) -> Iterator[Advice]:
+    unbound = UNBOUND.search(failure.words)
+    no_type = NO_TYPE.search(failure.words)
+    if unbound:
+        yield _advice("unbound-parameter", outcome, failure, direction, unbound_words([unbound[1]]))
+    elif no_type and b"enum" in source_of(str(outcome.path)).lower():
+        yield _advice("enum-without-type", outcome, failure, direction, _without_type(no_type[1]))
+
+
+def _without_type(name: str) -> tuple[str, str, str]:
+    return (
+        f"the enum type {name} is not there: it is made with a table, and not with a column",
+        "create_table() makes the types of its columns; add_column() and alter_column() only name them.",
+        f'sa.Enum(…, name="{name}").create(op.get_bind())  # before the column\n'
+        f'op.execute("DROP TYPE {name}")  # in downgrade(), after the column: neither goes with it',
+    )
+
+
+def _advice(
+    name: str, outcome: RevisionOutcome, failure: Failure, direction: str, words: tuple[str, str, str]
+) -> Advice:
+    message, why, code = words
+    level = Level.DANGER if direction == "upgrade" else Level.NOTE
+    sql = failure.sql[:LONGEST_SQL]
+    return Advice(name, level, outcome.revision, outcome.path, failure.line, message, "", why, code, direction, sql=sql)
+
+
+def _not_traced(outcome: RevisionOutcome) -> Advice:
+    failure = next((finding.failure for finding in outcome.findings if finding.failure), None)
+    words = f"it could not be run, so nothing is known of it: {failure.words if failure else outcome.verdict}"
+    return Advice("not-traced", Level.WARNING, outcome.revision, outcome.path, failure.line if failure else None, words)
