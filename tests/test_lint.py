@@ -349,6 +349,22 @@ def test_what_a_run_and_the_text_both_show_is_told_once(ini: Path, lint: Callabl
     assert len(findings(lint(ini, "--format", "json")[1], "commit-by-hand")) == 1
 
 
+def test_a_revision_is_not_blamed_for_what_an_earlier_one_did(
+    init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
+) -> None:
+    """One whose downgrade fails on rows is applied a second time, to go on: what it has made has new OIDs."""
+    ini = init(
+        online=plain(),
+        revisions=[
+            ("aaaa", None, TABLES, "DROP TABLE t; DROP TABLE u"),
+            ("bbbb", "aaaa", "ALTER TABLE t ADD CONSTRAINT uq UNIQUE (note)", "ALTER TABLE u ADD x int NOT NULL"),
+            ("cccc", "bbbb", "ALTER TABLE t ADD more text", "ALTER TABLE t DROP more"),
+        ],
+    )
+    found = findings(lint(ini, "--format", "json")[1], "constraint-builds-index")
+    assert [each["revision"] for each in found] == ["bbbb"]
+
+
 def test_a_stray_file_is_told_at_its_place(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     copy = revision(ini, "bbbb").with_suffix(".py.orig")
     copy.write_text("A = 1\n")

@@ -76,6 +76,20 @@ WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
     AND relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I', 'S')
 """
 
+# Which versions of its rows in the catalog a table has; what is made again has others
+VERSIONS = """
+SELECT "table", sum(hashtext(version)::bigint)::bigint
+FROM (
+    SELECT attrelid, 'column ' || attnum || ' ' || xmin FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0
+    UNION ALL SELECT adrelid, 'default ' || oid || ' ' || xmin FROM pg_attrdef WHERE adrelid >= 16384
+    UNION ALL SELECT conrelid, 'constraint ' || oid || ' ' || xmin FROM pg_constraint WHERE conrelid >= 16384
+    UNION ALL SELECT indrelid, 'index ' || indexrelid || ' ' || i.xmin || ' ' || c.xmin
+        FROM pg_index AS i JOIN pg_class AS c ON c.oid = indexrelid WHERE indrelid >= 16384
+    UNION ALL SELECT tgrelid, 'trigger ' || oid || ' ' || xmin FROM pg_trigger WHERE tgrelid >= 16384
+) AS part ("table", version)
+GROUP BY "table"
+"""
+
 COLUMNS = """
 SELECT a.attrelid, a.attnum, a.attname, a.atttypid, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text || a.attgenerated::text
@@ -176,6 +190,12 @@ def relations(cursor: Cursor) -> dict[int, Relation]:
     """By OID, all relations that are not the system's."""
     cursor.execute(RELATIONS)
     return {row[0]: Relation(*row[1:]) for row in cursor.fetchall()}
+
+
+def versions(cursor: Cursor) -> dict[int, int]:
+    """By OID of a table, a number that is another one when its shape was made anew, be it the same."""
+    cursor.execute(VERSIONS)
+    return dict(cursor.fetchall())  # type: ignore[arg-type]  # two columns
 
 
 def shapes(cursor: Cursor, tables: Iterable[int]) -> dict[int, Shape]:

@@ -24,6 +24,8 @@ class Known:
 
     relations: Mapping[int, Relation]
     shapes: Mapping[int, Shape]
+    versions: Mapping[int, int]
+    """Of the shapes, where they are known: none of those that were read within a transaction, which may be undone."""
 
     @property
     def names(self) -> dict[int, str]:
@@ -164,6 +166,7 @@ class Session:
                 for oid, each in {**self.known.shapes, **look.shapes(self.cursor, tables)}.items()
                 if oid not in gone
             },
+            {oid: version for oid, version in self.known.versions.items() if oid not in strong | gone},
         )
 
     def _touched(self, known: Known, before: Seen | None, now: Seen, counts: Counts) -> Touched | None:
@@ -213,11 +216,17 @@ class Session:
         return (), touched, known.of(moved), self.known.of(moved)
 
     def _look_around(self, known: Known | None = None) -> Known:
-        """Read all relations; the shapes only of those that are not `known`."""
-        relations = look.relations(self.cursor)
+        """Read all relations; the shapes only of those that are not `known` in this version."""
+        relations, versions = look.relations(self.cursor), look.versions(self.cursor)
         tables = [oid for oid, each in relations.items() if each.kind in TABLE_KINDS]
-        have = {oid: known.shapes[oid] for oid in tables if known.relations.get(oid) == relations[oid]} if known else {}
-        return Known(relations, {**have, **look.shapes(self.cursor, [oid for oid in tables if oid not in have])})
+        have = (
+            {oid: known.shapes[oid] for oid in tables if oid in versions and known.versions.get(oid) == versions[oid]}
+            if known
+            else {}
+        )
+        return Known(
+            relations, {**have, **look.shapes(self.cursor, [oid for oid in tables if oid not in have])}, versions
+        )
 
     def _query(self, query: str) -> Any:
         self.cursor.execute(query)
