@@ -349,6 +349,28 @@ def test_what_a_run_and_the_text_both_show_is_told_once(ini: Path, lint: Callabl
     assert len(findings(lint(ini, "--format", "json")[1], "commit-by-hand")) == 1
 
 
+@pytest.mark.parametrize(
+    ("lines", "line"),
+    [
+        ("commit(op.get_bind())", 4),
+        ("op.get_bind().commit()", 16),
+        ("from sqlalchemy.orm import Session; session = Session(op.get_bind()); session.commit()", None),
+        ("with op.get_context().autocommit_block(): pass", None),
+        ("with op.get_bind().begin_nested(): pass", None),
+        ("with op.get_bind().engine.begin() as other: other.exec_driver_sql('SELECT 1')", None),
+    ],
+)
+def test_what_ends_the_transaction_is_seen(
+    init: Callable[..., Path], lint: Callable[..., tuple[int, str]], lines: str, line: int | None
+) -> None:
+    ini = init(online=plain(), revisions=[("aaaa", None, "CREATE TABLE t (id int)", "DROP TABLE t")])
+    path = revision(ini, "aaaa")
+    text = path.read_text().replace("import sqlalchemy as sa", "def commit(connection):\n    connection.commit()\n", 1)
+    path.write_text(text.replace("id int)')", f"id int)')\n    {lines}"))
+    found = findings(lint(ini, "--format", "json")[1], "commit-by-hand")
+    assert [each["line"] for each in found] == ([line] if line else [])
+
+
 def test_a_revision_is_not_blamed_for_what_an_earlier_one_did(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:

@@ -116,13 +116,23 @@ def test_a_block_that_is_alone(found: Callable[..., list[Advice]], body: str) ->
 
 
 @pytest.mark.parametrize(
-    "statement", ["op.get_bind().commit()", "op.execute('COMMIT')", "op.execute(text('-- x\\nEND'))"]
+    "statement",
+    [
+        "op.get_bind().commit()",
+        "connection = op.get_bind(); connection.rollback()",
+        "op.execute('COMMIT')",
+        "op.execute(text('-- x\\nEND'))",
+    ],
 )
 def test_a_commit_by_hand(found: Callable[..., list[Advice]], statement: str) -> None:
     assert [(each.id, each.level) for each in found(statement)] == [("commit-by-hand", Level.DANGER)]
     assert [(each.id, each.level) for each in found(down=statement)] == [("commit-by-hand", Level.NOTE)]
     block = f"with op.get_context().autocommit_block():\n        {statement}"
     assert found(block) == [], "there Alembic has no transaction"
+
+
+def test_the_commit_of_an_orm_session_ends_nothing(found: Callable[..., list[Advice]]) -> None:
+    assert found("session = sa.orm.Session(bind=op.get_bind()); session.commit()") == []
 
 
 @pytest.mark.parametrize("name", ["aaaa.py.orig", "aaaa.py~", ".aaaa.py.swp", ".#bbbb.py", "old/bbbb.py"])

@@ -48,8 +48,7 @@ def lint_at(
 
     `sizes` is the saved answer of `dbkit sizes`. Raises InputError when there is nothing to run.
     """
-    outcome = prove_at(here, settings, ini, replace(request, trace=True), progress)
-    loaded = project.load(ini, request.section, request.arguments)
+    outcome, loaded = prove_at(here, settings, ini, replace(request, trace=True), progress)
     found = _found(outcome, loaded, version)
     options = loaded.config.get_section("dbkit") or {}
     answer = sizes or (ini.parent / options["sizes"] if "sizes" in options else None)

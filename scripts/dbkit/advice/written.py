@@ -91,10 +91,13 @@ class _File:
             yield self._advice("autocommit-block-shared", Level.WARNING, line, direction, SHARES_REVISION)
 
     def _commits(self, top: ast.stmt, direction: str) -> Iterator[Advice]:
-        """A commit by hand ends Alembic's transaction: after a failure a half stays, after a success no revision."""
-        allowed = _within(_autocommit_blocks(top))
+        """A commit by hand ends Alembic's transaction: after a failure a half stays, after a success no revision.
+
+        An ORM session's commit does not, where the session was made on Alembic's connection. A run shows the others.
+        """
+        allowed, connections = _within(_autocommit_blocks(top)), _connections(self.tree)
         for node in ast.walk(top):
-            if id(node) not in allowed and isinstance(node, ast.Call) and _ends_transaction(node):
+            if id(node) not in allowed and isinstance(node, ast.Call) and _ends_transaction(node, connections):
                 yield self._advice("commit-by-hand", Level.DANGER, node.lineno, direction, ENDS_TRANSACTION)
 
     def _unbound(self, top: ast.stmt, direction: str) -> Iterator[Advice]:
@@ -169,15 +172,26 @@ def _name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def _ends_transaction(call: ast.Call) -> bool:
+def _ends_transaction(call: ast.Call, connections: set[str]) -> bool:
     if not isinstance(call.func, ast.Attribute):
         return False
     if call.func.attr in ("commit", "rollback"):
-        return True
+        owner = call.func.value
+        return _is_get_bind(owner) or (isinstance(owner, ast.Name) and owner.id in connections)
     texts = [node.value for argument in call.args for node in ast.walk(argument) if isinstance(node, ast.Constant)]
     return call.func.attr in ("execute", "exec_driver_sql") and any(
         isinstance(text, str) and ends_transaction(text) for text in texts
     )
+
+
+def _connections(tree: ast.AST) -> set[str]:
+    """The names that Alembic's connection is given: `connection = op.get_bind()`."""
+    given = (node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _is_get_bind(node.value))
+    return {target.id for node in given for target in node.targets if isinstance(target, ast.Name)}
+
+
+def _is_get_bind(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and _name(node.func) == "get_bind"
 
 
 def _autocommit_blocks(tree: ast.AST) -> list[ast.With]:

@@ -54,11 +54,17 @@ def prove(
     """
     request = request or Request()
     with where(settings, request.server) as here:
-        return prove_at(here, settings, ini, request, progress)
+        outcome, _loaded = prove_at(here, settings, ini, request, progress)
+        return outcome
 
 
-def prove_at(here: Where, settings: Settings, ini: Path, request: Request, progress: Progress) -> Outcome:
-    """As `prove`, on a server that was chosen before."""
+def prove_at(
+    here: Where, settings: Settings, ini: Path, request: Request, progress: Progress
+) -> tuple[Outcome, project.Project]:
+    """As `prove`, on a server that was chosen before. Returns the project, too.
+
+    It is loaded once: there are revision files that cannot be imported a second time, since their models are mapped.
+    """
     started = time.monotonic()
     # nothing in it is protected, and nothing else is reached
     settings = replace(settings, target=None, app_env="test")
@@ -81,7 +87,7 @@ def prove_at(here: Where, settings: Settings, ini: Path, request: Request, progr
     if request.baseline and request.scope.everything:
         outcomes = accept.stale_baseline(outcomes, baseline)
     whole = "the whole chain" if request.scope.everything else "the chain of these"
-    return Outcome(
+    outcome = Outcome(
         project=str(ini),
         server=here.place.description,
         seconds=time.monotonic() - started,
@@ -89,6 +95,7 @@ def prove_at(here: Where, settings: Settings, ini: Path, request: Request, progr
         chain=_how_far(walks, whole),
         planted=functools.reduce(Planted.with_other, [walked.planted for walked in walks]),
     )
+    return outcome, loaded
 
 
 def _samples(loaded: project.Project) -> Path:

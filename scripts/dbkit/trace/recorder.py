@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +28,8 @@ class Recorder:
         """What is known of each database at the end, for the next recorder."""
         self.statements: list[Statement] = []
         self._sessions: dict[int, Session] = {}
+        self._own = 0
+        """Which of them Alembic has begun a transaction for."""
 
     @contextmanager
     def recording(self, connection: sa.Connection) -> Iterator[None]:
@@ -36,9 +39,10 @@ class Recorder:
             "before_cursor_execute": self._before,
             "after_cursor_execute": self._after,
             "handle_error": self._failed,
-            "commit": self._ended,
-            "rollback": self._ended,
+            "commit": partial(self._ended, "COMMIT"),
+            "rollback": partial(self._ended, "ROLLBACK"),
         }
+        self._own = id(connection.connection.dbapi_connection)
         for name, listener in listeners.items():
             sa.event.listen(sa.Engine, name, listener, retval=name == "before_cursor_execute")
         try:
@@ -82,10 +86,15 @@ class Recorder:
         if session:
             session.failed()
 
-    def _ended(self, connection: sa.Connection) -> None:
+    def _ended(self, how: str, connection: sa.Connection) -> None:
         session = self._seen(connection)
-        if session:
-            session.ended()
+        if not session:
+            return
+        is_own = id(connection.connection.dbapi_connection) == self._own
+        line = self._line(unless="autocommit_block")
+        if is_own and line is not None and not session.connection.autocommit:  # by a call, such as connection.commit()
+            self.statements.append(Statement(how, line, session.transaction))
+        session.ended()
 
     def _seen(self, connection: sa.Connection) -> Session | None:
         return None if connection.closed else self._sessions.get(id(connection.connection.dbapi_connection))
@@ -100,10 +109,12 @@ class Recorder:
             self.version = session.version
         return self._sessions[key]
 
-    def _line(self) -> int | None:
-        """The line of the migration file that runs."""
+    def _line(self, unless: str = "") -> int | None:
+        """The line of the migration file that runs; None where it has called a function of that name."""
         frame = sys._getframe()
         while frame and frame.f_code.co_filename != self.path:
+            if unless and frame.f_code.co_name == unless:
+                return None
             frame = frame.f_back  # type: ignore[assignment]  # None ends it
         return frame.f_lineno if frame else None
 

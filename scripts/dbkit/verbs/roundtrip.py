@@ -19,7 +19,7 @@ def roundtrip(settings: Settings, ini: Path, *, report: str = "text", trace: boo
         from dbkit.roundtrip.report import FORMATS
         from dbkit.trace.report import as_text
 
-        outcome = prove_at(here, settings, ini, replace(request, trace=trace), progress())
+        outcome, _loaded = prove_at(here, settings, ini, replace(request, trace=trace), progress())
     if trace and report == "text":
         print(as_text(outcome))
     print(FORMATS[report](outcome))

@@ -18,6 +18,6 @@ def trace(settings: Settings, ini: Path, *, revisions: Sequence[str] = (), repor
         from dbkit.roundtrip.proof import prove_at
         from dbkit.trace.report import FORMATS
 
-        outcome = prove_at(here, settings, ini, replace(request, trace=True), progress())
+        outcome, _loaded = prove_at(here, settings, ini, replace(request, trace=True), progress())
     print(FORMATS[report](outcome))
     return 0 if all(len(each.traces) for each in outcome.revisions) else 1
