@@ -341,6 +341,42 @@ def test_a_revision_that_cannot_be_run_is_told_why_where_that_is_known(
         assert (code, [each["id"] for each in found if each["level"] != "note"]) == (1, [expected]), lines
 
 
+def test_a_revision_that_fails_on_rows_was_not_seen_in_full(
+    init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
+) -> None:
+    fails = "ALTER TABLE t ADD more text NOT NULL; ALTER TABLE t ALTER note SET NOT NULL"
+    ini = init(
+        online=plain(),
+        revisions=[
+            ("aaaa", None, TABLES, "DROP TABLE t; DROP TABLE u"),
+            ("bbbb", "aaaa", fails, "ALTER TABLE t DROP more"),
+        ],
+    )
+    told = lint(ini)[1]
+    assert "warning not-traced:" in told
+    assert "it fails on rows, and was watched on empty tables, where scans are not seen: column" in " ".join(
+        told.split()
+    )
+
+
+def test_each_table_is_told_with_what_waits_for_it(
+    init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
+) -> None:
+    key = "ALTER TABLE t ADD u_id int; ALTER TABLE t ADD CONSTRAINT fk FOREIGN KEY (u_id) REFERENCES u"
+    ini = init(
+        online=plain(),
+        revisions=[
+            ("aaaa", None, TABLES, "DROP TABLE t; DROP TABLE u"),
+            ("bbbb", "aaaa", f"{key}; UPDATE t SET note = upper(note)", "ALTER TABLE t DROP u_id"),
+        ],
+    )
+    told = lint(ini, "--format", "json")[1]
+    (foreign_key,) = findings(told, "foreign-key-in-one-step")
+    assert foreign_key["message"].endswith("for fk while reads and writes to t, and writes to u wait")
+    (kept,) = findings(told, "lock-kept-during-data-change")
+    assert kept["message"].startswith("reads and writes to t, and writes to u wait while the rows of t are worked on")
+
+
 def test_what_a_run_and_the_text_both_show_is_told_once(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     path = revision(ini, "bbbb")
     path.write_text(

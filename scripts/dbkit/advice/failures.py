@@ -22,8 +22,14 @@ def advise(outcome: RevisionOutcome) -> Iterator[Advice]:
             for each in _of_failure(outcome, finding.failure, direction):
                 known = known or direction == "upgrade"
                 yield each
-    if not outcome.is_traced and not known:
-        yield _not_traced(outcome)
+    failure = next((each.failure for each in outcome.findings if each.failure and each.phase == "up"), None)
+    if outcome.is_traced and failure:
+        yield _not_traced(
+            outcome, failure, "it fails on rows, and was watched on empty tables, where scans are not seen"
+        )
+    elif not outcome.is_traced and not known:
+        failure = failure or next((each.failure for each in outcome.findings if each.failure), None)
+        yield _not_traced(outcome, failure, "it could not be run, so nothing is known of it")
 
 
 def _of_failure(outcome: RevisionOutcome, failure: Failure, direction: str) -> Iterator[Advice]:
@@ -53,7 +59,6 @@ def _advice(
     return Advice(name, level, outcome.revision, outcome.path, failure.line, message, "", why, code, direction, sql=sql)
 
 
-def _not_traced(outcome: RevisionOutcome) -> Advice:
-    failure = next((finding.failure for finding in outcome.findings if finding.failure), None)
-    words = f"it could not be run, so nothing is known of it: {failure.words if failure else outcome.verdict}"
+def _not_traced(outcome: RevisionOutcome, failure: Failure | None, what: str) -> Advice:
+    words = f"{what}: {failure.words if failure else outcome.verdict}"
     return Advice("not-traced", Level.WARNING, outcome.revision, outcome.path, failure.line if failure else None, words)

@@ -36,7 +36,9 @@ RULES = {
     "lock-kept-during-data-change": Rule(Level.DANGER, "rows are worked on under the lock of an earlier statement"),
     "no-lock-timeout": Rule(Level.WARNING, "migrations wait for locks without an end"),
     "not-null-by-scan": Rule(Level.DANGER, "SET NOT NULL reads the whole table"),
-    "not-traced": Rule(Level.WARNING, "a revision could not be run, so nothing is known of it"),
+    "not-traced": Rule(
+        Level.WARNING, "a revision could not be run, or only on empty tables, so that little is known of it"
+    ),
     "rename-breaks-code": Rule(Level.WARNING, "a table or a column gets another name while code uses the old one"),
     "rewrite-under-lock": Rule(Level.DANGER, "a table is written anew"),
     "scan-under-lock": Rule(Level.DANGER, "a table is read as a whole under a lock that others wait for"),

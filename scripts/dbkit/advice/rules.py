@@ -243,16 +243,17 @@ class _Reader:
         parent = tables.get(change.references)
         if not (table.scanned and table.blocks):
             return
-        names = [table.name] + ([parent.name] if parent and parent.name != table.name and parent.blocks else [])
+        stopped = {table.name: table.blocks}
+        if parent and parent.blocks:
+            stopped.setdefault(parent.name, parent.blocks)
         yield Found(
             "foreign-key-in-one-step",
             Level.DANGER,
-            f"{table.name}: every row is looked up in {change.references} for {change.name}"
-            f" while {table.blocks} to {' and '.join(names)} wait",
+            f"{table.name}: every row is looked up in {change.references} for {change.name} while {_waiting(stopped)}",
             together or "The key is made and validated in one step, with SHARE ROW EXCLUSIVE on both tables.",
             instead.foreign_key(change, self.version, partitioned=table.partitioned),
             table.blocks,
-            tuple(names),
+            tuple(stopped),
         )
 
     def _foreign_key_of_new_table(
@@ -400,18 +401,17 @@ class _Reader:
         if statement.changes and is_data:  # a function that does both
             held += [(table.name, table.lock) for table in tables.values() if table.blocks]
         if held and is_data:
-            blocks = max(lock for _, lock in held).blocks
-            names = tuple(sorted({name for name, _ in held}))
+            stopped = {name: lock.blocks for name, lock in sorted(held, key=lambda each: each[1])}
             subject = ", ".join(table.name for table in changed or read)
             yield Found(
                 "lock-kept-during-data-change",
                 Level.DANGER,
-                f"{', '.join(names)}: {blocks} wait while the rows of {subject} are worked on, under the lock of an"
-                " earlier statement",
+                f"{_waiting(stopped)} while the rows of {subject} are worked on, under the lock of an earlier"
+                " statement",
                 "A lock is held until the end of its transaction, which now takes as long as the rows do.",
                 "# schema in one revision, data in the next\n" + instead.in_batches(subject),
-                blocks,
-                names,
+                max(lock for _, lock in held).blocks,
+                tuple(sorted(stopped)),
             )
         for table in changed:
             if is_data and (statement.in_transaction or not BATCH.search(without_text(statement.sql))):
@@ -452,6 +452,15 @@ class _Reader:
             for each in self.trace
             if not (CONCURRENTLY.search(each.sql) and DROP.match(without_text(each.sql)))
         )
+
+
+def _waiting(stopped: Mapping[str, str]) -> str:
+    """What waits for which tables, in words."""
+    by_what: dict[str, list[str]] = {}
+    for name, blocks in sorted(stopped.items()):
+        by_what.setdefault(blocks, []).append(name)
+    parts = [f"{blocks} to {' and '.join(names)}" for blocks, names in sorted(by_what.items())]
+    return f"{', and '.join(parts)} wait"
 
 
 def _built_anew(statement: Statement) -> list[str]:

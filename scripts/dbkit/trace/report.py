@@ -59,7 +59,7 @@ def _words(each: Touched) -> str:
         parts[0] += f" ({each.lock.blocks} wait)"
     if each.rewritten:
         parts.append("built anew" if each.kind == "i" else "rewritten")
-    parts += [f"{count} rows {what}" for count, what in _counts(each) if count]
+    parts += [f"{count} row{'' if count == 1 else 's'} {what}" for count, what in _counts(each) if count]
     return f"{each.relation}: {', '.join(parts)}"
 
 
