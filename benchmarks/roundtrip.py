@@ -22,6 +22,7 @@ BARE_BOUND = 1.0  # of three bare alembic processes
 PEER_BOUND = 1 / 4
 JOBS_BOUND = 1 / 1.4
 ROWS_BOUND = 2.0  # planting costs at most as much as the proof without rows
+TRACE_BOUND = 1.5
 GROWTH_BOUND = 1.2  # seconds per revision at the last size by those at the first
 MEGABYTE = 1024  # ru_maxrss is in kilobytes on Linux
 DATABASE = "bare"
@@ -102,6 +103,25 @@ def rows(directory: Path, runs: int) -> list[Comparison]:
         for project, filled, empty in zip(projects, times[0::2], times[1::2], strict=True)
         for bound in [None if project.size else ROWS_BOUND]
     ]
+
+
+def trace(directory: Path, runs: int) -> list[Comparison]:
+    """The proof on rows with `--trace` against the same without; in one process."""
+    projects = [Project(ROOT, 0), _project(directory, SIZES[0])]
+    tasks = [
+        Task(label, partial(_traced, project, options))
+        for project in projects
+        for label, options in (("--trace", ("--trace",)), ("without", ()))
+    ]
+    times = in_turns(tasks, runs)
+    return [
+        Comparison(f"trace, {project.size or 'the shop'}", traced, without, TRACE_BOUND, TRACE_BOUND)
+        for project, traced, without in zip(projects, times[0::2], times[1::2], strict=True)
+    ]
+
+
+def _traced(project: Project, options: Sequence[str]) -> float:
+    return project.run(*_proof(project, "1", "5"), *options, may_find=True)[0]
 
 
 def _with_rows(project: Project, number: str) -> float:

@@ -85,6 +85,7 @@ def fresh(directory: Path, runs: int) -> list[Comparison]:
 BENCHMARKS = {
     "roundtrip": Benchmark(roundtrip.roundtrip, 5),
     "rows": Benchmark(roundtrip.rows, 5),
+    "trace": Benchmark(roundtrip.trace, 5),
     "gate": Benchmark(gate.gate, 7),
     "stall": Benchmark(gate.stall, 3),
     "backfill": Benchmark(backfill.backfill, 3),

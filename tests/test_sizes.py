@@ -19,7 +19,7 @@ from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings, Target
 from dbkit.sizes.answer import QUERY, Size, read
 from dbkit.sizes.concrete import SMALL, concrete, told, told_rows
-from dbkit.sizes.rates import KINDS, STEPS, measure
+from dbkit.sizes.rates import KINDS, STEPS, Measured, Rates, measure
 from test_lint import ini as ini  # fixtures
 from test_lint import lint as lint
 from test_roundtrip_environments import init as init
@@ -119,14 +119,30 @@ def test_a_prediction_grows_with_the_table(server: Cluster) -> None:
     target = server.create_database("rates")
     rates = measure(target)
     server.drop_database(target.dbname)
-    assert set(rates.seconds) == set(STEPS) == set(KINDS.values())
+    assert set(STEPS) == set(KINDS.values())
     small, big = (Size(rows, rows * 60, 2, rows * 30, 0.0) for rows in (100_000, 10_000_000))
     for kind in STEPS:
         assert rates.predict(kind, big) == pytest.approx(100 * rates.predict(kind, small))
-    wide = replace(small, bytes=small.bytes * 10)
-    assert rates.predict("scan", wide) > rates.predict("scan", small)
     many = replace(small, indexes=9)
     assert rates.predict("rewrite", many) > rates.predict("rewrite", small)
+
+
+def rates_of(narrow: float, wide: float) -> Rates:
+    """Where every work takes so long for 100 rows, of 10 bytes each and of 100 bytes each."""
+    kinds = [*STEPS, "copy"]
+    return Rates(
+        Measured(Size(100, 1_000, 1, 0, 0.0), dict.fromkeys(kinds, narrow)),
+        Measured(Size(100, 10_000, 1, 0, 0.0), dict.fromkeys(kinds, wide)),
+    )
+
+
+def test_a_prediction_counts_rows_and_bytes() -> None:
+    size = Size(200, 5_000, 3, 0, 0.0)
+    rates = rates_of(2.0, 11.0)  # 0.01 s for a row, and 0.001 s for a byte
+    assert rates.predict("scan", size) == pytest.approx(2.0 + 5.0)
+    assert rates.predict("rewrite", size) == pytest.approx((2.0 + 5.0) * (1 + 3)), "with each index"
+    assert rates_of(2.0, 1.0).predict("scan", size) == pytest.approx(4.0), "no byte saves time"
+    assert rates_of(1.0, 20.0).predict("scan", size) == pytest.approx(10.0), "no row saves time"
 
 
 def test_small_tables_are_notes_and_others_get_figures(server: Cluster) -> None:
