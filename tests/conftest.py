@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -134,6 +135,14 @@ class Kit:
         with psycopg.connect(**parameters, autocommit=True) as connection:
             connection.execute("DROP DATABASE IF EXISTS app WITH (FORCE)")
             connection.execute(f"CREATE DATABASE app TEMPLATE {template}")
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that must come; for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

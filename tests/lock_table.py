@@ -1,8 +1,12 @@
 """What each statement locks, as PostgreSQL's documentation says it: https://www.postgresql.org/docs/18/.
 
+`python tests/lock_table.py` writes docs/locks.md from it.
+
 t is a table with rows, u one that it references, p a partitioned table with the partition p1, c a child of parent, v a
 view of t, m a materialized view of t.
 """
+
+from pathlib import Path
 
 from dbkit.trace.records import Lock
 
@@ -180,4 +184,41 @@ ALONE: list[tuple[str, dict[str, Lock]]] = [
     ("DROP INDEX CONCURRENTLY ix", {"t": SHARE_UPDATE_EXCLUSIVE}),
     ("REINDEX TABLE CONCURRENTLY t", {"t": SHARE_UPDATE_EXCLUSIVE}),
     ("VACUUM FULL u", {"u": ACCESS_EXCLUSIVE}),
+    ("ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY", {"p": SHARE_UPDATE_EXCLUSIVE, "p1": ACCESS_EXCLUSIVE}),
 ]
+
+DOCUMENTATION = "https://www.postgresql.org/docs/18/"
+PAGE = Path(__file__).parents[1] / "docs/locks.md"
+HEAD = f"""# What a statement locks
+
+As PostgreSQL 18 documents it, and as a second session has found it: the tests run each of these on tables with rows, and try a
+SELECT and an INSERT beside it. Written by `python tests/lock_table.py`.
+
+t has rows and references u; p is a partitioned table with the partition p1; c inherits from parent; v is a view and m a
+materialized view of t. A lock is held until the end of the transaction, whatever comes after it. "Reads all rows" takes as long
+as the table is big; "writes all rows anew" takes longer, with all indexes. See [the findings](rules/README.md) for what to write
+instead, and [the levels]({DOCUMENTATION}{LEVELS}).
+
+REINDEX stops readers, too: planning a query locks each index of its tables. Of the last five, which have transactions of their
+own, rows are not counted.
+
+| Statement | Locks | Waits meanwhile | |
+|---|---|---|---|
+"""
+DOES = {"": "", "scans": "reads all rows", "rewrites": "writes all rows anew"}
+
+
+def page() -> str:
+    """The text of docs/locks.md."""
+    alone = [(statement, locks, "", "") for statement, locks in ALONE]
+    return HEAD + "".join(f"| {' | '.join(_row(*each))} |\n" for each in [*CASES, *alone])
+
+
+def _row(statement: str, locks: dict[str, Lock], does: str, source: str) -> tuple[str, ...]:
+    lock = ", ".join(f"{table}: {level}" for table, level in locks.items()) or "no table"
+    waits = max(locks.values()).blocks if locks else ""
+    return f"`{statement}`", f"[{lock}]({DOCUMENTATION}{source})" if source else lock, waits, DOES[does]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

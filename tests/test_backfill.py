@@ -5,15 +5,13 @@ import re
 import signal
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import psycopg
 import pytest
 
-from conftest import foreground
+from conftest import foreground, until
 from pair import Pair, Project
 
 TABLE = "op.execute('CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, m int NOT NULL DEFAULT 0)')"
@@ -28,14 +26,6 @@ CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sle
 CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW WHEN (OLD.id % 5 = 0) EXECUTE FUNCTION slow();
 """
 PROGRESS = "SELECT rows FROM dbkit_backfill ORDER BY id DESC LIMIT 1"
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something that must come."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def rows_done(project: Project) -> int:

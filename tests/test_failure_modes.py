@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from conftest import foreground, free_port
+from conftest import foreground, free_port, until
 from dbkit import scratch
 from dbkit.lock import lock_key
 from dbkit.server.binaries import client_program
@@ -37,14 +36,6 @@ LOCK_IN_ENV = (
 )
 CONNECT = "with connectable.connect() as connection:\n"
 PGBOUNCER = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something that must come."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def line_with(process: "subprocess.Popen[str]", words: str) -> str:

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +9,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from conftest import HOSTILE_PASSWORD, SHOP_HEAD, Kit, foreground
+from conftest import HOSTILE_PASSWORD, SHOP_HEAD, Kit, foreground, until
 from dbkit.connect import connect
 from dbkit.lock import lock_key
 from dbkit.settings import Target
@@ -288,10 +287,7 @@ def test_a_signal_stops_the_statement_in_the_server(kit: Kit, number: int, code:
 
 
 def wait_for(kit: Kit, query: str, count: int) -> None:
-    deadline = time.monotonic() + 20
-    while kit.query(query) != [(count,)]:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: kit.query(query) == [(count,)])
 
 
 def test_the_database_ahead_of_the_code_is_said_so(kit: Kit) -> None:

@@ -6,15 +6,13 @@ import pty
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from battery import NOTHING, Planted, make_project
-from conftest import REPOSITORY, foreground
+from conftest import REPOSITORY, foreground, until
 from dbkit.server.cluster import Cluster
 
 FINE = Planted(
@@ -134,16 +132,6 @@ def test_a_terminal_gets_a_line_that_moves_and_a_pipe_none(tmp_path: Path, serve
 # What is left
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> bool:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 @pytest.fixture
 def sleeper(tmp_path: Path) -> tuple[Path, Path]:
     """A chain that does not end, and the file that says where it is: data directory, and the server's pid."""
@@ -162,7 +150,7 @@ def start(ini: Path, started: Path, *arguments: str) -> tuple["subprocess.Popen[
         text=True,
         preexec_fn=foreground,
     )
-    assert until(lambda: started.exists() and started.read_text().endswith("\n")), process.communicate(timeout=1)
+    until(lambda: started.exists() and started.read_text().endswith("\n"))
     data = Path(started.read_text().splitlines()[0])
     return process, data, int((data / "postmaster.pid").read_text().split()[0])
 
@@ -191,8 +179,8 @@ def test_a_killed_proof_leaves_nothing_running(sleeper: tuple[Path, Path], jobs:
     children = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     process.kill()
     process.communicate(timeout=60)
-    assert until(lambda: not data.parent.exists())
-    assert until(lambda: not any(map(alive, [server, *children])))
+    until(lambda: not data.parent.exists())
+    until(lambda: not any(map(alive, [server, *children])))
 
 
 def databases(server: Cluster) -> list[tuple[str]]:

@@ -5,8 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import DEBIAN, REPOSITORY, foreground, needs_root
+from conftest import DEBIAN, REPOSITORY, foreground, needs_root, until
 from dbkit import scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
@@ -28,14 +27,6 @@ START = (
     "from dbkit.settings import load; from dbkit.server.cluster import development_cluster; from pathlib import Path; "
 )
 START += "import sys; development_cluster(load(Path(sys.argv[1]), {})).ensure_running()"
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, for at most 20 seconds."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -1,17 +1,20 @@
 """What the trace says of locks, held against the documentation and against a second session that really waits or not."""
 
 from collections.abc import Iterator
+from threading import Thread
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 
+from conftest import until
 from dbkit.connect import connect
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Target
+from dbkit.trace.holdup import WAITS_FOR
 from dbkit.trace.recorder import Recorder
 from dbkit.trace.records import Lock, Statement
-from lock_table import ALONE, CASES, SETUP
+from lock_table import ALONE, CASES, PAGE, SETUP, page
 
 PATIENCE = "50ms"
 
@@ -68,8 +71,9 @@ def locks(found: Statement) -> dict[str, Lock]:
     return {each.relation: each.lock for each in found.touched if each.existed and each.lock is not None}
 
 
-def test_there_are_enough() -> None:
+def test_there_are_enough_and_the_page_has_them() -> None:
     assert len({statement for statement, *_ in CASES}) == len(CASES) >= 60
+    assert PAGE.read_text(encoding="utf-8") == page(), "python tests/lock_table.py"
 
 
 @pytest.mark.parametrize(("statement", "documented", "does", "_source"), CASES, ids=[each[0][:60] for each in CASES])
@@ -108,6 +112,26 @@ def test_what_ends_its_own_transactions_is_held_up_and_looked_at(
     server.drop_database(target.dbname)
     assert {name: locks(found).get(name) for name in documented} == documented
     assert not found.in_transaction
+
+
+@pytest.mark.parametrize(("statement", "documented"), ALONE, ids=[each[0] for each in ALONE])
+def test_a_second_session_waits_for_it_as_it_should(
+    server: Cluster, tables: Target, statement: str, documented: dict[str, Lock]
+) -> None:
+    """Somebody who uses the table keeps the statement from its end, and what waits for it meanwhile is tried."""
+    target = server.create_database("lock_alone_blocks", tables.dbname)
+    *_, last = documented
+    mode = "ACCESS SHARE" if last == "p1" else "ROW EXCLUSIVE"
+    with connect(target, autocommit=True) as runs, connect(target) as holds, connect(target, autocommit=True) as looks:
+        holds.execute(f"LOCK TABLE ONLY {last} IN {mode} MODE".encode())
+        thread = Thread(target=lambda: runs.execute(statement.encode()))
+        thread.start()
+        until(lambda: looks.execute(WAITS_FOR, [holds.info.backend_pid, runs.info.backend_pid]).fetchone() == (True,))
+        found = {name: blocked(target, name) for name in documented}
+        holds.rollback()
+        thread.join()
+    server.drop_database(target.dbname)
+    assert found == {name: lock.blocks for name, lock in documented.items()}
 
 
 # What a failure leaves

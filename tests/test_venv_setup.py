@@ -4,13 +4,12 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from conftest import Kit, copy_checkout, plain_environment
+from conftest import Kit, copy_checkout, plain_environment, until
 
 # One package is enough to see what the script does, and takes a second instead of ten.
 SMALL_LOCK = "iniconfig"
@@ -96,10 +95,7 @@ def test_interrupted_half_way_it_recovers(checkout: Kit) -> None:
         stderr=subprocess.DEVNULL,
         process_group=0,
     )
-    deadline = time.monotonic() + 60
-    while not (checkout.path / "venv" / "bin").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: (checkout.path / "venv" / "bin").exists())
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (checkout.path / "venv" / ".dbkit-stamp").exists()

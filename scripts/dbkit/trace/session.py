@@ -235,7 +235,10 @@ class Session:
     def _is_idle(self) -> bool:
         """Whether there is no transaction. Of a driver that does not say so, commit and rollback are waited for."""
         info = getattr(self.driver, "info", None)
-        return info is not None and info.transaction_status == IDLE
+        if info is not None:  # psycopg and psycopg2
+            return bool(info.transaction_status == IDLE)
+        is_in_transaction = getattr(self.driver, "is_in_transaction", None)  # asyncpg
+        return is_in_transaction is not None and not is_in_transaction()
 
 
 _Tables = Mapping[int, tuple[Relation, Shape]]
