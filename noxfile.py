@@ -86,6 +86,14 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def linters(session: nox.Session) -> None:
+    """Count what squawk and alembic-guard find in the migrations of tests/dangers.py."""
+    install(session)
+    session.install("alembic-guard==0.1.1")  # to compare with, and no part of the kit
+    session.run("python", "tests/linters.py", env=DBKIT)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Resolve pyproject.toml anew into lock/*.txt, with hashes: nox -s lock -- --upgrade"""
     session.install("uv")

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -135,6 +136,12 @@ class Kit:
         with psycopg.connect(**parameters, autocommit=True) as connection:
             connection.execute("DROP DATABASE IF EXISTS app WITH (FORCE)")
             connection.execute(f"CREATE DATABASE app TEMPLATE {template}")
+
+
+def others_slow(kept: int, cases: Sequence[Any]) -> list[Any]:
+    """Cases of one kind for parametrize: some in every run, the others only in `nox -s slow`."""
+    slow = (each if isinstance(each, tuple) else (each,) for each in cases[kept:])
+    return [*cases[:kept], *(pytest.param(*each, marks=pytest.mark.slow) for each in slow)]
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from conftest import Kit
 
 
@@ -118,6 +120,7 @@ class Entry(Base):
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.slow
 def test_check_sees_a_new_member_of_an_enum_in_an_array(kit: Kit) -> None:
     path = kit.path / "backend/app/models/stock.py"
     column = '    tags: Mapped[list[str] | None] = mapped_column(ARRAY(Enum("a", "b", name="tag")))\n'

@@ -11,7 +11,7 @@ from functools import partial
 import psycopg
 import pytest
 
-from conftest import foreground, until
+from conftest import foreground, others_slow, until
 from pair import Pair, Project
 
 TABLE = "op.execute('CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, m int NOT NULL DEFAULT 0)')"
@@ -98,7 +98,7 @@ def test_a_million_rows_killed_ten_times(pair: Pair) -> None:
     assert counted(pair.gated) == [(1, 1_000_000)]
 
 
-@pytest.mark.parametrize("which", ["gated", "bare"])
+@pytest.mark.parametrize("which", others_slow(1, ["gated", "bare"]))
 def test_killed_between_the_last_row_and_the_version(pair: Pair, which: str) -> None:
     pair.write(TABLE, (f"{COUNT}{KILL_ITSELF}", f"{UNCOUNT}{KILL_ITSELF}"))
     project: Project = getattr(pair, which)
@@ -201,6 +201,7 @@ def test_the_session_is_left_as_it_was(pair: Pair) -> None:
         assert before == after
 
 
+@pytest.mark.slow
 def test_within_an_autocommit_block(pair: Pair) -> None:
     pair.write(TABLE, f"{IMPORT}with op.get_context().autocommit_block():\n    backfill(op, 't', 'n = n + 1')")
     for project in (pair.gated, pair.bare):
@@ -344,7 +345,7 @@ def test_without_a_primary_key(pair: Pair) -> None:
     assert counted(project) == [(1, 500)]
 
 
-@pytest.mark.parametrize("which", ["gated", "bare"])
+@pytest.mark.parametrize("which", others_slow(1, ["gated", "bare"]))
 def test_a_script_has_one_update(pair: Pair, which: str) -> None:
     pair.write(TABLE, f"{IMPORT}backfill(op, 'public.t', \"n = n + 1 -- ':x' 100%\", where=\"m::text <> ':y'\")")
     project: Project = getattr(pair, which)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from conftest import Kit, foreground
+from conftest import Kit, foreground, others_slow
 from pair import Pair, Project
 from test_backfill import FEW, SLOW, counted, rows_done, until
 
@@ -223,21 +223,24 @@ WORDS = [
 
 @pytest.mark.parametrize(
     ("table", "columns", "values", "key"),
-    [
-        ('"My Schema"."Odd ""Table"""', '"The Key" bigint PRIMARY KEY', "i * 1000000000::bigint", ""),
-        ("t_desc", "k int NOT NULL", "-i", "k"),
-        ("t_text", 'k text COLLATE "C" PRIMARY KEY', "w", ""),
-        ("t_icu", "k text PRIMARY KEY", "md5(i::text) || w", ""),
-        ("t_uuid", "k uuid PRIMARY KEY", "md5(i::text)::uuid", ""),
-        ("t_char", "k char(9) PRIMARY KEY", "i::text", ""),
-        ("t_date", "k timestamptz PRIMARY KEY", "now() + i * interval '1 microsecond'", ""),
-        ("t_float", "k float8 PRIMARY KEY", "(i - 100) / 3.0", ""),
-        ("t_numeric", "k numeric PRIMARY KEY", "i::numeric / 7", ""),
-        ("t_enum", "k mood, l int, PRIMARY KEY (k, l)", "('{sad,fine,glad}'::mood[])[1 + i % 3], i", ""),
-        ("t_two", 'a text, "B" int, PRIMARY KEY (a, "B")', "w, i", ""),
-        ("t_three", "a int, b uuid, c text, PRIMARY KEY (b, c, a)", "i, md5((i % 3)::text)::uuid, w", "a, b, c"),
-        ("t_part", "a int PRIMARY KEY", "i", ""),
-    ],
+    others_slow(
+        4,
+        [
+            ('"My Schema"."Odd ""Table"""', '"The Key" bigint PRIMARY KEY', "i * 1000000000::bigint", ""),
+            ("t_desc", "k int NOT NULL", "-i", "k"),
+            ("t_text", 'k text COLLATE "C" PRIMARY KEY', "w", ""),
+            ("t_icu", "k text PRIMARY KEY", "md5(i::text) || w", ""),
+            ("t_uuid", "k uuid PRIMARY KEY", "md5(i::text)::uuid", ""),
+            ("t_char", "k char(9) PRIMARY KEY", "i::text", ""),
+            ("t_date", "k timestamptz PRIMARY KEY", "now() + i * interval '1 microsecond'", ""),
+            ("t_float", "k float8 PRIMARY KEY", "(i - 100) / 3.0", ""),
+            ("t_numeric", "k numeric PRIMARY KEY", "i::numeric / 7", ""),
+            ("t_enum", "k mood, l int, PRIMARY KEY (k, l)", "('{sad,fine,glad}'::mood[])[1 + i % 3], i", ""),
+            ("t_two", 'a text, "B" int, PRIMARY KEY (a, "B")', "w, i", ""),
+            ("t_three", "a int, b uuid, c text, PRIMARY KEY (b, c, a)", "i, md5((i % 3)::text)::uuid, w", "a, b, c"),
+            ("t_part", "a int PRIMARY KEY", "i", ""),
+        ],
+    ),
 )
 def test_keys_of_any_type(project: Project, table: str, columns: str, values: str, key: str) -> None:
     project.query('CREATE SCHEMA "My Schema"')

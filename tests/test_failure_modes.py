@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from conftest import foreground, free_port, until
+from conftest import foreground, free_port, others_slow, until
 from dbkit import scratch
 from dbkit.lock import lock_key
 from dbkit.server.binaries import client_program
@@ -126,11 +126,11 @@ def test_03_an_autocommit_block_runs_once_for_each_runner(pair: Pair) -> None:
         assert project.alembic("upgrade", "head").returncode == 0
         project.query("CREATE TABLE counted (what text)")
     pair.write(EIGHT[2].replace("0.3", "3"))  # so long that all of them have begun
-    together(pair.bare, 8)
+    together(pair.bare, 4)
     [(count,)] = pair.bare.query("SELECT count(*) FROM counted")
     assert isinstance(count, int)
     assert count > 1
-    assert [result.returncode for result in together(pair.gated, 8)] == [0] * 8
+    assert [result.returncode for result in together(pair.gated, 4)] == [0] * 4
     assert pair.gated.query("SELECT count(*) FROM counted") == [(1,)]
 
 
@@ -1015,17 +1015,20 @@ def test_a_failed_migration_is_not_committed_by_the_gate(pair: Pair, first: str)
 
 @pytest.mark.parametrize(
     "commit",
-    [
-        "cursor = op.get_bind().connection.cursor()\ncursor.execute('CREATE TABLE v ()')\ncursor.execute('COMMIT')",
-        "op.execute('CREATE TABLE v ()')\nop.get_bind().connection.commit()",
-        "op.execute('CREATE TABLE v ()')\nop.execute('COMMIT; BEGIN')",
-        "op.execute('CREATE TABLE v ()')\nop.execute('COMMIT AND CHAIN')",
-        "op.execute('CREATE TABLE v ()')\nop.execute('-- done\\nCOMMIT')",
-        "op.execute('CREATE TABLE v ()')\nop.execute('/* done */ END /* of it */')",
-        f"{BLOCK}op.get_bind().connection.cursor().execute('CREATE TABLE v ()')",
-        f"{BLOCK}op.execute('SET statement_timeout = 0; CREATE TABLE v ()')",
-        f"{BLOCK}op.execute('ANALYZE t; CREATE TABLE v ()')",
-    ],
+    others_slow(
+        3,
+        [
+            "cursor = op.get_bind().connection.cursor()\ncursor.execute('CREATE TABLE v ()')\ncursor.execute('COMMIT')",
+            "op.execute('CREATE TABLE v ()')\nop.get_bind().connection.commit()",
+            "op.execute('CREATE TABLE v ()')\nop.execute('COMMIT; BEGIN')",
+            "op.execute('CREATE TABLE v ()')\nop.execute('COMMIT AND CHAIN')",
+            "op.execute('CREATE TABLE v ()')\nop.execute('-- done\\nCOMMIT')",
+            "op.execute('CREATE TABLE v ()')\nop.execute('/* done */ END /* of it */')",
+            f"{BLOCK}op.get_bind().connection.cursor().execute('CREATE TABLE v ()')",
+            f"{BLOCK}op.execute('SET statement_timeout = 0; CREATE TABLE v ()')",
+            f"{BLOCK}op.execute('ANALYZE t; CREATE TABLE v ()')",
+        ],
+    ),
 )
 def test_what_was_committed_on_any_way_is_known(pair: Pair, commit: str) -> None:
     pair.write(NO_KEY, f"{commit}\n{RAISE}")
@@ -1037,7 +1040,8 @@ def test_what_was_committed_on_any_way_is_known(pair: Pair, commit: str) -> None
 
 
 @pytest.mark.parametrize(
-    "rollback", ["op.execute('ROLLBACK AND CHAIN')", "op.get_bind().connection.rollback()", "op.execute('ABORT')"]
+    "rollback",
+    others_slow(1, ["op.execute('ROLLBACK AND CHAIN')", "op.get_bind().connection.rollback()", "op.execute('ABORT')"]),
 )
 def test_what_was_rolled_back_on_any_way_is_not_recorded(pair: Pair, rollback: str) -> None:
     pair.write(NO_KEY, f"op.execute('CREATE TABLE v ()')\n{rollback}")
@@ -1123,15 +1127,18 @@ def test_of_two_marks_the_one_that_protects_counts(pair: Pair) -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    [
-        "op.execute('SELECT pg_advisory_unlock_all()')",
-        f"{BLOCK}op.execute('DISCARD ALL')",
-        "op.execute(\"SET lock_timeout = '10min'\")",
-        "op.execute(\"SELECT pg_catalog.set_config('search_path', '', false)\")",
-        "op.execute('SET LOCAL search_path = pg_catalog')",
-        "op.execute(\"-- more time\\nSET lock_timeout = '10min'\")",
-        "op.execute('CREATE ROLE nobody_else')\nop.execute('SET ROLE nobody_else')",
-    ],
+    others_slow(
+        3,
+        [
+            "op.execute('SELECT pg_advisory_unlock_all()')",
+            f"{BLOCK}op.execute('DISCARD ALL')",
+            "op.execute(\"SET lock_timeout = '10min'\")",
+            "op.execute(\"SELECT pg_catalog.set_config('search_path', '', false)\")",
+            "op.execute('SET LOCAL search_path = pg_catalog')",
+            "op.execute(\"-- more time\\nSET lock_timeout = '10min'\")",
+            "op.execute('CREATE ROLE nobody_else')\nop.execute('SET ROLE nobody_else')",
+        ],
+    ),
 )
 def test_what_a_migration_sets_ends_with_it(pair: Pair, statement: str) -> None:
     seen = (
@@ -1286,13 +1293,16 @@ def test_autogenerate(pair: Pair) -> None:
 
 @pytest.mark.parametrize(
     ("upgrade", "downgrade"),
-    [
-        (
-            "op.execute(\"CREATE TYPE mood AS ENUM ('a')\")\nop.execute('CREATE TABLE m (m mood)')",
-            "op.execute('DROP TABLE m')",
-        ),
-        ("op.execute('CREATE TABLE m (id int)')", "pass"),
-    ],
+    others_slow(
+        1,
+        [
+            (
+                "op.execute(\"CREATE TYPE mood AS ENUM ('a')\")\nop.execute('CREATE TABLE m (m mood)')",
+                "op.execute('DROP TABLE m')",
+            ),
+            ("op.execute('CREATE TABLE m (id int)')", "pass"),
+        ],
+    ),
 )
 def test_a_downgrade_that_leaves_something(pair: Pair, upgrade: str, downgrade: str) -> None:
     pair.write((upgrade, downgrade))

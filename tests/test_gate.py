@@ -9,7 +9,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from conftest import HOSTILE_PASSWORD, SHOP_HEAD, Kit, foreground, until
+from conftest import HOSTILE_PASSWORD, SHOP_HEAD, Kit, foreground, others_slow, until
 from dbkit.connect import connect
 from dbkit.lock import lock_key
 from dbkit.settings import Target
@@ -163,7 +163,7 @@ def test_a_read_only_server_is_named(kit: Kit) -> None:
     assert (typed.returncode, "read-only" in typed.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("app_env", ["production", "staging", "prod"])
+@pytest.mark.parametrize("app_env", others_slow(1, ["production", "staging", "prod"]))
 def test_a_protected_database_is_not_rolled_back(kit: Kit, app_env: str) -> None:
     roads = [
         ["venv/bin/alembic", "downgrade", "-1"],

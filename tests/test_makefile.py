@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Kit
+from conftest import Kit, others_slow
 
 VERBATIM = [
     "add user's email",
@@ -35,7 +35,7 @@ VERBATIM = [
 ]
 
 
-@pytest.mark.parametrize("message", VERBATIM)
+@pytest.mark.parametrize("message", others_slow(14, VERBATIM))
 def test_a_message_travels_verbatim(kit: Kit, message: str) -> None:
     before = set(kit.versions)
     typed = kit.make("revision", f"m={message}", "empty=1")

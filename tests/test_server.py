@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import DEBIAN, REPOSITORY, foreground, needs_root, until
+from conftest import DEBIAN, REPOSITORY, foreground, needs_root, others_slow, until
 from dbkit import scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
@@ -101,7 +101,10 @@ def test_many_at_once_start_one_server(project: Path, cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    "env", [{"LANG": "xx_YY.UTF-8", "LC_ALL": "xx_YY"}, {"PGHOST": "/nowhere", "PGDATA": "/nowhere", "PGPORT": "1"}]
+    "env",
+    others_slow(
+        1, [{"LANG": "xx_YY.UTF-8", "LC_ALL": "xx_YY"}, {"PGHOST": "/nowhere", "PGDATA": "/nowhere", "PGPORT": "1"}]
+    ),
 )
 def test_the_callers_locale_and_variables_do_not_matter(project: Path, cluster: Cluster, env: dict[str, str]) -> None:
     command = [sys.executable, "-c", START, str(project)]
@@ -136,7 +139,7 @@ def test_a_pid_file_that_names_somebody_else_is_ignored_and_he_lives(cluster: Cl
         bystander.wait()
 
 
-@pytest.mark.parametrize("content", ["", "\n", "12x", "-5\n"])
+@pytest.mark.parametrize("content", others_slow(2, ["", "\n", "12x", "-5\n"]))
 def test_a_half_written_pid_file_recovers(cluster: Cluster, content: str) -> None:
     marked(cluster).stop()
     (cluster.data / "postmaster.pid").write_text(content)
@@ -399,7 +402,7 @@ with scratch.cluster(load(Path(sys.argv[1]), {})) as cluster:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", others_slow(1, [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
 def test_a_throw_away_cluster_is_gone_after_a_signal(project: Path, number: int) -> None:
     process, directory, server = start_scratch(project)
     process.send_signal(number)

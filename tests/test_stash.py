@@ -17,7 +17,7 @@ import psycopg
 import pytest
 
 import pair as pair_module
-from conftest import Kit, needs_root
+from conftest import Kit, needs_root, others_slow
 from dbkit.rows import fingerprint
 from dbkit.settings import Target
 from pair import Pair, Project
@@ -138,6 +138,7 @@ def test_several_tables_with_every_kind_of_value_and_name(pair: Pair, project: P
     assert restored.count("the same as before, by fingerprint") == 2
 
 
+@pytest.mark.slow
 def test_a_column_of_a_composite_key_table_in_quotes(pair: Pair, project: Project) -> None:
     pair.write(
         execute('CREATE TABLE "T" (a int, "B" text, PRIMARY KEY ("B", a))'),
@@ -246,13 +247,16 @@ def test_a_table_without_primary_key(pair: Pair, project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("down", "why"),
-    [
-        ("ALTER TABLE log DROP level", "log has no primary key, and level would be lost"),
-        ("ALTER TABLE log ALTER level TYPE smallint", "log has no primary key, and level would be lost or change"),
-        ("DELETE FROM log", "log has no primary key, and its rows may change"),
-        ("ALTER TABLE item ALTER id TYPE smallint", "item.id, of its primary key, goes or changes"),
-        ("ALTER TABLE item DROP id", "item.id, of its primary key, goes or changes"),
-    ],
+    others_slow(
+        2,
+        [
+            ("ALTER TABLE log DROP level", "log has no primary key, and level would be lost"),
+            ("ALTER TABLE item DROP id", "item.id, of its primary key, goes or changes"),
+            ("ALTER TABLE log ALTER level TYPE smallint", "log has no primary key, and level would be lost or change"),
+            ("DELETE FROM log", "log has no primary key, and its rows may change"),
+            ("ALTER TABLE item ALTER id TYPE smallint", "item.id, of its primary key, goes or changes"),
+        ],
+    ),
 )
 def test_what_could_never_be_put_back_is_refused_before_anything_is_lost(
     pair: Pair, project: Project, down: str, why: str
@@ -270,6 +274,7 @@ def test_what_could_never_be_put_back_is_refused_before_anything_is_lost(
     assert project.heads() == ["rev1"]
 
 
+@pytest.mark.slow
 def test_an_empty_table_without_primary_key_is_in_nobodys_way(pair: Pair, project: Project) -> None:
     pair.write(
         execute("CREATE TABLE log (line text)"),
@@ -283,14 +288,17 @@ def test_an_empty_table_without_primary_key_is_in_nobodys_way(pair: Pair, projec
 
 @pytest.mark.parametrize(
     ("changed", "why"),
-    [
-        ("ALTER TABLE item ALTER note TYPE varchar(99)", "item.note was text, and is character varying(99)"),
-        ("ALTER TABLE item DROP CONSTRAINT item_pkey", "the primary key of item was id, and is none"),
-        ("ALTER TABLE item RENAME id TO number", "item has no column id"),
-        ("ALTER TABLE item ALTER id TYPE bigint", "item.id was integer, and is bigint"),
-        ("ALTER TABLE item DROP note", "item has no column note"),
-        ("DROP TABLE item", "the database has no table item"),
-    ],
+    others_slow(
+        2,
+        [
+            ("ALTER TABLE item ALTER note TYPE varchar(99)", "item.note was text, and is character varying(99)"),
+            ("ALTER TABLE item DROP CONSTRAINT item_pkey", "the primary key of item was id, and is none"),
+            ("ALTER TABLE item RENAME id TO number", "item has no column id"),
+            ("ALTER TABLE item ALTER id TYPE bigint", "item.id was integer, and is bigint"),
+            ("ALTER TABLE item DROP note", "item has no column note"),
+            ("DROP TABLE item", "the database has no table item"),
+        ],
+    ),
 )
 def test_what_does_not_fit_any_more_is_refused_by_name(pair: Pair, project: Project, changed: str, why: str) -> None:
     pair.write(KEYED, (execute("ALTER TABLE item ADD note text"), execute("ALTER TABLE item DROP note")))
@@ -664,7 +672,7 @@ def kit_prints(kit: Kit) -> dict[str, object]:
     return prints(Project(kit.path, kit.cluster.target(), gated=True))
 
 
-@pytest.mark.parametrize("to", ["-2", "base"])
+@pytest.mark.parametrize("to", others_slow(1, ["base", "-2"]))
 def test_the_seeded_shop_comes_back(kit: Kit, to: str) -> None:
     shutil.rmtree(kit.path / ".dbkit/stash", ignore_errors=True)
     assert kit.make("seed").returncode == 0

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from conftest import others_slow
 from pair import Pair, Project
 from test_stash import execute, prints, stashes, typed
 
@@ -99,7 +100,7 @@ def test_in_the_copy(pair: Pair, project: Project) -> None:
     assert prints(project) == before
 
 
-@pytest.mark.parametrize("down", [f"{execute(HELD)}\n{DROP}", f"{DROP}\n{execute(HELD)}"], ids=["before", "after"])
+@pytest.mark.parametrize("down", others_slow(1, [f"{execute(HELD)}\n{DROP}", f"{DROP}\n{execute(HELD)}"]))
 def test_in_the_downgrade(pair: Pair, project: Project, down: str) -> None:
     pair.write((CREATE, down))
     before = fill(project)
@@ -121,6 +122,7 @@ def test_in_the_downgrade(pair: Pair, project: Project, down: str) -> None:
     assert prints(project) == before
 
 
+@pytest.mark.slow
 def test_in_the_downgrade_and_then_a_restore(pair: Pair, project: Project) -> None:
     pair.write((CREATE, f"{execute(HELD)}\n{DROP}"))
     before = fill(project)

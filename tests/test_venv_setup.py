@@ -125,6 +125,7 @@ def test_a_checkout_that_was_moved_gets_a_venv_of_its_own(checkout: Kit) -> None
     assert installed(kit) == [str(moved / "scripts/dbkit/__init__.py")]
 
 
+@pytest.mark.slow
 def test_a_venv_somebody_made_by_hand_is_used(checkout: Kit) -> None:
     checkout.run("python3", "-m", "venv", "venv")
     mark = checkout.path / "venv" / "mine"

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import REPOSITORY, SHOP_HEAD, Kit, foreground
+from conftest import REPOSITORY, SHOP_HEAD, Kit, foreground, others_slow
 
 HEAD = SHOP_HEAD
 VERSIONS = "backend/alembic/versions"
@@ -280,10 +280,13 @@ def test_the_round_trip_touches_no_database_of_mine(kit: Kit) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "finding"),
-    [
-        ('op.execute("DROP TYPE order_status")', "pass", "order_status"),
-        ('op.drop_table("orders")', 'op.rename_table("orders", "old_orders")', "old_orders"),
-    ],
+    others_slow(
+        1,
+        [
+            ('op.execute("DROP TYPE order_status")', "pass", "order_status"),
+            ('op.drop_table("orders")', 'op.rename_table("orders", "old_orders")', "old_orders"),
+        ],
+    ),
 )
 def test_a_round_trip_that_leaves_something_says_what(kit: Kit, old: str, new: str, finding: str) -> None:
     path = revision_file(kit, "shop_2")
@@ -297,6 +300,7 @@ def test_a_round_trip_that_leaves_something_says_what(kit: Kit, old: str, new: s
     assert finding in typed.stdout + typed.stderr
 
 
+@pytest.mark.slow
 def test_a_schema_that_changes_on_the_second_upgrade_is_found(kit: Kit) -> None:
     """Nothing is left at base, and yet the second upgrade gives another schema: here, by what a role remembers."""
     path = revision_file(kit, "shop_40")

@@ -87,12 +87,12 @@ def _compare_with_models(cluster: Cluster, metadata: sa.MetaData) -> Iterator[st
 
 
 def _compare_with_live(settings: Settings, loaded: project.Project, cluster: Cluster) -> Iterator[str]:
-    """Whether somebody has changed the database of .env by hand. It need not be there, and none is made."""
+    """Whether somebody has changed the database of .env by hand. It need not be there: none is made, or waited for."""
     development = development_cluster(settings)
     if settings.target is None and not development.exists():
         return
     try:
-        found = drift.live(settings.target or development.ensure_running(), settings.wait)
+        found = drift.live(settings.target or development.ensure_running(), 0)
         drift.require_comparable(loaded, found)
     except (Unreachable, DatabaseAhead, InputError) as error:
         say(f"the database of .env was not compared: {error.message}")
