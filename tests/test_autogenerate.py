@@ -62,6 +62,7 @@ def test_a_database_that_is_behind_is_not_compared(kit: Kit) -> None:
     assert "make migrate" in typed.stderr
 
 
+@pytest.mark.slow
 def test_a_new_enum_type_comes_and_goes_with_its_revision(kit: Kit) -> None:
     """With a new table SQLAlchemy would leave the type behind; with a new column it would not even make it."""
     change(kit, "customers", r"\A", "import enum\n")

@@ -64,6 +64,7 @@ def kill_often(project: Project, times: int, least: int, *command: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_killed_again_and_again(pair: Pair) -> None:
     pair.write(TABLE, COUNT)
     prepare(pair.gated, ROWS, SLOW)
@@ -134,6 +135,7 @@ def test_begun_anew_when_what_it_is_based_on_was_undone(pair: Pair) -> None:
     assert pair.gated.query("SELECT x, count(*) FROM t GROUP BY x") == [(1, FEW)]
 
 
+@pytest.mark.slow
 def test_edited_while_it_was_interrupted(pair: Pair) -> None:
     pair.write(TABLE, COUNT)
     prepare(pair.gated, sql=SLOW)

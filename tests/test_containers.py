@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import psycopg
 import pytest
 
-from conftest import REPOSITORY, SHOP_HEAD, Kit, foreground, free_port
+from conftest import REPOSITORY, SHOP_HEAD, Kit, foreground, free_port, others_slow
 from dbkit.lock import lock_key
 from test_gate import add_revision, wait_for
 
@@ -134,7 +134,7 @@ def test_who_does_not_migrate_waits_for_who_does(kit: Kit) -> None:
     assert enter(kit, *RAN, env={"MIGRATE_ON_START": "0", "MIGRATION_WAIT": "0"}) == (0, "the command ran\n", "")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), others_slow(1, [(signal.SIGTERM, 143), (signal.SIGINT, 130)]))
 def test_a_signal_stops_a_long_migration_at_once(kit: Kit, number: int, code: int) -> None:
     add_revision(kit, 'op.execute("CREATE TABLE half (x int)"); op.execute("SELECT pg_sleep(600)")')
     process = start(kit, *RAN)
@@ -148,7 +148,7 @@ def test_a_signal_stops_a_long_migration_at_once(kit: Kit, number: int, code: in
 
 
 @pytest.mark.parametrize("migrate", ["1", "0"])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), others_slow(1, [(signal.SIGTERM, 143), (signal.SIGINT, 130)]))
 def test_a_signal_ends_the_wait_for_a_server(kit: Kit, number: int, code: int, migrate: str) -> None:
     """The server here takes the connection and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -483,7 +483,7 @@ def test_a_connection_that_ends_is_told_in_one_line(pair: Pair, fault: Callable[
     assert pair.gated.journal() == [("upgrade", "rev1")]
 
 
-@pytest.mark.parametrize("comes_back", [True, False])
+@pytest.mark.parametrize("comes_back", others_slow(1, [True, False]))
 def test_a_server_that_is_killed(pair: Pair, local_settings: Settings, comes_back: bool) -> None:
     pair.write(TABLE, SLEEP)
     with scratch.cluster(replace(local_settings)) as cluster:
@@ -509,7 +509,7 @@ def test_a_server_that_is_killed(pair: Pair, local_settings: Settings, comes_bac
             assert "the server does not answer, so what was committed is not known." in line
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), others_slow(1, [(signal.SIGINT, 130), (signal.SIGTERM, 143)]))
 def test_a_signal_to_bare_alembic(pair: Pair, number: int, code: int) -> None:
     pair.write(TABLE, SLEEP)
     process = pair.gated.start("upgrade", "head", preexec_fn=foreground)
@@ -638,7 +638,7 @@ def test_a_block_that_can_be_run_again_needs_nobody(pair: Pair) -> None:
     assert pair.gated.alembic("upgrade", "head").returncode == 0
 
 
-@pytest.mark.parametrize("commit", ["op.execute('COMMIT')", "op.get_bind().commit()"])
+@pytest.mark.parametrize("commit", others_slow(1, ["op.execute('COMMIT')", "op.get_bind().commit()"]))
 def test_a_commit_by_hand(pair: Pair, commit: str) -> None:
     pair.write(TABLE, f"op.execute('ALTER TABLE t ADD x int')\n{commit}\nop.execute('SELECT 1 / 0')")
     for project in (pair.bare, pair.gated):
@@ -667,7 +667,7 @@ def test_a_commit_by_hand_that_loses_the_revision(pair: Pair) -> None:
     assert pair.gated.heads() == ["rev2"]
 
 
-@pytest.mark.parametrize("rollback", ["op.execute('ROLLBACK')", "op.get_bind().rollback()"])
+@pytest.mark.parametrize("rollback", others_slow(1, ["op.execute('ROLLBACK')", "op.get_bind().rollback()"]))
 def test_a_rollback_by_hand(pair: Pair, rollback: str) -> None:
     pair.write(TABLE, f"op.execute('ALTER TABLE t ADD x int')\n{rollback}")
     typed = pair.gated.alembic("upgrade", "head")
@@ -839,7 +839,7 @@ def test_two_heads(pair: Pair) -> None:
         assert words in typed.stderr
 
 
-@pytest.mark.parametrize("fault", ["twice", "no parent", "cycle", "stray"])
+@pytest.mark.parametrize("fault", others_slow(2, ["twice", "no parent", "cycle", "stray"]))
 def test_a_broken_history_names_the_files(pair: Pair, fault: str) -> None:
     pair.write(TABLE)
     for project in (pair.bare, pair.gated):
@@ -971,6 +971,7 @@ def test_wait(pair: Pair, local_settings: Settings) -> None:
     assert (typed.returncode, "does not exist" in one_line(typed.stderr)) == (4, True)
 
 
+@pytest.mark.slow
 def test_wait_shows_dots_on_a_terminal_only(pair: Pair) -> None:
     nobody = {"DATABASE_URL": f"postgresql://u@127.0.0.1:{free_port()}/x", "MIGRATION_WAIT": "1s"}
     pair.gated.dbkit("mark", env=nobody)  # so that the kit is there
@@ -1005,7 +1006,7 @@ RAISE = "raise ValueError('on purpose')"
 NO_KEY = "op.execute('CREATE TABLE t (id int)')"
 
 
-@pytest.mark.parametrize("first", ["op.get_bind().rollback()", "op.get_bind().commit()"])
+@pytest.mark.parametrize("first", others_slow(1, ["op.get_bind().rollback()", "op.get_bind().commit()"]))
 def test_a_failed_migration_is_not_committed_by_the_gate(pair: Pair, first: str) -> None:
     pair.write(NO_KEY, f"{first}\n{INSERT}\n{RAISE}")
     for _ in range(2):
@@ -1061,6 +1062,7 @@ def test_savepoints_are_no_commits(pair: Pair) -> None:
     assert pair.gated.journal() == [("upgrade", "rev1"), ("upgrade", "rev2")]
 
 
+@pytest.mark.slow
 def test_a_purge_is_one_with_its_stamp(pair: Pair) -> None:
     pair.add("left", None)
     pair.add("right", None)
@@ -1263,6 +1265,7 @@ def generated(project: Project) -> tuple[str, str]:
     return text, typed.stderr
 
 
+@pytest.mark.slow
 def test_autogenerate(pair: Pair) -> None:
     pair.write("op.create_table('t', sa.Column('id', sa.Integer, primary_key=True), sa.Column('name', sa.Text))")
     write_models(pair, 'sa.Column("name", sa.Text)')

@@ -263,7 +263,7 @@ def test_a_statement_that_takes_too_long_is_ended(kit: Kit) -> None:
     assert (typed.returncode, "statement timeout" in typed.stderr) == (1, True)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), others_slow(1, [(signal.SIGINT, 130), (signal.SIGTERM, 143)]))
 def test_a_signal_stops_the_statement_in_the_server(kit: Kit, number: int, code: int) -> None:
     add_revision(kit, 'op.execute("SELECT pg_sleep(600)")')
     process = subprocess.Popen(

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from conftest import SHOP_HEAD, Kit
 
 FIRST = "cd1d761afae9"
@@ -76,6 +78,7 @@ def test_a_team_may_start_with_bare_alembic(kit: Kit) -> None:
     assert len(kit.versions) == 1
 
 
+@pytest.mark.slow
 def test_going_back_further_than_there_is_says_how_far_there_is(kit: Kit) -> None:
     empty_project(kit)
     for number in range(3):

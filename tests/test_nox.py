@@ -19,6 +19,7 @@ def test_every_session_says_what_it_is_for(kit: Kit) -> None:
     assert {line.split()[1] for line in sessions} == {
         "tests",
         "lint",
+        "linters",
         "types",
         "migrations_roundtrip",
         "migrations_lint",

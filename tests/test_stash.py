@@ -451,6 +451,7 @@ def test_a_downgrade_that_fails_leaves_no_stash(pair: Pair, project: Project) ->
     assert (prints(project), stashes(project)) == (before, [])
 
 
+@pytest.mark.slow
 def test_stash_0_in_make_and_in_the_environment(kit: Kit) -> None:
     shutil.rmtree(kit.path / ".dbkit/stash", ignore_errors=True)
     kit.query("INSERT INTO products (sku, name) VALUES ('a', 'b')")
@@ -527,6 +528,7 @@ def test_an_owner_who_is_no_superuser(tmp_path: Path, password_server: Target) -
     there_and_back(project)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [5000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_what_others_write_meanwhile_is_there_in_the_end(pair: Pair, project: Project, rows: int) -> None:
     """Before the lock it is in the stash; after the column is back, it is newer than that, and stays."""

@@ -88,6 +88,7 @@ def test_sql_for_another_revision_changes_nothing(kit: Kit) -> None:
     assert 'and the database is at ""' in kit.run("make", "psql", stdin=script).stderr
 
 
+@pytest.mark.slow
 def test_sql_from_two_current_heads(kit: Kit) -> None:
     kit.make("rollback", "to=60ecb11634bb")
     assert len(kit.query("SELECT version_num FROM alembic_version")) == 2
@@ -193,6 +194,7 @@ def test_seed_adds_its_rows_once_and_leaves_mine_alone(kit: Kit) -> None:
     assert "not at the head" in kit.make("seed").stderr
 
 
+@pytest.mark.slow
 def test_seeded_rows_survive_the_way_to_the_first_revision_and_back(kit: Kit) -> None:
     kit.make("seed")
     count = "SELECT (SELECT count(*) FROM customers), (SELECT count(*) FROM products)"
