@@ -152,10 +152,11 @@ def test_tables_without_rows_are_not_called_safe(
     ini: Path, lint: Callable[..., tuple[int, str]], options: tuple[str, ...]
 ) -> None:
     path = revision(ini, "bbbb")
-    path.write_text(path.read_text().replace("CREATE INDEX ix ON t (note)", "ALTER TABLE t ALTER note SET NOT NULL"))
-    add_comment(ini, "bbbb", "not-null-by-scan, at night")
+    data = "ALTER TABLE t ADD more int; UPDATE t SET note = upper(note)"
+    path.write_text(path.read_text().replace("CREATE INDEX ix ON t (note)", data))
+    add_comment(ini, "bbbb", "lock-kept-during-data-change, at night")
     told = lint(ini, "--rows", "0", *options)[1]
-    assert "the tables were empty, so scans and rewrites were not seen" in told
+    assert "the tables were empty, so changes of data were not seen" in told
     assert "unused-comment" not in told
 
 
@@ -341,7 +342,7 @@ def test_a_revision_that_cannot_be_run_is_told_why_where_that_is_known(
         assert (code, [each["id"] for each in found if each["level"] != "note"]) == (1, [expected]), lines
 
 
-def test_a_revision_that_fails_on_rows_was_not_seen_in_full(
+def test_a_revision_that_fails_on_rows_is_watched_on_empty_tables(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:
     fails = "ALTER TABLE t ADD more text NOT NULL; ALTER TABLE t ALTER note SET NOT NULL"
@@ -354,7 +355,8 @@ def test_a_revision_that_fails_on_rows_was_not_seen_in_full(
     )
     told = lint(ini)[1]
     assert "warning not-traced:" in told
-    assert "it fails on rows, and was watched on empty tables, where scans are not seen: column" in " ".join(
+    assert "danger not-null-by-scan " in told
+    assert "it fails on rows, and was watched on empty tables, where changes of data are not seen: column" in " ".join(
         told.split()
     )
 

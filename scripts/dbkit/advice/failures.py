@@ -25,7 +25,7 @@ def advise(outcome: RevisionOutcome) -> Iterator[Advice]:
     failure = next((each.failure for each in outcome.findings if each.failure and each.phase == "up"), None)
     if outcome.is_traced and failure:
         yield _not_traced(
-            outcome, failure, "it fails on rows, and was watched on empty tables, where scans are not seen"
+            outcome, failure, "it fails on rows, and was watched on empty tables, where changes of data are not seen"
         )
     elif not outcome.is_traced and not known:
         failure = failure or next((each.failure for each in outcome.findings if each.failure), None)

@@ -27,7 +27,7 @@ class Advised:
     revisions: int
     findings: tuple[Advice, ...]
     planted: Planted
-    """The rows that the migrations met; without, scans and rewrites are not seen."""
+    """The rows that the migrations met; without, changes of data are not seen."""
 
     @property
     def failed(self) -> list[Advice]:

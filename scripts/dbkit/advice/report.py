@@ -62,7 +62,7 @@ def summary(advised: Advised, least: Level) -> str:
     parts += [f"{accepted} accepted"] if accepted else []
     hidden = " (--level note shows them)" if least != Level.NOTE else ""
     parts += [f"{_counted(counts[Level.NOTE], Level.NOTE)}{hidden}"] if counts[Level.NOTE] else []
-    parts += [] if advised.planted.rows else ["the tables were empty, so scans and rewrites were not seen"]
+    parts += [] if advised.planted.rows else ["the tables were empty, so changes of data were not seen"]
     return f"{'; '.join(parts)}."
 
 

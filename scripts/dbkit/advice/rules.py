@@ -58,11 +58,12 @@ class Table:
             (touched.held or Lock.ACCESS_SHARE) if touched else Lock.ACCESS_SHARE, kept or Lock.ACCESS_SHARE
         )
         """The strongest lock on it, of this statement and of earlier ones."""
-        self.scanned = touched.scanned if touched else 0
-        self.rewritten = bool(touched and touched.rewritten and touched.scanned)
+        self.scanned = touched is not None and (touched.scanned > 0 or touched.scans > 0)
+        """Whether its rows were read, or would have been if it had any."""
+        self.rewritten = touched is not None and touched.rewritten and self.scanned
         self.changed = touched.updated + touched.deleted if touched else 0
         is_written = touched is not None and touched.lock == Lock.ROW_EXCLUSIVE and not touched.inserted
-        self.is_searched = is_written and self.scanned > 0
+        self.is_searched = is_written and self.scanned
         """Whether rows to be changed were looked for, found or not."""
         self.partitioned = partitioned
         self.blocks = statement.blocks(name)

@@ -28,9 +28,12 @@ class Seen(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many rows of a table a session has read and written."""
+    """What a session has read and written of a table."""
 
+    scans: int = 0
+    """Of the table itself, not through an index; an empty one is scanned, too."""
     scanned: int = 0
+    """Rows, as the next three."""
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
@@ -61,7 +64,8 @@ WHERE c.relnamespace IS DISTINCT FROM 'pg_toast'::regnamespace
 # What a session has counted and not reported yet: also of earlier transactions.
 # Rows are read by a scan of the table (returned), or through an index (fetched).
 COUNTED = """
-SELECT oid, pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid),
+SELECT oid, pg_stat_get_xact_numscans(oid),
+       pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid),
        pg_stat_get_xact_tuples_inserted(oid), pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_deleted(oid)
 FROM pg_class
 WHERE oid >= 16384 AND relkind IN ('r', 'm') AND relnamespace <> 'pg_toast'::regnamespace

@@ -96,6 +96,8 @@ class Touched:
     """The strongest lock that earlier statements of the same transaction hold on it."""
     rewritten: bool = False
     """Whether all of its rows were written anew; for an index, whether it was built anew."""
+    scans: int = 0
+    """How often the table itself was scanned: also where it is empty, so that no row is read."""
     scanned: int = 0
     """Rows read, by scans of the table and through its indexes."""
     inserted: int = 0

@@ -50,7 +50,9 @@ def shortened(sql: str) -> str:
 
 def _matters(each: Touched) -> bool:
     is_strong = each.lock is not None and each.lock >= Lock.ROW_EXCLUSIVE
-    return (each.kind != "i" and (is_strong or each.scanned > 0 or each.written > 0)) or each.rewritten
+    return (
+        each.kind != "i" and (is_strong or each.scans > 0 or each.scanned > 0 or each.written > 0)
+    ) or each.rewritten
 
 
 def _words(each: Touched) -> str:
@@ -59,6 +61,7 @@ def _words(each: Touched) -> str:
         parts[0] += f" ({each.lock.blocks} wait)"
     if each.rewritten:
         parts.append("built anew" if each.kind == "i" else "rewritten")
+    parts += ["scanned, and empty"] if each.scans and not each.scanned else []
     parts += [f"{count} row{'' if count == 1 else 's'} {what}" for count, what in _counts(each) if count]
     return f"{each.relation}: {', '.join(parts)}"
 
