@@ -146,5 +146,6 @@ SAFE = {
     "some rows of a lookup": Case(("INSERT INTO {p} VALUES (1, 'x'), (2, 'y')",)),
     "a constraint dropped": Case(("ALTER TABLE {t} DROP CONSTRAINT fk_not_valid{n}",), ops='op.drop_constraint("fk_not_valid{n}", "{t}")'),
     "an enum value": Case(("CREATE TYPE mood{n} AS ENUM ('a')", "ALTER TYPE mood{n} ADD VALUE 'b'")),
+    "a table emptied": Case(("TRUNCATE {t}",)),
     "statistics": Case(("ALTER TABLE {t} ALTER COLUMN note SET STATISTICS 500",)),
 }  # fmt: skip

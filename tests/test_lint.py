@@ -220,9 +220,12 @@ def test_what_a_commit_has_is_left_out(
 
 
 def test_what_cannot_be_run_is_not_called_safe(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
-    path = revision(ini, "cccc")
-    path.write_text(path.read_text().replace("ADD more int", "ADD more no_such_type"))
-    assert "warning not-traced" in lint(ini)[1]
+    path = revision(ini, "bbbb")
+    path.write_text(path.read_text().replace("ON t (note)", "ON t (no_such_column)"))
+    told = lint(ini)[1]
+    assert told.count("warning not-traced") == 1
+    assert "nothing is known of it, nor of the 1 behind it: column" in told
+    assert "warning not-traced" in lint(ini, "--only", "cccc")[1]
 
 
 def test_github_annotates_files_and_lines(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:

@@ -1,7 +1,8 @@
 """Findings on revisions that could not be run: why, where the words of the failure say it."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from dbkit.advice.findings import LONGEST_SQL, Advice, Level
 from dbkit.advice.written import unbound_words
@@ -13,8 +14,23 @@ UNBOUND = re.compile(r"value is required for bind parameter '([^']+)'")
 NO_TYPE = re.compile(r'\btype "([^"]+)" does not exist')
 
 
-def advise(outcome: RevisionOutcome) -> Iterator[Advice]:
-    """Why a revision could not be run, up or down."""
+def advise(outcomes: Sequence[RevisionOutcome]) -> Iterator[Advice]:
+    """Why revisions, in the order in which they were run, could not be run, up or down.
+
+    Those that could not because of one before them are counted there.
+    """
+    first: dict[str, str] = {}
+    for outcome in outcomes:
+        if not outcome.is_traced:
+            failed = (first[parent] for parent in outcome.down_revisions if parent in first)
+            first[outcome.revision] = next(failed, outcome.revision)
+    behind = Counter(first.values())
+    for outcome in outcomes:
+        if first.get(outcome.revision, outcome.revision) == outcome.revision:
+            yield from _of_one(outcome, behind[outcome.revision] - 1)
+
+
+def _of_one(outcome: RevisionOutcome, behind: int) -> Iterator[Advice]:
     known = False
     for finding in outcome.findings:
         if finding.failure and finding.phase in ("up", "down"):
@@ -29,7 +45,8 @@ def advise(outcome: RevisionOutcome) -> Iterator[Advice]:
         )
     elif not outcome.is_traced and not known:
         failure = failure or next((each.failure for each in outcome.findings if each.failure), None)
-        yield _not_traced(outcome, failure, "it could not be run, so nothing is known of it")
+        more = f", nor of the {behind} behind it" if behind > 0 else ""
+        yield _not_traced(outcome, failure, f"it could not be run, so nothing is known of it{more}")
 
 
 def _of_failure(outcome: RevisionOutcome, failure: Failure, direction: str) -> Iterator[Advice]:

@@ -85,8 +85,8 @@ def _in_order(outcome: Outcome, findings: Iterable[Advice]) -> list[Advice]:
 
 
 def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
+    yield from failures.advise(outcome.revisions)
     for each in outcome.revisions:
-        yield from failures.advise(each)
         yield from rules.advise(each, version)
     yield from written.findings(loaded, [each.revision for each in outcome.revisions])
     yield from rules.of_project(outcome.revisions, Path(loaded.script.dir) / "env.py")

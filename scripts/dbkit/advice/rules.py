@@ -58,7 +58,9 @@ class Table:
             (touched.held or Lock.ACCESS_SHARE) if touched else Lock.ACCESS_SHARE, kept or Lock.ACCESS_SHARE
         )
         """The strongest lock on it, of this statement and of earlier ones."""
-        self.scanned = touched is not None and (touched.scanned > 0 or touched.scans > 0)
+        # TRUNCATE makes the table anew, and then scans what is empty for its indexes
+        is_emptied = touched is not None and touched.rewritten and not touched.scanned and not statement.changes
+        self.scanned = touched is not None and (touched.scanned > 0 or (touched.scans > 0 and not is_emptied))
         """Whether its rows were read, or would have been if it had any."""
         self.rewritten = touched is not None and touched.rewritten and self.scanned
         self.changed = touched.updated + touched.deleted if touched else 0
