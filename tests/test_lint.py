@@ -213,6 +213,9 @@ def test_what_a_commit_has_is_left_out(
     git(ini.parent, "init", "-q")
     git(ini.parent, "add", ".")
     git(ini.parent, "commit", "-qm", "before")
+    for report in ("text", "github"):
+        assert lint(ini, "--since", "HEAD", "--format", report) == (0, "No migration is new, so nothing was run.\n")
+    assert json.loads(lint(ini, "--since", "HEAD", "--format", "sarif")[1])["runs"][0]["results"] == []
     later.write_text(text)
     told = lint(ini, "--since", "HEAD")[1]
     assert "0 dangers, 1 warning in 1 migration on" in told

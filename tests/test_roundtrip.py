@@ -350,6 +350,14 @@ def test_since_a_commit(proven: Callable[..., Outcome], chain: Path, git: Callab
     (versions / "case04.py").write_bytes(later["case04"])
     assert verdicts(proven(chain, scope=Scope(since="HEAD~1"))) == {"case03": "proven", "case04": "proven"}
     assert verdicts(proven(chain, scope=Scope(since="HEAD"))) == {"case04": "proven"}
+    git(chain.parent, "add", ".")
+    git(chain.parent, "commit", "--quiet", "-m", "all")
+    nothing = proven(chain, scope=Scope(since="HEAD"))
+    assert (nothing.passed, nothing.revisions, render(nothing)) == (
+        True,
+        (),
+        "No migration is new, so nothing was proven.",
+    )
     with pytest.raises(InputError, match="there is no commit 'nowhere'"):
         proven(chain, scope=Scope(since="nowhere"))
     with pytest.raises(InputError, match="--since"):

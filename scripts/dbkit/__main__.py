@@ -50,6 +50,7 @@ def written(pattern: str, wanted: str, kind: Callable[[str], Any]) -> Callable[[
 
 
 few = written("[1-9][0-9]{0,2}", "a number from 1 to 999", int)
+major = written("[1-9][0-9]", "a major version of PostgreSQL, such as 15", int)
 many = written("[1-9][0-9]{0,5}", "a number from 1 to 999999", int)
 none_or_many = written("[0-9]{1,6}", "a number from 0 to 999999", int)
 seconds = written(r"[0-9]{1,6}(\.[0-9]+)?", "a number of seconds", float)
@@ -254,7 +255,7 @@ VERBS = {
             option("--level", default="warning", choices=("danger", "warning", "note"), help="show these and graver"),
             option("--sizes", type=Path, metavar="FILE", help="how big the tables are: the answer of dbkit sizes"),
             option(
-                "--postgresql", dest="version", type=few, default=0, metavar="N", help="advice for this major version"
+                "--postgresql", dest="version", type=major, default=0, metavar="N", help="advice for this major version"
             ),
             option("--format", dest="report", default="text", choices=("text", "json", "github", "sarif"), help="text"),
         ),

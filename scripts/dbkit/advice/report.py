@@ -52,6 +52,8 @@ def _told(each: Advice) -> list[str]:
 
 def summary(advised: Advised, least: Level) -> str:
     """One line that counts."""
+    if not advised.revisions and not advised.findings:
+        return "No migration is new, so nothing was run."
     open_ones = [each for each in advised.findings if each.accepted is None]
     counts = {level: sum(each.level == level for each in open_ones) for level in Level}
     told = ", ".join(_counted(counts[level], level) for level in (Level.DANGER, Level.WARNING))

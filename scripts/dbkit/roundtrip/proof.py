@@ -80,7 +80,8 @@ def prove_at(
         databases[next(iter(databases))] = main
         environment = Environment(loaded, settings, request.access, databases)
         planting = Planting(request.rows, request.seed, _samples(loaded))
-        walks = _walk(environment, here, way, request.jobs or _default_jobs(way), progress, planting, request.trace)
+        jobs = request.jobs or _default_jobs(way)
+        walks = _walk(environment, here, way, jobs, progress, planting, request.trace) if way.proven else []
     covered = ancestors([baseline], way.parents) if baseline else set()
     outcomes = tuple(accept.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
     # the settings file's serves `dbkit lint`, too, which says when neither needs it
@@ -93,7 +94,7 @@ def prove_at(
         seconds=time.monotonic() - started,
         revisions=outcomes,
         chain=_how_far(walks, whole),
-        planted=functools.reduce(Planted.with_other, [walked.planted for walked in walks]),
+        planted=functools.reduce(Planted.with_other, [walked.planted for walked in walks], Planted()),
     )
     return outcome, loaded
 

@@ -40,7 +40,10 @@ class Route:
 
 
 def route(project: Project, scope: Scope) -> Route:
-    """Resolve `scope`. Raises InputError for an unknown revision or reference, and when there is nothing to prove."""
+    """Resolve `scope`. Raises InputError for an unknown revision or reference, and when there is nothing to prove.
+
+    That a commit has all revisions is no error: most pull requests are without a migration.
+    """
     everything = {script.revision: script for script in project.script.walk_revisions()}
     if not everything:
         raise InputError("there are no revisions, so nothing was proven.", WRITE_FIRST)
@@ -52,11 +55,11 @@ def route(project: Project, scope: Scope) -> Route:
         proven -= ancestors(_resolve(project, [scope.after]), parents)
     if scope.only:
         proven &= _resolve(project, scope.only)
+    if not proven:
+        raise InputError(f"there is nothing to prove{_reason(scope)}.", "Nothing was run.")
     if scope.since:
         new = _new_files(_directories(everything.values()), scope.since)
         proven &= {identifier for identifier, script in everything.items() if Path(script.path).resolve() in new}
-    if not proven:
-        raise InputError(f"there is nothing to prove{_reason(scope)}.", "Nothing was run.")
     # what is applied beside them is what they need
     needed = ancestors(proven, parents) if not scope.everything else applied
     order = in_order(needed, parents, list(everything))
@@ -159,6 +162,6 @@ def _git(directory: Path, reference: str, *arguments: str) -> str:
 
 def _reason(scope: Scope) -> str:
     parts = [f"after {scope.after}" if scope.after else "", f"up to {scope.to}" if scope.to else ""]
-    parts += [f"among {', '.join(scope.only)}" if scope.only else "", f"new since {scope.since}" if scope.since else ""]
+    parts += [f"among {', '.join(scope.only)}" if scope.only else ""]
     said = " ".join(part for part in parts if part)
     return f" {said}" if said else ""

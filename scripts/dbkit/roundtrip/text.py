@@ -63,6 +63,8 @@ def shortened(statement: str, longest: int = 300) -> str:
 
 def summary(outcome: Outcome) -> str:
     """One line with counts and seconds."""
+    if not outcome.revisions:
+        return "No migration is new, so nothing was proven."
     counts = ", ".join(f"{outcome.count(verdict)} {verdict}" for verdict in Verdict if outcome.count(verdict))
     accepted = sum(each.accepted is not None for each in outcome.revisions)
     parts = [f"{count(len(outcome.revisions))} on {outcome.server}: {counts}"]
