@@ -45,6 +45,24 @@ def constraint_with_index(change: Change, *, partitioned: bool) -> str:
     )
 
 
+def rewrite(table: str, sql: str) -> str:
+    """What makes a new copy of a table beside those who use it."""
+    if sql.lower().startswith("refresh"):
+        return f'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY {table}")  # it needs a unique index'
+    return "# do it when nobody uses the table, or with a tool that copies it beside its users, such as pg_repack"
+
+
+def scan(sql: str) -> str:
+    """What reads a table beside those who use it."""
+    reindex = re.match(r"reindex\s+(?:\([^)]*\)\s*)?(index|table)\s+(\S+)", sql, re.IGNORECASE)
+    if reindex:
+        return f'{BLOCK}op.execute("REINDEX {reindex[1].upper()} CONCURRENTLY {reindex[2]}")'
+    return (
+        "# what is checked by reading can be validated before, under a weaker lock: a CHECK that says the\n"
+        "# same, NOT VALID and then VALIDATE CONSTRAINT in a revision of its own"
+    )
+
+
 def check(change: Change) -> str:
     """A check that is made first, and validated in a transaction of its own."""
     text = change.after.removesuffix(" NOT VALID").removeprefix("CHECK (").removesuffix(")")

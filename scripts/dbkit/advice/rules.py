@@ -14,6 +14,7 @@ from dbkit.advice.written import ENDS_TRANSACTION, SHARES_REVISION
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.steps import ends_transaction, without_text
 from dbkit.trace.records import Change, Lock, Statement, Touched, Trace, What
+from dbkit.trace.sql import is_alone
 
 TABLES = ("r", "p", "m", "f")
 # a batch has an end: a limit, or a range of keys
@@ -51,25 +52,26 @@ class Found:
 class Table:
     """A table that was there before the revision, as one statement found it."""
 
-    def __init__(self, name: str, statement: Statement, touched: Touched | None, partitioned: bool) -> None:
+    def __init__(self, name: str, kind: str, statement: Statement, touched: Touched | None) -> None:
         self.name = name
+        self.partitioned = kind == "p"
+        is_view = kind == "m"
+        touched = touched or Touched(name, kind, existed=True)
         kept = dict(statement.kept).get(name)
-        self.lock = max(
-            (touched.held or Lock.ACCESS_SHARE) if touched else Lock.ACCESS_SHARE, kept or Lock.ACCESS_SHARE
-        )
+        self.lock = max(touched.held or Lock.ACCESS_SHARE, kept or Lock.ACCESS_SHARE)
         """The strongest lock on it, of this statement and of earlier ones."""
         # TRUNCATE makes the table anew, and then scans what is empty for its indexes
-        is_emptied = touched is not None and touched.rewritten and not touched.scanned and not statement.changes
-        self.scanned = touched is not None and (touched.scanned > 0 or (touched.scans > 0 and not is_emptied))
+        is_emptied = touched.rewritten and not (touched.scanned or statement.changes)
+        self.scanned = touched.scanned > 0 or (touched.scans > 0 and not is_emptied)
         """Whether its rows were read, or would have been if it had any."""
-        self.rewritten = touched is not None and touched.rewritten and self.scanned
-        self.changed = touched.updated + touched.deleted if touched else 0
-        is_written = touched is not None and touched.lock == Lock.ROW_EXCLUSIVE and not touched.inserted
-        self.is_searched = is_written and self.scanned
+        is_not_counted = is_alone(statement.sql) or is_view
+        self.rewritten = touched.rewritten and (self.scanned or is_not_counted)
+        self.changed = 0 if is_view else touched.updated + touched.deleted
+        self.is_searched = touched.lock == Lock.ROW_EXCLUSIVE and not touched.inserted and self.scanned
         """Whether rows to be changed were looked for, found or not."""
-        self.partitioned = partitioned
-        self.blocks = statement.blocks(name)
-        """What waits for it."""
+        blocks = statement.blocks(name)
+        self.blocks = "" if is_view and blocks == Lock.SHARE.blocks else blocks
+        """What waits for it. Nobody writes to a materialized view."""
 
 
 def advise(outcome: RevisionOutcome, version: int = 0) -> Iterator[Advice]:
@@ -151,7 +153,7 @@ class _Reader:
         kept = dict(statement.kept)
         touched = {each.relation: each for each in statement.touched if each.existed}
         names = [name for name in {**kept, **touched} if self.kinds.get(name) in TABLES and name not in self.made]
-        return {name: Table(name, statement, touched.get(name), self.kinds[name] == "p") for name in names}
+        return {name: Table(name, self.kinds[name], statement, touched.get(name)) for name in names}
 
     def _remember(self, statement: Statement) -> None:
         for change in statement.changes:
@@ -212,13 +214,17 @@ class _Reader:
     def _constraint(
         self, statement: Statement, change: Change, table: Table, tables: Mapping[str, Table]
     ) -> Iterator[Found]:
-        if not change.valid or change.kind == "not null":
+        # what the new type of a column makes anew is told of the type, where it is in the same table
+        is_made_anew = change.before and any(each.what == What.TYPE_CHANGED for each in statement.changes)
+        if not change.valid or change.kind == "not null" or (is_made_anew and change.kind != "foreign key"):
             return
-        together = (
-            "It was added NOT VALID, and is validated in the transaction that still holds that lock: no better."
-            if change.what == What.CONSTRAINT_VALIDATED
-            else ""
-        )
+        together = ""
+        if change.what == What.CONSTRAINT_VALIDATED:
+            together = (
+                "It was added NOT VALID, and is validated in the transaction that still holds that lock: no better."
+            )
+        elif is_made_anew:
+            together = "It was there before, and is checked again, since a column has another type."
         if change.kind == "check" and table.scanned and table.blocks:
             yield Found(
                 "check-in-one-step",
@@ -380,7 +386,7 @@ class _Reader:
                     Level.DANGER,
                     f"{table.name}: every row is written anew while {table.blocks} wait",
                     "The statement makes a new copy of the table under its lock.",
-                    "# do it when nobody uses the table; or with a new table that is filled in batches",
+                    instead.rewrite(table.name, statement.sql),
                     table.blocks,
                     (table.name,),
                 )
@@ -390,8 +396,7 @@ class _Reader:
                     Level.DANGER,
                     f"{table.name}: every row is read while {table.blocks} wait ({table.lock})",
                     "The lock is held for as long as reading the table takes.",
-                    "# what is checked by reading can be validated before, under a weaker lock: a CHECK that says the\n"
-                    "# same, NOT VALID and then VALIDATE CONSTRAINT in a revision of its own",
+                    instead.scan(statement.sql),
                     table.blocks,
                     (table.name,),
                 )

@@ -38,6 +38,8 @@ REPLACED = {
     "require-lock-timeout": ("no-lock-timeout",),
     "transaction-nesting": ("commit-by-hand",),
 }
+# The trace does not find it in all of its forms: where it has, it is one finding; where not, squawk's is told
+BESIDE = {"require-concurrent-reindex": ("scan-under-lock",)}
 LEFT_OUT = {
     "adding-required-field": "the round trip says that it fails on rows",
     "ban-concurrent-index-creation-in-transaction": "the server refuses it",
@@ -96,14 +98,18 @@ def join(ours: Sequence[Advice], squawks: Sequence[Advice]) -> list[Advice]:
     """One list: what both found is ours, with squawk's id beside it; what only squawk measures by its text is gone."""
     joined = list(ours)
     for each in squawks:
-        replaced = REPLACED.get(each.id.removeprefix(SQUAWK), ())
-        if not replaced:
+        rule = each.id.removeprefix(SQUAWK)
+        same = {*REPLACED.get(rule, ()), *BESIDE.get(rule, ())}
+        places = [
+            number
+            for number, own in enumerate(joined)
+            if own.id in same and (own.revision, own.line, own.direction) == (each.revision, each.line, "upgrade")
+        ]
+        for number in places:
+            also = dict.fromkeys((*joined[number].also, each.id))
+            joined[number] = replace(joined[number], also=tuple(also))
+        if not places and rule not in REPLACED:
             joined.append(each)
-            continue
-        for number, own in enumerate(joined):
-            same = (own.revision, own.line, own.direction) == (each.revision, each.line, "upgrade")
-            if same and own.id in replaced and each.id not in own.also:
-                joined[number] = replace(own, also=(*own.also, each.id))
     return joined
 
 

@@ -66,10 +66,11 @@ def _columns(table: str, was: Shape, now: Shape) -> Iterator[Change]:
 
 
 def _constraints(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -> Iterator[Change]:
+    namesakes = {each.name: each.text for oid, each in was.constraints.items() if oid not in now.constraints}
     for oid, each in now.constraints.items():
         before = was.constraints.get(oid)
         if before is None:
-            yield _constraint(What.CONSTRAINT_ADDED, table, each, now, names)
+            yield _constraint(What.CONSTRAINT_ADDED, table, each, now, names, namesakes.get(each.name, ""))
         elif each.valid and not before.valid:
             yield _constraint(What.CONSTRAINT_VALIDATED, table, each, now, names)
     for oid, each in was.constraints.items():
@@ -77,14 +78,17 @@ def _constraints(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -
             yield _constraint(What.CONSTRAINT_DROPPED, table, each, was, names)
 
 
-def _constraint(what: What, table: str, each: Constraint, shape: Shape, names: Mapping[int, str]) -> Change:
+def _constraint(
+    what: What, table: str, each: Constraint, shape: Shape, names: Mapping[int, str], before: str = ""
+) -> Change:
     columns = tuple(shape.columns[number].name for number in each.columns if number in shape.columns)
     return Change(
         what,
         table,
         each.name,
         KINDS[each.kind],
-        after=each.text,
+        before,
+        each.text,
         valid=each.valid,
         references=names.get(each.references, ""),
         columns=columns,

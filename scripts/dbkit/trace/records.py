@@ -69,7 +69,10 @@ class Change:
     """Of a constraint: check, foreign key, unique, primary key, exclusion, not null. Of an index: unique or nothing."""
     before: str = ""
     after: str = ""
-    """Definitions: the type of a column, its new name, the text of a constraint or an index."""
+    """Definitions: the type of a column, its new name, the text of a constraint or an index.
+
+    A constraint that was added has a `before` where the statement has dropped one of that name.
+    """
     valid: bool = True
     """False for a constraint that is NOT VALID."""
     references: str = ""
@@ -91,7 +94,10 @@ class Touched:
     lock: Lock | None = None
     """The strongest lock that this statement has newly taken, where it had none as strong in its transaction."""
     held: Lock | None = None
-    """The strongest lock that is held on it after the statement (until the end of the transaction)."""
+    """The strongest lock that is held on it after the statement, until the end of the transaction.
+
+    Of a statement with transactions of its own: while it runs.
+    """
     before: Lock | None = None
     """The strongest lock that earlier statements of the same transaction hold on it."""
     rewritten: bool = False

@@ -204,6 +204,7 @@ class Session:
                 known.relations[oid].kind,
                 oid in self.first,
                 lock,
+                lock,
                 rewritten=(
                     oid in self.known.relations and known.relations[oid].filenode != self.known.relations[oid].filenode
                 ),
