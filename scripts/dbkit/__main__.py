@@ -140,6 +140,8 @@ class Verb:
     options: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = ()
     any_project: bool = False
     """Whether it works on another project, named by --config."""
+    no_project: bool = False
+    """Whether it is about no project; its function is called with the options only."""
     passes_on: bool = False
     """Whether what this parser does not know is another program's, and handed on as `arguments`."""
 
@@ -277,11 +279,13 @@ VERBS = {
         "explain a finding of dbkit lint; without an id, list them",
         "dbkit explain index-without-concurrently",
         (option("identifier", metavar="ID", nargs="?", help="its id"),),
+        no_project=True,
     ),
     "sizes": Verb(
         "dbkit.verbs.sizes:sizes",
         "print a read-only query for a live database, whose answer makes the findings of lint concrete",
         "dbkit sizes > sizes.sql",
+        no_project=True,
     ),
     "log": Verb(
         "dbkit.verbs.journal:log",
@@ -340,10 +344,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        given = options.pop("config", None)
-        ini = _given_ini(given) if given else _ini()
         module, _, name = verb.function.partition(":")
         function = getattr(importlib.import_module(module), name)
+        if verb.no_project:
+            return function(**options) or 0
+        given = options.pop("config", None)
+        ini = _given_ini(given) if given else _ini()
         # another project's .env is for its own env.py to read
         read = settings.load(ini.parent, warn=True) if not given else settings.load(ini.parent, dotenv=False)
         return function(read, ini, **options) or 0

@@ -1,15 +1,13 @@
 """`dbkit explain`: the page of a finding."""
 
 import difflib
-from pathlib import Path
 
 from dbkit.advice.ids import RULES, SQUAWK
 from dbkit.advice.pages import page
 from dbkit.errors import InputError
-from dbkit.settings import Settings
 
 
-def explain(_settings: Settings, _ini: Path, *, identifier: str | None = None) -> None:
+def explain(*, identifier: str | None = None) -> None:
     """Print the page of a finding's id, or a list of all. Raises InputError for one that there is not."""
     if identifier is None:
         width = max(map(len, RULES))
