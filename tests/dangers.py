@@ -38,6 +38,19 @@ class Case:
     """What a revision of its own does first."""
 
 
+def numbered(text: str, number: int) -> str:
+    """With the names of one case."""
+    for mark, value in {"{t}": "t{n}", "{p}": "p{n}", "{q}": "q{n}", "{n}": str(number)}.items():
+        text = text.replace(mark, value)
+    return text
+
+
+def tables(case: Case, number: int) -> str:
+    """What makes its tables anew, with rows."""
+    setup = ("DROP SCHEMA public CASCADE; CREATE SCHEMA public", SETUP, PIECE, *case.before)
+    return numbered("; ".join(setup), number)
+
+
 DANGERS = {
     "index": Case(("CREATE INDEX ix{n} ON {t} (note)",), ("index-without-concurrently",),
         'op.create_index("ix{n}", "{t}", ["note"])', 'batch.create_index("ix{n}", ["note"])'),

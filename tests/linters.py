@@ -18,7 +18,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
-from dangers import DANGERS, SAFE
+from dangers import DANGERS, SAFE, numbered
 from test_advice import IMPORTS, styles
 
 # squawk's rules of style, and on time limits, say nothing of what a statement does to a table
@@ -35,7 +35,6 @@ OF_STYLE = {
     "require-timeout-settings",
     "syntax-error",
 }
-NAMES = {"{t}": "t1", "{p}": "p1", "{q}": "q1", "{n}": "1"}
 PLAIN = ("one by one", "op calls")
 """The styles that are easiest to read."""
 
@@ -45,11 +44,9 @@ def files(directory: Path) -> Iterator[tuple[str, str, str, Path]]:
     for kind, cases in (("dangers", DANGERS), ("safe", SAFE)):
         for name, case in cases.items():
             for style, body in styles(case):
-                for mark, value in NAMES.items():
-                    body = body.replace(mark, value)
                 path = directory / f"{kind} {name} {style}.py"
                 path.write_text(
-                    f'"""x"""\n{IMPORTS}revision = "a"\ndown_revision = None\n{body}\ndef downgrade():\n    pass\n'
+                    f'"""x"""\n{IMPORTS}revision = "a"\ndown_revision = None\n{numbered(body, 1)}\ndef downgrade():\n    pass\n'
                 )
                 yield kind, name, style, path
 

@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from conftest import REPOSITORY
-from dangers import DANGERS, PIECE, SAFE, SETUP, Case
+from dangers import DANGERS, SAFE, Case, numbered, tables
 from dbkit.advice import failures, rules, written
 from dbkit.advice.findings import Advice, Level
 from dbkit.advice.ids import RULES
@@ -99,12 +99,9 @@ def advised(engine: sa.Engine, tmp_path: Path) -> Callable[..., dict[str, list[A
     def run(case: Case, *more: str) -> dict[str, list[Advice]]:
         found = {}
         for number, (style, body) in enumerate(styles(case)):
-            setup = ["DROP SCHEMA public CASCADE; CREATE SCHEMA public", SETUP, PIECE, *case.before, *more]
-            for mark, value in {"{t}": "t{n}", "{p}": "p{n}", "{q}": "q{n}", "{n}": str(number)}.items():
-                body, setup = body.replace(mark, value), [each.replace(mark, value) for each in setup]
             with engine.begin() as connection:
-                connection.exec_driver_sql("; ".join(setup))
-            found[style] = advice_on(engine, tmp_path / f"revision{number}.py", body)
+                connection.exec_driver_sql("; ".join((tables(case, number), *more)))
+            found[style] = advice_on(engine, tmp_path / f"revision{number}.py", numbered(body, number))
         return found
 
     return run

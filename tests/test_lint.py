@@ -363,6 +363,7 @@ def test_a_revision_that_fails_on_rows_is_watched_on_empty_tables(
     told = lint(ini)[1]
     assert "warning not-traced:" in told
     assert "danger not-null-by-scan " in told
+    assert "scan-under-lock" not in told, "a NOT NULL column that has no value ends with the first row"
     assert "it fails on rows, and was watched on empty tables, where changes of data are not seen: column" in " ".join(
         told.split()
     )

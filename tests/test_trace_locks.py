@@ -7,7 +7,9 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+import dangers
 from conftest import until
+from dangers import DANGERS, SAFE
 from dbkit.connect import connect
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Target
@@ -27,6 +29,12 @@ def tables(server: Cluster) -> Target:
         connection.execute("CREATE SCHEMA other")
         connection.execute(SETUP)  # type: ignore[call-overload]  # a constant
     return target
+
+
+@pytest.fixture(scope="session")
+def migrated(server: Cluster) -> Target:
+    """A database for the tables of one migration after the other."""
+    return server.create_database("lock_battery")
 
 
 @pytest.fixture
@@ -132,6 +140,24 @@ def test_a_second_session_waits_for_it_as_it_should(
         thread.join()
     server.drop_database(target.dbname)
     assert found == {name: lock.blocks for name, lock in documented.items()}
+
+
+IN_A_TRANSACTION = {name: case for name, case in {**DANGERS, **SAFE}.items() if not case.block}
+
+
+@pytest.mark.parametrize("name", IN_A_TRANSACTION)
+def test_what_is_said_to_wait_for_a_migration_does(migrated: Target, name: str) -> None:
+    case = IN_A_TRANSACTION[name]
+    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(migrated), poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(dangers.tables(case, 1))
+    with engine.connect() as connection:
+        for sql in case.sql:
+            last = recorded(connection, migrated, dangers.numbered(sql, 1))
+        met = {each.relation for each in last.touched} | {name for name, _ in last.kept}
+        met &= set(sa.inspect(engine).get_table_names())  # what was there before
+        assert {name: blocked(migrated, name) for name in met} == {name: last.blocks(name) for name in met}
+        connection.rollback()
 
 
 # What a failure leaves

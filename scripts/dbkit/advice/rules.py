@@ -10,11 +10,12 @@ from pathlib import Path
 
 from dbkit.advice import instead
 from dbkit.advice.findings import LONGEST_SQL, Advice, Level
+from dbkit.advice.tables import Table
 from dbkit.advice.written import ENDS_TRANSACTION, SHARES_REVISION
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.steps import ends_transaction, without_text
-from dbkit.trace.records import Change, Lock, Statement, Touched, Trace, What
-from dbkit.trace.sql import is_alone
+from dbkit.runner import count
+from dbkit.trace.records import Change, Lock, Statement, Trace, What
 
 TABLES = ("r", "p", "m", "f")
 # a batch has an end: a limit, or a range of keys
@@ -47,31 +48,6 @@ class Found:
     instead: str = ""
     blocks: str = ""
     tables: tuple[str, ...] = ()
-
-
-class Table:
-    """A table that was there before the revision, as one statement found it."""
-
-    def __init__(self, name: str, kind: str, statement: Statement, touched: Touched | None) -> None:
-        self.name = name
-        self.partitioned = kind == "p"
-        is_view = kind == "m"
-        touched = touched or Touched(name, kind, existed=True)
-        kept = dict(statement.kept).get(name)
-        self.lock = max(touched.held or Lock.ACCESS_SHARE, kept or Lock.ACCESS_SHARE)
-        """The strongest lock on it, of this statement and of earlier ones."""
-        # TRUNCATE makes the table anew, and then scans what is empty for its indexes
-        is_emptied = touched.rewritten and not (touched.scanned or statement.changes)
-        self.scanned = touched.scanned > 0 or (touched.scans > 0 and not is_emptied)
-        """Whether its rows were read, or would have been if it had any."""
-        is_not_counted = is_alone(statement.sql) or is_view
-        self.rewritten = touched.rewritten and (self.scanned or is_not_counted)
-        self.changed = 0 if is_view else touched.updated + touched.deleted
-        self.is_searched = touched.lock == Lock.ROW_EXCLUSIVE and not touched.inserted and self.scanned
-        """Whether rows to be changed were looked for, found or not."""
-        blocks = statement.blocks(name)
-        self.blocks = "" if is_view and blocks == Lock.SHARE.blocks else blocks
-        """What waits for it. Nobody writes to a materialized view."""
 
 
 def advise(outcome: RevisionOutcome, version: int = 0) -> Iterator[Advice]:
@@ -110,7 +86,7 @@ def of_project(outcomes: Sequence[RevisionOutcome], path: Path) -> Iterator[Advi
             "",
             path,
             None,
-            f"no lock_timeout: {len(waiting)} revisions (the last: {waiting[-1]}) wait for their locks without an end",
+            f"no lock_timeout: {count(len(waiting))} (the last: {waiting[-1]}) would wait for a lock without an end",
             "reads and writes",
             "While a migration waits behind one long transaction, all that come after it wait behind the migration.",
             "connection.execute(text(\"SET lock_timeout = '5s'\"))  # in env.py, before the migrations; and try again",
@@ -390,7 +366,7 @@ class _Reader:
                     table.blocks,
                     (table.name,),
                 )
-            elif table.scanned and not table.changed:
+            elif table.scanned and not table.changed and not _fails_on_a_row(statement, table):
                 yield Found(
                     "scan-under-lock",
                     Level.DANGER,
@@ -469,6 +445,14 @@ def _waiting(stopped: Mapping[str, str]) -> str:
         by_what.setdefault(blocks, []).append(name)
     parts = [f"{blocks} to {' and '.join(names)}" for blocks, names in sorted(by_what.items())]
     return f"{', and '.join(parts)} wait"
+
+
+def _fails_on_a_row(statement: Statement, table: Table) -> bool:
+    """Whether it adds a column that must not be NULL, and is: no row is read after the first."""
+    return any(
+        each.what == What.COLUMN_ADDED and each.table == table.name and each.kind == "not null" and not each.after
+        for each in statement.changes
+    )
 
 
 def _built_anew(statement: Statement) -> list[str]:
