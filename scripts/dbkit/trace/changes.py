@@ -34,12 +34,14 @@ def changes(
 def _of_table(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -> Iterator[Change]:
     yield from _columns(table, was, now)
     yield from _constraints(table, was, now, names)
+    # where another type is stored alike, indexes have new entries in the catalog, and the same files
+    kept = {each.filenode for each in was.indexes.values()} & {each.filenode for each in now.indexes.values()} - {0}
     for oid, index in now.indexes.items():
-        if oid not in was.indexes:
+        if oid not in was.indexes and index.filenode not in kept:
             kind = "unique" if index.unique else ""
             yield Change(What.INDEX_ADDED, table, index.name, kind, after=index.text, valid=index.valid)
     for oid, index in was.indexes.items():
-        if oid not in now.indexes:
+        if oid not in now.indexes and index.filenode not in kept:
             yield Change(What.INDEX_DROPPED, table, index.name, before=index.text)
     for oid, name in now.triggers.items():
         if oid not in was.triggers:

@@ -108,7 +108,7 @@ FROM pg_constraint WHERE conrelid = ANY ('{%s}') AND contype <> 't'
 """
 
 INDEXES = """
-SELECT i.indrelid, i.indexrelid, c.relname, i.indisunique, i.indisvalid, pg_get_indexdef(i.indexrelid)
+SELECT i.indrelid, i.indexrelid, c.relname, i.indisunique, i.indisvalid, pg_get_indexdef(i.indexrelid), c.relfilenode
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = ANY ('{%s}')
 """
 
@@ -152,6 +152,8 @@ class Index:
     unique: bool
     valid: bool
     text: str
+    filenode: int
+    """pg_class.relfilenode; 0 for that of a partitioned table."""
 
 
 @dataclass(frozen=True)
