@@ -124,6 +124,43 @@ def test_no_safe_one_is_blamed(advised: Callable[..., dict[str, list[Advice]]], 
         assert [each for each in found if each.level != Level.NOTE] == [], style
 
 
+PARTITIONS = (
+    "CREATE TABLE {q}a PARTITION OF {q} FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+    "CREATE TABLE {q}b PARTITION OF {q} FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+    "INSERT INTO {q} SELECT generate_series(1, 9)",
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        (("CREATE INDEX ix{n} ON {q} (id)",), [("index-without-concurrently", "q0")]),
+        (("ALTER TABLE {q} ADD COLUMN x float DEFAULT random()",), [("volatile-default", "q0")]),
+        (("ALTER TABLE {q} ADD CONSTRAINT ck{n} CHECK (id > 0)",), [("check-in-one-step", "q0")]),
+        (
+            ("ALTER TABLE {q} ADD CONSTRAINT fk{n} FOREIGN KEY (id) REFERENCES few{n}",),
+            [("foreign-key-in-one-step", "q0")],
+        ),
+        (("UPDATE {q} SET id = id",), [("data-in-one-transaction", "q0")]),
+        (
+            ("ALTER TABLE {q} ADD COLUMN x int", "UPDATE {q} SET x = 1"),
+            [("lock-kept-during-data-change", "q0"), ("data-in-one-transaction", "q0")],
+        ),
+        (("CREATE INDEX ix{n} ON {q}a (id)",), [("index-without-concurrently", "q0a")]),
+        (
+            ("ALTER TABLE {q} ADD COLUMN x int", "CREATE INDEX ix{n} ON {q}a (id)"),
+            [("index-without-concurrently", "q0a")],
+        ),
+    ],
+)
+def test_what_is_done_to_all_partitions_is_told_once(
+    advised: Callable[..., dict[str, list[Advice]]], sql: tuple[str, ...], expected: list[tuple[str, str]]
+) -> None:
+    parent = ("CREATE TABLE few{n} (id bigint PRIMARY KEY)", "INSERT INTO few{n} SELECT generate_series(1, 9)")
+    found = advised(Case(sql, before=(*PARTITIONS, *parent)))["one by one"]
+    assert [(each.id, each.tables[0]) for each in found] == expected
+
+
 @pytest.mark.parametrize("name", [name for name in DANGERS if name not in NEED_ROWS])
 def test_a_danger_is_found_in_empty_tables(advised: Callable[..., dict[str, list[Advice]]], name: str) -> None:
     for style, found in advised(DANGERS[name], EMPTIED).items():

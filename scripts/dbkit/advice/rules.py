@@ -15,7 +15,7 @@ from dbkit.advice.written import ENDS_TRANSACTION, SHARES_REVISION
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.steps import ends_transaction, without_text
 from dbkit.runner import count
-from dbkit.trace.records import Change, Lock, Statement, Trace, What
+from dbkit.trace.records import Change, Statement, Trace, What
 
 TABLES = ("r", "p", "m", "f")
 # a batch has an end: a limit, or a range of keys
@@ -107,6 +107,8 @@ class _Reader:
         self.version = version
         self.kinds: dict[str, str] = {}
         """By name, the kinds of the relations that were there before."""
+        self.roots: dict[str, str] = {}
+        """By name of a partition, the table at the top."""
         self.made: set[str] = set()
         """Tables that the revision has made, and columns, as table.column."""
 
@@ -115,8 +117,11 @@ class _Reader:
             if OWN_TABLES.search(statement.sql):
                 continue
             self.kinds |= {each.relation: each.kind for each in statement.touched if each.existed}
-            tables = self._tables(statement)
-            told = list(self._of_changes(statement, tables))
+            self.roots |= {each.relation: each.partition_of for each in statement.touched if each.partition_of}
+            wholes = self._wholes(statement)
+            tables = self._tables(statement, wholes)
+            changes = [each for each in statement.changes if each.table not in wholes]
+            told = [each for change in changes for each in self._of_change(statement, change, tables)]
             told += self._of_tables(statement, tables, {table for each in told for table in each.tables})
             told += self._of_data(statement, tables)
             told += self._of_text(statement)
@@ -124,12 +129,31 @@ class _Reader:
                 yield statement, found
             self._remember(statement)
 
-    def _tables(self, statement: Statement) -> dict[str, Table]:
+    def _wholes(self, statement: Statement) -> dict[str, str]:
+        """By name of a partition, its partitioned table, where the statement does to it what it does to that."""
+        there = {name for name, _lock in statement.kept} | {each.relation for each in statement.touched}
+        changed = {each.table for each in statement.changes}
+        locked = {each.relation for each in statement.touched if each.lock is not None and each.lock.blocks}
+        return {
+            name: root
+            for name, root in self.roots.items()
+            if root in there and (root in changed or name not in locked | changed)
+        }
+
+    def _tables(self, statement: Statement, wholes: Mapping[str, str]) -> dict[str, Table]:
         """The tables that were there before the revision and that the transaction has locked."""
-        kept = dict(statement.kept)
-        touched = {each.relation: each for each in statement.touched if each.existed}
-        names = [name for name in {**kept, **touched} if self.kinds.get(name) in TABLES and name not in self.made]
-        return {name: Table(name, self.kinds[name], statement, touched.get(name)) for name in names}
+        touched = [each for each in statement.touched if each.existed]
+        names = dict.fromkeys([*dict(statement.kept), *(each.relation for each in touched)])
+        return {
+            name: Table(
+                name,
+                self.kinds[name],
+                statement,
+                [each for each in touched if wholes.get(each.relation, each.relation) == name],
+            )
+            for name in names
+            if self.kinds.get(name) in TABLES and name not in self.made and name not in wholes
+        }
 
     def _remember(self, statement: Statement) -> None:
         for change in statement.changes:
@@ -142,25 +166,24 @@ class _Reader:
 
     # What the catalog shows
 
-    def _of_changes(self, statement: Statement, tables: Mapping[str, Table]) -> Iterator[Found]:
-        for change in statement.changes:
-            table = tables.get(change.table)
-            if change.what == What.CONSTRAINT_ADDED:
-                yield from self._unnamed(statement, change, is_new=table is None)
-            if change.what == What.CONSTRAINT_ADDED and change.kind == "foreign key" and table is None:
-                yield from self._foreign_key_of_new_table(statement, change, tables)
-            if table is None:
-                continue
-            if change.what in (What.CONSTRAINT_ADDED, What.CONSTRAINT_VALIDATED):
-                yield from self._constraint(statement, change, table, tables)
-            elif change.what == What.INDEX_ADDED:
-                yield from self._index(statement, change, table)
-            elif change.what in (What.NOT_NULL_SET, What.TYPE_CHANGED, What.COLUMN_ADDED):
-                yield from self._column(statement, change, table)
-            elif change.what in (What.TABLE_RENAMED, What.COLUMN_RENAMED):
-                yield from self._rename(change)
-            elif change.what in (What.TABLE_DROPPED, What.COLUMN_DROPPED):
-                yield from self._drop(change)
+    def _of_change(self, statement: Statement, change: Change, tables: Mapping[str, Table]) -> Iterator[Found]:
+        table = tables.get(change.table)
+        if change.what == What.CONSTRAINT_ADDED:
+            yield from self._unnamed(statement, change, is_new=table is None)
+        if change.what == What.CONSTRAINT_ADDED and change.kind == "foreign key" and table is None:
+            yield from self._foreign_key_of_new_table(statement, change, tables)
+        if table is None:
+            return
+        if change.what in (What.CONSTRAINT_ADDED, What.CONSTRAINT_VALIDATED):
+            yield from self._constraint(statement, change, table, tables)
+        elif change.what == What.INDEX_ADDED:
+            yield from self._index(statement, change, table)
+        elif change.what in (What.NOT_NULL_SET, What.TYPE_CHANGED, What.COLUMN_ADDED):
+            yield from self._column(statement, change, table)
+        elif change.what in (What.TABLE_RENAMED, What.COLUMN_RENAMED):
+            yield from self._rename(change)
+        elif change.what in (What.TABLE_DROPPED, What.COLUMN_DROPPED):
+            yield from self._drop(change)
 
     def _column(self, statement: Statement, change: Change, table: Table) -> Iterator[Found]:
         if change.what == What.TYPE_CHANGED:
@@ -380,7 +403,7 @@ class _Reader:
     def _of_data(self, statement: Statement, tables: Mapping[str, Table]) -> Iterator[Found]:
         changed = [table for table in tables.values() if table.changed or table.is_searched]
         read = [table for table in tables.values() if table.scanned]
-        held = [(name, lock) for name, lock in statement.kept if self._is_kept(name, lock)]
+        held = [(name, lock) for name, lock in statement.kept if lock.blocks and name in tables]
         is_data = bool(changed or (read and any(each.written for each in statement.touched)))
         if statement.changes and is_data:  # a function that does both
             held += [(table.name, table.lock) for table in tables.values() if table.blocks]
@@ -408,9 +431,6 @@ class _Reader:
                     instead.in_batches(table.name),
                     tables=(table.name,),
                 )
-
-    def _is_kept(self, name: str, lock: Lock) -> bool:
-        return bool(lock.blocks) and self.kinds.get(name) in TABLES and name not in self.made
 
     # What the text shows
 

@@ -1,29 +1,36 @@
 """A table that was there before a revision, as one of its statements met it."""
 
+from collections.abc import Sequence
+
 from dbkit.trace.records import Lock, Statement, Touched
 from dbkit.trace.sql import is_alone
 
 
 class Table:
-    """What a statement has done to it, and what waits for it."""
+    """What a statement has done to it, with its partitions, and what waits for it."""
 
-    def __init__(self, name: str, kind: str, statement: Statement, touched: Touched | None) -> None:
+    def __init__(self, name: str, kind: str, statement: Statement, met: Sequence[Touched]) -> None:
+        """`met`: it, and its partitions, as far as the statement has touched them."""
         self.name = name
         self.partitioned = kind == "p"
         is_view = kind == "m"
-        touched = touched or Touched(name, kind, existed=True)
-        kept = dict(statement.kept).get(name)
-        self.lock = max(touched.held or Lock.ACCESS_SHARE, kept or Lock.ACCESS_SHARE)
+        scanned = [each for each in met if _is_scanned(each, statement)]
+        locks = [each.held for each in met if each.relation == name and each.held]
+        self.lock = max([*locks, dict(statement.kept).get(name, Lock.ACCESS_SHARE)])
         """The strongest lock on it, of this statement and of earlier ones."""
-        # TRUNCATE makes the table anew, and then scans what is empty for its indexes
-        is_emptied = touched.rewritten and not (touched.scanned or statement.changes)
-        self.scanned = touched.scanned > 0 or (touched.scans > 0 and not is_emptied)
+        self.scanned = bool(scanned)
         """Whether its rows were read, or would have been if it had any."""
         is_not_counted = is_alone(statement.sql) or is_view
-        self.rewritten = touched.rewritten and (self.scanned or is_not_counted)
-        self.changed = 0 if is_view else touched.updated + touched.deleted
-        self.is_searched = touched.lock == Lock.ROW_EXCLUSIVE and not touched.inserted and self.scanned
+        self.rewritten = any(each.rewritten and (each in scanned or is_not_counted) for each in met)
+        self.changed = 0 if is_view else sum(each.updated + each.deleted for each in met)
+        self.is_searched = any(each.lock == Lock.ROW_EXCLUSIVE and not each.inserted for each in scanned)
         """Whether rows to be changed were looked for, found or not."""
         blocks = statement.blocks(name)
         self.blocks = "" if is_view and blocks == Lock.SHARE.blocks else blocks
         """What waits for it. Nobody writes to a materialized view."""
+
+
+def _is_scanned(each: Touched, statement: Statement) -> bool:
+    # TRUNCATE makes the table anew, and then scans what is empty for its indexes
+    is_emptied = each.rewritten and not (each.scanned or statement.changes)
+    return each.scanned > 0 or (each.scans > 0 and not is_emptied)

@@ -25,6 +25,8 @@ class Seen(NamedTuple):
     lock: Lock
     table: int
     """Of an index."""
+    root: int
+    """Of a partition, the partitioned table at the top; else 0."""
 
 
 class Counts(NamedTuple):
@@ -46,7 +48,7 @@ class Counts(NamedTuple):
 # OIDs below 16384 are the system's own. What belongs to TOAST is left out: its table has the same locks.
 LOCKED = """
 SELECT l.relation, coalesce(l.relation::regclass::text, ''), coalesce(c.relkind::text, ''), coalesce(c.relfilenode, 0),
-       l.mode, coalesce(i.indrelid, 0)
+       l.mode, coalesce(i.indrelid, 0), CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END
 FROM (
     SELECT relation, max(array_position(
         ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
@@ -75,7 +77,9 @@ SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, 
 LOCK_TIMEOUT = "SELECT current_setting(name), source FROM pg_settings WHERE name = 'lock_timeout'"
 
 RELATIONS = """
-SELECT oid, oid::regclass::text, relkind::text, relfilenode FROM pg_class
+SELECT oid, oid::regclass::text, relkind::text, relfilenode,
+       CASE WHEN relispartition THEN pg_partition_root(oid)::oid ELSE 0 END
+FROM pg_class
 WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
     AND relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I', 'S')
 """
@@ -172,6 +176,8 @@ class Relation(NamedTuple):
     name: str
     kind: str
     filenode: int
+    root: int
+    """As in Seen."""
 
 
 TABLE_KINDS = ("r", "p", "m", "f")
@@ -181,7 +187,8 @@ def locked(cursor: Cursor) -> dict[int, Seen]:
     """By OID, what the session has locked."""
     cursor.execute(LOCKED)
     found = (
-        Seen(oid, name, kind, filenode, Lock(lock), of) for oid, name, kind, filenode, lock, of in cursor.fetchall()
+        Seen(oid, name, kind, filenode, Lock(lock), *rest)
+        for oid, name, kind, filenode, lock, *rest in cursor.fetchall()
     )
     return {each.oid: each for each in found}
 

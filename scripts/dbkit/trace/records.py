@@ -111,6 +111,8 @@ class Touched:
     deleted: int = 0
     table: str = ""
     """For an index, its table."""
+    partition_of: str = ""
+    """For a partition, the partitioned table at the top."""
 
     @property
     def written(self) -> int:

@@ -32,6 +32,10 @@ class Known:
         """By OID."""
         return {oid: relation.name for oid, relation in self.relations.items()}
 
+    def root_of(self, relation: Relation) -> str:
+        """The name of the table that it is a partition of; "" where it is none."""
+        return self.relations[relation.root].name if relation.root in self.relations else ""
+
     def of(self, oids: set[int]) -> dict[int, tuple[Relation, Shape]]:
         """Those of these that are tables."""
         return {oid: (self.relations[oid], self.shapes[oid]) for oid in oids if oid in self.shapes}
@@ -157,7 +161,7 @@ class Session:
     def _renewed(self, strong: set[int], gone: set[int]) -> Known:
         """What is known now, with `strong` read anew."""
         seen = {oid: self.seen[oid] for oid in strong}
-        relations = {oid: Relation(each.name, each.kind, each.filenode) for oid, each in seen.items()}
+        relations = {oid: Relation(each.name, each.kind, each.filenode, each.root) for oid, each in seen.items()}
         tables = [oid for oid, each in seen.items() if each.kind in TABLE_KINDS]
         return Known(
             {oid: each for oid, each in {**self.known.relations, **relations}.items() if oid not in gone},
@@ -174,7 +178,7 @@ class Session:
         was = known.relations.get(now.oid)
         if (now.kind == "" and was is None) or (now == before and not any(counts)):
             return None
-        relation = was or Relation(now.name, now.kind, now.filenode)
+        relation = was or Relation(now.name, now.kind, now.filenode, now.root)
         lock_before = before.lock if before else None
         table = self.known.relations.get(now.table) if now.table else None
         return Touched(
@@ -187,6 +191,7 @@ class Session:
             was is not None and now.filenode not in (0, was.filenode),
             *counts,
             table.name if table else "",
+            known.root_of(relation),
         )
 
     def _of_one_alone(self) -> "_Found":
@@ -208,6 +213,7 @@ class Session:
                 rewritten=(
                     oid in self.known.relations and known.relations[oid].filenode != self.known.relations[oid].filenode
                 ),
+                partition_of=known.root_of(known.relations[oid]),
             )
             for oid, lock in self.held_up.items()
             if oid in known.relations
