@@ -417,6 +417,19 @@ def test_what_ends_the_transaction_is_seen(
     assert [each["line"] for each in found] == ([line] if line else [])
 
 
+@pytest.mark.parametrize("first", ["", "op.execute('SELECT 1'); "])
+def test_what_is_run_past_sqlalchemy_is_seen_at_the_end(
+    ini: Path, lint: Callable[..., tuple[int, str]], first: str
+) -> None:
+    path = revision(ini, "bbbb")
+    text = path.read_text()
+    assert "op.execute('CREATE INDEX ix ON t (note)')" in text
+    raw = f"{first}op.get_bind().connection.cursor().execute('CREATE INDEX ix ON t (note)')"
+    path.write_text(text.replace("op.execute('CREATE INDEX ix ON t (note)')", raw))
+    assert "danger index-without-concurrently\n    t: ix is built while writes wait" in lint(ini)[1]
+    assert "-- run past SQLAlchemy\n        t: SHARE (writes wait), 5 rows scanned" in lint(ini, "bbbb", verb="trace")[1]
+
+
 def test_a_revision_is_not_blamed_for_what_an_earlier_one_did(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:

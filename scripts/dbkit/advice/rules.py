@@ -425,7 +425,7 @@ class _Reader:
                 yield Found(
                     "data-in-one-transaction",
                     Level.WARNING,
-                    f"{table.name}: all rows are changed in one transaction",
+                    f"{table.name}: {'' if table.changed else 'up to '}all rows are changed in one transaction",
                     "Every row stays locked until its end, nothing is cleaned up meanwhile, standbys fall behind, and a"
                     " failure near the end has to undo all of it.",
                     instead.in_batches(table.name),

@@ -47,6 +47,9 @@ class Recorder:
             sa.event.listen(sa.Engine, name, listener, retval=name == "before_cursor_execute")
         try:
             yield
+            own = self._sessions.get(self._own)
+            passed_by = own.passed_by() if own else None
+            self.statements += [passed_by] if passed_by else []
         finally:
             for name, listener in listeners.items():
                 sa.event.remove(sa.Engine, name, listener)

@@ -14,6 +14,7 @@ from dbkit.trace.look import TABLE_KINDS, Counts, Relation, Seen, Shape
 from dbkit.trace.records import Lock, Statement, Touched
 from dbkit.trace.sql import is_alone
 
+PASSED_BY = "-- run past SQLAlchemy"
 IDLE = 0  # as libpq has it: no transaction
 SCRATCH = ("default", "database", "configuration file")  # where a lock_timeout comes from that env.py did not set
 
@@ -77,7 +78,10 @@ class Session:
         self.known = self._look_around(known(self.database))
         self.first = frozenset(self.known.relations)
         """The OIDs of what was there before the revision."""
-        if was_idle and not connection.autocommit:
+        self.counts = look.counted(self.cursor)
+        if not was_idle:
+            self.seen = look.locked(self.cursor)
+        elif not connection.autocommit:
             connection.rollback()
 
     @property
@@ -126,6 +130,16 @@ class Session:
             self.cursor.execute("COMMIT")
             self.ended()
         return made
+
+    def passed_by(self) -> Statement | None:
+        """What was done in the open transaction since the last statement that was seen: by the driver's own cursor."""
+        is_known = not self.is_fresh or not self.transaction
+        if self._is_idle() or not is_known:
+            return None
+        self.is_alone = self.is_by_itself = False
+        found = self.end(PASSED_BY, None)
+        strong = (each.lock for each in found.touched if each.existed and each.lock)
+        return found if found.changes or any(lock >= Lock.ROW_EXCLUSIVE for lock in strong) else None
 
     def failed(self) -> None:
         """The statement has failed."""
