@@ -118,7 +118,10 @@ def _statement(each: Statement) -> dict[str, Any]:
                 "lock": str(touched.lock) if touched.lock else None,
                 "blocks": touched.lock.blocks if touched.lock else "",
                 "held": str(touched.held) if touched.held else None,
+                "table": touched.table,
+                "partition_of": touched.partition_of,
                 "rewritten": touched.rewritten,
+                "scans": touched.scans,
                 **{what: count for count, what in _counts(touched)},
             }
             for touched in each.touched
