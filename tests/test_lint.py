@@ -427,7 +427,9 @@ def test_what_is_run_past_sqlalchemy_is_seen_at_the_end(
     raw = f"{first}op.get_bind().connection.cursor().execute('CREATE INDEX ix ON t (note)')"
     path.write_text(text.replace("op.execute('CREATE INDEX ix ON t (note)')", raw))
     assert "danger index-without-concurrently\n    t: ix is built while writes wait" in lint(ini)[1]
-    assert "-- run past SQLAlchemy\n        t: SHARE (writes wait), 5 rows scanned" in lint(ini, "bbbb", verb="trace")[1]
+    assert (
+        "-- run past SQLAlchemy\n        t: SHARE (writes wait), 5 rows scanned" in lint(ini, "bbbb", verb="trace")[1]
+    )
 
 
 def test_a_revision_is_not_blamed_for_what_an_earlier_one_did(

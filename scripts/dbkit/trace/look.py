@@ -66,11 +66,17 @@ WHERE c.relnamespace IS DISTINCT FROM 'pg_toast'::regnamespace
 # What a session has counted and not reported yet: also of earlier transactions.
 # Rows are read by a scan of the table (returned), or through an index (fetched).
 COUNTED = """
-SELECT oid, pg_stat_get_xact_numscans(oid),
-       pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid),
-       pg_stat_get_xact_tuples_inserted(oid), pg_stat_get_xact_tuples_updated(oid), pg_stat_get_xact_tuples_deleted(oid)
-FROM pg_class
-WHERE oid >= 16384 AND relkind IN ('r', 'm') AND relnamespace <> 'pg_toast'::regnamespace
+SELECT *
+FROM (
+    SELECT oid, pg_stat_get_xact_numscans(oid),
+           pg_stat_get_xact_tuples_returned(oid) + pg_stat_get_xact_tuples_fetched(oid),
+           pg_stat_get_xact_tuples_inserted(oid), pg_stat_get_xact_tuples_updated(oid),
+           pg_stat_get_xact_tuples_deleted(oid)
+    FROM pg_class
+    WHERE oid >= 16384 AND relkind IN ('r', 'm') AND relnamespace <> 'pg_toast'::regnamespace
+    OFFSET 0
+) AS count (oid, scans, scanned, inserted, updated, deleted)
+WHERE scans + scanned + inserted + updated + deleted > 0
 """
 
 SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_database()"
@@ -194,7 +200,7 @@ def locked(cursor: Cursor) -> dict[int, Seen]:
 
 
 def counted(cursor: Cursor) -> dict[int, Counts]:
-    """By OID, what the session has read and written in each table."""
+    """By OID, what the session has read and written in each table; those where it has done neither are left out."""
     cursor.execute(COUNTED)
     return {row[0]: Counts(*row[1:]) for row in cursor.fetchall()}
 

@@ -60,10 +60,6 @@ class Session:
         self.cursor = connection.cursor()
         self.transaction = 0
         """The number of the transaction."""
-        self.seen: dict[int, Seen] = {}
-        """What it had locked after the last statement of the transaction."""
-        self.counts: dict[int, Counts] = {}
-        """What it had counted by then."""
         self.is_fresh = True
         """Whether a transaction begins with the next statement."""
         self.is_alone = self.is_by_itself = False
@@ -78,10 +74,11 @@ class Session:
         self.known = self._look_around(known(self.database))
         self.first = frozenset(self.known.relations)
         """The OIDs of what was there before the revision."""
-        self.counts = look.counted(self.cursor)
-        if not was_idle:
-            self.seen = look.locked(self.cursor)
-        elif not connection.autocommit:
+        self.seen: dict[int, Seen] = {} if was_idle else look.locked(self.cursor)
+        """What it had locked after the last statement of the transaction."""
+        self.counts: dict[int, Counts] = look.counted(self.cursor)
+        """What it had counted by then."""
+        if was_idle and not connection.autocommit:
             connection.rollback()
 
     @property
@@ -104,9 +101,9 @@ class Session:
         else:
             if self.is_by_itself:
                 self.cursor.execute("BEGIN")
-            if self.is_fresh:
+            if self.is_fresh and self.transaction > 1:
                 self.seen, self.counts = look.locked(self.cursor), look.counted(self.cursor)
-                self.is_fresh = False
+            self.is_fresh = False
         self.started = time.perf_counter()
 
     def end(self, statement: str, line: int | None) -> Statement:
@@ -135,6 +132,8 @@ class Session:
         """What was done in the open transaction since the last statement that was seen: by the driver's own cursor."""
         is_known = not self.is_fresh or not self.transaction
         if self._is_idle() or not is_known:
+            return None
+        if (look.locked(self.cursor), look.counted(self.cursor)) == (self.seen, self.counts):
             return None
         self.is_alone = self.is_by_itself = False
         found = self.end(PASSED_BY, None)
