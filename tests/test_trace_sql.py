@@ -82,6 +82,24 @@ def test_parameters_are_written_as_literals() -> None:
     assert rendered("SELECT $1, $2, $1", (1, "x"), "numeric_dollar") == "SELECT 1, 'x', 1"
 
 
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("ALTER ROLE app PASSWORD 's3cr''et'", "ALTER ROLE app PASSWORD '***'"),
+        ("CREATE ROLE app LOGIN ENCRYPTED PASSWORD E's3cret' VALID UNTIL 'x'", "CREATE ROLE app LOGIN ENCRYPTED PASSWORD '***' VALID UNTIL 'x'"),
+        ("DO 'BEGIN ALTER ROLE app PASSWORD ''s3cret''; END'", "DO 'BEGIN ALTER ROLE app PASSWORD ''***''; END'"),
+        ("CREATE SUBSCRIPTION s CONNECTION 'host=h password=s3cret dbname=d'", "CREATE SUBSCRIPTION s CONNECTION 'host=h password=*** dbname=d'"),
+        ("SELECT dblink('postgresql://me:s3cret@host/db', 'x')", "SELECT dblink('postgresql://me:***@host/db', 'x')"),
+        ("UPDATE u SET password = 's3cret'", "UPDATE u SET password = '***'"),
+        ("CREATE TABLE u (password varchar(20) DEFAULT '', url text)", "CREATE TABLE u (password varchar(20) DEFAULT '', url text)"),
+        ("SELECT '12:30' AS at, 'a@b'", "SELECT '12:30' AS at, 'a@b'"),
+    ],
+)  # fmt: skip
+def test_a_password_is_not_shown(statement: str, told: str) -> None:
+    assert rendered(statement, (), "format") == told
+    assert rendered("ALTER ROLE app PASSWORD %s", ("s3cret",), "format") == "ALTER ROLE app PASSWORD '***'"
+
+
 def test_of_many_sets_of_parameters_the_first_is_shown() -> None:
     assert rendered("INSERT INTO t VALUES (%s)", [(1,), (2,)], "format") == "INSERT INTO t VALUES (1)"
 

@@ -1,8 +1,16 @@
 """What can go wrong, and the exit code of each."""
 
+import re
 import sys
 from contextlib import suppress
 
+# PASSWORD ''x'' in a string, PASSWORD 'x', password=x, and ://user:x@
+SECRETS = (
+    (re.compile(r"(\bpassword\s*=?\s*'')[^']+''", re.IGNORECASE), r"\1***''"),
+    (re.compile(r"(\bpassword\s*=?\s*)e?'(?!'\*\*\*'')(?:[^']|'')*'", re.IGNORECASE), r"\1'***'"),
+    (re.compile(r"""(\bpassword=)[^\s'"*]+""", re.IGNORECASE), r"\1***"),
+    (re.compile(r"""(://[^\s:/@'"]*:)[^\s@/'"]+@"""), r"\1***@"),
+)
 WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
 
 
@@ -10,6 +18,13 @@ def say(words: str) -> None:
     """Tell people on stderr; when nobody listens any more, go on."""
     with suppress(OSError):
         print(f"dbkit: {words}", file=sys.stderr)
+
+
+def without_secrets(text: str) -> str:
+    """SQL, or what somebody else has said, with `***` for passwords."""
+    for pattern, instead in SECRETS:
+        text = pattern.sub(instead, text)
+    return text
 
 
 class DbkitError(Exception):
@@ -35,7 +50,7 @@ def as_dbkit_error(error: Exception) -> DbkitError:
     """What the operating system or the database said, outside of any migration, in one line."""
     if isinstance(error, DbkitError):
         return error
-    words = " ".join(str(getattr(error, "orig", None) or error).split())
+    words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
     return CheckFailed(f"{words or type(error).__name__}", "--debug (for alembic: --raiseerr) shows where.")
 
 

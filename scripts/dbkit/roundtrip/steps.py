@@ -14,7 +14,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 from alembic.script.revision import RevisionMap
 
-from dbkit.errors import InputError
+from dbkit.errors import InputError, without_secrets
 from dbkit.roundtrip.outcome import Failure
 
 # Statements that end a transaction; BEGIN is a mistake within one, which PostgreSQL only warns of
@@ -170,7 +170,8 @@ def failure(error: BaseException, script: Script) -> Failure:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     raised = bool(frames) and bool(last) and last[0].filename == path and line in _raises(path)
     original = getattr(error, "orig", None) or error
-    words = re.sub(r" LINE \d+: .*", "", " ".join(str(original).split())) or type(original).__name__
+    said = without_secrets(" ".join(str(original).split()))
+    words = re.sub(r" LINE \d+: .*", "", said) or type(original).__name__
     if not isinstance(error, sa.exc.DBAPIError):
         words = f"{type(original).__name__}: {words}" if words != type(original).__name__ else words
     if re.search(r'extension "[^"]*" is not available', words):
@@ -181,7 +182,8 @@ def failure(error: BaseException, script: Script) -> Failure:
     statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
     if len(words) > LONGEST_WORDS:  # there may be a value in them
         words = f"{words[:LONGEST_WORDS]}…"
-    return Failure(words, line, " ".join((statement or "").split()), raised, elsewhere, may_be_rows(error))
+    sql = without_secrets(" ".join((statement or "").split()))
+    return Failure(words, line, sql, raised, elsewhere, may_be_rows(error))
 
 
 def may_be_rows(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import sql
 
+from dbkit.errors import without_secrets
 from dbkit.roundtrip.steps import ends_transaction, without_text
 
 # a string with escapes, a string, a name, a dollar-quoted string, comments; what they hold is no statement's end
@@ -48,12 +49,15 @@ def is_alone(statement: str) -> bool:
 
 
 def rendered(statement: str, parameters: Any, style: str) -> str:
-    """The statement with its parameters as literals; of many sets of them, the first.
+    """The statement with its parameters as literals, and without passwords; of many sets of parameters, the first.
 
     `style` is the DBAPI's paramstyle. A value that has no literal is written as a string.
     """
     several = isinstance(parameters, list) and parameters and isinstance(parameters[0], dict | tuple | list)
-    values = parameters[0] if several else parameters
+    return without_secrets(_filled(statement, parameters[0] if several else parameters, style))
+
+
+def _filled(statement: str, values: Any, style: str) -> str:
     if style in ("pyformat", "format"):
         return statement % _literals(values) if values else statement.replace("%%", "%")
     if style == "numeric_dollar" and values:
