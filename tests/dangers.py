@@ -168,6 +168,8 @@ SAFE = {
     "a trigger": Case(("CREATE FUNCTION touch{n}() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NEW; END $f$",
         "CREATE TRIGGER tr{n} BEFORE UPDATE ON {t} FOR EACH ROW EXECUTE FUNCTION touch{n}()")),
     "a table renamed behind a view": Case(("ALTER TABLE piece{n} RENAME TO other{n}", "CREATE VIEW piece{n} AS SELECT * FROM other{n}")),
+    "a table made anew under its name": Case(
+        ("CREATE TABLE tmp{n} (id bigint NOT NULL)", "INSERT INTO tmp{n} SELECT id FROM piece{n}", "DROP TABLE piece{n}", "ALTER TABLE tmp{n} RENAME TO piece{n}")),
     "some rows of a lookup": Case(("INSERT INTO {p} VALUES (1, 'x'), (2, 'y')",)),
     "a constraint dropped": Case(("ALTER TABLE {t} DROP CONSTRAINT fk_not_valid{n}",), ops='op.drop_constraint("fk_not_valid{n}", "{t}")'),
     "an enum value": Case(("CREATE TYPE mood{n} AS ENUM ('a')", "ALTER TYPE mood{n} ADD VALUE 'b'")),

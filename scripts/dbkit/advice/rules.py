@@ -329,9 +329,10 @@ class _Reader:
         )
 
     def _rename(self, change: Change) -> Iterator[Found]:
-        if f"{change.table}.{change.name}" in self.made or self._exists_later(change):
+        is_table = change.what == What.TABLE_RENAMED
+        if f"{change.table}.{change.name}" in self.made or (is_table and self._is_taken_again(change.before)):
             return
-        what = "column" if change.what == What.COLUMN_RENAMED else "table"
+        what = "table" if is_table else "column"
         name = f"{change.table}.{change.before}" if change.name else change.before
         yield Found(
             "rename-breaks-code",
@@ -342,25 +343,21 @@ class _Reader:
             tables=(change.table,),
         )
 
-    def _exists_later(self, change: Change) -> bool:
-        """Whether something takes the old name of a table within the revision: a view, or another table."""
-        if change.what != What.TABLE_RENAMED:
-            return False
-        return any(
-            (each.relation == change.before and not each.existed and each.kind in ("v", "m"))
-            for statement in self.trace
-            for each in statement.touched
-        ) or any(
-            each.what == What.TABLE_RENAMED and each.after == change.before
-            for statement in self.trace
-            for each in statement.changes
-        )
+    def _is_taken_again(self, table: str) -> bool:
+        """Whether something has the old name of a table within the revision: a view, or another table."""
+        views = (each for statement in self.trace for each in statement.touched if each.kind in ("v", "m"))
+        names = {each.relation for each in views if not each.existed}
+        for change in (each for statement in self.trace for each in statement.changes):
+            names |= {change.after} if change.what == What.TABLE_RENAMED else set()
+            names |= {change.table} if change.what == What.TABLE_CREATED else set()
+        return table in names
 
     def _drop(self, change: Change) -> Iterator[Found]:
-        if f"{change.table}.{change.name}" in self.made:
+        is_table = change.what == What.TABLE_DROPPED
+        if f"{change.table}.{change.name}" in self.made or (is_table and self._is_taken_again(change.table)):
             return
         name = f"{change.table}.{change.name}" if change.name else change.table
-        what = "column" if change.name else "table"
+        what = "table" if is_table else "column"
         yield Found(
             "drop-breaks-code",
             Level.WARNING,
