@@ -432,6 +432,18 @@ def test_what_is_run_past_sqlalchemy_is_seen_at_the_end(
     )
 
 
+def test_a_transaction_that_is_aborted_is_what_the_server_says_of_it(
+    ini: Path, lint: Callable[..., tuple[int, str]]
+) -> None:
+    path = revision(ini, "cccc")
+    line = "op.execute('ALTER TABLE t ADD more int')"
+    text = path.read_text()
+    assert line in text
+    path.write_text(text.replace(line, "\n    try: op.execute('SELECT 1 / 0')\n    except sa.exc.DataError: pass"))
+    told = " ".join(lint(ini)[1].split())
+    assert "warning not-traced it fails after its last statement: current transaction is aborted" in told
+
+
 def test_a_revision_is_not_blamed_for_what_an_earlier_one_did(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:

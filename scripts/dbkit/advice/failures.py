@@ -40,9 +40,8 @@ def _of_one(outcome: RevisionOutcome, behind: int) -> Iterator[Advice]:
                 yield each
     failure = next((each.failure for each in outcome.findings if each.failure and each.phase == "up"), None)
     if outcome.is_traced and failure:
-        yield _not_traced(
-            outcome, failure, "it fails on rows, and was watched on empty tables, where changes of data are not seen"
-        )
+        on_rows = "it fails on rows, and was watched on empty tables, where changes of data are not seen"
+        yield _not_traced(outcome, failure, on_rows if failure.may_be_rows else "it fails after its last statement")
     elif not outcome.is_traced and not known:
         failure = failure or next((each.failure for each in outcome.findings if each.failure), None)
         more = f", nor of the {behind} behind it" if behind > 0 else ""

@@ -47,9 +47,7 @@ class Recorder:
             sa.event.listen(sa.Engine, name, listener, retval=name == "before_cursor_execute")
         try:
             yield
-            own = self._sessions.get(self._own)
-            passed_by = own.passed_by() if own else None
-            self.statements += [passed_by] if passed_by else []
+            self._note_passed_by(connection)
         finally:
             for name, listener in listeners.items():
                 sa.event.remove(sa.Engine, name, listener)
@@ -82,6 +80,15 @@ class Recorder:
     def _note(self, connection: sa.Connection, session: Session, statement: str, parameters: Any) -> None:
         text = sql.rendered(statement, parameters, connection.dialect.paramstyle)
         self.statements.append(session.end(text, self._line()))
+
+    def _note_passed_by(self, connection: sa.Connection) -> None:
+        own = self._sessions.get(self._own)
+        try:
+            found = own.passed_by() if own else None
+        except connection.dialect.loaded_dbapi.Error:
+            # the migration has caught an error that aborted its transaction: Alembic's next statement meets that
+            found = None
+        self.statements += [found] if found else []
 
     def _failed(self, context: sa.engine.ExceptionContext) -> None:
         # the connection may be one that nobody has used yet, or closed by now
