@@ -124,6 +124,14 @@ def test_no_safe_one_is_blamed(advised: Callable[..., dict[str, list[Advice]]], 
         assert [each for each in found if each.level != Level.NOTE] == [], style
 
 
+def test_what_a_new_type_makes_anew_is_told_of_the_type(advised: Callable[..., dict[str, list[Advice]]]) -> None:
+    found = advised(DANGERS["type of a key"])["one by one"]
+    assert [(each.id, each.tables) for each in found] == [
+        ("type-change-rewrites", ("p0",)),
+        ("foreign-key-in-one-step", ("t0", "p0")),
+    ]
+
+
 PARTITIONS = (
     "CREATE TABLE {q}a PARTITION OF {q} FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
     "CREATE TABLE {q}b PARTITION OF {q} FOR VALUES WITH (MODULUS 2, REMAINDER 1)",

@@ -75,10 +75,14 @@ def test_one_list_without_doubles() -> None:
     both = advice("squawk/require-concurrent-index-creation", 3)
     harmless = advice("squawk/require-concurrent-index-creation", 9)
     style = advice("squawk/prefer-text-field", 3)
-    joined = squawk.join(ours, [both, harmless, style])
+    ours.append(advice("scan-under-lock", 5))
+    reindexed = [advice("squawk/require-concurrent-reindex", line) for line in (5, 7)]
+    joined = squawk.join(ours, [both, harmless, style, *reindexed])
     assert [(each.id, each.line, each.also) for each in joined] == [
         ("index-without-concurrently", 3, ("squawk/require-concurrent-index-creation",)),
+        ("scan-under-lock", 5, ("squawk/require-concurrent-reindex",)),
         ("squawk/prefer-text-field", 3, ()),
+        ("squawk/require-concurrent-reindex", 7, ()),
     ]
 
 
