@@ -6,7 +6,8 @@ import uuid
 
 import pytest
 
-from dbkit.trace.sql import is_alone, rendered, statements
+from dbkit.sql_text import statements
+from dbkit.trace.sql import is_alone, rendered
 
 
 @pytest.mark.parametrize(

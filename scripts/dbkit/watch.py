@@ -4,7 +4,7 @@ At the driver, where SQLAlchemy's statements, raw cursors and commits by hand al
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -17,18 +17,16 @@ from psycopg.sql import Composable
 from dbkit import journal
 from dbkit.errors import CheckFailed
 from dbkit.lock import VERSION_TABLE
-from dbkit.roundtrip.steps import ends_transaction, without_text
+from dbkit.sql_text import ends_transaction, plain_statements, rolls_back, without_comments
 
 # Outside of a transaction, these can be run again after they were interrupted: they change no rows, or do it whole
 RERUNNABLE = re.compile(
-    r"(?:create\s+(?:unique\s+)?index\s+concurrently|drop\s+index\s+concurrently|reindex|vacuum|analyze|set|reset|show"
-    r"|comment\s+on|alter\s+type\s+\S+\s+add\s+value\s+if\s+not\s+exists|alter\s+table\s+\S+\s+validate\s+constraint)\b",
-    re.IGNORECASE,
+    r"(?:create (?:unique )?index concurrently|drop index concurrently|reindex|vacuum|analyze|set|reset|show|comment on"
+    r"|alter type \S+ add value if not exists|alter table \S+ validate constraint)\b"
 )
-SEVERAL_STATEMENTS = re.compile(r";\s*\S")
-ROLLBACK = re.compile(r"(?:^|;)\s*(?:rollback|abort)\b(?!\s+(?:work\s+|transaction\s+)?to\b)", re.IGNORECASE)
-CONCURRENTLY = re.compile(r"\bindex\b.*\bconcurrently\b", re.IGNORECASE | re.DOTALL)
-SETS = re.compile(r"(?:^|;)\s*(?:set|reset|discard)\b", re.IGNORECASE)
+CONCURRENTLY = re.compile(r"\bindex\b.*\bconcurrently\b", re.DOTALL)
+MAY_SET = re.compile(r"\b(?:set|reset|discard)\b", re.IGNORECASE)
+SETS = re.compile(r"(?:set|reset|discard)\b")
 CALLS_SETTER = re.compile(r"\bset_config\s*\(|pg_advisory_unlock", re.IGNORECASE)
 DECLARED_RERUNNABLE = re.compile(rb"^#\s*dbkit:\s*rerunnable\s*,\s*\S", re.MULTILINE)
 # asked when an autocommit_block() begins, and rolled back
@@ -188,16 +186,15 @@ class Watch:
         """A statement is about to be executed."""
         self._has_run = self._has_run or statement != SQLALCHEMYS_QUESTION
         if "index" in statement.lower():
-            self.index_statements.append(statement)
-        bare = without_text(statement)
-        if SETS.search(bare) or CALLS_SETTER.search(statement):
+            self.index_statements.append(without_comments(statement))
+        if CALLS_SETTER.search(statement) or _sets(statement):
             self._session_changed = True
         with self._own():
             if self.driver.autocommit:
-                self._before_outside(bare)
-            elif ends_transaction(bare):
+                self._before_outside(plain_statements(statement))
+            elif ends_transaction(statement):
                 self.left = True
-                self.rolled_back = self.rolled_back or bool(ROLLBACK.search(bare))
+                self.rolled_back = self.rolled_back or rolls_back(statement)
                 if self.driver.info.transaction_status != TransactionStatus.INERROR:
                     self._has_done_something()
 
@@ -240,14 +237,13 @@ class Watch:
         with self._own():
             yield
 
-    def _before_outside(self, statement: str) -> None:
-        """`statement` is without comments and without what is in quotes."""
-        if CONCURRENTLY.search(statement):
+    def _before_outside(self, statements: Sequence[str]) -> None:
+        """`statements` are without comments and without what is in quotes."""
+        if any(map(CONCURRENTLY.search, statements)):
             # nobody waits behind it while it waits, and when it gives up, it leaves an invalid index
             self._waits_longer = True
             self.driver.execute("SELECT set_config('lock_timeout', %s, false)", [f"{round(self.lock_budget * 1000)}"])
-        alone = not SEVERAL_STATEMENTS.search(statement)
-        can_be_done_again = alone and RERUNNABLE.match(statement)
+        can_be_done_again = not statements or (len(statements) == 1 and RERUNNABLE.match(statements[0]))
         if not self._rerunnable and not can_be_done_again:
             self._has_done_something()
 
@@ -290,3 +286,8 @@ class Watch:
             yield
         finally:
             self._busy = before
+
+
+def _sets(text: str) -> bool:
+    """Whether a statement in it may change the settings of the session."""
+    return bool(MAY_SET.search(text)) and any(map(SETS.match, plain_statements(text)))

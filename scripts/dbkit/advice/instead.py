@@ -2,6 +2,7 @@
 
 import re
 
+from dbkit.sql_text import plain, without_comments
 from dbkit.trace.records import Change
 
 BLOCK = "with op.get_context().autocommit_block():\n    "
@@ -15,10 +16,10 @@ def index(change: Change, *, partitioned: bool) -> str:
             "# CONCURRENTLY does not work on a partitioned table: make the index ON ONLY it, then one of each\n"
             "# partition concurrently, and attach those with ALTER INDEX … ATTACH PARTITION."
         )
-    plain = PLAIN_INDEX.fullmatch(change.after)
-    if plain:
-        columns = ", ".join(f'"{name}"' for name in plain[2].split(", "))
-        unique = "unique=True, " if plain[1] else ""
+    simple = PLAIN_INDEX.fullmatch(change.after)
+    if simple:
+        columns = ", ".join(f'"{name}"' for name in simple[2].split(", "))
+        unique = "unique=True, " if simple[1] else ""
         call = f'op.create_index("{change.name}", "{change.table}", [{columns}], {unique}postgresql_concurrently=True)'
     else:
         call = f'op.execute("""{re.sub("INDEX ", "INDEX CONCURRENTLY ", change.after, count=1)}""")'
@@ -47,14 +48,15 @@ def constraint_with_index(change: Change, *, partitioned: bool) -> str:
 
 def rewrite(table: str, sql: str) -> str:
     """What makes a new copy of a table beside those who use it."""
-    if sql.lower().startswith("refresh"):
+    if plain(sql).startswith("refresh"):
         return f'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY {table}")  # it needs a unique index'
     return "# do it when nobody uses the table, or with a tool that copies it beside its users, such as pg_repack"
 
 
 def scan(sql: str) -> str:
     """What reads a table beside those who use it."""
-    reindex = re.match(r"reindex\s+(?:\([^)]*\)\s*)?(index|table)\s+(\S+)", sql, re.IGNORECASE)
+    statement = without_comments(sql).strip()
+    reindex = re.match(r"reindex\s+(?:\([^)]*\)\s*)?(index|table)\s+(\S+)", statement, re.IGNORECASE)
     if reindex:
         return f'{BLOCK}op.execute("REINDEX {reindex[1].upper()} CONCURRENTLY {reindex[2]}")'
     return (

@@ -13,19 +13,19 @@ from dbkit.advice.findings import LONGEST_SQL, Advice, Level
 from dbkit.advice.tables import Table
 from dbkit.advice.written import ENDS_TRANSACTION, SHARES_REVISION
 from dbkit.roundtrip.outcome import RevisionOutcome
-from dbkit.roundtrip.steps import ends_transaction, without_text
 from dbkit.runner import count
+from dbkit.sql_text import ends_transaction, plain
 from dbkit.trace.records import Change, Statement, Trace, What
 
 TABLES = ("r", "p", "m", "f")
 # a batch has an end: a limit, or a range of keys
-BATCH = re.compile(r"\blimit\b|\bbetween\b|[<>]", re.IGNORECASE)
-CONCURRENTLY = re.compile(r"\bconcurrently\b", re.IGNORECASE)
-DROP = re.compile(r"^drop\b", re.IGNORECASE)
-IF_NOT_EXISTS = re.compile(r"^create\s+(?:unique\s+)?index\s+concurrently\s+if\s+not\s+exists\b", re.IGNORECASE)
-DEFINES_TABLE = re.compile(r"^(?:create|alter)\b.*?\btable\b", re.IGNORECASE)
+BATCH = re.compile(r"\blimit\b|\bbetween\b|[<>]")
+CONCURRENTLY = re.compile(r"\bconcurrently\b")
+DROP = re.compile(r"drop\b")
+IF_NOT_EXISTS = re.compile(r"create (?:unique )?index concurrently if not exists\b")
+DEFINES_TABLE = re.compile(r"(?:create|alter)\b.*?\btable\b")
 WRITTEN_AS = {
-    kind: re.compile(rf"\b{word}\b", re.IGNORECASE)
+    kind: re.compile(rf"\b{word}\b")
     for kind, word in (
         ("check", "check"),
         ("foreign key", "references"),
@@ -114,7 +114,7 @@ class _Reader:
 
     def findings(self) -> Iterator[tuple[Statement, Found]]:
         for statement in self.trace:
-            if OWN_TABLES.search(statement.sql):
+            if OWN_TABLES.search(plain(statement.sql)):
                 continue
             self.kinds |= {each.relation: each.kind for each in statement.touched if each.existed}
             self.roots |= {each.relation: each.partition_of for each in statement.touched if each.partition_of}
@@ -283,8 +283,8 @@ class _Reader:
     def _unnamed(self, statement: Statement, change: Change, *, is_new: bool) -> Iterator[Found]:
         """A primary key is the only one of its table, and NOT NULL is dropped by the column's name."""
         written = WRITTEN_AS.get(change.kind)
-        plain = without_text(statement.sql)
-        if not written or not DEFINES_TABLE.match(plain) or not written.search(plain):
+        text = plain(statement.sql)
+        if not written or not DEFINES_TABLE.match(text) or not written.search(text):
             return
         if change.name.lower() not in statement.sql.lower():
             yield Found(
@@ -418,7 +418,7 @@ class _Reader:
                 tuple(sorted(stopped)),
             )
         for table in changed:
-            if is_data and (statement.in_transaction or not BATCH.search(without_text(statement.sql))):
+            if is_data and (statement.in_transaction or not BATCH.search(plain(statement.sql))):
                 yield Found(
                     "data-in-one-transaction",
                     Level.WARNING,
@@ -432,10 +432,13 @@ class _Reader:
     # What the text shows
 
     def _of_text(self, statement: Statement) -> Iterator[Found]:
-        plain = without_text(statement.sql)
-        if ends_transaction(plain):
+        text = plain(statement.sql)
+        if not statement.outside and ends_transaction(statement.sql):
             yield Found("commit-by-hand", Level.DANGER, *ENDS_TRANSACTION)
-        if IF_NOT_EXISTS.match(plain):
+        if statement.unseen:
+            words = f"its locks could not be seen, so nothing is known of this statement: {statement.unseen}"
+            yield Found("not-traced", Level.WARNING, words)
+        if IF_NOT_EXISTS.match(text):
             yield Found(
                 "concurrently-if-not-exists",
                 Level.WARNING,
@@ -443,7 +446,7 @@ class _Reader:
                 "A build that was cut short leaves an index that is not used and slows writes; the next try skips it.",
                 'op.execute("DROP INDEX CONCURRENTLY IF EXISTS …")  # first; then create it without IF NOT EXISTS',
             )
-        is_concurrent = CONCURRENTLY.search(plain) and not DROP.match(plain) and not statement.in_transaction
+        is_concurrent = CONCURRENTLY.search(text) and not DROP.match(text) and not statement.in_transaction
         if is_concurrent and self._has_others(statement):
             yield Found("autocommit-block-shared", Level.WARNING, *SHARES_REVISION)
 
@@ -451,7 +454,7 @@ class _Reader:
         return any(
             each is not statement and (each.changes or any(touched.written for touched in each.touched))
             for each in self.trace
-            if not (CONCURRENTLY.search(each.sql) and DROP.match(without_text(each.sql)))
+            if not (CONCURRENTLY.search(plain(each.sql)) and DROP.match(plain(each.sql)))
         )
 
 

@@ -20,7 +20,7 @@ class Table:
         """The strongest lock on it, of this statement and of earlier ones."""
         self.scanned = bool(scanned)
         """Whether its rows were read, or would have been if it had any."""
-        is_not_counted = is_alone(statement.sql) or is_view
+        is_not_counted = is_view or (not statement.in_transaction and is_alone(statement.sql))
         self.rewritten = any(each.rewritten and (each in scanned or is_not_counted) for each in met)
         self.changed = 0 if is_view else sum(each.updated + each.deleted for each in met)
         self.is_searched = any(each.lock == Lock.ROW_EXCLUSIVE and not each.inserted for each in scanned)

@@ -1,20 +1,27 @@
 """Findings from the text of migration files: what a run on a scratch database does not show, or not in each branch."""
 
 import ast
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import string
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from dbkit.advice.findings import Advice, Level
 from dbkit.project import Project
-from dbkit.roundtrip.steps import ends_transaction, source_of
+from dbkit.roundtrip.steps import source_of
+from dbkit.sql_text import UNKNOWN, ends_transaction
 
 DIRECTIONS = ("upgrade", "downgrade")
+BLOCK = "autocommit_block"
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 STRAY = re.compile(r"\.py(?!c$)")
-UNKNOWN = "\0"
-"""Stands for what a formatted string will have in that place."""
+# printf's, as `"…" % values` has them
+PLACEHOLDER = re.compile(r"%%|%(?:\([^)]*\))?[#0 +-]*[\d.*]*[a-zA-Z]")
+# functions whose first argument is the text that they return
+TEXT_FUNCTIONS = ("text", "DDL", "SQL", "dedent", "cleandoc")
 ENDS_TRANSACTION = (
     "it ends Alembic's transaction by hand",
     "What follows runs without a transaction; after a failure a half stays, and the version says nothing.",
@@ -54,9 +61,9 @@ class _File:
         for direction in DIRECTIONS:
             if direction in self.functions:
                 yield from self._shared_block(direction)
+        yield from self._commits()
         for top in self.tree.body:
             direction = "downgrade" if top is self.functions.get("downgrade") else "upgrade"
-            yield from self._commits(top, direction)
             yield from self._unbound(top, direction)
 
     def _advice(self, name: str, level: Level, line: int, direction: str, words: tuple[str, str, str]) -> Advice:
@@ -90,15 +97,18 @@ class _File:
             line = _first_line(several[0])
             yield self._advice("autocommit-block-shared", Level.WARNING, line, direction, SHARES_REVISION)
 
-    def _commits(self, top: ast.stmt, direction: str) -> Iterator[Advice]:
+    def _commits(self) -> Iterator[Advice]:
         """A commit by hand ends Alembic's transaction: after a failure a half stays, after a success no revision.
 
         An ORM session's commit does not, where the session was made on Alembic's connection. A run shows the others.
         """
-        allowed, connections = _within(_autocommit_blocks(top)), _connections(self.tree)
-        for node in ast.walk(top):
-            if id(node) not in allowed and isinstance(node, ast.Call) and _ends_transaction(node, connections):
-                yield self._advice("commit-by-hand", Level.DANGER, node.lineno, direction, ENDS_TRANSACTION)
+        told: set[int] = set()
+        for direction in DIRECTIONS:
+            starts = [self.functions[direction]] if direction in self.functions else []
+            for node in _in_transaction(self.tree, [self.tree, *starts] if direction == "upgrade" else starts):
+                if isinstance(node, ast.Call) and id(node) not in told and _ends_transaction(node, self.tree):
+                    told.add(id(node))
+                    yield self._advice("commit-by-hand", Level.DANGER, node.lineno, direction, ENDS_TRANSACTION)
 
     def _unbound(self, top: ast.stmt, direction: str) -> Iterator[Advice]:
         for node in ast.walk(top):
@@ -151,20 +161,70 @@ def _unbound_parameters(call: ast.Call) -> Iterator[str]:
         argument = argument.args[0]
     elif not of_op:
         return
-    text = _string(argument)
-    if text and ":" in text:
-        yield from sa.text(text).compile().params
+    for text in _strings(argument):
+        if ":" in text:
+            yield from sa.text(text).compile().params
 
 
-def _string(node: ast.expr) -> str:
-    """A string as it is written, with UNKNOWN for what is filled in; empty where it is none."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    if isinstance(node, ast.JoinedStr):
-        return "".join(_string(each) or UNKNOWN for each in node.values)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        return (_string(node.left) or UNKNOWN) + (_string(node.right) or UNKNOWN)
-    return ""
+def _strings(node: ast.expr) -> list[str]:
+    """What a string can be, as it is written, with UNKNOWN for what is filled in; nothing where it is no string."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.JoinedStr(values=values):
+            return _concatenated(values)
+        case ast.FormattedValue(value=value):
+            return _strings(value)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _concatenated([left, right])
+        case ast.BinOp(left=left, op=ast.Mod()):
+            return [PLACEHOLDER.sub(_filled, text) for text in _strings(left)]
+        case ast.IfExp(body=body, orelse=other):
+            return [*_strings(body), *_strings(other)]
+        case ast.Call(func=ast.Attribute(value=owner, attr="format")):
+            return [formatted for text in _strings(owner) for formatted in _formatted(text)]
+        case ast.Call(
+            func=ast.Attribute(value=ast.Constant(value=str(between)), attr="join"),
+            args=[ast.List() | ast.Tuple() as parts],
+        ):
+            return [between.join(found) for found in itertools.product(*(_known(each) for each in parts.elts))]
+    return []
+
+
+def _known(node: ast.expr) -> list[str]:
+    return _strings(node) or [UNKNOWN]
+
+
+def _concatenated(nodes: Sequence[ast.expr]) -> list[str]:
+    """Nothing where no part of it is known."""
+    if not any(map(_strings, nodes)):
+        return []
+    return ["".join(parts) for parts in itertools.product(*map(_known, nodes))]
+
+
+def _filled(placeholder: re.Match[str]) -> str:
+    return "%" if placeholder[0] == "%%" else UNKNOWN
+
+
+def _formatted(text: str) -> list[str]:
+    """The text of a call of format(), with UNKNOWN for its fields; nothing where that cannot be read."""
+    try:
+        parts = list(string.Formatter().parse(text))
+    except ValueError:
+        return []
+    return ["".join(literal + ("" if name is None else UNKNOWN) for literal, name, _spec, _how in parts)]
+
+
+def _sql_texts(node: ast.expr) -> list[str]:
+    """What SQL an argument can be: a string, text("…"), or what a method such as bindparams() makes of it."""
+    if found := _strings(node):
+        return found
+    match node:
+        case ast.Call(func=function, args=[first, *_]) if _name(function) in TEXT_FUNCTIONS:
+            return _sql_texts(first)
+        case ast.Call(func=ast.Attribute(value=owner)):
+            return _sql_texts(owner)
+    return []
 
 
 def _name(node: ast.expr) -> str:
@@ -172,22 +232,78 @@ def _name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def _ends_transaction(call: ast.Call, connections: set[str]) -> bool:
+def _in_transaction(tree: ast.Module, starts: Sequence[ast.AST]) -> Iterator[ast.AST]:
+    """What is run within Alembic's transaction, from `starts` on and in the functions of the file that are called.
+
+    A function that is only called in autocommit blocks is not, nor one that is handed on: a run shows what it does.
+    """
+    functions: dict[str, list[ast.AST]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, FUNCTIONS):
+            functions.setdefault(node.name, []).append(node)
+    wrappers = {name for name, found in functions.items() if any(map(_yields_in_block, found))}
+    todo, seen = list(starts), set(map(id, starts))
+    while todo:
+        for node in _own_nodes(todo.pop(0), {*wrappers, BLOCK}):
+            yield node
+            called = functions.get(_name(node.func), []) if isinstance(node, ast.Call) and _is_local(node.func) else []
+            todo += [each for each in called if id(each) not in seen]
+            seen |= set(map(id, called))
+
+
+def _own_nodes(node: ast.AST, blocks: Collection[str]) -> Iterator[ast.AST]:
+    """The nodes below, without those of functions that are defined there, and of autocommit blocks."""
+    for child in ast.iter_child_nodes(node):
+        is_block = isinstance(child, ast.With) and _is_autocommit_block(child, blocks)
+        if not (is_block or isinstance(child, FUNCTIONS)):
+            yield child
+            yield from _own_nodes(child, blocks)
+
+
+def _yields_in_block(function: ast.AST) -> bool:
+    """Whether it is a context manager that begins an autocommit block."""
+    return any(isinstance(node, ast.Yield) for block in _autocommit_blocks(function) for node in ast.walk(block))
+
+
+def _is_local(function: ast.expr) -> bool:
+    """Whether what is called may be a function of the file: `helper(…)`, `self.helper(…)`; not `op.execute(…)`."""
+    if isinstance(function, ast.Attribute):
+        return isinstance(function.value, ast.Call) or (
+            isinstance(function.value, ast.Name) and function.value.id != "op"
+        )
+    return isinstance(function, ast.Name)
+
+
+def _ends_transaction(call: ast.Call, tree: ast.AST) -> bool:
     if not isinstance(call.func, ast.Attribute):
         return False
-    if call.func.attr in ("commit", "rollback"):
-        owner = call.func.value
-        return _is_get_bind(owner) or (isinstance(owner, ast.Name) and owner.id in connections)
-    texts = [node.value for argument in call.args for node in ast.walk(argument) if isinstance(node, ast.Constant)]
-    return call.func.attr in ("execute", "exec_driver_sql") and any(
-        isinstance(text, str) and ends_transaction(text) for text in texts
+    owner, name = call.func.value, call.func.attr
+    if name in ("commit", "rollback"):
+        return _is_get_bind(owner) or _is_given(owner, tree, ("get_bind",))
+    if name not in ("execute", "exec_driver_sql") or not call.args or _is_given(owner, tree, ("connect", "begin")):
+        return False
+    return any(map(ends_transaction, _sql_texts(call.args[0])))
+
+
+def _is_given(owner: ast.expr, tree: ast.AST, functions: Sequence[str]) -> bool:
+    """Whether it is a name that is given what one of these functions returns: `connection = op.get_bind()`."""
+    if not isinstance(owner, ast.Name):
+        return False
+    given = [(target, node.value) for node in ast.walk(tree) if isinstance(node, ast.Assign) for target in node.targets]
+    given += [
+        (item.optional_vars, item.context_expr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With)
+        for item in node.items
+        if item.optional_vars
+    ]
+    return any(
+        isinstance(target, ast.Name)
+        and target.id == owner.id
+        and isinstance(value, ast.Call)
+        and _name(value.func) in functions
+        for target, value in given
     )
-
-
-def _connections(tree: ast.AST) -> set[str]:
-    """The names that Alembic's connection is given: `connection = op.get_bind()`."""
-    given = (node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _is_get_bind(node.value))
-    return {target.id for node in given for target in node.targets if isinstance(target, ast.Name)}
 
 
 def _is_get_bind(node: ast.expr) -> bool:
@@ -213,10 +329,9 @@ def _first_line(node: ast.With | ast.Call) -> int:
     return node.body[0].lineno if isinstance(node, ast.With) else node.lineno
 
 
-def _is_autocommit_block(node: ast.With) -> bool:
+def _is_autocommit_block(node: ast.With, names: Collection[str] = (BLOCK,)) -> bool:
     return any(
-        isinstance(each.context_expr, ast.Call) and _name(each.context_expr.func) == "autocommit_block"
-        for each in node.items
+        isinstance(each.context_expr, ast.Call) and _name(each.context_expr.func) in names for each in node.items
     )
 
 

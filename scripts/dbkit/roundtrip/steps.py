@@ -16,33 +16,17 @@ from alembic.script.revision import RevisionMap
 
 from dbkit.errors import InputError, without_secrets
 from dbkit.roundtrip.outcome import Failure
+from dbkit.sql_text import ends_transaction
 
-# Statements that end a transaction; BEGIN is a mistake within one, which PostgreSQL only warns of
-ENDS_TRANSACTION = re.compile(
-    r"(?:^|;)\s*(?:commit|end|abort|begin|start\s+transaction|prepare\s+transaction|discard"
-    r"|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b",
-    re.IGNORECASE,
-)
 OF_THE_SERVER = re.compile(rb"\b(?:create|alter|drop)\s+(?:role|user|group|tablespace|database)\b", re.IGNORECASE)
 COMMITS = re.compile(rb"\.\s*(?:commit|rollback|autocommit|set_isolation_level)\b")
 USED_ELSEWHERE = re.compile(r'role "[^"]*" cannot be dropped because .* objects? in database')
 EXTENSION_HINT = "(Prove it on a server that has it: --server URL; or set PG_BINDIR to the programs of one.)"
 LONGEST_WORDS = 300
-NOT_A_STATEMENT = re.compile(r"\$(\w*)\$.*?\$\1\$|'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 class LeavesTransaction(BaseException):
     """A migration is about to leave its transaction. Not an Exception: a migration may catch those."""
-
-
-def ends_transaction(statement: str) -> bool:
-    """Whether there is a statement in it that ends the transaction."""
-    return bool(ENDS_TRANSACTION.search(without_text(statement)))
-
-
-def without_text(statement: str) -> str:
-    """The statement without its comments and without what is in its quotes."""
-    return NOT_A_STATEMENT.sub(lambda match: " " if match[0][:2] in ("--", "/*") else "''", statement).strip()
 
 
 class Step(RevisionStep):

@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from dbkit.settings import Target
+from dbkit.sql_text import statements
 from dbkit.trace import sql
 from dbkit.trace.records import Statement, Trace
 from dbkit.trace.session import Known, Session
@@ -64,7 +66,7 @@ class Recorder:
         """Also runs all but the last of several statements in one string, so that each is seen by itself."""
         session = self._session(connection)
         if not many and not parameters:
-            *parts, statement = sql.statements(statement)
+            *parts, statement = statements(statement)
             for part in parts:
                 session.begin(part)
                 _execute(connection, cursor, session, part, parameters)
@@ -79,7 +81,9 @@ class Recorder:
 
     def _note(self, connection: sa.Connection, session: Session, statement: str, parameters: Any) -> None:
         text = sql.rendered(statement, parameters, connection.dialect.paramstyle)
-        self.statements.append(session.end(text, self._line()))
+        is_own = id(connection.connection.dbapi_connection) == self._own
+        seen = session.end(text, self._line())
+        self.statements.append(replace(seen, outside=not is_own or bool(session.connection.autocommit)))
 
     def _note_passed_by(self, connection: sa.Connection) -> None:
         own = self._sessions.get(self._own)

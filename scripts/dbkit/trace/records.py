@@ -140,6 +140,10 @@ class Statement:
     seconds: float = 0.0
     lock_timeout: bool = False
     """Whether the session had a lock_timeout, by env.py or by the migration."""
+    outside: bool = False
+    """Whether it ran outside of Alembic's transaction: in an autocommit_block(), or on another connection."""
+    unseen: str = ""
+    """Why the locks of a statement with transactions of its own could not be seen; empty where they were."""
 
     def blocks(self, table: str) -> str:
         """What waits after it, of what applications do with a table: by the locks on it, and on its indexes.

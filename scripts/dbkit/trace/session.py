@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbkit.settings import Target
+from dbkit.sql_text import ends_transaction, rolls_back
 from dbkit.trace import look
 from dbkit.trace.changes import changes
-from dbkit.trace.holdup import held_up
+from dbkit.trace.holdup import HeldUp, held_up
 from dbkit.trace.look import TABLE_KINDS, Counts, Relation, Seen, Shape
 from dbkit.trace.records import Lock, Statement, Touched
-from dbkit.trace.sql import is_alone
+from dbkit.trace.sql import controls, is_alone
 
 PASSED_BY = "-- run past SQLAlchemy"
 IDLE = 0  # as libpq has it: no transaction
@@ -66,7 +67,7 @@ class Session:
         """Whether the statement that runs ends its transactions itself; whether it was given one of its own, by us."""
         self.started = 0.0
         self.in_the_way = ExitStack()
-        self.held_up: dict[int, Lock] = {}
+        self.held_up = HeldUp()
         was_idle = self._is_idle()
         ((self.pid, self.version, self.database),) = self._query(look.SESSION)
         ((self.timeout, source),) = self._query(look.LOCK_TIMEOUT)
@@ -89,15 +90,16 @@ class Session:
     def begin(self, statement: str) -> None:
         """A statement is next."""
         is_idle, autocommit = self._is_idle(), bool(self.connection.autocommit)
-        self.is_alone = is_alone(statement)
-        self.is_by_itself = autocommit and is_idle and not self.is_alone
+        is_outside = autocommit and is_idle
+        self.is_alone = is_alone(statement) if is_outside else ends_transaction(statement)
+        self.is_by_itself = is_outside and not self.is_alone
         self.is_fresh = self.is_fresh or (is_idle and not autocommit) or self.is_by_itself
         if self.is_fresh or self.is_alone:
             self.transaction += 1
         if self.is_alone:
-            self.held_up = {}
-            if autocommit:
-                self.in_the_way.enter_context(held_up(self.target(self.database), self.pid, self.held_up))
+            # what begins or ends a transaction takes no lock, and the locks of that transaction would be in our way
+            if is_outside and not controls(statement):
+                self.held_up = self.in_the_way.enter_context(held_up(self.target(self.database), self.pid))
         else:
             if self.is_by_itself:
                 self.cursor.execute("BEGIN")
@@ -111,7 +113,9 @@ class Session:
         seconds = time.perf_counter() - self.started
         self.in_the_way.close()
         kept, touched, before, after = self._of_one_alone() if self.is_alone else self._of_one_inside()
-        found = changes(before, after, {**before_names(before), **self.known.names})
+        # what is rolled back was told where it was done
+        is_undone = self.is_alone and rolls_back(statement)
+        found = () if is_undone else changes(before, after, {**before_names(before), **self.known.names})
         made = Statement(
             statement,
             line,
@@ -122,7 +126,9 @@ class Session:
             kept,
             seconds,
             self.has_lock_timeout,
+            unseen=self.held_up.unseen,
         )
+        self.held_up = HeldUp()
         if self.is_by_itself:
             self.cursor.execute("COMMIT")
             self.ended()
@@ -143,6 +149,7 @@ class Session:
     def failed(self) -> None:
         """The statement has failed."""
         self.in_the_way.close()
+        self.held_up = HeldUp()
         if self.is_by_itself:
             self.cursor.execute("ROLLBACK")
             self.ended()
@@ -228,7 +235,7 @@ class Session:
                 ),
                 partition_of=known.root_of(known.relations[oid]),
             )
-            for oid, lock in self.held_up.items()
+            for oid, lock in self.held_up.locks.items()
             if oid in known.relations
         ]
         both = {*known.shapes, *self.known.shapes}

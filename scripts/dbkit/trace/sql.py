@@ -1,4 +1,4 @@
-"""The text of what is executed: its single statements, its parameters as literals, what needs its own transaction."""
+"""The text of what is executed: its parameters as literals, and what needs a transaction of its own."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,45 +7,43 @@ from typing import Any
 from psycopg import sql
 
 from dbkit.errors import without_secrets
-from dbkit.roundtrip.steps import ends_transaction, without_text
+from dbkit.sql_text import Kind, Token, begins_transaction, ends_transaction, plain_statements, tokens, value_of
 
-# a string with escapes, a string, a name, a dollar-quoted string, comments; what they hold is no statement's end
-TOKEN = re.compile(
-    r"""\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"""
-    r"""|--[^\n]*|/\*.*?\*/|[();]""",
-    re.DOTALL,
-)
 # https://www.postgresql.org/docs/18/: each of these says that it cannot be executed inside a transaction block
 ALONE = re.compile(
-    r"^(?:(?:create\s+(?:unique\s+)?|drop\s+)index\s+concurrently\b|reindex\b.*\b(?:concurrently|database|system|schema)\b"
-    r"|alter\s+table\b.*\bdetach\s+partition\b.*\bconcurrently\b|vacuum\b|cluster\s*$|alter\s+system\b"
-    r"|(?:create|drop)\s+(?:database|tablespace|subscription)\b)",
-    re.IGNORECASE | re.DOTALL,
+    r"(?:(?:create (?:unique )?|drop )index concurrently\b|reindex\b.*\b(?:concurrently|database|system|schema)\b"
+    r"|alter table\b.*\bdetach partition\b.*\bconcurrently\b|vacuum\b|cluster(?: verbose|\s?\([^)]*\))?$|alter system\b"
+    r"|(?:create|drop) (?:database|tablespace|subscription)\b|discard all\b|(?:commit|rollback) prepared\b)",
+    re.DOTALL,
 )
-MAY_COMMIT = re.compile(r"^(?:call|do)\b", re.IGNORECASE)
+CALL, DO = re.compile(r"call\b"), re.compile(r"do\b")
 COMMITS = re.compile(r"\b(?:commit|rollback)\b", re.IGNORECASE)
-ATOMIC = re.compile(r"\bbegin\s+atomic\b", re.IGNORECASE)
-
-
-def statements(text: str) -> list[str]:
-    """The single statements of a string, without those that are empty."""
-    if ";" not in text or ATOMIC.search(text):
-        return [text]
-    found, start, depth = [], 0, 0
-    for token in TOKEN.finditer(text):
-        depth += {"(": 1, ")": -1}.get(token[0], 0)
-        if token[0] == ";" and depth == 0:
-            found.append(text[start : token.start()])
-            start = token.end()
-    found.append(text[start:])
-    return [each.strip() for each in found if without_text(each)] or [text]
 
 
 def is_alone(statement: str) -> bool:
-    """Whether a statement must have, or may end, a transaction of its own."""
-    plain = without_text(statement)
-    may_commit = bool(MAY_COMMIT.match(plain)) and bool(COMMITS.search(statement) or plain[:4].lower() == "call")
-    return bool(ALONE.match(plain)) or may_commit or ends_transaction(statement)
+    """Whether a statement, outside of a transaction, has transactions of its own, or begins or ends one."""
+    return controls(statement) or any(
+        ALONE.match(each) or _may_commit(each, statement) for each in plain_statements(statement)
+    )
+
+
+def controls(statement: str) -> bool:
+    """Whether it begins or ends a transaction, and does nothing else."""
+    return ends_transaction(statement) or begins_transaction(statement)
+
+
+def _may_commit(plain: str, statement: str) -> bool:
+    """Whether it is a call, or a block of code that commits: in words of its own, not in its strings and comments."""
+    if not DO.match(plain):
+        return bool(CALL.match(plain))
+    bodies = (value_of(token.text) for token in tokens(statement) if token.kind == Kind.STRING)
+    # another language has other strings
+    is_read = "language" not in plain or "plpgsql" in statement.lower()
+    return any(_has_word_of_commit(body) if is_read else COMMITS.search(body) for body in bodies)
+
+
+def _has_word_of_commit(body: str) -> bool:
+    return any(token.kind == Kind.WORD and COMMITS.fullmatch(token.text) for token in tokens(body))
 
 
 def rendered(statement: str, parameters: Any, style: str) -> str:
@@ -61,9 +59,14 @@ def _filled(statement: str, values: Any, style: str) -> str:
     if style in ("pyformat", "format"):
         return statement % _literals(values) if values else statement.replace("%%", "%")
     if style == "numeric_dollar" and values:
-        literals = [_literal(value) for value in values]
-        return re.sub(r"\$(\d+)", lambda match: literals[int(match[1]) - 1], statement)
+        return "".join(_numbered(token, values) for token in tokens(statement))
     return statement
+
+
+def _numbered(token: Token, values: Sequence[Any]) -> str:
+    """A token, or the literal of the value that it stands for: `$1`."""
+    is_parameter = token.kind == Kind.PARAMETER and token.text.startswith("$")
+    return _literal(values[int(token.text[1:]) - 1]) if is_parameter else token.text
 
 
 def _literals(values: Any) -> Any:

@@ -1,0 +1,198 @@
+"""SQL text as PostgreSQL's lexer reads it: its tokens, its single statements, and those that control the transaction.
+
+Everything in the kit that looks into SQL goes through here, so that no comment, string or quoted name is taken for a
+statement. `standard_conforming_strings` is taken to be on, as it is by default.
+
+https://www.postgresql.org/docs/18/sql-syntax-lexical.html; the source is src/backend/parser/scan.l.
+"""
+
+import re
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+UNKNOWN = "\0"
+"""Stands in a text for what is not known of it, and is read as a letter. A server never gets this character."""
+
+
+class Kind(Enum):
+    """A kind of token."""
+
+    SPACE = "space"
+    COMMENT = "comment"
+    STRING = "string"
+    """With its quotes and its prefix; strings that a line break joins are one, as for the server."""
+    NAME = "name"
+    """A quoted one."""
+    WORD = "word"
+    """A keyword, or a name without quotes."""
+    NUMBER = "number"
+    PARAMETER = "parameter"
+    """`$1`, psycopg's `%s` and `%(name)s`, SQLAlchemy's `:name`."""
+    SYMBOL = "symbol"
+    """One character of punctuation or of an operator; `::`, `:=` and `%%` are one."""
+
+
+class Token(NamedTuple):
+    """A piece of a text. All of them together are the text."""
+
+    kind: Kind
+    text: str
+    start: int
+
+    @property
+    def plain(self) -> str:
+        """In lower case and without what is in its quotes; a space for what only separates."""
+        if self.kind in SEPARATORS:
+            return " "
+        if self.kind == Kind.STRING:
+            return "''"
+        return '""' if self.kind == Kind.NAME else self.text.lower()
+
+
+SEPARATORS = (Kind.SPACE, Kind.COMMENT)
+LETTER = rf"[A-Za-z_{UNKNOWN}\x80-\U0010ffff]"
+TAG = rf"{LETTER}[A-Za-z_0-9{UNKNOWN}\x80-\U0010ffff]*+"
+# a string goes on after white space with a line break in it, and a comment may be on its line
+CONTINUED = r"'(?:[ \t\f\v]|--[^\n\r]*)*+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*[\n\r])*+'"
+PLAIN, ESCAPED = r"(?:[^']++|'')*+", r"(?:[^'\\]++|\\.|'')*+"
+# what is not terminated goes to the end of the text
+TOKEN = re.compile(
+    rf"""
+    (?P<space>[ \t\n\r\f\v]++)
+    | (?P<comment>--[^\n\r]*+)
+    | (?P<block>/\*)
+    | (?P<dollar>\$(?:{TAG})?\$)
+    | (?P<string>[eE]'{ESCAPED}(?:{CONTINUED}{ESCAPED})*+(?:'|\\?\Z)
+        | (?:[uU]&|[bBnNxX])?'{PLAIN}(?:{CONTINUED}{PLAIN})*+(?:'|\Z))
+    | (?P<name>(?:[uU]&)?"(?:[^"]++|"")*+(?:"|\Z))
+    | (?P<word>{LETTER}[A-Za-z_0-9${UNKNOWN}\x80-\U0010ffff]*+)
+    | (?P<number>(?:[0-9]++(?:\.(?!\.)[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)
+    | (?P<parameter>\$[0-9]++|%\([^()]*+\)[sbt]|%[sbt](?!\w)|:{LETTER}\w*+)
+    | (?P<symbol>::|:=|%%|.)
+    """.replace("[ ", r"[\ "),
+    re.DOTALL | re.VERBOSE,
+)
+KINDS = {kind.value: kind for kind in Kind} | {"block": Kind.COMMENT, "dollar": Kind.STRING}
+COMMENT_MARK = re.compile(r"/\*|\*/")
+ROUTINE = re.compile(r"create (?:or replace )?(?:function|procedure)\b")
+LONGEST_ROUTINE = 4  # words
+# nothing can end a transaction without one of these words
+MAY_END = re.compile(r"\b(?:commit|end|rollback|abort|prepare)\b", re.IGNORECASE)
+BEGINS = re.compile(r"begin\b|start transaction\b")
+COMMITS = re.compile(r"(?:commit|end)\b(?! prepared\b)|prepare transaction\b")
+ROLLS_BACK = re.compile(r"(?:rollback|abort)\b(?! (?:(?:work |transaction )?to|prepared)\b)")
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """Read a text from left to right."""
+    position = 0
+    while position < len(text):
+        match = TOKEN.match(text, position)
+        if match is None or match.lastgroup is None:
+            raise AssertionError(f"no token at {position}")  # the last alternative takes any character
+        end = match.end()
+        if match.lastgroup == "block":
+            end = _end_of_comment(text, end)
+        elif match.lastgroup == "dollar":
+            found = text.find(match[0], end)
+            end = len(text) if found < 0 else found + len(match[0])
+        yield Token(KINDS[match.lastgroup], text[position:end], position)
+        position = end
+
+
+def _end_of_comment(text: str, position: int) -> int:
+    """Where a comment ends that began before `position`. Comments are nested."""
+    depth = 1
+    for mark in COMMENT_MARK.finditer(text, position):
+        depth += 1 if mark[0] == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return len(text)
+
+
+def split(text: str) -> Iterator[list[Token]]:
+    """The tokens of each statement, without the semicolon that ends it. What has only comments in it is left out.
+
+    A semicolon in parentheses (CREATE RULE) or in a body of BEGIN ATOMIC … END does not end a statement.
+    """
+    found: list[Token] = []
+    words: list[str] = []
+    depth, in_body, previous = 0, False, ""
+    for token in tokens(text):
+        plain = token.plain
+        if token.kind in SEPARATORS:
+            found.append(token)
+            continue
+        if plain == ";" and depth == 0 and not in_body:
+            if words:
+                yield found
+            found, words, previous = [], [], ""
+            continue
+        found.append(token)
+        if len(words) < LONGEST_ROUTINE:
+            words.append(plain)
+        depth = max(0, depth + {"(": 1, ")": -1}.get(plain, 0))
+        if in_body:
+            # each statement in the body has its semicolon; an END elsewhere is that of a CASE, or a name
+            in_body = not (plain == "end" and previous == ";")
+        elif plain == "atomic" and previous == "begin" and depth == 0 and ROUTINE.match(" ".join(words)):
+            in_body, plain = True, ";"
+        previous = plain
+    if words:
+        yield found
+
+
+def statements(text: str) -> list[str]:
+    """The single statements of a text, each as it is written; the text itself where there is none in it."""
+    return ["".join(token.text for token in each).strip() for each in split(text)] or [text]
+
+
+def plain(text: str) -> str:
+    """The text in lower case, without comments, and without what is in quotes: `''` for a string, `""` for a name.
+
+    What separates is one space, and around a dot there is none, so that a regular expression can be simple.
+    """
+    return _joined(tokens(text))
+
+
+def plain_statements(text: str) -> list[str]:
+    """Each statement of a text as `plain` has it."""
+    return [_joined(each) for each in split(text)]
+
+
+def without_comments(text: str) -> str:
+    """The text with a space for each comment."""
+    return "".join(" " if token.kind == Kind.COMMENT else token.text for token in tokens(text))
+
+
+def ends_transaction(text: str) -> bool:
+    """Whether there is a statement in it that ends the transaction that it runs in, by commit or by rollback.
+
+    Not BEGIN, of which the server only warns within a transaction; nor COMMIT PREPARED, which it refuses there.
+    """
+    return bool(MAY_END.search(text)) and any(
+        COMMITS.match(each) or ROLLS_BACK.match(each) for each in plain_statements(text)
+    )
+
+
+def rolls_back(text: str) -> bool:
+    """Whether there is a statement in it that rolls the transaction back: not only to a savepoint."""
+    return bool(MAY_END.search(text)) and any(map(ROLLS_BACK.match, plain_statements(text)))
+
+
+def begins_transaction(text: str) -> bool:
+    """Whether there is a statement in it that begins a transaction."""
+    return any(map(BEGINS.match, plain_statements(text)))
+
+
+def value_of(string: str) -> str:
+    """What is in the quotes of a string, as far as it can be read without a server: escapes stay as they are."""
+    if string.startswith("$"):
+        mark = string[: string.index("$", 1) + 1]
+        return string[len(mark) :].removesuffix(mark)
+    return string.partition("'")[2].removesuffix("'").replace("''", "'")
+
+
+def _joined(found: "Iterator[Token] | list[Token]") -> str:
+    return re.sub(r" ?\. ?", ".", re.sub(" {2,}", " ", "".join(token.plain for token in found))).strip()
