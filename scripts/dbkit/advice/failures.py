@@ -21,11 +21,14 @@ def advise(outcomes: Sequence[RevisionOutcome]) -> Iterator[Advice]:
     """
     first: dict[str, str] = {}
     for outcome in outcomes:
-        if not outcome.is_traced:
+        if not outcome.is_traced and not outcome.untraced:
             failed = (first[parent] for parent in outcome.down_revisions if parent in first)
             first[outcome.revision] = next(failed, outcome.revision)
     behind = Counter(first.values())
     for outcome in outcomes:
+        if outcome.untraced:
+            words = f"it works, but not while it is watched, so what it does is not known: {outcome.untraced}"
+            yield Advice("not-traced", Level.WARNING, outcome.revision, outcome.path, None, words)
         if first.get(outcome.revision, outcome.revision) == outcome.revision:
             yield from _of_one(outcome, behind[outcome.revision] - 1)
 
@@ -42,7 +45,7 @@ def _of_one(outcome: RevisionOutcome, behind: int) -> Iterator[Advice]:
     if outcome.is_traced and failure:
         on_rows = "it fails on rows, and was watched on empty tables, where changes of data are not seen"
         yield _not_traced(outcome, failure, on_rows if failure.may_be_rows else "it fails after its last statement")
-    elif not outcome.is_traced and not known:
+    elif not outcome.is_traced and not outcome.untraced and not known:
         failure = failure or next((each.failure for each in outcome.findings if each.failure), None)
         more = f", nor of the {behind} behind it" if behind > 0 else ""
         yield _not_traced(outcome, failure, f"it could not be run, so nothing is known of it{more}")

@@ -38,6 +38,7 @@ from dbkit.roundtrip.steps import (
     settles,
 )
 from dbkit.rows import FORMAT
+from dbkit.trace.records import NotTraced
 
 UP, DOWN = "dbkit_up", "dbkit_down"
 FORMATTED = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in FORMAT.items())
@@ -337,7 +338,7 @@ class Inside:
         try:
             with self.walk.recording(script, connection_of(self.context), up=up), self.watch.while_running():
                 function_of(script, up=up)(**keywords)
-        except LeavesTransaction as error:
+        except (LeavesTransaction, NotTraced) as error:
             raise Suspended(script) from error
         except (Exception, SystemExit) as error:
             if not whatever and not settles(error, on_rows=bool(self.sums)):

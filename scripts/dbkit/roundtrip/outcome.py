@@ -100,6 +100,8 @@ class RevisionOutcome:
     """What it is beside the verdict: its schema can be dirty, and its rows lost."""
     traces: tuple[Trace, ...] = ()
     """Of its first upgrade and its first downgrade, where a trace was asked for."""
+    untraced: str = ""
+    """Why it was run without a trace that was asked for, although it works."""
 
     @property
     def name(self) -> str:

@@ -24,6 +24,8 @@ class Traces:
         self.known: Mapping[str, Known] = {}
         """What the last recorded upgrade has left in each database."""
         self.kept: dict[tuple[str, bool], tuple[int, Trace]] = {}
+        self.left_out: dict[str, str] = {}
+        """By revision, why it is not recorded."""
 
     @contextmanager
     def recording(self, script: Script, connection: sa.Connection, *, up: bool, again: bool = False) -> Iterator[None]:
@@ -33,7 +35,7 @@ class Traces:
         """
         key = (script.revision, up)
         turn, earlier = self.kept.get(key, (self.turn, None))
-        if not self.is_wanted(script) or (earlier and not (again and turn == self.turn)):
+        if not self.is_recorded(script) or (earlier and not (again and turn == self.turn)):
             yield
             return
         recorder = Recorder(str(script.path), "upgrade" if up else "downgrade", self.databases, self.known)
@@ -45,6 +47,10 @@ class Traces:
         if earlier:
             trace = replace(trace, statements=(*earlier.statements, *trace.statements))
         self.kept[key] = (turn, trace)
+
+    def is_recorded(self, script: Script) -> bool:
+        """Whether runs of a revision are recorded, as long as none has gone through."""
+        return self.is_wanted(script) and script.revision not in self.left_out
 
     def of(self, revision: str) -> tuple[Trace, ...]:
         """Those of a revision."""

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dbkit import catalog, scratch
 from dbkit.errors import CheckFailed, DbkitError
-from dbkit.roundtrip.comparing import Facts, Result, down_and_up
+from dbkit.roundtrip.comparing import Facts, Result, State, down_and_up
 from dbkit.roundtrip.environment import Databases, Environment, WrongDatabase, explained
 from dbkit.roundtrip.inside import Inside, NotInside, Suspended
 from dbkit.roundtrip.outcome import Failure, Finding, Planted, RevisionOutcome, Verdict
@@ -34,6 +34,7 @@ from dbkit.roundtrip.steps import (
 )
 from dbkit.roundtrip.tracing import Traces
 from dbkit.roundtrip.trunk import Trunk
+from dbkit.trace.records import NotTraced
 
 Progress = Callable[[str], None]
 COMPARED = (Verdict.PROVEN, Verdict.DIRTY)
@@ -322,7 +323,14 @@ class Walker:
         before = self.trunk.state(self.facts, rows=rows)
         backup = self.trunk.copy()
         failed = self.step(script, up=True)
+        if failed and self._may_be_the_trace(script, failed):
+            # watching it may be why
+            self.traces.left_out[script.revision] = failed.words
+            self.trunk.put_back(backup)
+            backup = self.trunk.copy()
+            failed = self.step(script, up=True)
         if failed:
+            self.traces.left_out.pop(script.revision, None)
             # what it has committed would be in the way of all others
             self.trunk.put_back(backup)
             self.facts = before.facts
@@ -333,6 +341,22 @@ class Walker:
         self.applied.append(script)
         if not self.is_wanted(script):
             return Verdict.UNPROVEN, ()
+        result = self._down_and_up_in_clone(script, before, after, rows=rows)
+        failed = next((each.failure for each in result[1] if each.failure), None)
+        if failed and self._may_be_the_trace(script, failed):
+            self.traces.left_out[script.revision] = failed.words
+            result = self._down_and_up_in_clone(script, before, after, rows=rows)
+            if any(each.failure for each in result[1]):
+                del self.traces.left_out[script.revision]
+        return result
+
+    def _may_be_the_trace(self, script: Script, failed: Failure) -> bool:
+        """Whether a revision may have failed because it was watched."""
+        return self.traces.is_recorded(script) and not failed.raised
+
+    def _down_and_up_in_clone(
+        self, script: Script, before: State, after: State, *, rows: bool
+    ) -> tuple[Verdict, tuple[Finding, ...]]:
         trunk = self.trunk.copy()
 
         def named(table: str) -> bool:
@@ -373,6 +397,7 @@ class Walker:
             notes=notes,
             also=tuple(also),
             traces=self.traces.of(script.revision),
+            untraced=self.traces.left_out.get(script.revision, ""),
         )
 
     # The chain
@@ -475,6 +500,8 @@ class Walker:
             self.environment.run(plan)
         except WrongDatabase:
             raise
+        except NotTraced as error:
+            return current[0], Failure(str(error))
         except DbkitError as error:
             # the kit's own gate says in its words what a migration has raised
             if not raised and not current:

@@ -79,6 +79,12 @@ FROM (
 WHERE scans + scanned + inserted + updated + deleted > 0
 """
 
+LOCKED_BY_OTHERS = """
+SELECT relation FROM pg_locks
+WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT FROM pg_backend_pid()
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
 SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_database()"
 LOCK_TIMEOUT = "SELECT current_setting(name), source FROM pg_settings WHERE name = 'lock_timeout'"
 
@@ -203,6 +209,12 @@ def counted(cursor: Cursor) -> dict[int, Counts]:
     """By OID, what the session has read and written in each table; those where it has done neither are left out."""
     cursor.execute(COUNTED)
     return {row[0]: Counts(*row[1:]) for row in cursor.fetchall()}
+
+
+def locked_by_others(cursor: Cursor) -> set[int]:
+    """The OIDs of what another session has locked, or waits to lock, so that nobody can read it."""
+    cursor.execute(LOCKED_BY_OTHERS)
+    return {row[0] for row in cursor.fetchall()}
 
 
 def relations(cursor: Cursor) -> dict[int, Relation]:

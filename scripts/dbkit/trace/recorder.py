@@ -9,10 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from dbkit.errors import without_secrets
 from dbkit.settings import Target
 from dbkit.sql_text import statements
 from dbkit.trace import sql
-from dbkit.trace.records import Statement, Trace
+from dbkit.trace.records import NotTraced, Statement, Trace
 from dbkit.trace.session import Known, Session
 
 
@@ -66,23 +67,33 @@ class Recorder:
         """Also runs all but the last of several statements in one string, so that each is seen by itself."""
         session = self._session(connection)
         if not many and not parameters:
-            *parts, statement = statements(statement)
-            for part in parts:
-                session.begin(part)
+            parts = statements(statement)
+            *others, statement = parts
+            if others:
+                with _own():
+                    session.begin_string(parts)
+            for part in others:
+                with _own():
+                    session.begin(part)
                 _execute(connection, cursor, session, part, parameters)
                 self._note(connection, session, part, parameters)
-        session.begin(statement)
+        with _own():
+            session.begin(statement)
         return statement, parameters
 
     def _after(
         self, connection: sa.Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
     ) -> None:
-        self._note(connection, self._session(connection), statement, parameters)
+        session = self._session(connection)
+        self._note(connection, session, statement, parameters)
+        with _own():
+            session.end_string()
 
     def _note(self, connection: sa.Connection, session: Session, statement: str, parameters: Any) -> None:
         text = sql.rendered(statement, parameters, connection.dialect.paramstyle)
         is_own = id(connection.connection.dbapi_connection) == self._own
-        seen = session.end(text, self._line())
+        with _own():
+            seen = session.end(text, self._line())
         self.statements.append(replace(seen, outside=not is_own or bool(session.connection.autocommit)))
 
     def _note_passed_by(self, connection: sa.Connection) -> None:
@@ -118,7 +129,8 @@ class Recorder:
         key = id(pooled.dbapi_connection)
         if key not in self._sessions:
             target = self.targets.__getitem__
-            session = Session(pooled.dbapi_connection, pooled.driver_connection, target, self.known.get)
+            with _own():
+                session = Session(pooled.dbapi_connection, pooled.driver_connection, target, self.known.get)
             self._sessions[key] = session
             self.version = session.version
         return self._sessions[key]
@@ -131,6 +143,15 @@ class Recorder:
                 return None
             frame = frame.f_back  # type: ignore[assignment]  # None ends it
         return frame.f_lineno if frame else None
+
+
+@contextmanager
+def _own() -> Iterator[None]:
+    """What is done in here is the tracer's: when it fails, the migration has not. Raises NotTraced."""
+    try:
+        yield
+    except Exception as error:
+        raise NotTraced(without_secrets(" ".join(str(error).split())) or type(error).__name__) from error
 
 
 def _execute(connection: sa.Connection, cursor: Any, session: Session, statement: str, parameters: Any) -> None:

@@ -5,6 +5,13 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 
+class NotTraced(BaseException):
+    """The tracer itself has failed, and perhaps the transaction with it: the revision is to be run without it.
+
+    Not an Exception: a migration may catch those.
+    """
+
+
 class Lock(IntEnum):
     """The lock levels of a table, the weakest first.
 

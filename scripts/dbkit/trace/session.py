@@ -1,13 +1,14 @@
 """One connection of a migration: what it holds and has done, before and after each statement."""
 
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from dbkit.settings import Target
-from dbkit.sql_text import ends_transaction, rolls_back
+from dbkit.sql_text import ends_transaction, plain, rolls_back
 from dbkit.trace import look
 from dbkit.trace.changes import changes
 from dbkit.trace.holdup import HeldUp, held_up
@@ -16,6 +17,10 @@ from dbkit.trace.records import Lock, Statement, Touched
 from dbkit.trace.sql import controls, is_alone
 
 PASSED_BY = "-- run past SQLAlchemy"
+# it must be the first of a transaction, before any query
+SETS_TRANSACTION = re.compile(
+    r"set (?:transaction\b|(?:session |local )?transaction_(?:isolation|read_only|deferrable)\b)"
+)
 IDLE = 0  # as libpq has it: no transaction
 SCRATCH = ("default", "database", "configuration file")  # where a lock_timeout comes from that env.py did not set
 
@@ -63,8 +68,11 @@ class Session:
         """The number of the transaction."""
         self.is_fresh = True
         """Whether a transaction begins with the next statement."""
-        self.is_alone = self.is_by_itself = False
-        """Whether the statement that runs ends its transactions itself; whether it was given one of its own, by us."""
+        self.is_alone = self.is_by_itself = self.is_string = False
+        """Whether the statement that runs ends its transactions itself; whether it was given one of its own, by us;
+        whether the string that it is in was."""
+        self.sets_transaction = self.is_unread = False
+        """Whether it is SET TRANSACTION, before which nothing may be read; whether nothing was read for that reason."""
         self.started = 0.0
         self.in_the_way = ExitStack()
         self.held_up = HeldUp()
@@ -89,11 +97,11 @@ class Session:
 
     def begin(self, statement: str) -> None:
         """A statement is next."""
-        is_idle, autocommit = self._is_idle(), bool(self.connection.autocommit)
-        is_outside = autocommit and is_idle
+        is_idle, is_outside = self._is_idle(), self._is_outside()
         self.is_alone = is_alone(statement) if is_outside else ends_transaction(statement)
         self.is_by_itself = is_outside and not self.is_alone
-        self.is_fresh = self.is_fresh or (is_idle and not autocommit) or self.is_by_itself
+        self.is_fresh = self.is_fresh or (is_idle and not self.is_alone)
+        self.sets_transaction = bool(SETS_TRANSACTION.match(plain(statement)))
         if self.is_fresh or self.is_alone:
             self.transaction += 1
         if self.is_alone:
@@ -103,16 +111,18 @@ class Session:
         else:
             if self.is_by_itself:
                 self.cursor.execute("BEGIN")
-            if self.is_fresh and self.transaction > 1:
-                self.seen, self.counts = look.locked(self.cursor), look.counted(self.cursor)
+            self.is_unread = self.is_unread or (self.is_fresh and self.transaction > 1)
             self.is_fresh = False
+            if self.is_unread and not self.sets_transaction:
+                self.is_unread = False
+                self.seen, self.counts = look.locked(self.cursor), look.counted(self.cursor)
         self.started = time.perf_counter()
 
     def end(self, statement: str, line: int | None) -> Statement:
         """It has run; returns what it did."""
         seconds = time.perf_counter() - self.started
         self.in_the_way.close()
-        kept, touched, before, after = self._of_one_alone() if self.is_alone else self._of_one_inside()
+        kept, touched, before, after = self._done()
         # what is rolled back was told where it was done
         is_undone = self.is_alone and rolls_back(statement)
         found = () if is_undone else changes(before, after, {**before_names(before), **self.known.names})
@@ -134,14 +144,27 @@ class Session:
             self.ended()
         return made
 
+    def begin_string(self, statements: Sequence[str]) -> None:
+        """Several statements are next that are one string: outside of a transaction, the server gives them one."""
+        if self._is_outside() and not any(map(is_alone, statements)):
+            self.is_string = True
+            self.cursor.execute("BEGIN")
+
+    def end_string(self) -> None:
+        """They have run."""
+        if self.is_string:
+            self.is_string = False
+            self.cursor.execute("COMMIT")
+            self.ended()
+
     def passed_by(self) -> Statement | None:
         """What was done in the open transaction since the last statement that was seen: by the driver's own cursor."""
-        is_known = not self.is_fresh or not self.transaction
+        is_known = (not self.is_fresh and not self.is_unread) or not self.transaction
         if self._is_idle() or not is_known:
             return None
         if (look.locked(self.cursor), look.counted(self.cursor)) == (self.seen, self.counts):
             return None
-        self.is_alone = self.is_by_itself = False
+        self.is_alone = self.is_by_itself = self.sets_transaction = False
         found = self.end(PASSED_BY, None)
         strong = (each.lock for each in found.touched if each.existed and each.lock)
         return found if found.changes or any(lock >= Lock.ROW_EXCLUSIVE for lock in strong) else None
@@ -150,13 +173,20 @@ class Session:
         """The statement has failed."""
         self.in_the_way.close()
         self.held_up = HeldUp()
-        if self.is_by_itself:
+        if self.is_by_itself or self.is_string:
+            self.is_string = False
             self.cursor.execute("ROLLBACK")
             self.ended()
 
     def ended(self) -> None:
         """The transaction has ended."""
         self.is_fresh, self.is_by_itself, self.seen = True, False, {}
+        self.is_unread = False
+
+    def _done(self) -> "_Found":
+        if self.is_alone:
+            return self._of_one_alone()
+        return ((), [], {}, {}) if self.sets_transaction else self._of_one_inside()
 
     def _of_one_inside(self) -> "_Found":
         """What a statement has done in a transaction that is still open."""
@@ -172,8 +202,7 @@ class Session:
             for oid, seen in self.seen.items()
         ]
         kept = tuple((known.relations[oid].name, seen.lock) for oid, seen in before.items() if oid in self._here(known))
-        concerned = strong | gone
-        return kept, [each for each in touched if each], known.of(concerned), self.known.of(concerned)
+        return kept, [each for each in touched if each], *_both(known, self.known, strong | gone)
 
     def _here(self, known: Known) -> set[int]:
         return {oid for oid in self.first if oid in known.relations}
@@ -240,12 +269,17 @@ class Session:
         ]
         both = {*known.shapes, *self.known.shapes}
         moved = {oid for oid in both if known.of({oid}) != self.known.of({oid})}
-        return (), touched, known.of(moved), self.known.of(moved)
+        return (), touched, *_both(known, self.known, moved)
 
     def _look_around(self, known: Known | None = None) -> Known:
-        """Read all relations; the shapes only of those that are not `known` in this version."""
+        """Read all relations; the shapes only of those that are not `known` in this version.
+
+        And not of those that another session has locked: reading an expression waits for it, and it may be one of the
+        migration's own that goes on only afterwards.
+        """
         relations, versions = look.relations(self.cursor), look.versions(self.cursor)
-        tables = [oid for oid, each in relations.items() if each.kind in TABLE_KINDS]
+        locked = look.locked_by_others(self.cursor)
+        tables = [oid for oid, each in relations.items() if each.kind in TABLE_KINDS and oid not in locked]
         have = (
             {oid: known.shapes[oid] for oid in tables if oid in versions and known.versions.get(oid) == versions[oid]}
             if known
@@ -259,6 +293,10 @@ class Session:
         self.cursor.execute(query)
         return self.cursor.fetchall()
 
+    def _is_outside(self) -> bool:
+        """Whether a statement would run by itself."""
+        return bool(self.connection.autocommit) and self._is_idle()
+
     def _is_idle(self) -> bool:
         """Whether there is no transaction. Of a driver that does not say so, commit and rollback are waited for."""
         info = getattr(self.driver, "info", None)
@@ -270,6 +308,16 @@ class Session:
 
 _Tables = Mapping[int, tuple[Relation, Shape]]
 _Found = tuple[tuple[tuple[str, Lock], ...], list[Touched], _Tables, _Tables]
+
+
+def _both(before: Known, after: Known, oids: set[int]) -> "tuple[_Tables, _Tables]":
+    """These tables before and after, without those that could not be read at one of the two times."""
+    unread = {
+        oid
+        for oid in before.relations.keys() & after.relations.keys()
+        if (oid in before.shapes) != (oid in after.shapes)
+    }
+    return before.of(oids - unread), after.of(oids - unread)
 
 
 def before_names(tables: _Tables) -> dict[int, str]:
