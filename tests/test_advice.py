@@ -30,7 +30,7 @@ DO $$ BEGIN
         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace);
 END $$
 """
-NEED_ROWS = {"delete", "rows under a new column", "rows copied under a foreign key", "unlogged", "cluster"}
+NEED_ROWS = {"delete", "no row of a merge", "rows under a new column", "rows copied under a foreign key", "unlogged", "cluster"}
 """Not found in empty tables: rows changed under an earlier lock or through an index, and written anew as they are."""
 IMPORTS = "import sqlalchemy as sa\nfrom sqlalchemy.dialects import postgresql\nfrom alembic import op\n"
 

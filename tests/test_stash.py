@@ -321,7 +321,7 @@ def test_a_row_in_the_way_of_a_unique_key_stays_and_the_stash_waits(pair: Pair, 
     restored = typed(project, "restore", code=1)
     assert "0 rows matched, 1 put back, 1 new since, 1 in the way of a unique key, and not put back" in restored
     project.query("DELETE FROM item WHERE id = 3")
-    assert "1 rows matched, 1 put back, 1 already there" in typed(project, "restore")
+    assert "1 row matched, 1 put back, 1 already there" in typed(project, "restore")
 
 
 def test_a_restore_fires_no_triggers_of_the_application(pair: Pair, project: Project) -> None:
@@ -592,7 +592,7 @@ def test_a_lock_that_is_not_granted_is_tried_again_with_a_new_copy(pair: Pair, p
         reader.commit()
     printed, _ = process.communicate()
     assert process.returncode == 0
-    assert printed.count("kept 1 rows of item") >= 2
+    assert printed.count("kept 1 row of item") >= 2
     assert len(stashes(project)) == 1
     typed(project, "migrate")
     typed(project, "restore")
@@ -651,7 +651,7 @@ def test_what_is_written_between_two_steps_is_in_a_stash_of_its_own(pair: Pair, 
     typed(project, "migrate")
     restored = typed(project, "restore")
     assert "item: 0 rows matched, 1 put back" in restored
-    assert "item: 1 rows matched, 1 put back, 1 already there" in restored
+    assert "item: 1 row matched, 1 put back, 1 already there" in restored
     assert project.query("SELECT * FROM item ORDER BY id") == [(1, "a"), (2, "b")]
 
 

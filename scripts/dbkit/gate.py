@@ -32,6 +32,7 @@ from dbkit.project import configure_logging
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target, load
 from dbkit.watch import PURGE, Connection, Watch, driver_of
+from dbkit.wording import counted
 
 ATTRIBUTE = "dbkit"
 APPLICATION_NAME = "dbkit migrate"
@@ -372,7 +373,7 @@ def _outline(heads: Sequence[str], steps: Sequence[Step]) -> str:
     if isinstance(steps[0], StampStep):
         return f"from {here} to {course.revision_of(steps[-1])}"
     first, last = course.revision_of(steps[0]), course.revision_of(steps[-1])
-    return f"{len(steps)} migrations, from {first} to {last}" if len(steps) > 1 else f"1 migration, {first}"
+    return f"{counted(len(steps), 'migration')}, {first if len(steps) == 1 else f'from {first} to {last}'}"
 
 
 def _run_offline(context: EnvironmentContext, passage: Passage) -> None:

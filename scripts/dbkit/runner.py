@@ -12,6 +12,7 @@ from dbkit.course import Guard
 from dbkit.errors import InputError
 from dbkit.project import Project, require_known
 from dbkit.settings import Settings
+from dbkit.wording import counted
 
 
 def run(
@@ -57,4 +58,4 @@ def check_target(to: str) -> None:
 
 def count(number: int) -> str:
     """A number of migrations, in words."""
-    return f"{number} migration" + ("" if number == 1 else "s")
+    return counted(number, "migration")

@@ -79,6 +79,8 @@ ROUTINE = re.compile(r"create (?:or replace )?(?:function|procedure)\b")
 LONGEST_ROUTINE = 4  # words
 # nothing can end a transaction without one of these words
 MAY_END = re.compile(r"\b(?:commit|end|rollback|abort|prepare)\b", re.IGNORECASE)
+VERBS = ("update", "delete", "merge", "insert")
+CHANGES = re.compile(r"\b(?:update|delete|merge|insert)\b", re.IGNORECASE)
 BEGINS = re.compile(r"begin\b|start transaction\b")
 COMMITS = re.compile(r"(?:commit|end)\b(?! prepared\b)|prepare transaction\b")
 ROLLS_BACK = re.compile(r"(?:rollback|abort)\b(?! (?:(?:work |transaction )?to|prepared)\b)")
@@ -184,6 +186,34 @@ def rolls_back(text: str) -> bool:
 def begins_transaction(text: str) -> bool:
     """Whether there is a statement in it that begins a transaction."""
     return any(map(BEGINS.match, plain_statements(text)))
+
+
+def targets(text: str) -> set[tuple[str, str]]:
+    """The tables that its statements change rows of: the verb, such as "update", and the name without its schema."""
+    found = set()
+    words = [token for token in tokens(text) if token.kind not in SEPARATORS] if CHANGES.search(text) else []
+    for number, token in enumerate(words):
+        is_verb = token.kind == Kind.WORD and token.plain in VERBS
+        # FOR UPDATE, FOR NO KEY UPDATE, ON DELETE CASCADE, ON CONFLICT … DO UPDATE, MERGE … THEN UPDATE
+        if is_verb and not (number and words[number - 1].plain in ("for", "key", "on", "do", "then", ".", "as")):
+            name = _name_after(words[number + 1 : number + 10])
+            found |= {(token.plain, name)} if name else set()
+    return found
+
+
+def _name_after(words: list[Token]) -> str:
+    """The last part of the name that follows, after FROM, INTO and ONLY."""
+    place = 0
+    while words[place:] and words[place].plain in ("from", "into", "only"):
+        place += 1
+    while words[place + 2 :] and words[place + 1].plain == ".":
+        place += 2
+    return unquoted(words[place].text) if words[place:] and words[place].kind in (Kind.NAME, Kind.WORD) else ""
+
+
+def unquoted(name: str) -> str:
+    """A part of a name as the catalog has it."""
+    return name.partition('"')[2].removesuffix('"').replace('""', '"') if '"' in name else name.lower()
 
 
 def value_of(string: str) -> str:

@@ -44,6 +44,8 @@ class Advice:
     accepted: str | None = None
     """The reason that somebody gave for living with it, or the baseline that covers it."""
     by_baseline: bool = False
+    lines: tuple[int, int] | None = None
+    """The first and the last line of what it is about, where it was found in the text of the file."""
     also: tuple[str, ...] = ()
     """Ids of the same finding elsewhere, such as squawk's."""
 

@@ -93,5 +93,19 @@ def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterat
 
 
 def _once(findings: Iterable[Advice]) -> Iterator[Advice]:
-    """Without what a loop says again and again."""
-    return iter({(each.id, each.path, each.line, each.message, each.direction): each for each in findings}.values())
+    """Without what a loop says again and again, nor what a run says of a statement that the text has told of."""
+    found = {(each.id, each.path, each.line, each.message, each.direction): each for each in findings}.values()
+    for each in found:
+        if each.lines:
+            seen = next((other for other in found if _is_of(other, each)), each)
+            yield replace(each, sql=seen.sql, tables=seen.tables, also=seen.also)
+        elif not any(_is_of(each, other) for other in found):
+            yield each
+
+
+def _is_of(seen: Advice, written: Advice) -> bool:
+    """Whether a run has found what is found in the text: the same, in its lines."""
+    if seen.lines or not written.lines or seen.line is None:
+        return False
+    is_same = (seen.id, seen.path, seen.direction) == (written.id, written.path, written.direction)
+    return is_same and written.lines[0] <= seen.line <= written.lines[1]

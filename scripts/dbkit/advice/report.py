@@ -16,6 +16,7 @@ from dbkit.advice.pages import page, section
 from dbkit.roundtrip.report import annotation, rows_as_json
 from dbkit.roundtrip.text import shown, unfilled
 from dbkit.runner import count
+from dbkit.wording import counted
 
 LEVELS = {Level.DANGER: "error", Level.WARNING: "warning", Level.NOTE: "note"}
 GITHUB = {Level.DANGER: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
@@ -69,7 +70,7 @@ def summary(advised: Advised, least: Level) -> str:
 
 
 def _counted(number: int, level: Level) -> str:
-    return f"{number} {level}{'' if number == 1 else 's'}"
+    return counted(number, level)
 
 
 def as_json(advised: Advised, _least: Level) -> str:

@@ -14,12 +14,13 @@ from dbkit.advice.tables import Table
 from dbkit.advice.written import ENDS_TRANSACTION, SHARES_REVISION
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.runner import count
-from dbkit.sql_text import ends_transaction, plain
-from dbkit.trace.records import Change, Statement, Trace, What
+from dbkit.sql_text import ends_transaction, plain, targets
+from dbkit.trace.records import Change, Lock, Statement, Trace, What
 
 TABLES = ("r", "p", "m", "f")
 # a batch has an end: a limit, or a range of keys
 BATCH = re.compile(r"\blimit\b|\bbetween\b|[<>]")
+QUERY = re.compile(r"\(*(?:select|with|table|values|copy|do|call|declare|fetch|execute|explain)\b")
 CONCURRENTLY = re.compile(r"\bconcurrently\b")
 DROP = re.compile(r"drop\b")
 IF_NOT_EXISTS = re.compile(r"create (?:unique )?index concurrently if not exists\b")
@@ -301,13 +302,17 @@ class _Reader:
             each.what == What.CONSTRAINT_ADDED and each.name == change.name and each.table == change.table
             for each in statement.changes
         )
-        if of_constraint or not table.blocks or change.name in _built_anew(statement):
+        waiting = table.blocks or ("refreshes" if table.is_view and table.lock >= Lock.SHARE else "")
+        if of_constraint or not waiting or change.name in _built_anew(statement):
             return
         yield Found(
             "index-without-concurrently",
             Level.DANGER,
-            f"{table.name}: {change.name} is built while {table.blocks} wait",
-            "CREATE INDEX holds SHARE until the end of the transaction: nobody writes. CONCURRENTLY lets them.",
+            f"{table.name}: {change.name} is built while {waiting} wait",
+            "CREATE INDEX holds SHARE until the end of the transaction: nobody refreshes the view, and reads wait"
+            " behind a REFRESH that does. CONCURRENTLY lets them."
+            if table.is_view
+            else "CREATE INDEX holds SHARE until the end of the transaction: nobody writes. CONCURRENTLY lets them.",
             instead.index(change, partitioned=table.partitioned),
             table.blocks,
             (table.name,),
@@ -401,19 +406,24 @@ class _Reader:
         changed = [table for table in tables.values() if table.changed or table.is_searched]
         read = [table for table in tables.values() if table.scanned]
         held = [(name, lock) for name, lock in statement.kept if lock.blocks and name in tables]
-        is_data = bool(changed or (read and any(each.written for each in statement.touched)))
+        writes = any(each.written or each.opened for each in statement.touched) or bool(targets(statement.sql))
+        is_data = bool(changed or (read and writes))
+        # a query holds up whoever waits for the lock as an UPDATE does
+        is_query = bool(read) and bool(QUERY.match(plain(statement.sql))) and not statement.changes
         if statement.changes and is_data:  # a function that does both
             held += [(table.name, table.lock) for table in tables.values() if table.blocks]
-        if held and is_data:
+        if held and (is_data or is_query):
             stopped = {name: lock.blocks for name, lock in sorted(held, key=lambda each: each[1])}
             subject = ", ".join(table.name for table in changed or read)
             yield Found(
                 "lock-kept-during-data-change",
-                Level.DANGER,
-                f"{_waiting(stopped)} while the rows of {subject} are worked on, under the lock of an earlier"
-                " statement",
+                Level.DANGER if is_data or max(lock for _, lock in held) == Lock.ACCESS_EXCLUSIVE else Level.WARNING,
+                f"{_waiting(stopped)} while the rows of {subject} are {'worked on' if is_data else 'read'}, under the"
+                " lock of an earlier statement",
                 "A lock is held until the end of its transaction, which now takes as long as the rows do.",
-                "# schema in one revision, data in the next\n" + instead.in_batches(subject),
+                "# schema in one revision, data in the next\n" + instead.in_batches(subject)
+                if is_data
+                else "# read first, before anything is locked; or in a revision of its own",
                 max(lock for _, lock in held).blocks,
                 tuple(sorted(stopped)),
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dbkit.sql_text import targets, tokens, unquoted
 from dbkit.trace.records import Lock, Statement, Touched
 from dbkit.trace.sql import is_alone
 
@@ -13,21 +14,30 @@ class Table:
         """`met`: it, and its partitions, as far as the statement has touched them."""
         self.name = name
         self.partitioned = kind == "p"
-        is_view = kind == "m"
+        self.is_view = kind == "m"
         scanned = [each for each in met if _is_scanned(each, statement)]
         locks = [each.held for each in met if each.relation == name and each.held]
         self.lock = max([*locks, dict(statement.kept).get(name, Lock.ACCESS_SHARE)])
         """The strongest lock on it, of this statement and of earlier ones."""
         self.scanned = bool(scanned)
         """Whether its rows were read, or would have been if it had any."""
-        is_not_counted = is_view or (not statement.in_transaction and is_alone(statement.sql))
+        is_not_counted = self.is_view or (not statement.in_transaction and is_alone(statement.sql))
         self.rewritten = any(each.rewritten and (each in scanned or is_not_counted) for each in met)
-        self.changed = 0 if is_view else sum(each.updated + each.deleted for each in met)
-        self.is_searched = any(each.lock == Lock.ROW_EXCLUSIVE and not each.inserted for each in scanned)
+        self.changed = 0 if self.is_view else sum(each.updated + each.deleted for each in met)
+        changed = {target for verb, target in targets(statement.sql) if verb != "insert"}
+        self.is_searched = not self.is_view and any(
+            not each.inserted and (each.opened or {_last_part(name), _last_part(each.relation)} & changed)
+            for each in scanned
+        )
         """Whether rows to be changed were looked for, found or not."""
         blocks = statement.blocks(name)
-        self.blocks = "" if is_view and blocks == Lock.SHARE.blocks else blocks
+        self.blocks = "" if self.is_view and blocks == Lock.SHARE.blocks else blocks
         """What waits for it. Nobody writes to a materialized view."""
+
+
+def _last_part(name: str) -> str:
+    """Of a name as SQL, without its schema."""
+    return unquoted([token.text for token in tokens(name)][-1])
 
 
 def _is_scanned(each: Touched, statement: Statement) -> bool:

@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import keyword
 import re
 import string
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -66,11 +67,23 @@ class _File:
             direction = "downgrade" if top is self.functions.get("downgrade") else "upgrade"
             yield from self._unbound(top, direction)
 
-    def _advice(self, name: str, level: Level, line: int, direction: str, words: tuple[str, str, str]) -> Advice:
+    def _advice(
+        self,
+        name: str,
+        level: Level,
+        node: ast.stmt | ast.expr,
+        direction: str,
+        words: tuple[str, str, str],
+        line: int = 0,
+    ) -> Advice:
+        """At the first line of the node, or at `line` within it."""
         message, why, code = words
         # nobody waits for a rollback while all goes well
         level = Level.NOTE if direction == "downgrade" else level
-        return Advice(name, level, self.revision, self.path, line, message, "", why, code, direction)
+        lines = (node.lineno, node.end_lineno or node.lineno)
+        return Advice(
+            name, level, self.revision, self.path, line or node.lineno, message, "", why, code, direction, lines=lines
+        )
 
     def _empty_downgrade(self) -> Iterator[Advice]:
         if not set(DIRECTIONS) <= self.functions.keys():
@@ -82,7 +95,7 @@ class _File:
                 "A rollback goes back in the version table only: everything stays where it is, and the exit code is 0.",
                 'raise NotImplementedError("…")  # why it cannot be undone; or undo it',
             )
-            yield self._advice("empty-downgrade", Level.WARNING, downgrade.lineno, "upgrade", words)
+            yield self._advice("empty-downgrade", Level.WARNING, downgrade, "upgrade", words)
 
     def _shared_block(self, direction: str) -> Iterator[Advice]:
         """What is before the block is committed by it, and stays when it fails: running it again does it twice."""
@@ -95,7 +108,7 @@ class _File:
         outside = [node for node in ast.walk(function) if id(node) not in inside and _runs_something(node)]
         if several and (outside or len(several) > 1):
             line = _first_line(several[0])
-            yield self._advice("autocommit-block-shared", Level.WARNING, line, direction, SHARES_REVISION)
+            yield self._advice("autocommit-block-shared", Level.WARNING, several[0], direction, SHARES_REVISION, line)
 
     def _commits(self) -> Iterator[Advice]:
         """A commit by hand ends Alembic's transaction: after a failure a half stays, after a success no revision.
@@ -108,25 +121,28 @@ class _File:
             for node in _in_transaction(self.tree, [self.tree, *starts] if direction == "upgrade" else starts):
                 if isinstance(node, ast.Call) and id(node) not in told and _ends_transaction(node, self.tree):
                     told.add(id(node))
-                    yield self._advice("commit-by-hand", Level.DANGER, node.lineno, direction, ENDS_TRANSACTION)
+                    yield self._advice("commit-by-hand", Level.DANGER, node, direction, ENDS_TRANSACTION)
 
     def _unbound(self, top: ast.stmt, direction: str) -> Iterator[Advice]:
         for node in ast.walk(top):
-            names = list(_unbound_parameters(node)) if isinstance(node, ast.Call) else []
+            names = list(dict.fromkeys(_unbound_parameters(node))) if isinstance(node, ast.Call) else []
             if names and isinstance(node, ast.Call):
                 words = unbound_words(names)
-                yield self._advice("unbound-parameter", Level.DANGER, node.lineno, direction, words)
+                yield self._advice("unbound-parameter", Level.DANGER, node, direction, words)
 
 
 def unbound_words(names: Sequence[str]) -> tuple[str, str, str]:
     """Message, reason and code for parameters that are given no value."""
-    first = names[0]
+    named = [name for name in names if name.isidentifier() and not keyword.iskeyword(name)]
+    bound = "".join(
+        f'\nop.execute(sa.text("… :{name} …").bindparams({name}=…))  # where it is a parameter' for name in named[:1]
+    )
+    many = "are taken for parameters, and have" if len(names) > 1 else "is taken for a parameter, and has"
     return (
-        f"{', '.join(f':{name}' for name in names)} is taken for a parameter, and has no value",
+        f"{', '.join(f':{name}' for name in names)} {many} no value",
         "SQLAlchemy reads a colon and a word in a string as a parameter, within quotes, too: a run fails, and the SQL"
         " of `alembic upgrade --sql` has NULL in its place.",
-        f'op.execute(r"… \\:{first} …")  # where it is text\n'
-        f'op.execute(sa.text("… :{first} …").bindparams({first}=…))  # where it is a parameter',
+        f'op.execute(r"… \\:{names[0]} …")  # where it is text{bound}',
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from dbkit import journal
 from dbkit.backfill.work import Execute, Key, Work, array, literal, update
 from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
+from dbkit.wording import counted
 
 TABLE = "dbkit_backfill"
 SCHEMA = """
@@ -118,8 +119,8 @@ class Progress:
                 return row
             if self.revision is not None and not row.done and row.statement.startswith(update(work.table, "", None)):
                 raise OperatorNeeded(
-                    f"{work.table} has {row.rows:,} rows from a backfill that was interrupted, and was another one: "
-                    f"{' '.join(row.statement.split())}",
+                    f"{work.table} has {counted(row.rows, 'row')} from a backfill that was interrupted, and was another"
+                    f" one: {' '.join(row.statement.split())}",
                     "Let the revision say that again, and run the same command again. Or take it back by hand, then:\n"
                     f'echo "{self._removal(row)}" | make psql',
                 )

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 
 from dbkit.errors import say
+from dbkit.wording import counted
 
 ON_TERMINAL, IN_PIPE = 0.2, 10.0  # seconds between two lines
 
@@ -34,7 +35,8 @@ class Report:
         self.told = now
         rate = self.rows / max(now - self.begun, 0.001)
         of = f" of about {self.estimate:,}" if self.estimate else ""
-        line = f"{self.table}: {self.rows:,}{of} rows, {rate:,.0f} in a second"
+        done = f"{self.rows:,}{of} rows" if of else counted(self.rows, "row")
+        line = f"{self.table}: {done}, {rate:,.0f} in a second"
         if self.terminal:
             self._replace_line(f"dbkit: {line}")
         else:
@@ -49,8 +51,8 @@ class Report:
         """All is done."""
         seconds = time.monotonic() - self.begun
         self.tell(
-            f"{self.table}: {self.rows:,} rows in {seconds:.1f} s, {self.batches:,} batches, "
-            f"the longest {self.longest * 1000:.0f} ms"
+            f"{self.table}: {counted(self.rows, 'row')} in {seconds:.1f} s, {counted(self.batches, 'batch', 'batches')}"
+            + (f", the longest {self.longest * 1000:.0f} ms" if self.batches > 1 else "")
         )
 
     def _replace_line(self, line: str) -> None:

@@ -14,6 +14,7 @@ from dbkit.backfill.progress import Progress, Row
 from dbkit.backfill.report import Report
 from dbkit.backfill.work import Execute, Key, Work, literal
 from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say, sqlstate_of
+from dbkit.wording import counted
 
 FIRST, MOST = 1000, 100_000  # rows of a batch
 # Seconds. What a batch should take, for as long are its rows locked; and what it waits for a row that somebody else has
@@ -81,7 +82,7 @@ class Run:
         elif row.done:
             return row
         else:
-            self.report.tell(f"{self.work.table}: going on after {row.rows:,} rows")
+            self.report.tell(f"{self.work.table}: going on after {counted(row.rows, 'row')}")
         row = self._pass(row)
         if row.sweep == 1 and self._wants_sweep(row):
             last = self._key(self.work.last_key())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dbkit.roundtrip.outcome import Finding, Outcome, Planted, RevisionOutcome, Verdict
 from dbkit.runner import count
+from dbkit.wording import counted
 
 
 def render(outcome: Outcome) -> str:
@@ -79,4 +80,8 @@ def _rows(planted: Planted) -> str:
     filled, tables = len(planted.filled), len(planted.filled) + len(planted.unfilled)
     if not tables:
         return "there are no tables"
-    return f"{filled} of {tables} tables with rows" if planted.unfilled else f"rows in all {tables} tables"
+    return (
+        f"{filled} of {counted(tables, 'table')} with rows"
+        if planted.unfilled
+        else f"rows in {'its one table' if tables == 1 else f'all {tables} tables'}"
+    )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from dbkit.advice.findings import Advice, Level
 from dbkit.sizes.answer import Size
 from dbkit.sizes.rates import KINDS, Rates
+from dbkit.wording import counted
 
 SMALL = 10_000  # rows; findings on smaller tables are notes
 
@@ -19,8 +20,10 @@ def concrete(advice: Advice, sizes: Mapping[str, Size], rates: Rates, small: int
     name, size = max(known.items(), key=lambda each: each[1].rows)
     if size.rows < small:
         return replace(advice, level=Level.NOTE, message=f"{advice.message}; {name} has {told_rows(size.rows)}: small")
-    words = f"{name} has {told_rows(size.rows)}, about {told(rates.predict(kind, size))} at the rate measured here"
-    writes = f", with {size.writes_per_second:.0f} writes per second" if size.writes_per_second >= 1 else ""
+    words = f"{name} has {told_rows(size.rows)}, {told(rates.predict(kind, size))} at the rate measured here"
+    writes = (
+        f", with {counted(round(size.writes_per_second), 'write')} per second" if size.writes_per_second >= 1 else ""
+    )
     return replace(advice, message=f"{advice.message}; {words}{writes}")
 
 
@@ -29,13 +32,13 @@ def told_rows(rows: int) -> str:
     if rows >= 1_000_000:
         number = rows / 1_000_000
         return f"{number:.1f} million rows" if number < 10 else f"{number:.0f} million rows"
-    return f"{rows:,} rows"
+    return counted(rows, "row")
 
 
 def told(seconds: float) -> str:
-    """A time, rounded: "40 s", "3 min"."""
+    """A time, rounded: "less than 1 s", "about 40 s", "about 3 min"."""
     if seconds < 1:
         return "less than 1 s"
     if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 7200 else f"about {seconds / 3600:.1f} h"

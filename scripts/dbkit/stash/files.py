@@ -16,6 +16,7 @@ from psycopg import pq
 
 from dbkit.errors import CheckFailed
 from dbkit.stash.store import Saved
+from dbkit.wording import counted
 
 CHUNK = 256 * 1024  # bytes; what is written, read, hashed and counted stays in the processor's cache
 
@@ -42,7 +43,7 @@ def copy_out(driver: psycopg.Connection, query: str, path: Path) -> Saved:
     finally:
         os.close(descriptor)
     if written.lines != rows:
-        raise CheckFailed(f"{path} has {written.lines:,} rows, and {rows:,} were sent.")
+        raise CheckFailed(f"{path} has {counted(written.lines, 'row')}; sent: {rows:,}.")
     return Saved(path.name, rows, written.size, written.digest.hexdigest())
 
 
@@ -127,7 +128,7 @@ def require_whole(path: Path, saved: Saved) -> None:
         digest.update(chunk)
         rows += chunk.count(b"\n")
     if (rows, digest.hexdigest()) != (saved.rows, saved.sha256):
-        raise CheckFailed(f"{path} has {rows:,} rows and another content than the {saved.rows:,} that were written.")
+        raise CheckFailed(f"{path} does not have the {counted(saved.rows, 'row')} that were written: it has {rows:,}.")
 
 
 def read(path: Path) -> Iterator[bytes]:

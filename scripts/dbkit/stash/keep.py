@@ -22,6 +22,7 @@ from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
 from dbkit.stash.replay import WITHOUT
 from dbkit.stash.store import Kept, Manifest
 from dbkit.stash.tables import Column, Sum, Table, summed
+from dbkit.wording import counted
 
 SAVEPOINT = "dbkit_stash"
 SEQUENCES = """
@@ -164,7 +165,7 @@ class Keeper:
                 self.sums[loss.table.oid] = _sum(driver, loss)
         rows = sum(each.saved.rows for each in kept)
         again = f", as they are before {revision} is undone," if self.done_steps else ""
-        print(f"  kept {rows:,} rows of {', '.join(each.label for each in kept)}{again} in {made}", flush=True)
+        print(f"  kept {counted(rows, 'row')} of {', '.join(each.label for each in kept)}{again} in {made}", flush=True)
 
     def _image(self, driver: psycopg.Connection, entry: _Entry, number: int) -> None:
         """Write down the hashes of the values that the rollback has left, by which later changes will be seen."""

@@ -18,6 +18,7 @@ from dbkit.stash import files, tables
 from dbkit.stash.statements import Statements
 from dbkit.stash.store import Kept, Saved, Stash
 from dbkit.stash.tables import Table, summed
+from dbkit.wording import counted
 
 FOREIGN_KEYS = """
 SELECT conrelid, confrelid FROM pg_constraint
@@ -54,7 +55,7 @@ class Outcome:
         what = self.kept.label
         if not self.kept.whole:
             what += f" ({', '.join(self.kept.lost)})"
-        parts = [f"{self.matched:,} rows matched", f"{self.put_back:,} put back"]
+        parts = [f"{counted(self.matched, 'row')} matched", f"{self.put_back:,} put back"]
         optional = {
             "already there": self.there,
             "with newer values, which stay": self.newer,
@@ -266,7 +267,7 @@ def _put_without_key(connection: psycopg.Connection, piece: Statements) -> Outco
     kept = piece.kept
     there = summed(connection, piece.table.source, [name for name, _ in kept.columns])
     if there.rows and there != piece.before:
-        raise _misfit(kept, f"it has no primary key, and {there.rows:,} other rows by now")
+        raise _misfit(kept, f"it has no primary key, and {counted(there.rows, 'other row')} by now")
     inserted = 0 if there.rows else connection.execute(piece.insert(defers=True)).rowcount
     _advance(connection, piece)
     outcome = Outcome(kept, there.rows, inserted, there.rows, 0, 0, 0, 0)

@@ -21,6 +21,7 @@ import psycopg
 from dbkit.errors import InputError
 from dbkit.server.places import private_directory
 from dbkit.settings import Settings, Target
+from dbkit.wording import counted
 
 PARTIAL, RESTORED = ".partial", ".restored"
 FORMAT = 1
@@ -98,7 +99,7 @@ class Stash:
     def __str__(self) -> str:
         counts = ", ".join(f"{kept.saved.rows:,} of {kept.label}" for kept in self.manifest.tables[:3])
         more = len(self.manifest.tables) - 3
-        also = f" and {more} more tables" if more > 0 else ""
+        also = f" and {counted(more, 'more table')}" if more > 0 else ""
         return f"{self.name} (rows: {counts}{also})"
 
 

@@ -12,6 +12,7 @@ from dbkit.settings import Settings, Target
 from dbkit.stash import keep, store, tables
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
 from dbkit.stash.replay import NoPrograms, work_out
+from dbkit.wording import counted
 
 
 def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...], to: str) -> keep.Keeper | None:
@@ -58,12 +59,8 @@ def _lines(connection: psycopg.Connection, losses: list[Loss]) -> Iterator[str]:
         label = loss.table.label
         if loss.why == CHANGED:
             for column, count in zip(loss.columns, values, strict=True):
-                yield f"column {label}.{column.name}: {_counted(count, 'value')}"
+                yield f"column {label}.{column.name}: {counted(count, 'value')}"
         elif loss.why == DROPPED:
-            yield f"table {label}: {_counted(rows, 'row')}"
+            yield f"table {label}: {counted(rows, 'row')}"
         else:
-            yield f"rows of {label} may change: {_counted(rows, 'row')}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
+            yield f"rows of {label} may change: {counted(rows, 'row')}"

@@ -27,6 +27,8 @@ class Seen(NamedTuple):
     """Of an index."""
     root: int
     """Of a partition, the partitioned table at the top; else 0."""
+    writes: bool = False
+    """Whether it was opened to change rows, beside whatever stronger lock there is."""
 
 
 class Counts(NamedTuple):
@@ -48,11 +50,13 @@ class Counts(NamedTuple):
 # OIDs below 16384 are the system's own. What belongs to TOAST is left out: its table has the same locks.
 LOCKED = """
 SELECT l.relation, coalesce(l.relation::regclass::text, ''), coalesce(c.relkind::text, ''), coalesce(c.relfilenode, 0),
-       l.mode, coalesce(i.indrelid, 0), CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END
+       l.mode, coalesce(i.indrelid, 0), CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END,
+       l.writes
 FROM (
     SELECT relation, max(array_position(
         ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
-              'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'], mode)) AS mode
+              'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'], mode)) AS mode,
+        bool_or(mode = 'RowExclusiveLock') AS writes
     FROM pg_locks
     WHERE pid = pg_backend_pid() AND granted AND locktype = 'relation' AND relation >= 16384
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -31,6 +31,8 @@ class Recorder:
         """What is known of each database at the end, for the next recorder."""
         self.statements: list[Statement] = []
         self._sessions: dict[int, Session] = {}
+        self._failure: NotTraced | None = None
+        """Why it cannot go on, when it cannot."""
         self._own = 0
         """Which of them Alembic has begun a transaction for."""
 
@@ -51,6 +53,9 @@ class Recorder:
         try:
             yield
             self._note_passed_by(connection)
+        except Exception as error:
+            # Alembic's own, on the way out of a block
+            raise (self._failure or error) from error
         finally:
             for name, listener in listeners.items():
                 sa.event.remove(sa.Engine, name, listener)
@@ -70,14 +75,14 @@ class Recorder:
             parts = statements(statement)
             *others, statement = parts
             if others:
-                with _own():
+                with self._tracing():
                     session.begin_string(parts)
             for part in others:
-                with _own():
+                with self._tracing():
                     session.begin(part)
                 _execute(connection, cursor, session, part, parameters)
                 self._note(connection, session, part, parameters)
-        with _own():
+        with self._tracing():
             session.begin(statement)
         return statement, parameters
 
@@ -86,13 +91,13 @@ class Recorder:
     ) -> None:
         session = self._session(connection)
         self._note(connection, session, statement, parameters)
-        with _own():
+        with self._tracing():
             session.end_string()
 
     def _note(self, connection: sa.Connection, session: Session, statement: str, parameters: Any) -> None:
         text = sql.rendered(statement, parameters, connection.dialect.paramstyle)
         is_own = id(connection.connection.dbapi_connection) == self._own
-        with _own():
+        with self._tracing():
             seen = session.end(text, self._line())
         self.statements.append(replace(seen, outside=not is_own or bool(session.connection.autocommit)))
 
@@ -121,6 +126,15 @@ class Recorder:
             self.statements.append(Statement(how, line, session.transaction))
         session.ended()
 
+    @contextmanager
+    def _tracing(self) -> Iterator[None]:
+        """What is done in here is the tracer's: when it fails, the migration has not. Raises NotTraced."""
+        try:
+            yield
+        except Exception as error:
+            self._failure = NotTraced(without_secrets(" ".join(str(error).split())) or type(error).__name__)
+            raise self._failure from error
+
     def _seen(self, connection: sa.Connection) -> Session | None:
         return None if connection.closed else self._sessions.get(id(connection.connection.dbapi_connection))
 
@@ -129,7 +143,7 @@ class Recorder:
         key = id(pooled.dbapi_connection)
         if key not in self._sessions:
             target = self.targets.__getitem__
-            with _own():
+            with self._tracing():
                 session = Session(pooled.dbapi_connection, pooled.driver_connection, target, self.known.get)
             self._sessions[key] = session
             self.version = session.version
@@ -143,15 +157,6 @@ class Recorder:
                 return None
             frame = frame.f_back  # type: ignore[assignment]  # None ends it
         return frame.f_lineno if frame else None
-
-
-@contextmanager
-def _own() -> Iterator[None]:
-    """What is done in here is the tracer's: when it fails, the migration has not. Raises NotTraced."""
-    try:
-        yield
-    except Exception as error:
-        raise NotTraced(without_secrets(" ".join(str(error).split())) or type(error).__name__) from error
 
 
 def _execute(connection: sa.Connection, cursor: Any, session: Session, statement: str, parameters: Any) -> None:

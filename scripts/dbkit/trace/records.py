@@ -116,6 +116,8 @@ class Touched:
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
+    opened: bool = False
+    """Whether it was opened to change its rows for the first time in the transaction, whatever is locked by then."""
     table: str = ""
     """For an index, its table."""
     partition_of: str = ""

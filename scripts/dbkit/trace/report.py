@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dbkit.trace.records import Lock, Statement, Touched, Trace
+from dbkit.wording import counted
 
 if TYPE_CHECKING:
     from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
@@ -64,7 +65,7 @@ def _words(each: Touched) -> str:
     if each.rewritten:
         parts.append("built anew" if each.kind == "i" else "rewritten")
     parts += ["scanned, and empty"] if each.scans and not each.scanned else []
-    parts += [f"{count} row{'' if count == 1 else 's'} {what}" for count, what in _counts(each) if count]
+    parts += [f"{counted(count, 'row')} {what}" for count, what in _counts(each) if count]
     return f"{each.relation}: {', '.join(parts)}"
 
 

@@ -239,6 +239,7 @@ class Session:
             lock_before,
             was is not None and now.filenode not in (0, was.filenode),
             *counts,
+            now.writes and not (before and before.writes),
             table.name if table else "",
             known.root_of(relation),
         )

@@ -14,6 +14,7 @@ from dbkit.errors import CheckFailed, InputError, Interrupted, say
 from dbkit.lock import VERSION_TABLE
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings
+from dbkit.wording import counted
 
 APPLICATION_NAME = "dbkit backfill"
 
@@ -48,7 +49,7 @@ def backfill(
         progress = Progress(execute, VERSION_TABLE, None)
         limits = runs.Limits(batch, max_lag, settings.lock_timeout, settings.lock_budget, settings.wait)
         where_it_is = f'"{target.dbname}" on {target.server()}'
-        say(f"about to change rows of {where_it_is}: {work} (the table has about {work.estimate:,} rows)")
+        say(f"about to change rows of {where_it_is}: {work} (the table has about {counted(work.estimate, 'row')})")
         try:
             _run(execute, work, progress, limits, again=again)
         except KeyboardInterrupt:
@@ -69,7 +70,7 @@ def _run(execute: works.Execute, work: works.Work, progress: Progress, limits: r
     row = progress.find(work)
     if row is not None and row.done and not again:
         raise InputError(
-            f"this backfill of {work.table} was done already, at {row.ended_at}, with {row.rows:,} rows.",
+            f"this backfill of {work.table} was done already, at {row.ended_at}, with {counted(row.rows, 'row')}.",
             "To do it once more: again=1 (--again).",
         )
     if again:

@@ -9,6 +9,7 @@ from dbkit import gate, project, protection, runner
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
 from dbkit.settings import Settings
+from dbkit.wording import counted
 
 
 def seed(settings: Settings, ini: Path) -> None:
@@ -27,7 +28,7 @@ def seed(settings: Settings, ini: Path) -> None:
             rows = _run(connection, path.read_text(encoding="utf-8"))
         except psycopg.Error as error:
             raise CheckFailed(f"{path} failed: {error.diag.message_primary}.", "No row of it was kept.") from error
-    print(f"{rows:,} rows added in {time.monotonic() - started:.1f} s.")
+    print(f"{counted(rows, 'row')} added in {time.monotonic() - started:.1f} s.")
 
 
 def _run(connection: psycopg.Connection, script: str) -> int:
