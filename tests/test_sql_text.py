@@ -15,6 +15,7 @@ from dbkit.sql_text import (
     plain,
     rolls_back,
     statements,
+    targets,
     tokens,
     value_of,
     without_comments,
@@ -279,7 +280,7 @@ def test_comments_can_be_left_out() -> None:
         ("'it''s'", "it's"),
         ("$$a$$", "a"),
         ("$x$a'$x$", "a'"),
-        ("E'a\\n'", "a\\n"),
+        ("E'a\\n\\\\'", "a\n\\"),
         ("N'a'", "a"),
         ("'a", "a"),
         ("$$a", "a"),
@@ -287,3 +288,22 @@ def test_comments_can_be_left_out() -> None:
 )
 def test_the_value_of_a_string(string: str, value: str) -> None:
     assert value_of(string) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("UPDATE t SET a = 1", {("update", "t")}),
+        ('update only public."T""x" as u set a = 1', {("update", 'T"x')}),
+        ("DELETE FROM ONLY a.b.c WHERE x", {("delete", "c")}),
+        ("MERGE INTO t USING u ON x WHEN MATCHED THEN UPDATE SET a = 1", {("merge", "t")}),
+        ("WITH x AS (DELETE FROM t RETURNING *) INSERT INTO u SELECT * FROM x", {("delete", "t"), ("insert", "u")}),
+        ("INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 2", {("insert", "t")}),
+        ("SELECT * FROM t FOR UPDATE OF t; SELECT 1 FOR NO KEY UPDATE", set()),
+        ("ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u ON DELETE CASCADE ON UPDATE SET NULL", set()),
+        ("SELECT 'UPDATE t' -- DELETE FROM u", set()),
+        ("UPDATE", set()),
+    ],
+)
+def test_whose_rows_a_statement_changes(text: str, expected: set[tuple[str, str]]) -> None:
+    assert targets(text) == expected

@@ -36,8 +36,9 @@ from dbkit.wording import counted
 
 ATTRIBUTE = "dbkit"
 APPLICATION_NAME = "dbkit migrate"
-OFFLINE_HINT = """\
-Nothing was run. A migration that reads rows into Python cannot be written as a script: do it in SQL, or guard it
+NOTHING_RUN = "Nothing was run."
+READS_ROWS = """\
+A migration that reads rows into Python cannot be written as a script: do it in SQL, or guard it
 with `if not op.get_context().as_sql`."""
 
 COMMON: dict[str, Any] = {"transaction_per_migration": True, "version_table": VERSION_TABLE}
@@ -411,7 +412,9 @@ def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
             raise
         step = course.entry(passage.steps[-1], passage.settings)
         place, words = aftermath.place_of(error, step.path), aftermath.words_of(error)
-        hint = OFFLINE_HINT if context.is_offline_mode() else ""
+        hint = NOTHING_RUN if context.is_offline_mode() else ""
+        if context.is_offline_mode() and offline.reads_rows(error, step.path):
+            hint = f"{NOTHING_RUN} {READS_ROWS}"
         raise CheckFailed(f"{step.action} of {step.revision} failed, at {place}: {words}", hint) from error
 
 

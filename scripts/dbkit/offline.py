@@ -1,10 +1,14 @@
 """`--sql`: write the migrations as a script instead of running them."""
 
+import ast
+import traceback
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl import postgresql
 from psycopg import sql
+from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.sql.elements import BindParameter, TextClause
 from sqlalchemy.sql.visitors import iterate
 
@@ -18,6 +22,8 @@ OPTIONS: dict[str, Any] = {
     "literal_binds": True,
     "dialect_opts": {"paramstyle": "named"},
 }
+
+EXECUTE = ("execute", "exec_driver_sql", "scalar", "scalars")
 
 
 def preamble(start: tuple[str, ...], settings: Settings, keeps_journal: bool) -> str:
@@ -50,6 +56,37 @@ BEGIN
 END
 $dbkit$;
 {f"{journal.CREATE};" if keeps_journal else ""}"""  # noqa: S608  # revision ids of this project
+
+
+def reads_rows(error: BaseException, path: Path | None) -> bool:
+    """Whether a migration has failed since there is no connection that answers, while a script is written.
+
+    What stands for it is a MockConnection; a statement that is executed on it, or by op.execute(), returns None.
+    """
+    words = str(error)
+    if MockConnection.__name__ in words:
+        return True
+    if isinstance(error, AttributeError):
+        return error.obj is None and hasattr(sa.CursorResult, error.name or "")
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    is_none = isinstance(error, TypeError) and "NoneType" in words
+    return is_none and bool(frames) and _is_of_answer(Path(frames[-1].filename), frames[-1].lineno or 0)
+
+
+def _is_of_answer(path: Path, line: int) -> bool:
+    """Whether a line of a migration works on what a statement has returned, or on a name that was given that."""
+    tree = ast.parse(path.read_bytes())
+    given = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _executes(node.value)]
+    names = {target.id for node in given for target in node.targets if isinstance(target, ast.Name)}
+    there = [
+        node for node in ast.walk(tree) if isinstance(node, ast.expr) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return any(_executes(node) or (isinstance(node, ast.Name) and node.id in names) for node in there)
+
+
+def _executes(node: ast.expr) -> bool:
+    calls = (each.func for each in ast.walk(node) if isinstance(each, ast.Call))
+    return any(isinstance(each, ast.Attribute) and each.attr in EXECUTE for each in calls)
 
 
 class PostgresqlImpl(postgresql.PostgresqlImpl):

@@ -79,6 +79,7 @@ ROUTINE = re.compile(r"create (?:or replace )?(?:function|procedure)\b")
 LONGEST_ROUTINE = 4  # words
 # nothing can end a transaction without one of these words
 MAY_END = re.compile(r"\b(?:commit|end|rollback|abort|prepare)\b", re.IGNORECASE)
+ESCAPE, ESCAPES = re.compile(r"\\(.)", re.DOTALL), {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 VERBS = ("update", "delete", "merge", "insert")
 CHANGES = re.compile(r"\b(?:update|delete|merge|insert)\b", re.IGNORECASE)
 BEGINS = re.compile(r"begin\b|start transaction\b")
@@ -217,11 +218,13 @@ def unquoted(name: str) -> str:
 
 
 def value_of(string: str) -> str:
-    """What is in the quotes of a string, as far as it can be read without a server: escapes stay as they are."""
+    """What is in the quotes of a string, without what is written as the number of a character."""
     if string.startswith("$"):
         mark = string[: string.index("$", 1) + 1]
         return string[len(mark) :].removesuffix(mark)
-    return string.partition("'")[2].removesuffix("'").replace("''", "'")
+    prefix, _, quoted = string.partition("'")
+    value = quoted.removesuffix("'").replace("''", "'")
+    return ESCAPE.sub(lambda match: ESCAPES.get(match[1], match[1]), value) if prefix in ("e", "E") else value
 
 
 def _joined(found: "Iterator[Token] | list[Token]") -> str:

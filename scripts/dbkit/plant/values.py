@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 from dbkit.plant.tables import Check, Type
+from dbkit.sql_text import Kind, tokens, value_of
 
 LONG = 300  # letters, where nothing limits them; an index entry must fit into 2,700 bytes
 PADDED = " MiXed\tx\n "
@@ -44,7 +45,6 @@ TEXTS = ("text", "varchar", "bpchar", "citext", "name", "char")
 NUMBERS = (*INTEGERS, "numeric", "float4", "float8", "money", "oid")
 DATES = ("date", "timestamp", "timestamptz")
 NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?\b")
-TEXT = re.compile(r"'((?:[^']|'')*)'")
 
 
 def values(kind: Type, numbers: range) -> list[str]:
@@ -73,7 +73,7 @@ def keys(kind: Type, numbers: range) -> list[str]:
 def suggested(kind: Type, checks: Iterable[Check | str]) -> list[str]:
     """Values that stand in rules about a column, and those beside them."""
     rules = [check if isinstance(check, str) else check.sql for check in checks]
-    texts = [text.replace("''", "'") for rule in rules for text in TEXT.findall(rule)]
+    texts = [value_of(token.text) for rule in rules for token in tokens(rule) if token.kind == Kind.STRING]
     numbers = list(dict.fromkeys(Decimal(number) for rule in rules for number in NUMBER.findall(rule)))
     if kind.name in TEXTS:
         lengths = [int(n) + more for n in numbers if 0 < n <= 300 and n == int(n) for more in (0, 1, -1)]
