@@ -29,7 +29,7 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("body", others_slow(3, READS))
+@pytest.mark.parametrize("body", others_slow(1, READS))
 def test_a_migration_that_reads_rows_is_told_how_to_be_a_script(pair: Pair, body: str) -> None:
     pair.write(body)
     typed = pair.gated.alembic("upgrade", "base:head", "--sql")
@@ -37,7 +37,7 @@ def test_a_migration_that_reads_rows_is_told_how_to_be_a_script(pair: Pair, body
     assert "Nothing was run. A migration that reads rows into Python cannot be written as a script" in typed.stderr
 
 
-@pytest.mark.parametrize("body", others_slow(3, OTHERS))
+@pytest.mark.parametrize("body", others_slow(1, OTHERS))
 def test_another_failure_is_not_taken_for_that(pair: Pair, body: str) -> None:
     pair.write(body)
     typed = pair.gated.alembic("upgrade", "base:head", "--sql")

@@ -49,7 +49,13 @@ def test_a_string_is_split_where_its_statements_end(text: str, expected: list[st
         "CREATE DATABASE x",
         "CALL work()",
         "DO $$ BEGIN COMMIT; END $$",
+        "do 'begin perform ''x''; rollback; end'",
+        "DO LANGUAGE plpython3u $$ plpy.commit() # it's $$",
         "COMMIT",
+        "BEGIN",
+        "COMMIT PREPARED 'x'",
+        "DISCARD ALL",
+        "CLUSTER VERBOSE",
     ],
 )
 def test_what_has_its_own_transactions(statement: str) -> None:
@@ -68,6 +74,11 @@ def test_what_has_its_own_transactions(statement: str) -> None:
         "REFRESH MATERIALIZED VIEW CONCURRENTLY m",
         "SELECT 'COMMIT'",
         "ROLLBACK TO SAVEPOINT x",
+        "DO $$ BEGIN RAISE NOTICE 'COMMIT'; END $$ -- COMMIT",
+        "DO $$ BEGIN NULL; -- no ROLLBACK\n /* COMMIT */ END $$",
+        "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END",
+        r"SELECT E'it\'s; COMMIT'",
+        "DISCARD PLANS",
     ],
 )
 def test_what_runs_in_a_transaction(statement: str) -> None:
@@ -81,6 +92,7 @@ def test_parameters_are_written_as_literals() -> None:
     )
     assert rendered("SELECT %(a)s, %(b)s", {"a": 1, "b": "x"}, "pyformat") == "SELECT 1, 'x'"
     assert rendered("SELECT $1, $2, $1", (1, "x"), "numeric_dollar") == "SELECT 1, 'x', 1"
+    assert rendered("SELECT $1, '$1', $a$ $1 $a$ -- $1", (1,), "numeric_dollar") == "SELECT 1, '$1', $a$ $1 $a$ -- $1"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,19 @@
 """A revision that is watched works as it does unwatched, and what cannot be watched costs no finding of another one."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from conftest import others_slow
+from dbkit.advice import rules
+from dbkit.connect import connect
+from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
+from dbkit.server.cluster import Cluster
+from dbkit.trace.recorder import Recorder
 from test_lint import findings, lint  # noqa: F401  # a fixture
 from test_roundtrip_environments import ONLINE, plain  # noqa: F401  # a fixture
 from test_roundtrip_environments import init as init
@@ -56,7 +62,7 @@ def told(init: Callable[..., Path], lint: Callable[..., tuple[int, str]]) -> Cal
     return run
 
 
-@pytest.mark.parametrize("name", others_slow(2, list(WATCHED)))
+@pytest.mark.parametrize("name", others_slow(1, list(WATCHED)))
 def test_what_holds_locks_of_its_own_is_watched(told: Callable[..., tuple[Any, str]], name: str) -> None:
     (up, _down), found = told(WATCHED[name], DOWN)
     assert findings(found, "not-traced") + findings(found, "commit-by-hand") == []
@@ -77,3 +83,44 @@ def test_a_revision_that_cannot_be_watched_is_proven_and_the_next_one_is_watched
     assert "permission denied for view pg_locks" in warning["message"]
     assert "behind it" not in warning["message"]
     assert traces == []
+
+
+@pytest.fixture
+def alone(server: Cluster) -> Iterator[Callable[..., RevisionOutcome]]:
+    """What is recorded of a concurrent index, with a second session that does something first."""
+    target = server.create_database("unseen")
+    engine = sa.create_engine(
+        "postgresql+psycopg://", creator=lambda: connect(target, autocommit=True), poolclass=sa.NullPool
+    )
+
+    def run(first: str, where: str = "unseen") -> RevisionOutcome:
+        recorder = Recorder(__file__, "upgrade", {"": target})
+        with engine.connect() as connection, connect(server.target(where), autocommit=True) as other:
+            connection.exec_driver_sql(TABLES)
+            other.execute(first.encode())
+            with recorder.recording(connection):
+                connection.exec_driver_sql("CREATE INDEX CONCURRENTLY ix ON t (note)")
+        return RevisionOutcome("r", (), "", Path(__file__), Verdict.PROVEN, 0.0, traces=(recorder.trace(),))
+
+    yield run
+    server.drop_database("unseen")
+
+
+def test_a_statement_that_cannot_be_looked_at_runs_and_is_said_to_be_unknown(
+    alone: Callable[..., RevisionOutcome],
+) -> None:
+    outcome = alone("ALTER DATABASE unseen ALLOW_CONNECTIONS false", "postgres")
+    assert "not currently accepting connections" in outcome.traces[0].statements[0].unseen
+    (found,) = (each for each in rules.advise(outcome) if each.id == "not-traced")
+    assert found.message.startswith("its locks could not be seen, so nothing is known of this statement: ")
+
+
+@pytest.mark.parametrize("lock", ["ACCESS EXCLUSIVE", "SHARE"])
+def test_a_table_that_another_session_has_locked_is_left_alone(
+    alone: Callable[..., RevisionOutcome], lock: str
+) -> None:
+    (statement,) = alone(f"BEGIN; LOCK TABLE u IN {lock} MODE").traces[0].statements
+    assert statement.unseen == ""
+    assert {each.relation: str(each.lock) for each in statement.touched if each.kind == "r"} == {
+        "t": "SHARE UPDATE EXCLUSIVE"
+    }

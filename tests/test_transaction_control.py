@@ -49,7 +49,7 @@ def test_the_gate_takes_no_text_for_a_commit(pair: Pair, statement: str) -> None
     assert pair.gated.heads() == ["rev2"]
 
 
-@pytest.mark.parametrize("statement", LOOKS_LIKE_IT)
+@pytest.mark.parametrize("statement", others_slow(2, LOOKS_LIKE_IT))
 def test_lint_and_the_round_trip_take_no_text_for_a_commit(
     init: Callable[..., Path],
     lint: Callable[..., tuple[int, str]],  # noqa: F811
