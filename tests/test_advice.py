@@ -22,6 +22,7 @@ from dbkit.connect import connect
 from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
 from dbkit.roundtrip.steps import failure, source_of
 from dbkit.server.cluster import Cluster
+from dbkit.settings import Target
 from dbkit.trace.recorder import Recorder
 
 EMPTIED = """
@@ -30,7 +31,14 @@ DO $$ BEGIN
         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace);
 END $$
 """
-NEED_ROWS = {"delete", "no row of a merge", "rows under a new column", "rows copied under a foreign key", "unlogged", "cluster"}
+NEED_ROWS = {
+    "delete",
+    "no row of a merge",
+    "rows under a new column",
+    "rows copied under a foreign key",
+    "unlogged",
+    "cluster",
+}
 """Not found in empty tables: rows changed under an earlier lock or through an index, and written anew as they are."""
 IMPORTS = "import sqlalchemy as sa\nfrom sqlalchemy.dialects import postgresql\nfrom alembic import op\n"
 
@@ -63,7 +71,11 @@ def styles(case: Case) -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="session")
 def engine(server: Cluster) -> sa.Engine:
     """A database for one case after the other."""
-    target = server.create_database("dangers")
+    return engine_of(server.create_database("dangers"))
+
+
+def engine_of(target: Target) -> sa.Engine:
+    """An engine that says which database it is for."""
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(target), poolclass=sa.NullPool)
     engine.dbkit_target = target  # type: ignore[attr-defined]
     return engine

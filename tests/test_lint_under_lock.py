@@ -8,9 +8,8 @@ import sqlalchemy as sa
 
 from dangers import Case, numbered, tables
 from dbkit.advice.findings import Advice, Level
-from dbkit.connect import connect
 from dbkit.server.cluster import Cluster
-from test_advice import advice_on
+from test_advice import advice_on, engine_of
 
 COLUMN = "op.add_column('t1', sa.Column('slug', sa.Text))"
 KEPT = "lock-kept-during-data-change"
@@ -19,10 +18,7 @@ KEPT = "lock-kept-during-data-change"
 @pytest.fixture(scope="module")
 def engine(server: Cluster) -> sa.Engine:
     """A database for one migration after the other."""
-    target = server.create_database("under_lock")
-    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(target), poolclass=sa.NullPool)
-    engine.dbkit_target = target  # type: ignore[attr-defined]
-    return engine
+    return engine_of(server.create_database("under_lock"))
 
 
 @pytest.fixture

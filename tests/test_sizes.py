@@ -167,7 +167,12 @@ def test_words() -> None:
         "1.2 million rows",
         "43 million rows",
     ]
-    assert [told(number) for number in (0.2, 40, 200, 9000)] == ["less than 1 s", "about 40 s", "about 3 min", "about 2.5 h"]
+    assert [told(number) for number in (0.2, 40, 200, 9000)] == [
+        "less than 1 s",
+        "about 40 s",
+        "about 3 min",
+        "about 2.5 h",
+    ]
 
 
 def test_lint_uses_them(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:

@@ -186,7 +186,7 @@ class Watch:
         """A statement is about to be executed."""
         self._has_run = self._has_run or statement != SQLALCHEMYS_QUESTION
         if "index" in statement.lower():
-            self.index_statements.append(without_comments(statement))
+            self.index_statements.append(" ".join(without_comments(statement).split()))
         if CALLS_SETTER.search(statement) or _sets(statement):
             self._session_changed = True
         with self._own():

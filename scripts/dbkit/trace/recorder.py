@@ -60,6 +60,8 @@ class Recorder:
             for name, listener in listeners.items():
                 sa.event.remove(sa.Engine, name, listener)
             self.known |= {session.database: session.known for session in self._sessions.values()}
+            for session in self._sessions.values():
+                session.in_the_way.close()  # where a signal came while a statement ran
             self._sessions.clear()
 
     def trace(self) -> Trace:
