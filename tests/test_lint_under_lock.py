@@ -42,6 +42,8 @@ def found(engine: sa.Engine, tmp_path: Path) -> Callable[..., list[Advice]]:
         ("op.execute('(SELECT id FROM p1 UNION SELECT id FROM t1)')", "the rows of t1, p1 are read"),
         ("op.execute(\"COPY (SELECT note FROM t1) TO '/dev/null'\")", "the rows of t1 are read"),
         ("op.execute(\"DO $$ BEGIN PERFORM 1 FROM t1 WHERE note = 'none'; END $$\")", "the rows of t1 are read"),
+        ("op.execute(\"CREATE TABLE n1 AS SELECT * FROM t1 WHERE note = 'none'\")", "the rows of t1 are read"),
+        ("op.execute('CREATE MATERIALIZED VIEW m1 AS SELECT * FROM p1 WHERE false OR name IS NULL')", "the rows of p1 are"),
         ("op.execute(\"UPDATE p1 SET name = 'x' FROM t1 WHERE p1.id = t1.p_id AND slug = 'one'\")", "the rows of t1 are worked on"),
         ("op.execute(\"WITH gone AS (DELETE FROM p1 WHERE name = 'one' RETURNING id) SELECT * FROM gone\")", "the rows of p1 are worked on"),
         ("op.execute(\"DO $$ BEGIN UPDATE t1 SET note = 'x' WHERE slug = 'one'; END $$\")", "the rows of t1 are worked on"),
@@ -76,6 +78,8 @@ def test_reading_while_only_writes_wait_is_a_warning(found: Callable[..., list[A
         "op.execute('UPDATE t1 SET slug = note WHERE id = -1')",
         "op.execute('SELECT 1 FOR UPDATE')",
         "op.execute('ANALYZE p1')",
+        "op.execute('CREATE TABLE n1 (id bigint REFERENCES t1, at timestamp DEFAULT now())')",
+        "op.execute('CREATE TABLE n1 (LIKE t1 INCLUDING ALL)')",
         "op.execute('CREATE VIEW v1 AS SELECT * FROM t1')",
     ],
 )

@@ -20,7 +20,10 @@ from dbkit.trace.records import Change, Lock, Statement, Trace, What
 TABLES = ("r", "p", "m", "f")
 # a batch has an end: a limit, or a range of keys
 BATCH = re.compile(r"\blimit\b|\bbetween\b|[<>]")
-QUERY = re.compile(r"\(*(?:select|with|table|values|copy|do|call|declare|fetch|execute|explain)\b")
+QUERY = re.compile(
+    r"\(*(?:(?:select|with|table|values|copy|do|call|declare|fetch|execute|explain)\b"
+    r"|create (?:\w+ )*(?:table|materialized view)\b.*\bas\b)"
+)
 CONCURRENTLY = re.compile(r"\bconcurrently\b")
 DROP = re.compile(r"drop\b")
 IF_NOT_EXISTS = re.compile(r"create (?:unique )?index concurrently if not exists\b")
@@ -409,7 +412,8 @@ class _Reader:
         writes = any(each.written or each.opened for each in statement.touched) or bool(targets(statement.sql))
         is_data = bool(changed or (read and writes))
         # a query holds up whoever waits for the lock as an UPDATE does
-        is_query = bool(read) and bool(QUERY.match(plain(statement.sql))) and not statement.changes
+        alters = any(each.table in tables for each in statement.changes)
+        is_query = bool(read) and bool(QUERY.match(plain(statement.sql))) and not alters
         if statement.changes and is_data:  # a function that does both
             held += [(table.name, table.lock) for table in tables.values() if table.blocks]
         if held and (is_data or is_query):
