@@ -72,7 +72,7 @@ rm -rf -- "$2" "$3"
 def _guard(made: Cluster) -> "subprocess.Popen[bytes]":
     """A process beside us that cleans up when nobody else can any more."""
     guardian: subprocess.Popen[bytes] = subprocess.Popen(
-        ["sh", "-c", GUARDIAN, "dbkit-guardian", made.bindir, made.directory, made.socket_directory],  # noqa: S607
+        ["/bin/sh", "-c", GUARDIAN, "dbkit-guardian", made.bindir, made.directory, made.socket_directory],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -319,6 +319,9 @@ class Cluster:
             "unix_socket_permissions = 0700",
             "timezone = 'UTC'",
             "log_timezone = 'UTC'",
+            # statements that fail, and where they came from, may have a password in them
+            "log_min_error_statement = panic",
+            "log_error_verbosity = terse",
         ]
         if not self.durable:
             lines += [
