@@ -31,6 +31,12 @@ class Known:
         self.quoted: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
+    def clear(self) -> None:
+        """Forget them."""
+        self.anywhere.clear()
+        self.quoted.clear()
+        self._pattern = None
+
     def add(self, value: str, public: Iterable[str | None] = ()) -> None:
         """Remember a value; `public` are names that may be shown although they are the same."""
         if len(value) < 4 or value in self.anywhere or value in public or len(self.anywhere) > LONGEST_LIST:
@@ -133,7 +139,7 @@ def learn_variables(values: Mapping[str, str]) -> None:
 
 def forget() -> None:
     """Forget all known values."""
-    _known.__init__()  # type: ignore[misc]
+    _known.clear()
 
 
 def text(words: str) -> str:

@@ -32,7 +32,7 @@ NAME_IN_QUOTES = re.compile(r"[\"'][\w.\-]*$")
 END_OF_NAME = re.compile(r"\\?[\"']\]?")
 PREFIX = re.compile(r"(?:[uU]&|[eEnNbBrRfF]{1,2})?(?=['\"\\])")
 # what follows PASSWORD where the statement is put together from parts
-PUT_TOGETHER = re.compile(r"(?:\\?['\"])*\s*\|\||(?:\\?['\"])+\s*\+|(?:'|'{3,}|\")\s*[,)]|%\d*\$?[LI]|\{")
+PUT_TOGETHER = re.compile(r"(?:\\?['\"])*\s*\|\||(?:\\?['\"])+\s*\+|(?:'|'{3,}|\")\s*[,)]|%\d*\$?[LI]")
 FORMATTED = re.compile(r"\bformat\s*\([^;]*$|\bconcat\w*\s*\([^;]*$", re.IGNORECASE)
 BARE = re.compile(r"(?:\\.|[^\s'\"])+")
 BARE_IN_URL = re.compile(r"[^\s'\"&#]+")
