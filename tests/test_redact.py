@@ -50,6 +50,16 @@ FORMS = [
     f"--password {S}",
     f"Authorization: Bearer {S}.x1",
     "AKIAIOSFODNN7EXAMPLE",
+    f"ALTER ROLE a PASSWORD {S}",
+    f'CREATE USER a LOGIN PASSWORD "{S}" CREATEDB',
+    f"UPDATE u SET (name, password) = ('bob', '{S}')",
+    f"SELECT 1 FROM u WHERE token <> '{S}' OR secret IN ('a', '{S}')",
+    f"SELECT '{S}' AS password",
+    f"ALTER TABLE u ADD COLUMN api_key varchar(20) NOT NULL DEFAULT '{S}'",
+    f"ALTER TABLE u ALTER COLUMN password SET DEFAULT '{S}'",
+    f"DO $x$ DECLARE pw text := '{S}'; BEGIN NULL; END $x$",
+    f"DO $x$ DECLARE v text := '{S}'; BEGIN EXECUTE format('ALTER ROLE a PASSWORD %L', v); END $x$",
+    f"no such line: db.internal:5432:app:me:{S}",
     f"-----BEGIN PRIVATE KEY-----\n{S}\n-----END PRIVATE KEY-----",
 ]
 UNCHANGED = [
@@ -69,7 +79,21 @@ UNCHANGED = [
     "http://localhost:8080/x and postgresql://app@db.internal:5432/app",
     "at 20261124_add_password.py:21: division by zero",
     "password: must not be empty",
+    "12:30:15 at a:1:2 of 2026-11-28T10:12:31+00:00 and ::1",
+    "ALTER TABLE u ALTER COLUMN password TYPE text, ADD other text DEFAULT 'x'",
+    "CREATE ROLE a PASSWORD :pw",
 ]
+
+
+SHORT = ["hunter2", "s3cret", "Tr0ub4dor&3"]
+
+
+@pytest.mark.parametrize("value", SHORT)
+def test_what_the_server_repeats_of_a_statement_is_hidden(value: str) -> None:
+    redact.learn_from(f"ALTER ROLE app PASSWORD {value}")
+    assert redact.text(f'syntax error at or near "{value}" of x{value[:3]}') == (
+        f'syntax error at or near "***" of x{value[:3]}'
+    )
 
 
 @pytest.fixture(autouse=True)

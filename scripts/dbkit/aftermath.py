@@ -122,6 +122,8 @@ def words_of(error: BaseException) -> str:
     if isinstance(error, DbkitError):
         return error.message
     original = getattr(error, "orig", None) or error
+    if isinstance(error, sa.exc.DBAPIError):
+        redact.learn_from(error.statement or "")
     words = redact.text(re.sub(r"\s+", " ", str(original)).strip())
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
         return re.sub(r" LINE \d+: .*", "", words) or type(original).__name__

@@ -75,13 +75,15 @@ _known = Known()
 
 
 def _bounded(form: str) -> str:
-    """A pattern for the value that does not match a part of a longer number."""
-    return rf"(?<!\d){form}(?!\d)" if form.isdecimal() else re.escape(form)
+    """A pattern for the value that does not match a part of a longer number, or, where it is short, word."""
+    part = r"\d" if form.isdecimal() else r"\w" if len(form) < 8 else ""
+    return rf"(?<!{part}){re.escape(form)}(?!{part})" if part else re.escape(form)
 
 
 def is_distinctive(value: str) -> bool:
-    """Whether a value can be nothing but the secret: long, and no plain word."""
-    return len(value) >= 8 and not re.fullmatch(r"[A-Z]?[a-z]{,15}|[A-Z]{,15}", value)
+    """Whether a value can be nothing but the secret: long, and no plain word or short number."""
+    longest = 15
+    return len(value) >= 6 and not re.fullmatch(rf"[A-Z]?[a-z]{{,{longest}}}|[A-Z]{{,{longest}}}|\d{{,7}}", value)
 
 
 def encodings(value: str) -> set[str]:
@@ -110,6 +112,11 @@ def learn(value: str | None, public: Iterable[str | None] = ()) -> None:
     """Remember a secret, to hide it wherever it stands from now on."""
     if value:
         _known.add(value, tuple(public))
+
+
+def learn_from(statement: str) -> None:
+    """Remember the secrets in SQL that is not shown itself: the server's error may repeat a part of it."""
+    shapes(statement)
 
 
 def learn_url(url: str) -> None:

@@ -23,7 +23,20 @@ CUT_URL = re.compile(
 PLACEHOLDER_URL = re.compile(r"postgresql(\+\w+)?://user:password@host")
 COMMENT = r"/\*(?:(?!\*/|/\*).|/\*(?:(?!\*/).)*\*/)*\*/|--[^\n'$]*"
 GAP = re.compile(rf"(?:\s|{COMMENT})*", re.DOTALL)
-SEPARATOR = re.compile(r"(?:=>|:=|==?|:|\bto\b)", re.IGNORECASE)
+SEPARATOR = re.compile(r"(?:=>|:=|==?|<>|!=|:|\b(?:to|i?like)\b)", re.IGNORECASE)
+# a column or a variable with its type; a list of columns
+DECLARED = re.compile(
+    r"\"?(?:\s+(?:type\s+)?\w+(?:\s*\([\d, ]*\))?){0,5}?\s*(?:\bdefault\b|:=)\s*(?=['$eEuU])", re.IGNORECASE
+)
+LIST = re.compile(r"[\w\s,\"]*\)\s*=\s*(?:row\s*)?\(|\"?\s+(?:not\s+)?in\s*\((?=\s*['$])", re.IGNORECASE)
+NAMED = re.compile(rf"'((?:[^']|'')*)'(?:::\w+)?\s+as\s+\"?\w*{WORD}", re.IGNORECASE)
+ASSIGNED = re.compile(r":=\s*(?=['$eEuU])")
+# ALTER ROLE … PASSWORD x, which the server refuses and repeats
+UNQUOTED = re.compile(
+    r"\b(?:create|alter)\s+(?:role|user|group)\b[^;'\"]*\bpassword\s+(?!null\b|\*\*\*)(\"[^\"]*\"|[^\s'\"%$;:?{(][^\s;]*)",
+    re.IGNORECASE,
+)
+PASSFILE = re.compile(r"(?<![\w:])(?:[\w.*-]+):(?:\d{2,5}|\*):[^:\s/]+:[^:\s/]+:([^\s:/]+)")
 DOLLAR = re.compile(r"\$(?:[A-Za-z_]\w*)?\$")
 QUOTES = re.compile(r"\\+['\"]|'+|\"")
 AFTER_EMPTY = re.compile(r"[\s,;)\]]|$")
@@ -65,6 +78,17 @@ BEARER = re.compile(r"\b((?:bearer|basic) )(?=\S*[\d.=+/])([\w.~+/=-]{8,})", re.
 LOGIN_OPTION = re.compile(r"(?<!\S)((?:-u|--user)[ =][^\s:'\"]+:)([^\s'\"]+)")
 OPTION = re.compile(r"[ ]([^\s'\"-][^\s'\"]*)")
 
+PLAIN = (
+    (CUT_URL, 2),
+    (CREDENTIAL, 0),
+    (BEARER, 2),
+    (LOGIN_OPTION, 2),
+    (PASSFILE, 1),
+    (HOST, 2),
+    (PORT, 3),
+)
+"""Patterns, each with the group that is the secret."""
+
 
 @dataclass(frozen=True, order=True)
 class Span:
@@ -80,10 +104,12 @@ def find(words: str) -> Iterator[Span]:
     for match in URL.finditer(words):
         if not PLACEHOLDER_URL.match(words, match.start()):
             yield Span(*match.span(2), whole=True)
-    for pattern, group in ((CUT_URL, 2), (CREDENTIAL, 0), (BEARER, 2), (LOGIN_OPTION, 2), (HOST, 2), (PORT, 3)):
+    for pattern, group in PLAIN:
         yield from (Span(*match.span(group)) for match in pattern.finditer(words))
     for match in SECRET_CALL.finditer(words):
         yield from _literals_of_call(words, match.end())
+    for match in (*UNQUOTED.finditer(words), *NAMED.finditer(words)):
+        yield Span(*match.span(1), whole=match[1][0:1] != '"')
     keys = list(KEY.finditer(words))
     for match in keys:
         yield from _after_key(words, match)
@@ -97,6 +123,11 @@ def find(words: str) -> Iterator[Span]:
 
 def _after_key(words: str, key: re.Match[str]) -> Iterator[Span]:
     """What follows a name such as password: a literal, or a bare value after = or :."""
+    declared, several = DECLARED.match(words, key.end()), LIST.match(words, key.end())
+    if declared:
+        yield from _literals(words, declared.end())
+    if several:
+        yield from _literals_of_call(words, several.end())
     quoted = END_OF_NAME.match(words, key.end())
     is_string = bool(quoted and NAME_IN_QUOTES.search(words, max(0, key.start() - 60), key.start()))
     position = _skip(words, quoted.end() if quoted and is_string else key.end())
@@ -107,6 +138,8 @@ def _after_key(words: str, key: re.Match[str]) -> Iterator[Span]:
     after = _skip(words, position + len(sign))
     if sign in ("", "=") and not is_string and _is_put_together(words, key, after):
         yield Span(after, _end_of_statement(words, after))
+        for variable in ASSIGNED.finditer(words):
+            yield from _literals(words, variable.end())
         return
     literal = read_literal(words, after)
     if literal and (sign or words[after] != '"'):
