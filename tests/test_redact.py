@@ -228,3 +228,14 @@ def test_nothing_in_the_program_goes_around_the_streams() -> None:
             if (isinstance(node, ast.Attribute) and node.attr in around) or is_number:
                 found.append((path.name, node.lineno))
     assert {name for name, _ in found} == {"outputs.py"}
+
+
+def test_what_env_py_does_to_the_streams_still_works(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as real, redirect_stdout(real):
+        stream = outputs.RedactedStream(real)
+        stream.reconfigure(errors="backslashreplace", line_buffering=True)
+        print("a", end="", file=stream)
+        stream.close()
+        stream.flush()
+        assert (stream.encoding, stream.errors, stream.isatty()) == (real.encoding, "backslashreplace", False)
+        assert (tmp_path / "out").read_text() == "a"

@@ -49,6 +49,11 @@ class RedactedStream(io.TextIOBase):
         self._release()
         self.stream.write(words)
 
+    def close(self) -> None:
+        """Write what is held. The real stream stays open."""
+        if not self.stream.closed:
+            self._release()
+
     def isatty(self) -> bool:
         """Whether the real stream is a terminal."""
         return self.stream.isatty()
@@ -60,6 +65,10 @@ class RedactedStream(io.TextIOBase):
     def writable(self) -> bool:
         """It is."""
         return True
+
+    def __getattr__(self, name: str) -> Any:
+        """All else that a project's env.py may use, such as `reconfigure`."""
+        return getattr(self.stream, name)
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
