@@ -16,38 +16,40 @@ WORD = (
 )
 KEY = re.compile(rf"{WORD}(?![\w])", re.IGNORECASE)
 IS_SECRET = re.compile(rf"{WORD}$|dsn$", re.IGNORECASE)
-URL = re.compile(r"\b([a-z][a-z0-9+.\-]*://[^\s:/@'\"]*:)(\S*)@", re.IGNORECASE)
+URL = re.compile(r"\b([a-z][a-z0-9+.\-]{0,30}://[^\s:/@'\"]{0,300}:)(\S{0,2000})@", re.IGNORECASE)
 CUT_URL = re.compile(
-    r"\b([a-z][a-z0-9+.\-]*://[^\s:/@'\"]+:)(?!\d{0,5}(?:[/?#'\",;)\s]|$))([^\s'\"@]+)(?!\S*@)", re.IGNORECASE
+    r"\b([a-z][a-z0-9+.\-]{0,30}://[^\s:/@'\"]{1,300}:)(?!\d{0,5}(?:[/?#'\",;)\s]|$))([^\s'\"@]+)(?!\S{0,2000}@)",
+    re.IGNORECASE,
 )
 PLACEHOLDER_URL = re.compile(r"postgresql(\+\w+)?://user:password@host")
-COMMENT = r"/\*(?:(?!\*/|/\*).|/\*(?:(?!\*/).)*\*/)*\*/|--[^\n'$]*"
-GAP = re.compile(rf"(?:\s|{COMMENT})*", re.DOTALL)
+# what is repeated is bounded all over: a text that is long or hostile must not take long
+COMMENT = r"/\*(?:(?!\*/|/\*).|/\*(?:(?!\*/).){0,500}\*/){0,1000}\*/|--.{0,1000}?(?:\n|\\n)"
+GAP = re.compile(rf"(?:\s|\\[nrt]|{COMMENT})*", re.DOTALL)
 SEPARATOR = re.compile(r"(?:=>|:=|==?|<>|!=|:|\b(?:to|i?like)\b)", re.IGNORECASE)
 # a column or a variable with its type; a list of columns
 DECLARED = re.compile(
     r"\"?(?:\s+(?:type\s+)?\w+(?:\s*\([\d, ]*\))?){0,5}?\s*(?:\bdefault\b|:=)\s*(?=['$eEuU])", re.IGNORECASE
 )
-LIST = re.compile(r"[\w\s,\"]*\)\s*=\s*(?:row\s*)?\(|\"?\s+(?:not\s+)?in\s*\((?=\s*['$])", re.IGNORECASE)
-NAMED = re.compile(rf"'((?:[^']|'')*)'(?:::\w+)?\s+as\s+\"?\w*{WORD}", re.IGNORECASE)
+LIST = re.compile(r"[\w\s,\"]{0,500}\)\s*=\s*(?:row\s*)?\(|\"?\s+(?:not\s+)?in\s*\((?=\s*['$])", re.IGNORECASE)
+NAMED = re.compile(rf"'((?:[^']|''){{0,500}})'(?:::\w+)?\s+as\s+\"?\w*{WORD}", re.IGNORECASE)
 ASSIGNED = re.compile(r":=\s*(?=['$eEuU])")
 # ALTER ROLE … PASSWORD x, which the server refuses and repeats
 UNQUOTED = re.compile(
-    r"\b(?:create|alter)\s+(?:role|user|group)\b[^;'\"]*\bpassword\s+(?!null\b|\*\*\*)(\"[^\"]*\"|[^\s'\"%$;:?{(][^\s;]*)",
+    r"\b(?:create|alter)\s+(?:role|user|group)\b[^;'\"]{0,300}\bpassword\s+(?!null\b|\*\*\*|[en]'|u&')(\"[^\"]*\"|[^\s'\"%$;:?{(/-][^\s;]*)",
     re.IGNORECASE,
 )
 PASSFILE = re.compile(r"(?<![\w:])(?:[\w.*-]+):(?:\d{2,5}|\*):[^:\s/]+:[^:\s/]+:([^\s:/]+)")
 DOLLAR = re.compile(r"\$(?:[A-Za-z_]\w*)?\$")
 QUOTES = re.compile(r"\\+['\"]|'+|\"")
 AFTER_EMPTY = re.compile(r"[\s,;)\]]|$")
-JOINED = re.compile(r"\s*(?:\|\|)?\s*")
+JOINED = re.compile(r"(?:\s|\\[nrt])*(?:\|\|)?(?:\s|\\[nrt])*")
 NAME_IN_QUOTES = re.compile(r"[\"'][\w.\-]*$")
 END_OF_NAME = re.compile(r"\\?[\"']\]?")
 PREFIX = re.compile(r"(?:[uU]&|[eEnNbBrRfF]{1,2})?(?=['\"\\])")
-# what follows PASSWORD where the statement is put together from parts
-PUT_TOGETHER = re.compile(r"(?:\\?['\"])*\s*\|\||(?:\\?['\"])+\s*\+|(?:'|'{3,}|\")\s*[,)]|%\d*\$?[LI]")
+# what follows PASSWORD where the statement is put together from parts, or has lost the end of a comment
+PUT_TOGETHER = re.compile(r"--|(?:\\?['\"])*\s*\|\||(?:\\?['\"])+\s*\+|(?:'|'{3,}|\")\s*[,)]|%\d*\$?[LI]")
 FORMATTED = re.compile(r"\bformat\s*\([^;]*$|\bconcat\w*\s*\([^;]*$", re.IGNORECASE)
-BARE = re.compile(r"(?:\\.|[^\s'\"])+")
+BARE = re.compile(r"(?:\\+.|[^\s'\"]|'+(?=\w))+")
 BARE_IN_URL = re.compile(r"[^\s'\"&#]+")
 NO_VALUE = re.compile(
     rf"(?:%s|%\(\w+\)s|\$\d+|:\w+|\?|null|none|true|false|default|\w+\.\w*{WORD}|\*\*\*)[,;)\]}}&]*$", re.IGNORECASE
@@ -55,15 +57,15 @@ NO_VALUE = re.compile(
 CALL = re.compile(r"[A-Za-z_][\w.]*\s*\(")
 # pgcrypto's: each literal that they are given is a secret or what it protects
 SECRET_CALL = re.compile(
-    r"\b(?:crypt|hmac|(?:en|de)crypt(?:_iv)?|pgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?|digest)\s*\((?=[^;)]*['$])",
+    r"\b(?:crypt|hmac|(?:en|de)crypt(?:_iv)?|pgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?|digest)\s*\((?=[^;)]{0,1000}['$])",
     re.IGNORECASE,
 )
 INSERT = re.compile(
-    r"\binsert\s+into\s+[\w.\"]+(?:\s+as\s+\w+)?\s*\(([^()]*)\)\s*(?:overriding\s+\w+\s+value\s*)?values\s*",
+    r"\binsert\s+into\s+[\w.\"]+(?:\s+as\s+\w+)?\s*\(([^()]{0,5000})\)\s*(?:overriding\s+\w+\s+value\s*)?values\s*",
     re.IGNORECASE,
 )
-DETAIL_KEY = re.compile(r"Key \(([^()]*)\)=\((.*?)\)(?= (?:already|is|conflicts)\b|\.|$)", re.DOTALL)
-PARAMETERS = re.compile(r"\[parameters: ([\[({].*?[\])}])\](?=\s|$|')", re.DOTALL)
+DETAIL_KEY = re.compile(r"Key \(([^()]{0,500})\)=\((.{0,1000}?)\)(?= (?:already|is|conflicts)\b|\.|$)", re.DOTALL)
+PARAMETERS = re.compile(r"\[parameters: ([\[({].{0,9000}?[\])}])\](?=\s|$|')", re.DOTALL)
 # libpq took a part of a password for the host or the port
 HOST = re.compile(r"(host(?:name| name)? (?:address )?\"|host )([^\s\"]*)@")
 PORT = re.compile(r"((?:invalid port number|invalid integer value|integer value as):? )([\"'])(?!\d+\2)(.*?)\2")
@@ -110,11 +112,19 @@ def find(words: str) -> Iterator[Span]:
         yield from _literals_of_call(words, match.end())
     for match in (*UNQUOTED.finditer(words), *NAMED.finditer(words)):
         yield Span(*match.span(1), whole=match[1][0:1] != '"')
-    keys = list(KEY.finditer(words))
-    for match in keys:
-        yield from _after_key(words, match)
-    if not keys:
-        return
+    if KEY.search(words):
+        yield from _find_named(words)
+
+
+def _find_named(words: str) -> Iterator[Span]:
+    """What has a secret name."""
+    done = 0
+    for match in KEY.finditer(words):
+        if match.start() < done:
+            continue  # within what was found already
+        for span in _after_key(words, match):
+            done = max(done, span.stop)
+            yield span
     yield from (Span(*match.span(1)) for match in PARAMETERS.finditer(words))
     yield from (Span(*match.span(2)) for match in DETAIL_KEY.finditer(words) if KEY.search(match[1]))
     for match in INSERT.finditer(words):
@@ -136,7 +146,8 @@ def _after_key(words: str, key: re.Match[str]) -> Iterator[Span]:
     if is_string and not sign and words[position : position + 1] == ",":
         sign = ","
     after = _skip(words, position + len(sign))
-    if sign in ("", "=") and not is_string and _is_put_together(words, key, after):
+    is_open = sign in ("", "=") or words.startswith("--", after)
+    if is_open and not is_string and _is_put_together(words, key, after):
         yield Span(after, _end_of_statement(words, after))
         for variable in ASSIGNED.finditer(words):
             yield from _literals(words, variable.end())
@@ -165,7 +176,8 @@ def _bare(words: str, key: re.Match[str], after: int, sign: str) -> Iterator[Spa
     if call:
         yield from _literals_of_call(words, call.end())
         return
-    in_url = words[max(0, key.start() - 60) : key.start()].rpartition("?")[1] and "://" in words[: key.start()]
+    before = words[max(0, key.start() - 300) : key.start()].rpartition("://")
+    in_url = before[1] and re.fullmatch(r"\S*\?\S*", before[2])
     match = (BARE_IN_URL if in_url else BARE).match(words, after)
     if not match or NO_VALUE.match(match[0]) or not re.search(r"\w", match[0]):
         return
@@ -203,11 +215,11 @@ def read_literal(words: str, position: int) -> tuple[Span, int] | None:
     mark = opening[0]
     if mark[0] == "\\":
         return _up_to(words, opening.end(), mark)
-    if len(mark) == 2 and AFTER_EMPTY.match(words, opening.end()):
+    if len(mark) == 2 and AFTER_EMPTY.match(words, opening.end()) and "''" not in words[opening.end() :]:
         return Span(opening.end() - 1, opening.end() - 1), opening.end()
     if len(mark) % 2 and len(mark) > 1:
         mark = mark[0]  # a string that begins with quotes
-    return _closed(words, start + len(mark), mark)
+    return _closed(words, start + len(mark), mark, has_escapes=words[position:start].lower().startswith("e"))
 
 
 def _up_to(words: str, begin: int, mark: str) -> tuple[Span, int]:
@@ -215,12 +227,16 @@ def _up_to(words: str, begin: int, mark: str) -> tuple[Span, int]:
     return (Span(begin, end, whole=True), end + len(mark)) if end >= 0 else (Span(begin, len(words)), len(words))
 
 
-def _closed(words: str, begin: int, mark: str) -> tuple[Span, int]:
-    """Find the end of a string that was opened by `mark`; twice the mark is a quote in it."""
+def _closed(words: str, begin: int, mark: str, *, has_escapes: bool) -> tuple[Span, int]:
+    """Find the end of a string that was opened by `mark`; twice the mark is a quote in it.
+
+    A backslash before the mark escapes it, where strings are known to have escapes, or where another mark follows.
+    """
     last = words.rfind(mark)
     for run in re.compile(f"{mark[0]}+").finditer(words, begin):
-        is_escaped = run[0] == mark and len(mark) == 1 and run.start() > begin and words[run.start() - 1] == "\\"
-        if len(run[0]) % (2 * len(mark)) == 0 or (is_escaped and run.end() <= last):
+        is_escaped = run[0] == mark and run.start() > begin and words[run.start() - 1] == "\\"
+        goes_on = has_escapes or len(mark) == 1 or words[run.end() : run.end() + 1].isalnum()
+        if len(run[0]) % (2 * len(mark)) == 0 or (is_escaped and run.end() <= last and goes_on):
             continue
         end = run.end() if len(mark) == 1 else run.start() + len(mark)
         return Span(begin, end - len(mark), whole=True), end
@@ -268,5 +284,6 @@ def _skip(words: str, position: int) -> int:
 
 def _end_of_statement(words: str, position: int) -> int:
     """Where a statement ends that is put together from parts, and in which nothing can be told apart."""
-    ends = [end for mark in (";", "\n\n", "[SQL:") if (end := words.find(mark, position)) >= 0]
+    marks = ("\n\n", "[SQL:") if words.startswith("--", position) else (";", "\n\n", "[SQL:")
+    ends = [end for mark in marks if (end := words.find(mark, position)) >= 0]
     return min(ends, default=len(words))
