@@ -67,8 +67,8 @@ def assignment(text: str) -> tuple[str, str]:
     """A variable's name and value. Raises ArgumentTypeError, which does not show the value: it may be a password."""
     name, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
-        shown = f", not {name + '=…'!r}" if equals else "; there is no ="
-        raise argparse.ArgumentTypeError(f"write NAME=VALUE{shown}")
+        shown = f"{name}=…" if equals else name
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {shown!r}")
     redact.learn_variables({name: value})
     return name, value
 

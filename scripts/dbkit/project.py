@@ -64,10 +64,10 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
     or the history they make is broken.
     """
     config = _config(ini, section)
-    _learn_secrets(config)
     if arguments:
         config.cmd_opts = Namespace(x=list(arguments))
     try:
+        _learn_secrets(config)
         _enter_directory(config, ini.parent)
         script = ScriptDirectory.from_config(config)
     except (CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError) as error:
