@@ -50,6 +50,9 @@ check_python() {
 # and is let go by the kernel when this shell ends, however it ends.
 take_lock() {
     mkdir -p .dbkit
+    # who may read it could hold it
+    (umask 077 && : >>.dbkit/venv.lock)
+    chmod 600 .dbkit/venv.lock 2>/dev/null || true
     exec 9>>.dbkit/venv.lock
     "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
 }

@@ -99,7 +99,7 @@ def test_parameters_are_written_as_literals() -> None:
     ("statement", "told"),
     [
         ("ALTER ROLE app PASSWORD 's3cr''et'", "ALTER ROLE app PASSWORD '***'"),
-        ("CREATE ROLE app LOGIN ENCRYPTED PASSWORD E's3cret' VALID UNTIL 'x'", "CREATE ROLE app LOGIN ENCRYPTED PASSWORD '***' VALID UNTIL 'x'"),
+        ("CREATE ROLE app LOGIN ENCRYPTED PASSWORD E's3cret' VALID UNTIL 'x'", "CREATE ROLE app LOGIN ENCRYPTED PASSWORD E'***' VALID UNTIL 'x'"),
         ("DO 'BEGIN ALTER ROLE app PASSWORD ''s3cret''; END'", "DO 'BEGIN ALTER ROLE app PASSWORD ''***''; END'"),
         ("CREATE SUBSCRIPTION s CONNECTION 'host=h password=s3cret dbname=d'", "CREATE SUBSCRIPTION s CONNECTION 'host=h password=*** dbname=d'"),
         ("SELECT dblink('postgresql://me:s3cret@host/db', 'x')", "SELECT dblink('postgresql://me:***@host/db', 'x')"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dbkit import settings, signals
+from dbkit import outputs, redact, settings, signals
 from dbkit.errors import DbkitError, InputError, as_dbkit_error, say
 from dbkit.roundtrip import DRIVERS
 
@@ -64,10 +64,12 @@ def variable(text: str) -> str:
 
 
 def assignment(text: str) -> tuple[str, str]:
-    """A variable's name and value. Raises ArgumentTypeError."""
+    """A variable's name and value. Raises ArgumentTypeError, which does not show the value: it may be a password."""
     name, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
-        raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {text!r}")
+        shown = f"{name}=…" if equals else name
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {shown!r}")
+    redact.learn_variables({name: value})
     return name, value
 
 
@@ -330,6 +332,12 @@ VERBS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
+    redact.learn_variables(os.environ)
+    with outputs.redacted_streams():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     namespace, rest = parser.parse_known_args(arguments)
     options = vars(namespace)
@@ -341,8 +349,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signals.raise_on_signals()
     for stream in (sys.stdout, sys.stderr):
         # a terminal that cannot show a character gets its escape
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+        real = getattr(stream, "stream", stream)
+        if isinstance(real, io.TextIOWrapper):
+            real.reconfigure(errors="backslashreplace")
     try:
         module, _, name = verb.function.partition(":")
         function = getattr(importlib.import_module(module), name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import sqlalchemy as sa
 
-from dbkit import signals
+from dbkit import redact, signals
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, sqlstate_of
 from dbkit.journal import DOWNGRADE, Step
@@ -122,7 +122,9 @@ def words_of(error: BaseException) -> str:
     if isinstance(error, DbkitError):
         return error.message
     original = getattr(error, "orig", None) or error
-    words = re.sub(r"\s+", " ", str(original)).strip()
+    if isinstance(error, sa.exc.DBAPIError):
+        redact.learn_from(error.statement or "")
+    words = redact.text(re.sub(r"\s+", " ", str(original)).strip())
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
         return re.sub(r" LINE \d+: .*", "", words) or type(original).__name__
     return f"{type(original).__name__}: {words}" if words else type(original).__name__

@@ -1,45 +1,35 @@
 """What can go wrong, and the exit code of each."""
 
-import re
 import sys
 from contextlib import suppress
 
-# PASSWORD ''x'' in a string, PASSWORD 'x', password=x, and ://user:x@
-SECRETS = (
-    (re.compile(r"(\bpassword\s*=?\s*'')[^']+''", re.IGNORECASE), r"\1***''"),
-    (re.compile(r"(\bpassword\s*=?\s*)e?'(?!'\*\*\*'')(?:[^']|'')*'", re.IGNORECASE), r"\1'***'"),
-    (re.compile(r"""(\bpassword=)[^\s'"*]+""", re.IGNORECASE), r"\1***"),
-    (re.compile(r"""(://[^\s:/@'"]*:)[^\s@/'"]+@"""), r"\1***@"),
-)
+from dbkit import redact
+
 WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
 
 
 def say(words: str) -> None:
     """Tell people on stderr; when nobody listens any more, go on."""
     with suppress(OSError):
-        print(f"dbkit: {words}", file=sys.stderr)
+        print(f"dbkit: {redact.text(words)}", file=sys.stderr)
 
 
-def without_secrets(text: str) -> str:
-    """SQL, or what somebody else has said, with `***` for passwords."""
-    for pattern, instead in SECRETS:
-        text = pattern.sub(instead, text)
-    return text
+without_secrets = redact.text
 
 
 class DbkitError(Exception):
     """Something failed that a person can act on.
 
     The first line says what failed, with the actual value; `hint` says what to type or look at next.
-    Neither may hold a password. `__main__` and the gate print it; nothing else does.
+    Both are redacted here, whoever shows them: `__main__` and the gate, pytest, or a caller in Python.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redact.text(message)
+        self.hint = redact.text(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         indented = "".join(f"\n  {line}" for line in self.hint.splitlines())

@@ -6,6 +6,7 @@ as it should be (`aftermath`). A wrapper may add comfort; what makes a migration
 """
 
 import gc
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,20 @@ from alembic.script import Script
 from alembic.util import CommandError
 from psycopg.pq import TransactionStatus
 
-from dbkit import aftermath, autogenerate, course, history, journal, offline, project, protection, session, signals
+from dbkit import (
+    aftermath,
+    autogenerate,
+    course,
+    history,
+    journal,
+    offline,
+    outputs,
+    project,
+    protection,
+    redact,
+    session,
+    signals,
+)
 from dbkit.connect import connect
 from dbkit.course import Course, Guard, NotGuarded, Step
 from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error, say
@@ -84,6 +98,8 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.
     if command_line is None:
         _pass(context, root, load_metadata)
         return
+    redact.learn_variables(os.environ)
+    outputs.redact_for_alembic(stdout=not context.is_offline_mode())
     configure_logging(root / "alembic.ini")
     gc.freeze()  # what is loaded by now stays; looking through it again and again costs a tenth of a long run
     signals.raise_on_signals()

@@ -5,14 +5,13 @@ heads in silence. Alembic runs `python -m dbkit.headfile FILE` after it has writ
 alembic.ini), for `make revision` and the bare `alembic revision` alike.
 """
 
-import os
 import re
 import sys
 from pathlib import Path
 
 from alembic.script import Script
 
-from dbkit import versions
+from dbkit import files, versions
 
 NAME = "HEAD"
 CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(?: .*)?$")
@@ -26,13 +25,11 @@ def path_in(script_directory: Path) -> Path:
 
 def write(script_directory: Path) -> None:
     """Write the line of the newest revision; one line for each where there are several."""
-    files = [file for file in versions.read_all(script_directory / "versions") if file]
-    parents = {parent for file in files for parent in file.down_revisions}
-    lines = sorted(f"{file.revision} {_message(file.path)}\n" for file in files if file.revision not in parents)
+    known = [file for file in versions.read_all(script_directory / "versions") if file]
+    parents = {parent for file in known for parent in file.down_revisions}
+    lines = sorted(f"{file.revision} {_message(file.path)}\n" for file in known if file.revision not in parents)
     path = path_in(script_directory)
-    beside = path.with_name(f"{NAME}.{os.getpid()}")
-    beside.write_text("".join(lines), encoding="utf-8")
-    beside.replace(path)
+    files.write(path, "".join(lines))
 
 
 def _message(path: Path) -> str:

@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from dbkit import __version__
+from dbkit import __version__, redact
 from dbkit.errors import InputError
 
 TABLE = "dbkit_journal"
@@ -204,8 +204,8 @@ def _values(step: Step, heads: Sequence[str] | None) -> dict[str, Any]:
         "heads": None if heads is None else sorted(heads),
         "ended": heads is not None,
         "half_applied": False,
-        "client": _client(),
-        "environment": step.environment or None,
+        "client": redact.text(_client()),
+        "environment": redact.text(step.environment) or None,
         "file": step.path.name if step.path else None,
         "sha256": sha256_of(step.path) if step.path else None,
         "versions": _versions(),

@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
-from dbkit import versions
+from dbkit import redact, versions
 from dbkit.errors import CheckFailed, DatabaseAhead, InputError
 
 
@@ -67,6 +67,7 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
     if arguments:
         config.cmd_opts = Namespace(x=list(arguments))
     try:
+        _learn_secrets(config)
         _enter_directory(config, ini.parent)
         script = ScriptDirectory.from_config(config)
     except (CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError) as error:
@@ -118,6 +119,12 @@ def _config(ini: Path, section: str) -> Config:
     beside = ini.with_name("pyproject.toml")
     toml = {"toml_file": str(beside)} if beside.exists() else {}
     return Config(str(ini), ini_section=section, **toml)  # type: ignore[arg-type]
+
+
+def _learn_secrets(config: Config) -> None:
+    """Remember the passwords in the URLs of the settings file, to hide them."""
+    for section in config.file_config.sections():
+        redact.learn_variables(dict(config.file_config.items(section, raw=True)))
 
 
 def _enter_directory(config: Config, directory: Path) -> None:

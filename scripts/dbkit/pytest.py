@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from dbkit import project, settings
-from dbkit.errors import InputError
+from dbkit import project, redact, settings
+from dbkit.errors import DbkitError, InputError
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 from dbkit.roundtrip.proof import Request, prove
 from dbkit.roundtrip.select import route
@@ -37,9 +37,9 @@ class Migration:
         """Fail the test when there is something that nobody has accepted; skip it when that was accepted."""
         __tracebackhide__ = True
         if self.outcome.failed:
-            pytest.fail(render_revision(self.outcome), pytrace=False)
+            pytest.fail(redact.text(render_revision(self.outcome)), pytrace=False)
         if self.outcome.accepted is not None:
-            pytest.skip(f"accepted {self.outcome.verdict}: {self.outcome.accepted}")
+            pytest.skip(redact.text(f"accepted {self.outcome.verdict}: {self.outcome.accepted}"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -61,7 +61,10 @@ def migration(request: pytest.FixtureRequest) -> Migration:
     ini, asked = _asked(request.module, request.config)
     outcomes = request.config.stash.setdefault(OUTCOMES, {})
     if ini not in outcomes:
-        outcomes[ini] = prove(settings.load(ini.parent, dotenv=False), ini, asked)
+        try:
+            outcomes[ini] = prove(settings.load(ini.parent, dotenv=False), ini, asked)
+        except DbkitError as error:  # the traceback and its variables may have a password in them
+            pytest.fail(str(error), pytrace=False)
     found = {each.revision: each for each in outcomes[ini].revisions}
     return Migration(found[request.param])
 

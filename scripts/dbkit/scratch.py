@@ -24,7 +24,7 @@ from dbkit.errors import InputError
 from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import reachable_bindir, server_bindir
 from dbkit.server.cluster import Cluster
-from dbkit.server.places import give_directory
+from dbkit.server.places import give_directory, locked, own_directory
 from dbkit.settings import Settings, Target
 
 PREFIX = "dbkit-scratch-"
@@ -45,10 +45,10 @@ def cluster(settings: Settings) -> Iterator[Cluster]:
 @contextmanager
 def future_cluster(settings: Settings) -> Iterator[Cluster]:
     """As `cluster`, but the caller is the one to start it."""
-    base = _base()
+    base = _own_base()
     with ExitStack() as cleanup:
         with _undisturbed():
-            with _locked(base / f"{PREFIX}{os.geteuid()}.lock"):
+            with locked(base / ".lock"):
                 _sweep(base, settings)
                 directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
                 owner = os.open(directory.with_suffix(".owner"), os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -72,7 +72,7 @@ rm -rf -- "$2" "$3"
 def _guard(made: Cluster) -> "subprocess.Popen[bytes]":
     """A process beside us that cleans up when nobody else can any more."""
     guardian: subprocess.Popen[bytes] = subprocess.Popen(
-        ["sh", "-c", GUARDIAN, "dbkit-guardian", made.bindir, made.directory, made.socket_directory],  # noqa: S607
+        ["/bin/sh", "-c", GUARDIAN, "dbkit-guardian", made.bindir, made.directory, made.socket_directory],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -125,7 +125,7 @@ def _sweep(base: Path, settings: Settings) -> None:
 def _remove_leftover(directory: Path, settings: Settings) -> None:
     # its guardian may be removing it at the same time
     with suppress(FileNotFoundError):
-        uid = directory.stat().st_uid
+        uid = directory.lstat().st_uid
         if uid == 0:
             # killed before it was given to the server's account: nothing has run in it
             shutil.rmtree(directory)
@@ -134,21 +134,16 @@ def _remove_leftover(directory: Path, settings: Settings) -> None:
     _remove_files(directory)
 
 
+def _own_base() -> Path:
+    """Where our clusters are: nobody else can make anything there, or hold its lock. Each belongs to its account."""
+    return own_directory(_base(), f"{PREFIX}{os.geteuid()}", 0o711 if os.geteuid() == 0 else 0o700)
+
+
 def _base() -> Path:
-    memory = Path("/dev/shm")  # noqa: S108  # mkdtemp makes a directory of its own in it
+    memory = Path("/dev/shm")  # noqa: S108  # own_directory() makes one of our own in it
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM:
         return memory
     return Path(tempfile.gettempdir())
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

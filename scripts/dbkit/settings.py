@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, unquote
 
 from dotenv.parser import parse_stream
 
+from dbkit import redact
 from dbkit.errors import InputError
 
 DB_PARTS = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
@@ -139,6 +140,7 @@ def load(root: Path, environ: Mapping[str, str] = os.environ, *, warn: bool = Fa
     values = _read_dotenv(root / ".env") if dotenv else {}
     for name, text in environ.items():
         values[name] = _Value(text, f"{name} in the environment", from_environment=True)
+    redact.learn_variables({name: value.text for name, value in values.items()})
     if warn:
         _warn_of_permissions(root / ".env", values)
     bindir = _text(values, "PG_BINDIR")
@@ -271,6 +273,7 @@ def parse_url(url: str, where: str) -> Target:
     `postgres://`, `postgresql://` and `postgresql+psycopg://` are the same. Syntax:
     https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-CONNSTRING-URIS. Raises InputError.
     """
+    redact.learn_url(url)
     if url[:1] in "\"'":
         raise InputError(f"{where} begins with a quote.", "Remove the quotes around the URL.")
     if not url.isprintable() or " " in url:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from dbkit import redact
 from dbkit.advice.findings import Advice, Level
 from dbkit.advice.ids import RULES, SQUAWK
 from dbkit.advice.lint import Advised
@@ -31,7 +32,7 @@ def as_text(advised: Advised, least: Level) -> str:
         lines.append(shown(path))
         for each in findings:
             lines += _told(each)
-    return "\n".join([*lines, *unfilled(advised.planted), summary(advised, least)])
+    return redact.text("\n".join([*lines, *unfilled(advised.planted), summary(advised, least)]))
 
 
 def _shown(advised: Advised, least: Level) -> list[Advice]:
@@ -83,7 +84,7 @@ def as_json(advised: Advised, _least: Level) -> str:
         "rows": rows_as_json(advised.planted),
         "findings": [_finding(each) for each in advised.findings],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
 
 
 def _finding(each: Advice) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def as_sarif(advised: Advised, least: Level) -> str:
     run = {
         "tool": {"driver": driver},
         "columnKind": "utf16CodeUnits",
-        "results": [_result(each, ids.index(each.id)) for each in findings],
+        "results": [redact.tree(_result(each, ids.index(each.id))) for each in findings],
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dbkit import journal
+from dbkit import journal, redact
 from dbkit.backfill.work import Execute, Key, Work, array, literal, update
 from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
 from dbkit.wording import counted
@@ -115,7 +115,7 @@ class Progress:
         """
         rows = self.rows()
         for row in rows:
-            if row.statement == work.statement:
+            if row.statement in (_shown(work), work.statement):
                 return row
             if self.revision is not None and not row.done and row.statement.startswith(update(work.table, "", None)):
                 raise OperatorNeeded(
@@ -134,7 +134,7 @@ class Progress:
             create=CREATE.format(table=self.table),
             table=self.table,
             revision=self._revision(),
-            statement=literal(work.statement),
+            statement=literal(_shown(work)),
             end_key=array(end_key),
         )
         try:
@@ -183,6 +183,11 @@ class Progress:
 
     def _is_there(self, table: str) -> bool:
         return bool(self.execute(f"SELECT to_regclass({literal(table)}) IS NOT NULL")[0][0])
+
+
+def _shown(work: Work) -> str:
+    """The statement as it is written down: others may read the table, so that a password in it is left out."""
+    return redact.text(work.statement)
 
 
 def _row(values: Sequence[Any]) -> Row:

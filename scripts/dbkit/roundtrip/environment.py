@@ -18,9 +18,9 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from psycopg import sql
 from sqlalchemy.pool import NullPool, Pool
 
-from dbkit import gate, scratch
+from dbkit import gate, redact, scratch
 from dbkit.connect import connect
-from dbkit.errors import DbkitError, InputError
+from dbkit.errors import DbkitError, InputError, without_secrets
 from dbkit.project import Project
 from dbkit.settings import Settings, Target
 
@@ -135,8 +135,11 @@ class Environment:
 
         # on the instance: Alembic's `context` proxy would not find it in a subclass
         environment.configure = configure_per_migration  # type: ignore[method-assign]
-        with self._prepared(), _only(self.databases, connected), environment:
-            script.run_env()
+        try:
+            with self._prepared(), _only(self.databases, connected), environment:
+                script.run_env()
+        finally:
+            redact.learn_variables(os.environ)  # env.py may have read a file into it
         if not calls:
             raise InputError(f"env.py in {script.dir} ended without running any migrations.", HINT)
 
@@ -210,7 +213,7 @@ def explained(error: BaseException, directory: str) -> DbkitError:
     """What env.py raised by itself, and no migration did."""
     if isinstance(error, DbkitError):
         return error
-    words = " ".join(str(getattr(error, "orig", None) or error).split())
+    words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
     return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", HINT)
 
 

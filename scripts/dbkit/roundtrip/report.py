@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from dbkit import redact
 from dbkit.roundtrip import text
 from dbkit.roundtrip.outcome import Finding, Outcome, Planted, RevisionOutcome, Verdict
 from dbkit.trace.report import trace_as_json
@@ -22,7 +23,7 @@ def as_json(outcome: Outcome) -> str:
         "rows": rows_as_json(outcome.planted),
         "revisions": [_revision(each) for each in outcome.revisions],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
 
 
 def rows_as_json(planted: Planted) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def as_github(outcome: Outcome) -> str:
 def annotation(level: str, path: Path, line: int | None, title: str, words: str) -> str:
     """A workflow command of GitHub's; `level` is error, warning or notice."""
     place = f"file={_property(text.shown(path))},line={line or 1},title={_property(title)}"
-    return f"::{level} {place}::{_data(words)}"
+    return f"::{level} {place}::{_data(redact.text(words))}"
 
 
 def _first_words(each: RevisionOutcome) -> str:
@@ -114,8 +115,8 @@ def _first_words(each: RevisionOutcome) -> str:
 
 
 def _plain(words: str) -> str:
-    """Without what XML 1.0 cannot hold."""
-    return "".join(letter if letter in "\t\n" or letter >= " " else "�" for letter in words)
+    """Without secrets, and without what XML 1.0 cannot hold."""
+    return "".join(letter if letter in "\t\n" or letter >= " " else "�" for letter in redact.text(words))
 
 
 def _data(words: str) -> str:
@@ -127,7 +128,7 @@ def _property(words: str) -> str:
 
 
 FORMATS: dict[str, Callable[[Outcome], str]] = {
-    "text": text.render,
+    "text": lambda outcome: redact.text(text.render(outcome)),
     "json": as_json,
     "junit": as_junit,
     "github": as_github,

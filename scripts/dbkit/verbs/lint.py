@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from dbkit.outputs import print_report
 from dbkit.settings import Settings
 from dbkit.verbs.proving import asked, progress
 
@@ -28,5 +29,5 @@ def lint(
         from dbkit.advice.report import FORMATS
 
         advised = lint_at(here, settings, ini, request, progress(), version, sizes)
-    print(FORMATS[report](advised, Level(level)))
+    print_report(FORMATS[report](advised, Level(level)))
     return 1 if advised.failed else 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alembic.script import Script
 
-from dbkit import headfile, project, runner
+from dbkit import files, headfile, project, runner
 from dbkit.errors import InputError, Refused, Unreachable, say
 from dbkit.roundtrip.select import ancestors, parents_of
 from dbkit.settings import Settings
@@ -67,7 +67,10 @@ def _local(loaded: project.Project, directory: Path, heads: Sequence[str], named
 def _is_rebase(directory: Path) -> bool:
     for name in ("rebase-merge", "rebase-apply"):
         command = ["git", "rev-parse", "--path-format=absolute", "--git-path", name]
-        result = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+        try:
+            result = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+        except OSError:  # there is no git
+            return False
         if result.returncode == 0 and Path(result.stdout.rstrip("\n")).exists():
             return True
     return False
@@ -107,8 +110,6 @@ def _set_parent(path: Path, former: str, parent: str) -> None:
     if count != 1:
         raise InputError(f"{path} has no plain line down_revision = '{former}'.", f"Write {parent} there by hand.")
     changed = re.sub(rb"^(Revises:[ \t]*)" + old, lambda match: match[1] + new, changed, count=1, flags=re.MULTILINE)
-    beside = path.with_suffix(".tmp")
-    beside.write_bytes(changed)
-    beside.replace(path)
+    files.write(path, changed)
     # Python knows bytecode by the second and the size of its source, and both may be as before
     Path(cache_from_source(str(path))).unlink(missing_ok=True)

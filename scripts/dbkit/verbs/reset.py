@@ -89,7 +89,7 @@ def _set_aside_other_major(cluster: Cluster) -> None:
     """Keep a cluster that these programs cannot run under its version's name, so that a new one can be made."""
     if not cluster.exists():
         return
-    major = (cluster.data / "PG_VERSION").read_text().strip()
+    major = cluster.major()
     if major == str(program_major(cluster.bindir / "postgres")):
         return
     kept = cluster.directory.with_name(f"{cluster.directory.name}-{major}")

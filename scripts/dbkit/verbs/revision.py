@@ -87,4 +87,5 @@ def _say_what_is_next(passage: gate.Passage, then: str) -> None:
 def _with_ascii_name(path: Path) -> Path:
     """Rename a new file so that its name is the same on every file system: über_größe becomes uber_groe."""
     name = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
-    return path if name == path.stem else path.rename(path.with_name(f"{name}.py"))
+    new = path.with_name(f"{name}.py")
+    return path if name == path.stem or new.exists() else path.rename(new)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dbkit.outputs import print_report
 from dbkit.settings import Settings
 from dbkit.verbs.proving import asked, progress
 
@@ -22,5 +23,5 @@ def roundtrip(settings: Settings, ini: Path, *, report: str = "text", trace: boo
         outcome, _loaded = prove_at(here, settings, ini, replace(request, trace=trace), progress())
     if trace and report == "text":
         print(as_text(outcome))
-    print(FORMATS[report](outcome))
+    print_report(FORMATS[report](outcome))
     return 0 if outcome.passed else 1

@@ -1,10 +1,14 @@
 """`dbkit schema`: write the snapshot of the migrated schema that is kept in git."""
 
+import re
 from pathlib import Path
 
-from dbkit import dump, project, runner, scratch
+from dbkit import dump, files, project, redact, runner, scratch
 from dbkit.errors import WRITE_FIRST, InputError
 from dbkit.settings import Settings
+
+# What pg_dump writes with a login in it
+LOGIN = re.compile(r"^(?:CREATE|ALTER) (?:USER MAPPING|SERVER|SUBSCRIPTION)\b.*?;$", re.MULTILINE | re.DOTALL)
 
 
 def schema(settings: Settings, ini: Path) -> None:
@@ -19,7 +23,7 @@ def schema(settings: Settings, ini: Path) -> None:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         print(f"{path} is fresh.")
         return
-    path.write_text(text, encoding="utf-8")
+    files.write(path, text)
     print(f"Wrote {path}. Commit it with the migration.")
 
 
@@ -29,7 +33,11 @@ def snapshot_path(loaded: project.Project) -> Path:
 
 
 def snapshot(loaded: project.Project, dumped: str) -> str:
-    """The snapshot's text for a dump at head. Raises InputError when there is no revision to take one of."""
+    """The snapshot's text for a dump at head, without passwords of other servers: it is kept in git.
+
+    Raises InputError when there is no revision to take one of.
+    """
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is no schema.", WRITE_FIRST)
+    dumped = LOGIN.sub(lambda match: redact.shapes(match[0]), dumped)
     return f"-- The schema at revision {loaded.heads[0].revision}. Written by `make schema`; do not edit.\n\n{dumped}"

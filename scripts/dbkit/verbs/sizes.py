@@ -1,8 +1,9 @@
 """`dbkit sizes`: a read-only query for whoever may look at the live database."""
 
+from dbkit.outputs import write_data
 from dbkit.sizes.answer import QUERY
 
 
 def sizes() -> None:
     """Print it."""
-    print(QUERY, end="")
+    write_data(QUERY)

@@ -1,12 +1,11 @@
 """`dbkit sql`: the SQL that `migrate` would run, for a DBA to read and to run."""
 
 import io
-import os
-import sys
 from pathlib import Path
 
-from dbkit import project, runner
+from dbkit import files, project, runner
 from dbkit.errors import InputError
+from dbkit.outputs import write_data
 from dbkit.settings import Settings
 
 STDOUT = "-"
@@ -16,7 +15,7 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
     """Write the script to the file `out`, or to standard output for `-`.
 
     It begins where the database is; with `start` (a revision, or `base`) no database is asked. A file is written whole
-    or not at all.
+    or not at all; what is no regular file is written to.
     """
     loaded = project.load(ini)
     loaded.require_one_head()
@@ -35,8 +34,8 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
     if not passage.steps:
         print(f"Nothing to write: there is no migration between {start} and {to}.")
         return
-    if out == STDOUT:
-        sys.stdout.write(script.getvalue())
+    if out == STDOUT or files.is_stdout(Path(out)):
+        write_data(script.getvalue())
         return
     _write(Path(out), script.getvalue())
     migrations = runner.count(len(passage.steps))
@@ -44,11 +43,7 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
 
 
 def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.rename(path)
+        files.write(path, text)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)

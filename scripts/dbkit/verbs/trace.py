@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dbkit.outputs import print_report
 from dbkit.settings import Settings
 from dbkit.verbs.proving import asked, progress
 
@@ -19,5 +20,5 @@ def trace(settings: Settings, ini: Path, *, revisions: Sequence[str] = (), repor
         from dbkit.trace.report import FORMATS
 
         outcome, _loaded = prove_at(here, settings, ini, replace(request, trace=True), progress())
-    print(FORMATS[report](outcome))
+    print_report(FORMATS[report](outcome))
     return 0 if all(len(each.traces) for each in outcome.revisions) else 1

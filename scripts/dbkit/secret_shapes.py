@@ -1,0 +1,289 @@
+"""Find secrets in text by the shape they have in SQL, connection strings, URLs, variables and messages.
+
+Text is cut, collapsed to one line, or a part of something else; so nothing here parses. Where it cannot be told what is
+the secret, more is found rather than less.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# What a secret is called, in SQL, connection strings, variables and JSON. What stands before it does not matter.
+WORD = (
+    r"(?:passwords?|passwd|passphrase|passcode|pwd|(?<![a-z$])pass|(?<![a-z$])pw|secrets?|tokens?|credentials?"
+    r"|(?:api|access|private|signing|encryption|client)[_-]?keys?|scram_verifier)"
+    r"(?:[_-]?(?:key|base|hash|digest|value|text|old|new|\d+))*"
+)
+KEY = re.compile(rf"{WORD}(?![\w])", re.IGNORECASE)
+IS_SECRET = re.compile(rf"{WORD}$|dsn$", re.IGNORECASE)
+URL = re.compile(r"\b([a-z][a-z0-9+.\-]{0,30}://[^\s:/@'\"]{0,300}:)(\S{0,2000})@", re.IGNORECASE)
+CUT_URL = re.compile(
+    r"\b([a-z][a-z0-9+.\-]{0,30}://[^\s:/@'\"]{1,300}:)(?!\d{0,5}(?:[/?#'\",;)\s]|$))([^\s'\"@]+)(?!\S{0,2000}@)",
+    re.IGNORECASE,
+)
+PLACEHOLDER_URL = re.compile(r"postgresql(\+\w+)?://user:password@host")
+# what is repeated is bounded all over: a text that is long or hostile must not take long
+COMMENT = r"/\*(?:(?!\*/|/\*).|/\*(?:(?!\*/).){0,500}\*/){0,1000}\*/|--.{0,1000}?(?:\n|\\n)"
+GAP = re.compile(rf"(?:\s|\\[nrt]|{COMMENT})*", re.DOTALL)
+SEPARATOR = re.compile(r"(?:=>|:=|==?|<>|!=|:|\b(?:to|i?like)\b)", re.IGNORECASE)
+# a column or a variable with its type; a list of columns
+DECLARED = re.compile(
+    r"\"?(?:\s+(?:type\s+)?\w+(?:\s*\([\d, ]*\))?){0,5}?\s*(?:\bdefault\b|:=)\s*(?=['$eEuU])", re.IGNORECASE
+)
+LIST = re.compile(r"[\w\s,\"]{0,500}\)\s*=\s*(?:row\s*)?\(|\"?\s+(?:not\s+)?in\s*\((?=\s*['$])", re.IGNORECASE)
+NAMED = re.compile(rf"'((?:[^']|''){{0,500}})'(?:::\w+)?\s+as\s+\"?\w*{WORD}", re.IGNORECASE)
+ASSIGNED = re.compile(r":=\s*(?=['$eEuU])")
+# ALTER ROLE … PASSWORD x, which the server refuses and repeats
+UNQUOTED = re.compile(
+    r"\b(?:create|alter)\s+(?:role|user|group)\b[^;'\"]{0,300}\bpassword\s+(?!null\b|\*\*\*|[en]'|u&')(\"[^\"]*\"|[^\s'\"%$;:?{(/-][^\s;]*)",
+    re.IGNORECASE,
+)
+PASSFILE = re.compile(r"(?<![\w:])(?:[\w.*-]+):(?:\d{2,5}|\*):[^:\s/]+:[^:\s/]+:([^\s:/]+)")
+DOLLAR = re.compile(r"\$(?:[A-Za-z_]\w*)?\$")
+QUOTES = re.compile(r"\\+['\"]|'+|\"")
+AFTER_EMPTY = re.compile(r"[\s,;)\]]|$")
+JOINED = re.compile(r"(?:\s|\\[nrt])*(?:\|\|)?(?:\s|\\[nrt])*")
+NAME_IN_QUOTES = re.compile(r"[\"'][\w.\-]*$")
+END_OF_NAME = re.compile(r"\\?[\"']\]?")
+PREFIX = re.compile(r"(?:[uU]&|[eEnNbBrRfF]{1,2})?(?=['\"\\])")
+# what follows PASSWORD where the statement is put together from parts, or has lost the end of a comment
+PUT_TOGETHER = re.compile(r"--|(?:\\?['\"])*\s*\|\||(?:\\?['\"])+\s*\+|(?:'|'{3,}|\")\s*[,)]|%\d*\$?[LI]")
+FORMATTED = re.compile(r"\bformat\s*\([^;]*$|\bconcat\w*\s*\([^;]*$", re.IGNORECASE)
+BARE = re.compile(r"(?:\\+.|[^\s'\"]|'+(?=\w))+")
+BARE_IN_URL = re.compile(r"[^\s'\"&#]+")
+NO_VALUE = re.compile(
+    rf"(?:%s|%\(\w+\)s|\$\d+|:\w+|\?|null|none|true|false|default|\w+\.\w*{WORD}|\*\*\*)[,;)\]}}&]*$", re.IGNORECASE
+)
+CALL = re.compile(r"[A-Za-z_][\w.]*\s*\(")
+# pgcrypto's: each literal that they are given is a secret or what it protects
+SECRET_CALL = re.compile(
+    r"\b(?:crypt|hmac|(?:en|de)crypt(?:_iv)?|pgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?|digest)\s*\((?=[^;)]{0,1000}['$])",
+    re.IGNORECASE,
+)
+INSERT = re.compile(
+    r"\binsert\s+into\s+[\w.\"]+(?:\s+as\s+\w+)?\s*\(([^()]{0,5000})\)\s*(?:overriding\s+\w+\s+value\s*)?values\s*",
+    re.IGNORECASE,
+)
+DETAIL_KEY = re.compile(r"Key \(([^()]{0,500})\)=\((.{0,1000}?)\)(?= (?:already|is|conflicts)\b|\.|$)", re.DOTALL)
+PARAMETERS = re.compile(r"\[parameters: ([\[({].{0,9000}?[\])}])\](?=\s|$|')", re.DOTALL)
+# libpq took a part of a password for the host or the port
+HOST = re.compile(r"(host(?:name| name)? (?:address )?\"|host )([^\s\"]*)@")
+PORT = re.compile(r"((?:invalid port number|invalid integer value|integer value as):? )([\"'])(?!\d+\2)(.*?)\2")
+CREDENTIAL = re.compile(
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}\b|\bgithub_pat_\w{20,}|\bglpat-[\w-]{15,}"
+    r"|\bxox[abprs]-[\w-]{10,}|\b[rs]k_(?:live|test)_\w{10,}|\bAIza[\w-]{30,}|\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"
+    r"|SCRAM-SHA-256\$\d+:[\w+/=]+\$[\w+/=]+:[\w+/=]+|\bmd5[0-9a-f]{32}\b"
+    r"|(?<=-----)BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY|$)",
+    re.DOTALL,
+)
+BEARER = re.compile(r"\b((?:bearer|basic) )(?=\S*[\d.=+/])([\w.~+/=-]{8,})", re.IGNORECASE)
+LOGIN_OPTION = re.compile(r"(?<!\S)((?:-u|--user)[ =][^\s:'\"]+:)([^\s'\"]+)")
+OPTION = re.compile(r"[ ]([^\s'\"-][^\s'\"]*)")
+
+PLAIN = (
+    (CUT_URL, 2),
+    (CREDENTIAL, 0),
+    (BEARER, 2),
+    (LOGIN_OPTION, 2),
+    (PASSFILE, 1),
+    (HOST, 2),
+    (PORT, 3),
+)
+"""Patterns, each with the group that is the secret."""
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """A part of a text. `whole`: it is the whole secret and nothing else, and can be looked for in other places."""
+
+    start: int
+    stop: int
+    whole: bool = False
+
+
+def find(words: str) -> Iterator[Span]:
+    """Where secrets are; the parts may overlap, and may be empty."""
+    for match in URL.finditer(words):
+        if not PLACEHOLDER_URL.match(words, match.start()):
+            yield Span(*match.span(2), whole=True)
+    for pattern, group in PLAIN:
+        yield from (Span(*match.span(group)) for match in pattern.finditer(words))
+    for match in SECRET_CALL.finditer(words):
+        yield from _literals_of_call(words, match.end())
+    for match in (*UNQUOTED.finditer(words), *NAMED.finditer(words)):
+        yield Span(*match.span(1), whole=match[1][0:1] != '"')
+    if KEY.search(words):
+        yield from _find_named(words)
+
+
+def _find_named(words: str) -> Iterator[Span]:
+    """What has a secret name."""
+    done = 0
+    for match in KEY.finditer(words):
+        if match.start() < done:
+            continue  # within what was found already
+        for span in _after_key(words, match):
+            done = max(done, span.stop)
+            yield span
+    yield from (Span(*match.span(1)) for match in PARAMETERS.finditer(words))
+    yield from (Span(*match.span(2)) for match in DETAIL_KEY.finditer(words) if KEY.search(match[1]))
+    for match in INSERT.finditer(words):
+        yield from _secret_columns(words, match)
+
+
+def _after_key(words: str, key: re.Match[str]) -> Iterator[Span]:
+    """What follows a name such as password: a literal, or a bare value after = or :."""
+    declared, several = DECLARED.match(words, key.end()), LIST.match(words, key.end())
+    if declared:
+        yield from _literals(words, declared.end())
+    if several:
+        yield from _literals_of_call(words, several.end())
+    quoted = END_OF_NAME.match(words, key.end())
+    is_string = bool(quoted and NAME_IN_QUOTES.search(words, max(0, key.start() - 60), key.start()))
+    position = _skip(words, quoted.end() if quoted and is_string else key.end())
+    separator = SEPARATOR.match(words, position)
+    sign = separator[0].lower() if separator else ""
+    if is_string and not sign and words[position : position + 1] == ",":
+        sign = ","
+    after = _skip(words, position + len(sign))
+    is_open = sign in ("", "=") or words.startswith("--", after)
+    if is_open and not is_string and _is_put_together(words, key, after):
+        yield Span(after, _end_of_statement(words, after))
+        for variable in ASSIGNED.finditer(words):
+            yield from _literals(words, variable.end())
+        return
+    literal = read_literal(words, after)
+    if literal and (sign or words[after] != '"'):
+        yield from _literals(words, after)
+    elif literal is None and sign in ("=", ":=", "=>", "==", ":"):
+        yield from _bare(words, key, after, sign)
+    elif literal is None and not sign and words[max(0, key.start() - 2) : key.start()] == "--":
+        option = OPTION.match(words, key.end())
+        if option:
+            yield Span(*option.span(1))
+
+
+def _is_put_together(words: str, key: re.Match[str], after: int) -> bool:
+    """Whether the statement goes on with an expression or a placeholder, and the secret stands somewhere later."""
+    if PUT_TOGETHER.match(words, after):
+        return True
+    is_placeholder = re.compile(r"[\\']*%").match(words, after)
+    return bool(is_placeholder and FORMATTED.search(words, max(0, key.start() - 400), key.start()))
+
+
+def _bare(words: str, key: re.Match[str], after: int, sign: str) -> Iterator[Span]:
+    call = CALL.match(words, after)
+    if call:
+        yield from _literals_of_call(words, call.end())
+        return
+    before = words[max(0, key.start() - 300) : key.start()].rpartition("://")
+    in_url = before[1] and re.fullmatch(r"\S*\?\S*", before[2])
+    match = (BARE_IN_URL if in_url else BARE).match(words, after)
+    if not match or NO_VALUE.match(match[0]) or not re.search(r"\w", match[0]):
+        return
+    one_sided = words[after - 1].isspace() and words[after - 2] == "=" and not words[after - 3].isspace()
+    if (sign == ":" or one_sided) and not re.search(r"\d|[^\w\s.,;)\]}][\w]", match[0]):
+        return  # a sentence goes on
+    yield Span(*match.span())
+
+
+def _literals(words: str, position: int) -> Iterator[Span]:
+    """The literal at a position, and what is joined to it."""
+    while literal := read_literal(words, position):
+        content, position = literal
+        yield content
+        joined = JOINED.match(words, position)
+        following = joined.end() if joined else position
+        if words[following : following + 1] not in ("'", "$") and not PREFIX.match(words, following):
+            return
+        position = following
+
+
+def read_literal(words: str, position: int) -> tuple[Span, int] | None:
+    """The content of the string that begins at a position, and where it ends; an open one goes to the end.
+
+    Of SQL ('…', E'…', U&'…', $tag$…$tag$), of SQL within a string (''…'', \\'…\\'), of Python and JSON.
+    """
+    dollar = DOLLAR.match(words, position)
+    if dollar:
+        return _up_to(words, dollar.end(), dollar[0])
+    prefix = PREFIX.match(words, position)
+    start = prefix.end() if prefix else position
+    opening = QUOTES.match(words, start)
+    if not opening:
+        return None
+    mark = opening[0]
+    if mark[0] == "\\":
+        return _up_to(words, opening.end(), mark)
+    if len(mark) == 2 and AFTER_EMPTY.match(words, opening.end()) and "''" not in words[opening.end() :]:
+        return Span(opening.end() - 1, opening.end() - 1), opening.end()
+    if len(mark) % 2 and len(mark) > 1:
+        mark = mark[0]  # a string that begins with quotes
+    return _closed(words, start + len(mark), mark, has_escapes=words[position:start].lower().startswith("e"))
+
+
+def _up_to(words: str, begin: int, mark: str) -> tuple[Span, int]:
+    end = words.find(mark, begin)
+    return (Span(begin, end, whole=True), end + len(mark)) if end >= 0 else (Span(begin, len(words)), len(words))
+
+
+def _closed(words: str, begin: int, mark: str, *, has_escapes: bool) -> tuple[Span, int]:
+    """Find the end of a string that was opened by `mark`; twice the mark is a quote in it.
+
+    A backslash before the mark escapes it, where strings are known to have escapes, or where another mark follows.
+    """
+    last = words.rfind(mark)
+    for run in re.compile(f"{mark[0]}+").finditer(words, begin):
+        is_escaped = run[0] == mark and run.start() > begin and words[run.start() - 1] == "\\"
+        goes_on = has_escapes or len(mark) == 1 or words[run.end() : run.end() + 1].isalnum()
+        if len(run[0]) % (2 * len(mark)) == 0 or (is_escaped and run.end() <= last and goes_on):
+            continue
+        end = run.end() if len(mark) == 1 else run.start() + len(mark)
+        return Span(begin, end - len(mark), whole=True), end
+    return Span(begin, len(words)), len(words)
+
+
+def _literals_of_call(words: str, position: int) -> Iterator[Span]:
+    """The literals among the arguments of a function, up to its closing parenthesis."""
+    depth = 1
+    while position < len(words) and depth and words[position] != ";":
+        literal = read_literal(words, position) if words[position] in "'$eEuUnN\\\"" else None
+        if literal and words[position] != '"':
+            content, position = literal
+            yield content
+            continue
+        depth += {"(": 1, ")": -1}.get(words[position], 0)
+        position += 1
+
+
+def _secret_columns(words: str, insert: re.Match[str]) -> Iterator[Span]:
+    """The literals that an INSERT gives to columns with a secret name."""
+    wanted = {number for number, name in enumerate(insert[1].split(",")) if KEY.search(name)}
+    position = insert.end()
+    while wanted and words[position : position + 1] == "(":
+        position, number, depth = position + 1, 0, 1
+        while position < len(words) and depth:
+            literal = read_literal(words, position) if words[position] in "'$eEuUnN\\" else None
+            if literal:
+                content, position = literal
+                if number in wanted:
+                    yield content
+                continue
+            depth += {"(": 1, ")": -1}.get(words[position], 0)
+            number += words[position] == "," and depth == 1
+            position += 1
+        position = _skip(words, position)
+        position = _skip(words, position + 1) if words[position : position + 1] == "," else position
+
+
+def _skip(words: str, position: int) -> int:
+    """Where white space and comments end."""
+    gap = GAP.match(words, position)
+    return gap.end() if gap else position
+
+
+def _end_of_statement(words: str, position: int) -> int:
+    """Where a statement ends that is put together from parts, and in which nothing can be told apart."""
+    marks = ("\n\n", "[SQL:") if words.startswith("--", position) else (";", "\n\n", "[SQL:")
+    ends = [end for mark in marks if (end := words.find(mark, position)) >= 0]
+    return min(ends, default=len(words))
