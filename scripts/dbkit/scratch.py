@@ -19,7 +19,7 @@ from typing import Protocol
 import psycopg
 from psycopg import sql
 
-from dbkit.connect import connect
+from dbkit.connect import connect, end_sessions
 from dbkit.errors import InputError
 from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import reachable_bindir, server_bindir
@@ -170,13 +170,13 @@ class Place(Protocol):
         """Which server it is, for people."""
 
     def create_database(self, dbname: str, template: str = "template1") -> Target:
-        """Create a database: an empty one, or a copy of `template`, which nobody may be using."""
+        """Create a database: an empty one, or a copy of `template`, where sessions are ended."""
 
     def drop_database(self, dbname: str) -> None:
         """Drop a database, with whoever is still connected to it."""
 
     def rename_database(self, dbname: str, new: str) -> None:
-        """Give a database, which nobody may be using, another name."""
+        """Give a database another name; sessions in it are ended."""
 
     def target(self, dbname: str) -> Target:
         """How to log in to a database. The server may not be running yet."""
@@ -223,6 +223,8 @@ class NamedServer:
         """Create a database. Raises InputError when the user may not."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(dbname), sql.Identifier(template))
         with self._session() as connection:
+            if template != "template1":
+                end_sessions(connection, template)
             try:
                 connection.execute(statement)
                 # nobody else is in there: who waits for a lock that long waits for itself
@@ -255,6 +257,7 @@ class NamedServer:
     def rename_database(self, dbname: str, new: str) -> None:
         """Give one of our databases another name."""
         with self._session() as connection:
+            end_sessions(connection, dbname)
             connection.execute(
                 sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(dbname), sql.Identifier(new))
             )

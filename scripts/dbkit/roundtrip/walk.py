@@ -14,7 +14,7 @@ from alembic.script import Script
 from sqlalchemy.exc import SQLAlchemyError
 
 from dbkit import catalog, scratch
-from dbkit.errors import CheckFailed, DbkitError
+from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.roundtrip.comparing import Facts, Result, down_and_up
 from dbkit.roundtrip.environment import Databases, Environment, WrongDatabase, explained
 from dbkit.roundtrip.inside import Inside, NotInside, Suspended
@@ -164,8 +164,10 @@ class Walker:
         inside = Inside(self.project, self.applicable(scripts), self)
         try:
             self.environment.run(inside.plan, inside.connected)
-        except NotInside:
+        except NotInside as reason:
             self.by_clones = True
+            if reason.args:
+                say(f"{reason}.")
         except _Doubtful:
             self._begin_without_rows(self.applied[-1])
             needs_clones = False
