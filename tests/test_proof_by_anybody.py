@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from battery import NOTHING
+from dbkit import scratch
 from dbkit.roundtrip.proof import Request, prove
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings, Target
@@ -49,3 +50,44 @@ def test_createdb_is_enough(
     outcome = prove(local_settings, ini, Request(server=creator, trace=trace))
     assert [each.verdict.value for each in outcome.revisions] == EXPECTED
     assert ("track_counts is off" in capsys.readouterr().err) == (counts == "off")
+
+
+def databases(target: Target) -> set[str]:
+    with psycopg.connect(**target.parameters()) as connection:
+        rows = connection.execute("SELECT datname FROM pg_database WHERE datname ~ '^dbkit_proof_[0-9a-f]+_'")
+        return {row[0] for row in rows}
+
+
+def left_behind(target: Target) -> str:
+    """A database as a killed proof leaves it."""
+    name = next(scratch.database_names(scratch.new_token()))
+    with psycopg.connect(**target.parameters(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    return name
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same user", "another user"])
+def test_a_second_proof_leaves_the_first_ones_databases_alone(
+    server: Cluster, creator: Target, same: bool, database: Target
+) -> None:
+    """Whatever database each --server names, and whoever it logs in as."""
+    with scratch.named_server(server.target("postgres") if same else creator) as first:
+        name = first.create_database(next(scratch.database_names(first.token))).dbname
+        with scratch.named_server(database):
+            assert name in databases(database)
+        assert name in databases(database)
+    assert name not in databases(database)
+
+
+def test_what_a_killed_proof_left_goes_with_the_next_in_whatever_database(server: Cluster, database: Target) -> None:
+    left = left_behind(server.target("postgres"))
+    with scratch.named_server(database):
+        assert left not in databases(database)
+
+
+def test_what_another_user_has_left_is_left_to_him(server: Cluster, creator: Target) -> None:
+    left = left_behind(server.target("postgres"))
+    with scratch.named_server(creator):
+        assert left in databases(creator)
+    with scratch.named_server(server.target("postgres")):
+        assert left not in databases(creator)

@@ -19,8 +19,8 @@ from typing import Protocol
 import psycopg
 from psycopg import sql
 
-from dbkit.connect import connect, end_sessions
-from dbkit.errors import InputError
+from dbkit.connect import LONGEST_END, connect, end_sessions, reason_of
+from dbkit.errors import InputError, say
 from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import reachable_bindir, server_bindir
 from dbkit.server.cluster import Cluster
@@ -269,19 +269,46 @@ def named_server(maintenance: Target) -> Iterator[NamedServer]:
 
     What a killed process left behind is removed first: its session no longer holds its token's lock.
     """
-    token = new_token()
+    place = NamedServer(maintenance, new_token())
     with connect(maintenance, autocommit=True) as session:
-        session.execute("SELECT pg_advisory_lock(%s)", [_lock_key(token)])
-        for other in {name.split("_")[2] for name in _databases(session)}:
-            key = _lock_key(other)
-            if session.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() == (True,):
-                _drop_all(session, other)
-                session.execute("SELECT pg_advisory_unlock(%s)", [key])
+        if session.info.server_version >= 14_00_00:
+            session.execute("SET idle_session_timeout = 0")
+        session.execute("SELECT pg_catalog.pg_advisory_lock(%s::pg_catalog.int8)", [_lock_key(place.token)])
+        _sweep_databases(session)
         try:
-            yield NamedServer(maintenance, token)
+            yield place
         finally:
             with _undisturbed():
+                place.drop_all()
+
+
+def _sweep_databases(session: psycopg.Connection) -> None:
+    """Drop the databases whose process is dead."""
+    for token in sorted({name.split("_")[2] for name in _databases(session)}):
+        key = [_lock_key(token)]
+        if session.execute("SELECT pg_catalog.pg_try_advisory_lock(%s::pg_catalog.int8)", key).fetchone() != (True,):
+            continue
+        try:
+            if not _is_held_elsewhere(session, token):
                 _drop_all(session, token)
+        except psycopg.Error as error:
+            say(f"could not drop the databases that a killed proof has left ({token}): {reason_of(error)}")
+        finally:
+            session.execute("SELECT pg_catalog.pg_advisory_unlock(%s::pg_catalog.int8)", key)
+
+
+def _is_held_elsewhere(session: psycopg.Connection, token: str) -> bool:
+    """Whether another session of the server holds a token's lock.
+
+    An advisory lock belongs to the database in which it was taken: whoever is in another one could take it as well.
+    pg_locks has those of all databases, and anybody may read it.
+    """
+    query = """
+        SELECT FROM pg_catalog.pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 1 AND pid <> pg_catalog.pg_backend_pid()
+          AND classid = %s::pg_catalog.int8::pg_catalog.oid AND objid = %s::pg_catalog.int8::pg_catalog.oid
+    """
+    return bool(session.execute(query, divmod(_lock_key(token) % 2**64, 2**32)).rowcount)
 
 
 def _lock_key(token: str) -> int:
@@ -289,9 +316,11 @@ def _lock_key(token: str) -> int:
 
 
 def _databases(session: psycopg.Connection, token: str = "") -> list[str]:
+    """The databases of proofs that this user may drop."""
     query = """
-        SELECT datname FROM pg_database
-        WHERE starts_with(datname, %s) AND datname ~ '^dbkit_proof_[0-9a-f]{16}_[0-9]+$'
+        SELECT datname FROM pg_catalog.pg_database
+        WHERE pg_catalog.starts_with(datname, %s::pg_catalog.text) AND datname ~ '^dbkit_proof_[0-9a-f]{16}_[0-9]+$'
+          AND pg_catalog.pg_has_role(datdba, 'USAGE')
     """
     return [row[0] for row in session.execute(query, [f"{DATABASE_PREFIX}{token}"])]
 
@@ -304,8 +333,12 @@ def _drop_all(session: psycopg.Connection, token: str) -> None:
 
 def _end_sessions(session: psycopg.Connection, token: str) -> None:
     """End what processes that are dead have begun: a database would appear after all were dropped."""
-    query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s"
-    while session.execute(query, [f"{DATABASE_PREFIX}{token}"]).fetchone() != (0,):
+    query = """
+        SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity
+        WHERE application_name = %s AND usename = current_user
+    """
+    deadline = time.monotonic() + LONGEST_END
+    while session.execute(query, [f"{DATABASE_PREFIX}{token}"]).fetchone() != (0,) and time.monotonic() < deadline:
         time.sleep(PAUSE)
 
 
