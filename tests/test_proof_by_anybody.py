@@ -60,7 +60,7 @@ def databases(target: Target) -> set[str]:
 
 def left_behind(target: Target) -> str:
     """A database as a killed proof leaves it."""
-    name = next(scratch.database_names(scratch.new_token()))
+    name = next(scratch.Names(scratch.new_token()))
     with psycopg.connect(**target.parameters(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     return name
@@ -72,7 +72,7 @@ def test_a_second_proof_leaves_the_first_ones_databases_alone(
 ) -> None:
     """Whatever database each --server names, and whoever it logs in as."""
     with scratch.named_server(server.target("postgres") if same else creator) as first:
-        name = first.create_database(next(scratch.database_names(first.token))).dbname
+        name = first.create_database(next(scratch.Names(first.token))).dbname
         with scratch.named_server(database):
             assert name in databases(database)
         assert name in databases(database)

@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import itertools
 import os
 import secrets
 import shutil
@@ -169,6 +168,10 @@ class Place(Protocol):
     def description(self) -> str:
         """Which server it is, for people."""
 
+    @property
+    def maintenance(self) -> Target:
+        """How to log in to a database that is nobody's proof."""
+
     def create_database(self, dbname: str, template: str = "template1") -> Target:
         """Create a database: an empty one, or a copy of `template`, where sessions are ended."""
 
@@ -196,13 +199,32 @@ DATABASE_PREFIX = "dbkit_proof_"
 PAUSE = 0.02  # seconds between looks at sessions that end
 
 
-def database_names(token: str) -> Iterator[str]:
+@dataclass
+class Names:
     """Names that no other database has: `token` is random, and says whose they are."""
-    return (f"{DATABASE_PREFIX}{token}_{number}" for number in itertools.count())
+
+    token: str
+    number: int = 0
+    """The next one's."""
+    step: int = 1
+
+    def __iter__(self) -> Iterator[str]:
+        """Itself: it never ends."""
+        return self
+
+    def __next__(self) -> str:
+        """One that was not given yet."""
+        name = f"{DATABASE_PREFIX}{self.token}_{self.number}"
+        self.number += self.step
+        return name
+
+    def share(self, number: int, of: int) -> "Names":
+        """One of so many parts of the names that are left."""
+        return Names(self.token, self.number + number * self.step, self.step * of)
 
 
 def new_token() -> str:
-    """For `database_names`."""
+    """For `Names`."""
     return secrets.token_hex(8)
 
 

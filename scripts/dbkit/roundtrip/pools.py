@@ -25,6 +25,10 @@ class Pools:
         self._entries: WeakSet[ConnectionPoolEntry] = WeakSet()
         self._connections: WeakSet[sa.Connection] = WeakSet()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Another process has none of them."""
+        return Pools, ()
+
     def add(self, entry: ConnectionPoolEntry, database: str) -> None:
         """Remember a connection. What is beside it goes when the pool replaces it by another."""
         entry.info[CHECKED] = database

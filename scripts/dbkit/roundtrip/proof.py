@@ -66,6 +66,7 @@ def prove_at(
     It is loaded once: there are revision files that cannot be imported a second time, since their models are mapped.
     """
     started = time.monotonic()
+    own_sockets = processes.sockets()
     # nothing in it is protected, and nothing else is reached
     settings = replace(settings, target=None, app_env="test")
     main = here.place.target(next(here.names))
@@ -81,7 +82,9 @@ def prove_at(
         environment = Environment(loaded, settings, request.access, databases)
         planting = Planting(request.rows, request.seed, _samples(loaded))
         jobs = request.jobs or _default_jobs(way)
-        walks = _walk(environment, here, way, jobs, progress, planting, request.trace) if way.proven else []
+        walks = (
+            _walk(environment, here, way, jobs, progress, planting, request.trace, own_sockets) if way.proven else []
+        )
     covered = ancestors([baseline], way.parents) if baseline else set()
     outcomes = tuple(accept.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
     # the settings file's serves `dbkit lint`, too, which says when neither needs it
@@ -108,11 +111,18 @@ def _samples(loaded: project.Project) -> Path:
 
 
 def _walk(
-    environment: Environment, here: Where, way: Route, jobs: int, progress: Progress, planting: Planting, trace: bool
+    environment: Environment,
+    here: Where,
+    way: Route,
+    jobs: int,
+    progress: Progress,
+    planting: Planting,
+    trace: bool,
+    own_sockets: frozenset[str],
 ) -> list[Walked]:
     parts = _parts(way, jobs)
     if len(parts) > 1 and not any(map(mentions_server, way.scripts)):
-        walks = processes.walk(environment, here.place, parts, here.names, progress, planting, trace)
+        walks = processes.walk(environment, here.place, parts, here.names, progress, planting, trace, own_sockets)
         if _agree(walks):
             return walks
         scratch.renew(here.place)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dbkit import catalog, scratch
 from dbkit.errors import CheckFailed, DbkitError, say
+from dbkit.project import name_of
 from dbkit.roundtrip.comparing import Facts, Result, down_and_up
 from dbkit.roundtrip.environment import Databases, Environment, WrongDatabase, explained
 from dbkit.roundtrip.inside import Inside, NotInside, Suspended
@@ -203,6 +204,7 @@ class Walker:
 
     def begin(self, script: Script, touched: Collection[int] | None = None) -> Collection[int]:
         """Called before each revision, with the OIDs of what the one before it has touched."""
+        self.progress(f"{len(self.applied) + 1}/{len(self.route.scripts)} {name_of(script)}")
         if not self.is_wanted(script):
             return ()
         if self.start is None:
@@ -220,7 +222,6 @@ class Walker:
     def settle(self, script: Script, result: Result | None, touched: Collection[int] | None = None) -> None:
         """Called after each revision that was applied inside, with what its proof found."""
         self.applied.append(script)
-        self.progress(f"{len(self.applied)}/{len(self.route.scripts)} {script.doc}")
         if result is not None:
             unfilled = self.planters.unfilled(lambda oid, _name: touched is None or oid in touched)
             self.results[script.revision] = replace(result, findings=(*result.findings, *unfilled))
@@ -303,7 +304,6 @@ class Walker:
         started = time.perf_counter()
         self.begin(script)
         self.planters.close()
-        self.progress(f"{len(self.applied) + 1}/{len(self.route.scripts)} {script.doc}")
         verdict, findings = self._try_by_clones(script)
         findings = (*findings, *self.planters.unfilled(lambda _oid, name: names_table(script, name)))
         self.results[script.revision] = Result(verdict, findings, time.perf_counter() - started, transactional=False)

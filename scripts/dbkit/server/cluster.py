@@ -74,6 +74,11 @@ class Cluster:
         return Target(dbname=dbname, user=SUPERUSER, host=str(self.socket_directory), port=PORT, query=peer)
 
     @property
+    def maintenance(self) -> Target:
+        """How to log in to the database that is there from the beginning."""
+        return self.target("postgres")
+
+    @property
     def description(self) -> str:
         """Which server it is, for people."""
         with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
