@@ -91,12 +91,14 @@ def prove_at(
     if request.baseline and request.scope.everything:
         outcomes = accept.stale_baseline(outcomes, baseline)
     whole = "the whole chain" if request.scope.everything else "the chain of these"
+    chain, chain_length = _how_far(walks, whole, len(way.proven))
     outcome = Outcome(
         project=str(ini),
         server=here.place.description,
         seconds=time.monotonic() - started,
         revisions=outcomes,
-        chain=_how_far(walks, whole),
+        chain=chain,
+        chain_length=chain_length,
         planted=functools.reduce(Planted.with_other, [walked.planted for walked in walks], Planted()),
     )
     return outcome, loaded
@@ -139,14 +141,20 @@ def _agree(walks: Sequence[Walked]) -> bool:
     return bool(walks) and all(walked.failed_before <= failed for walked in walks)
 
 
-def _how_far(walks: Sequence[Walked], whole: str) -> str:
-    """How far the chain went down and up again, in words; `whole` is what it is when nothing stopped it."""
+def _how_far(walks: Sequence[Walked], whole: str, wanted: int) -> tuple[str, int]:
+    """How far the chain went down and up again, in words, and how many revisions it were.
+
+    `whole` is what it is when nothing was in the way, and `wanted` how many revisions that would be.
+    """
     length = 0
     for walked in reversed(walks):
         length += walked.chain_length
         if walked.chain_stopped_at:
-            return f"the chain above {walked.chain_stopped_at}" if length else ""
-    return whole if length else ""
+            words = f"the chain above {walked.chain_stopped_at}"
+            break
+    else:
+        words = whole if length == wanted else "a part of the chain"  # what could not be applied is not in it
+    return (words, length) if length else ("", 0)
 
 
 def _default_jobs(way: Route) -> int:
