@@ -89,6 +89,9 @@ class Walk(Protocol):
         Returns the OIDs of the tables that have other rows now.
         """
 
+    def make_room(self, script: Script, context: MigrationContext) -> None:
+        """A revision is about to be recorded."""
+
     def tables(self) -> Mapping[int, str]:
         """By OID, the tables that have planted rows; none when rows are not looked at."""
 
@@ -125,6 +128,7 @@ class Inside:
         remembered = True
         for script in self.scripts:
             self.result = None
+            self.walk.make_room(script, context)
             step = Step(self.project.script.revision_map, script, True)
             planted = self.walk.begin(script, self.touched)
             if self.walk.is_wanted(script):

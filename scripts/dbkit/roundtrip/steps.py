@@ -274,6 +274,12 @@ def line_of(script: Script, function: str) -> int:
     return _functions(str(script.path))[0].get(function, 1)
 
 
+def line_of_id(script: Script) -> int:
+    """The line of the migration file that its id is on."""
+    lines = source_of(str(script.path)).splitlines()
+    return next((number for number, line in enumerate(lines, 1) if line.startswith(b"revision")), 1)
+
+
 def _raises(path: str) -> frozenset[int]:
     return _functions(path)[1]
 

@@ -13,7 +13,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 from sqlalchemy.exc import SQLAlchemyError
 
-from dbkit import catalog, scratch
+from dbkit import catalog, recordable, scratch
 from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.project import name_of
 from dbkit.roundtrip.comparing import Facts, Result, down_and_up
@@ -30,6 +30,7 @@ from dbkit.roundtrip.steps import (
     function_of,
     keep_local_settings,
     line_of,
+    line_of_id,
     mentions_server,
     names_table,
 )
@@ -108,6 +109,8 @@ class Walker:
         self.can_prove_without_rows = True
         self.without_rows: tuple[Script, Result] | None = None
         """The revision that is proven once more without rows, and what was found with them."""
+        self.too_long: dict[str, str] = {}
+        """By id, what is wrong with it: the version table does not take it."""
 
     def _try_environment(self) -> None:
         """Run env.py without a step, and keep what it prepares."""
@@ -210,6 +213,16 @@ class Walker:
         if self.start is None:
             self.start = self.trunk.read()
         return self.planters.fill(touched)
+
+    def make_room(self, script: Script, context: MigrationContext) -> None:
+        """Let the version table take an id that is too long, so that what follows is proven; and remember it."""
+        if len(script.revision) <= recordable.LIMIT:
+            return
+        connection_of(context).connection.commit()
+        limit = self.trunk.make_room(script.revision)
+        if limit:
+            name = self.trunk.version_table_name
+            self.too_long[script.revision] = f"its id {recordable.words(script.revision, name, limit)}"
 
     def recording(self, script: Script, connection: sa.Connection, *, up: bool) -> AbstractContextManager[None]:
         """Surrounds each run of a function of a revision: it is traced where that is asked for."""
@@ -363,6 +376,13 @@ class Walker:
         notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.residue)
         findings = tuple(finding for finding in result.findings if finding not in notes)
         verdict, *also = _verdicts(result, findings)
+        if script.revision in self.too_long:
+            findings = (
+                Finding("up", failure=Failure(self.too_long[script.revision]), line=line_of_id(script)),
+                *findings,
+            )
+            also = [each for each in (verdict, *also) if each not in (Verdict.PROVEN, Verdict.BROKEN)]
+            verdict = Verdict.BROKEN
         return RevisionOutcome(
             revision=script.revision,
             down_revisions=script._versioned_down_revisions,
@@ -470,6 +490,8 @@ class Walker:
                 step.migration_fn = _noting(traced, raised)
                 # Alembic remembers there which enum types it has created
                 context.impl.memo.clear()
+                if up:
+                    self.make_room(script, context)
                 yield step
                 commit_if_external(context)
 
