@@ -37,6 +37,7 @@ def run(coroutine):
     return loop.run_until_complete(coroutine)
 """
 ASYNC_ENV = """
+import os
 
 from alembic import context
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -88,7 +89,11 @@ def verdicts(outcome: Outcome) -> set[str]:
 
 @pytest.mark.parametrize(
     ("application", "env"),
-    [(A_LOOP_IN_A_THREAD, ASYNC_ENV), (A_LOOP, ASYNC_ENV), (A_THREAD, SYNC_ENV)],
+    [
+        (A_LOOP_IN_A_THREAD, ASYNC_ENV),
+        pytest.param(A_LOOP, ASYNC_ENV, marks=pytest.mark.slow),
+        pytest.param(A_THREAD, SYNC_ENV, marks=pytest.mark.slow),
+    ],
     ids=["a loop in a thread", "a loop", "a thread"],
 )
 def test_what_cannot_be_shared_is_not_inherited(
@@ -156,7 +161,10 @@ def test_a_process_that_dies_is_told_with_where_it_was(
     "up",
     [
         "CREATE TABLE t7 (); SELECT pg_sleep(3)",
-        "python:import time\n    end = time.process_time() + 3\n    while time.process_time() < end: pass\n    op.execute('CREATE TABLE t7 ()')",
+        pytest.param(
+            "python:import time\n    end = time.process_time() + 3\n    while time.process_time() < end: pass\n    op.execute('CREATE TABLE t7 ()')",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["a statement", "computing"],
 )

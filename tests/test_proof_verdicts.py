@@ -115,7 +115,7 @@ def with_fault(number: int, up: str, down: str) -> list[Revision]:
     ("revisions", "jobs", "words"),
     [
         (TABLES, 1, "the whole chain went down and up again"),
-        (TABLES, 2, "the whole chain went down and up again"),
+        pytest.param(TABLES, 2, "the whole chain went down and up again", marks=pytest.mark.slow),
         (with_fault(1, "SELECT nothing", NOTHING), 1, "a part of the chain (1 of 5 migrations) went down and up again"),
         (with_fault(4, "SELECT nothing", NOTHING), 1, "a part of the chain (4 of 5 migrations) went down and up again"),
         (with_fault(0, "SELECT nothing", NOTHING), 1, "no chain could go down and up"),
