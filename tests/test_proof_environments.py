@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from battery import NOTHING
 from dbkit import scratch
+from dbkit.errors import InputError
 from dbkit.roundtrip.environment import Access
 from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.proof import Request, prove
@@ -295,3 +296,36 @@ def test_a_url_without_escapes_is_libpqs_own(server: Cluster) -> None:
     url = Access().url(server.target("postgres")).replace("+psycopg", "")
     with psycopg.connect(url) as connection:
         assert connection.info.host == str(server.socket_directory)
+
+
+PARTS = """
+import os
+
+e = os.environ
+url = f"postgresql+psycopg://{e['DB_USER']}:{e.get('DB_PASS', '')}@{e['DB_HOST']}:{e['DB_PORT']}/{os.getenv('DB_NAME')}"
+mode = os.environ["APP_MODE"]
+"""
+
+
+def test_the_hint_names_the_variables_that_env_py_reads(
+    project: Callable[..., Path], local_settings: Settings, server: Cluster
+) -> None:
+    with pytest.raises(InputError) as error:
+        prove(local_settings, project("", PARTS), Request(server=server.target("postgres")))
+    options = "DB_USER={user} DB_PASS={password} DB_HOST={host} DB_PORT={port} DB_NAME={dbname}"
+    assert " ".join(f"--set-env {option}" for option in options.split()) in error.value.hint
+    assert "APP_MODE" not in error.value.hint
+
+
+def test_parts_on_a_server_on_tcp(
+    project: Callable[..., Path], local_settings: Settings, password_server: Target
+) -> None:
+    """As the hint says it."""
+    names = (("DB_USER", "{user}"), ("PGPASSWORD", "{password}"), ("DB_HOST", "{host}"), ("DB_PORT", "{port}"))
+    url = "f\"postgresql+psycopg://{e['DB_USER']}@{e['DB_HOST']}:{e['DB_PORT']}/{e['DB_NAME']}\""
+    env = ENV.replace("storage.connected()", f"create_engine({url}, poolclass=pool.NullPool).connect()").replace(
+        "import storage", "import os\nfrom sqlalchemy import create_engine, pool\ne = os.environ"
+    )
+    access = Access((*names, ("DB_NAME", "{dbname}")))
+    outcome = prove(local_settings, project("", env), Request(server=password_server, access=access))
+    assert verdicts(outcome) == EXPECTED

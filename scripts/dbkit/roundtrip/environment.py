@@ -22,15 +22,12 @@ from dbkit import gate, scratch
 from dbkit.connect import connect, end_sessions
 from dbkit.errors import DbkitError, InputError, without_secrets
 from dbkit.project import Project
+from dbkit.roundtrip.hints import HINT, hint_for
 from dbkit.roundtrip.pools import Pools, database_of
 from dbkit.settings import Settings, Target
 
 MAIN = ""
 """The name of the one database that most projects have."""
-HINT = """\
-A project under proof gets its URL in sqlalchemy.url and in DATABASE_URL. Where env.py reads another variable, name it
-with --url-env NAME; where it reads the parts, give them: --set-env DB_NAME={dbname} --set-env DB_HOST={host}"""
-
 Databases = Mapping[str, Target]
 """By name: MAIN, or the names that the option `databases` lists (Alembic's template for several databases)."""
 Plan = Callable[[tuple[str, ...], MigrationContext], Iterable[RevisionStep]]
@@ -226,7 +223,7 @@ def explained(error: BaseException, directory: str) -> DbkitError:
     if isinstance(error, DbkitError):
         return error
     words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
-    return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", HINT)
+    return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", hint_for(directory))
 
 
 @contextlib.contextmanager
