@@ -17,10 +17,10 @@ from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.proof import Request, prove
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings, Target
-from plain import write_project
+from plain import Revision, write_project
 
 # proven in its transaction, by a copy of the database, and with a fault: each needs further runs of env.py
-REVISIONS = [
+REVISIONS: list[Revision] = [
     ("aaaa", None, "CREATE TABLE t (id int PRIMARY KEY)", "DROP TABLE t"),
     ("bbbb", "aaaa", "python:with op.get_context().autocommit_block():\n        op.execute('CREATE INDEX CONCURRENTLY ic ON t (id)')", "DROP INDEX ic"),
     ("cccc", "bbbb", "CREATE INDEX IF NOT EXISTS ix ON t (id)", NOTHING),
@@ -63,9 +63,9 @@ asyncio.run(main())
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
     """A project whose application has a module `storage`, imported once. Returns its alembic.ini."""
 
-    def make(storage: str, env: str = ENV) -> Path:
+    def make(storage: str, env: str = ENV, revisions: list[Revision] = REVISIONS) -> Path:
         (tmp_path / "storage.py").write_text(storage)
-        return write_project(tmp_path, REVISIONS, env)
+        return write_project(tmp_path, revisions, env)
 
     monkeypatch.syspath_prepend(tmp_path)
     sys.modules.pop("storage", None)
@@ -329,3 +329,22 @@ def test_parts_on_a_server_on_tcp(
     access = Access((*names, ("DB_NAME", "{dbname}")))
     outcome = prove(local_settings, project("", env), Request(server=password_server, access=access))
     assert verdicts(outcome) == EXPECTED
+
+
+def test_a_migration_that_takes_an_idle_connection_out_of_the_pool_leaves_its_transaction(
+    project: Callable[..., Path], local_settings: Settings, server: Cluster
+) -> None:
+    """It is seen, although nothing is opened for it: what it does there cannot be rolled back with the migration."""
+    env = ENV.replace("with storage", "storage.engine.connect().close()\nwith storage")
+    storage = STORAGE + "engine = create_engine(URL)\nconnected = create_engine(URL, poolclass=pool.NullPool).connect\n"
+    own = "python:import storage\n    with storage.engine.begin() as own:\n        own.exec_driver_sql('{}')"
+    revisions: list[Revision] = [
+        ("aaaa", None, own.format("CREATE TABLE t (id int)"), own.format("DROP TABLE t")),
+        ("bbbb", "aaaa", "CREATE TABLE u (id int)", "DROP TABLE u"),
+    ]
+    ini = project(storage, env, revisions)
+    outcome = prove(local_settings, ini, Request(server=server.target("postgres"), rows=0))
+    assert [(each.verdict.value, each.transactional) for each in outcome.revisions] == [
+        ("proven", False),
+        ("proven", True),
+    ]

@@ -243,11 +243,12 @@ def _only(databases: Databases, connected: Callable[[], None], pools: Pools) -> 
                 WrongDatabase(f"env.py opened a connection to {found!r}, which is not the scratch database.", HINT)
             )
             raise strangers[0]
-        connected()
+        connected()  # here, too: the pool must not keep what was opened for a migration that is left
 
     def check_pooled(connection: Any, entry: ConnectionPoolEntry, _fairy: object) -> None:
         if database_of(entry) not in targets:  # opened before we looked
             check(connection, entry)
+        connected()
 
     sa.event.listen(Pool, "connect", check)
     sa.event.listen(Pool, "checkout", check_pooled)
