@@ -27,7 +27,7 @@ EXCEPTIONS = {
 def states(local_settings: Settings, ini: Path) -> Iterator[tuple[str, str, Facts, str, Facts, str]]:
     """Name and phase, and facts and dump of the two states that should be equal, for each step that succeeded."""
     with scratch.cluster(local_settings) as cluster:
-        names = scratch.database_names(scratch.new_token())
+        names = scratch.Names(scratch.new_token())
         loaded = project.load(ini)
         databases = {"": cluster.target(next(names))}
         environment = Environment(loaded, local_settings, Access(), databases)

@@ -124,7 +124,7 @@ def test_a_terminal_gets_a_line_that_moves_and_a_pipe_none(tmp_path: Path, serve
         stdout=subprocess.DEVNULL,
         check=True,
     )
-    assert b"\r1/1 fine" in os.read(ours, 10_000)
+    assert b'\r1/1 case00 "fine"' in os.read(ours, 10_000)
     os.close(theirs)
     os.close(ours)
 

@@ -274,7 +274,7 @@ def test_what_was_read_at_import_stays_where_it_was(
 def test_a_database_that_a_killed_process_has_begun_is_dropped(server: Cluster) -> None:
     """A server goes on with CREATE DATABASE when the client is gone; the proof that follows uses the same names."""
     with scratch.named_server(server.target("postgres")) as place:
-        dbname = next(scratch.database_names(place.token))
+        dbname = next(scratch.Names(place.token))
         killed = place._session()
         killed.pgconn.send_query(f"CREATE DATABASE {dbname}".encode())
         scratch.renew(place)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import psycopg
 
@@ -22,6 +22,7 @@ PASSING = (
 # What libpq says before or instead of a server, and will say again.
 FINAL = ("does not support SSL", "invalid sslmode", "requirepeer", "invalid value", "certificate", "Permission denied")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+LONGEST_END = 5.0  # seconds that a backend has to end
 
 
 def say_once(target: Target, wait: float, reason: str, attempt: int) -> None:
@@ -126,3 +127,18 @@ def current_revisions(connection: psycopg.Connection) -> tuple[str, ...]:
     if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
         return ()
     return tuple(row[0] for row in connection.execute("SELECT version_num FROM alembic_version ORDER BY 1"))
+
+
+def end_sessions(connection: psycopg.Connection, dbname: str, pids: Collection[int] | None = None) -> None:
+    """End the other sessions in a database (those of `pids`, where given), and wait until they are gone."""
+    theirs = """
+        FROM pg_catalog.pg_stat_activity
+        WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'
+          AND (%s::pg_catalog.int4[] IS NULL OR pid = ANY (%s))
+    """
+    values = [dbname, pids and list(pids), pids and list(pids)]
+    connection.execute(f"SELECT pg_catalog.pg_terminate_backend(pid) {theirs}".encode(), values)
+    deadline = time.monotonic() + LONGEST_END
+    # pg_terminate_backend() can wait, but looks only each tenth of a second
+    while connection.execute(f"SELECT {theirs}".encode(), values).rowcount and time.monotonic() < deadline:
+        time.sleep(0.002)

@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ from dbkit import (
     outputs,
     project,
     protection,
+    recordable,
     redact,
     session,
     signals,
@@ -276,6 +277,7 @@ class Run:
                 files = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
                 history.require_adopted(self.driver, files, self.target.dbname)
             self._require_unedited(heads)
+            _require_recordable(steps, recordable.limit_of(self.driver, VERSION_TABLE))
         else:
             what = "purge the history of" if self.purges else "stamp" if self.command == STAMP else "roll back"
             mark = protection.recorded(self.driver)
@@ -397,6 +399,7 @@ def _run_offline(context: EnvironmentContext, passage: Passage) -> None:
     several: dict[str, Any] = {"starting_rev": passage.start} if len(passage.start) > 1 else {}
     context.configure(**offline.OPTIONS, **COMMON, **several)
     migration = context.get_context()
+    _require_recordable(migration.opts["fn"](migration.get_current_heads(), migration), recordable.LIMIT)
     _wrap_plan(migration, lambda plan: _recorded(plan, passage))
     keeps_journal = journal.wanted(passage.settings.root)
     context.static_output(offline.preamble(migration.get_current_heads(), passage.settings, keeps_journal))
@@ -408,6 +411,13 @@ def _run_offline(context: EnvironmentContext, passage: Passage) -> None:
 
         migration.on_version_apply_callbacks += (applied,)
     _run_migrations(context, passage)
+
+
+def _require_recordable(steps: Iterable[Step], limit: int | None) -> None:
+    """Raise InputError for an id that is too long to be recorded."""
+    upgrades = [step for step in steps if isinstance(step, RevisionStep) and step.is_upgrade]
+    named = [(str(step.revision.revision), Path(step.revision.path)) for step in upgrades]
+    recordable.require_recordable(named, VERSION_TABLE, limit)
 
 
 def _wrap_plan(migration: MigrationContext, wrap: Callable[[Plan], Plan]) -> None:

@@ -26,6 +26,12 @@ class Project:
 
     config: Config
     script: ScriptDirectory
+    origin: tuple[Path, str, tuple[str, ...]]
+    """What it was loaded with."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let another process load it itself."""
+        return load, self.origin
 
     @property
     def heads(self) -> list[Script]:
@@ -63,6 +69,7 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
     `section` is Alembic's `--name`, and `arguments` its `-x`. Raises InputError, naming the file, when a revision file
     or the history they make is broken.
     """
+    origin = ini.absolute(), section, tuple(arguments)  # before the directory changes
     config = _config(ini, section)
     if arguments:
         config.cmd_opts = Namespace(x=list(arguments))
@@ -74,7 +81,7 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
         words = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{ini} is not the settings file of an Alembic project: {words}.") from error
     require_loadable(script)
-    return Project(config, script)
+    return Project(config, script, origin)
 
 
 def require_loadable(script: ScriptDirectory) -> None:

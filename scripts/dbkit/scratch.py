@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import itertools
 import os
 import secrets
 import shutil
@@ -19,8 +18,8 @@ from typing import Protocol
 import psycopg
 from psycopg import sql
 
-from dbkit.connect import connect
-from dbkit.errors import InputError
+from dbkit.connect import LONGEST_END, connect, end_sessions, reason_of
+from dbkit.errors import InputError, say
 from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import reachable_bindir, server_bindir
 from dbkit.server.cluster import Cluster
@@ -164,14 +163,18 @@ class Place(Protocol):
     def description(self) -> str:
         """Which server it is, for people."""
 
+    @property
+    def maintenance(self) -> Target:
+        """How to log in to a database that is nobody's proof."""
+
     def create_database(self, dbname: str, template: str = "template1") -> Target:
-        """Create a database: an empty one, or a copy of `template`, which nobody may be using."""
+        """Create a database: an empty one, or a copy of `template`, where sessions are ended."""
 
     def drop_database(self, dbname: str) -> None:
         """Drop a database, with whoever is still connected to it."""
 
     def rename_database(self, dbname: str, new: str) -> None:
-        """Give a database, which nobody may be using, another name."""
+        """Give a database another name; sessions in it are ended."""
 
     def target(self, dbname: str) -> Target:
         """How to log in to a database. The server may not be running yet."""
@@ -191,13 +194,32 @@ DATABASE_PREFIX = "dbkit_proof_"
 PAUSE = 0.02  # seconds between looks at sessions that end
 
 
-def database_names(token: str) -> Iterator[str]:
+@dataclass
+class Names:
     """Names that no other database has: `token` is random, and says whose they are."""
-    return (f"{DATABASE_PREFIX}{token}_{number}" for number in itertools.count())
+
+    token: str
+    number: int = 0
+    """The next one's."""
+    step: int = 1
+
+    def __iter__(self) -> Iterator[str]:
+        """Itself: it never ends."""
+        return self
+
+    def __next__(self) -> str:
+        """One that was not given yet."""
+        name = f"{DATABASE_PREFIX}{self.token}_{self.number}"
+        self.number += self.step
+        return name
+
+    def share(self, number: int, of: int) -> "Names":
+        """One of so many parts of the names that are left."""
+        return Names(self.token, self.number + number * self.step, self.step * of)
 
 
 def new_token() -> str:
-    """For `database_names`."""
+    """For `Names`."""
     return secrets.token_hex(8)
 
 
@@ -218,6 +240,8 @@ class NamedServer:
         """Create a database. Raises InputError when the user may not."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(dbname), sql.Identifier(template))
         with self._session() as connection:
+            if template != "template1":
+                end_sessions(connection, template)
             try:
                 connection.execute(statement)
                 # nobody else is in there: who waits for a lock that long waits for itself
@@ -250,6 +274,7 @@ class NamedServer:
     def rename_database(self, dbname: str, new: str) -> None:
         """Give one of our databases another name."""
         with self._session() as connection:
+            end_sessions(connection, dbname)
             connection.execute(
                 sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(dbname), sql.Identifier(new))
             )
@@ -261,19 +286,46 @@ def named_server(maintenance: Target) -> Iterator[NamedServer]:
 
     What a killed process left behind is removed first: its session no longer holds its token's lock.
     """
-    token = new_token()
+    place = NamedServer(maintenance, new_token())
     with connect(maintenance, autocommit=True) as session:
-        session.execute("SELECT pg_advisory_lock(%s)", [_lock_key(token)])
-        for other in {name.split("_")[2] for name in _databases(session)}:
-            key = _lock_key(other)
-            if session.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() == (True,):
-                _drop_all(session, other)
-                session.execute("SELECT pg_advisory_unlock(%s)", [key])
+        if session.info.server_version >= 14_00_00:
+            session.execute("SET idle_session_timeout = 0")
+        session.execute("SELECT pg_catalog.pg_advisory_lock(%s::pg_catalog.int8)", [_lock_key(place.token)])
+        _sweep_databases(session)
         try:
-            yield NamedServer(maintenance, token)
+            yield place
         finally:
             with _undisturbed():
+                place.drop_all()
+
+
+def _sweep_databases(session: psycopg.Connection) -> None:
+    """Drop the databases whose process is dead."""
+    for token in sorted({name.split("_")[2] for name in _databases(session)}):
+        key = [_lock_key(token)]
+        if session.execute("SELECT pg_catalog.pg_try_advisory_lock(%s::pg_catalog.int8)", key).fetchone() != (True,):
+            continue
+        try:
+            if not _is_held_elsewhere(session, token):
                 _drop_all(session, token)
+        except psycopg.Error as error:
+            say(f"could not drop the databases that a killed proof has left ({token}): {reason_of(error)}")
+        finally:
+            session.execute("SELECT pg_catalog.pg_advisory_unlock(%s::pg_catalog.int8)", key)
+
+
+def _is_held_elsewhere(session: psycopg.Connection, token: str) -> bool:
+    """Whether another session of the server holds a token's lock.
+
+    An advisory lock belongs to the database in which it was taken: whoever is in another one could take it as well.
+    pg_locks has those of all databases, and anybody may read it.
+    """
+    query = """
+        SELECT FROM pg_catalog.pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 1 AND pid <> pg_catalog.pg_backend_pid()
+          AND classid = %s::pg_catalog.int8::pg_catalog.oid AND objid = %s::pg_catalog.int8::pg_catalog.oid
+    """
+    return bool(session.execute(query, divmod(_lock_key(token) % 2**64, 2**32)).rowcount)
 
 
 def _lock_key(token: str) -> int:
@@ -281,9 +333,11 @@ def _lock_key(token: str) -> int:
 
 
 def _databases(session: psycopg.Connection, token: str = "") -> list[str]:
+    """The databases of proofs that this user may drop."""
     query = """
-        SELECT datname FROM pg_database
-        WHERE starts_with(datname, %s) AND datname ~ '^dbkit_proof_[0-9a-f]{16}_[0-9]+$'
+        SELECT datname FROM pg_catalog.pg_database
+        WHERE pg_catalog.starts_with(datname, %s::pg_catalog.text) AND datname ~ '^dbkit_proof_[0-9a-f]{16}_[0-9]+$'
+          AND pg_catalog.pg_has_role(datdba, 'USAGE')
     """
     return [row[0] for row in session.execute(query, [f"{DATABASE_PREFIX}{token}"])]
 
@@ -296,8 +350,12 @@ def _drop_all(session: psycopg.Connection, token: str) -> None:
 
 def _end_sessions(session: psycopg.Connection, token: str) -> None:
     """End what processes that are dead have begun: a database would appear after all were dropped."""
-    query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s"
-    while session.execute(query, [f"{DATABASE_PREFIX}{token}"]).fetchone() != (0,):
+    query = """
+        SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity
+        WHERE application_name = %s AND usename = current_user
+    """
+    deadline = time.monotonic() + LONGEST_END
+    while session.execute(query, [f"{DATABASE_PREFIX}{token}"]).fetchone() != (0,) and time.monotonic() < deadline:
         time.sleep(PAUSE)
 
 

@@ -5,32 +5,29 @@ import io
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import psycopg
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from psycopg import sql
-from sqlalchemy.pool import NullPool, Pool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
 from dbkit import gate, redact, scratch
-from dbkit.connect import connect
+from dbkit.connect import connect, end_sessions
 from dbkit.errors import DbkitError, InputError, without_secrets
 from dbkit.project import Project
+from dbkit.roundtrip.hints import HINT, hint_for
+from dbkit.roundtrip.pools import Pools, database_of
 from dbkit.settings import Settings, Target
 
-LONGEST_END = 5.0  # seconds that a backend has to end
 MAIN = ""
 """The name of the one database that most projects have."""
-HINT = """\
-A project under proof gets its URL in sqlalchemy.url and in DATABASE_URL. Where env.py reads another variable, name it
-with --url-env NAME; where it reads the parts, give them: --set-env DB_NAME={dbname} --set-env DB_HOST={host}"""
-
 Databases = Mapping[str, Target]
 """By name: MAIN, or the names that the option `databases` lists (Alembic's template for several databases)."""
 Plan = Callable[[tuple[str, ...], MigrationContext], Iterable[RevisionStep]]
@@ -45,6 +42,8 @@ class Access:
     driver: str = "psycopg"
     hands: str = ""
     """What is put into config.attributes["connection"]: "connection", "engine", or nothing."""
+    password_apart: bool = False
+    """Whether the password is in PGPASSWORD, and not in the URL."""
 
     def environment(self, target: Target) -> dict[str, str]:
         """The variables for a database."""
@@ -57,13 +56,15 @@ class Access:
             "dbname": target.dbname,
         }
         given = {"DATABASE_URL": "{url}"} | dict(self.variables)
+        if self.password_apart:
+            given["PGPASSWORD"] = "{password}"
         return {
             name: re.sub(r"\{(\w+)\}", lambda match: parts.get(match[1], match[0]), value)
             for name, value in given.items()
         }
 
     def url(self, target: Target) -> str:
-        """A SQLAlchemy URL for the driver."""
+        """A SQLAlchemy URL for the driver: without a % where no character must be escaped, as for configparser."""
         query = dict(target.query)
         host = target.host or ""
         if host.startswith("/"):
@@ -77,13 +78,19 @@ class Access:
         url = sa.URL.create(
             f"postgresql+{self.driver}",
             username=target.user,
-            password=target.password,
+            password=None if self.password_apart else target.password,
             host=host or None,
             port=target.port if host else None,
             database=target.dbname,
-            query=query,
         )
-        return url.render_as_string(hide_password=False)
+        # SQLAlchemy would write / as %2F
+        parameters = f"?{urlencode(query, safe='/', quote_via=quote)}" if query else ""
+        return f"{url.render_as_string(hide_password=False)}{parameters}"
+
+    def password_variable_helps(self, databases: Databases) -> bool:
+        """Whether the URLs have a % because of their passwords only, which libpq's drivers find in PGPASSWORD, too."""
+        apart = replace(self, password_apart=True)
+        return not any("%" in apart.url(target) for target in databases.values())
 
 
 def database_names(project: Project) -> list[str]:
@@ -108,6 +115,8 @@ class Environment:
     """Always the same: a project may have read its variables when its modules were imported."""
     version_table_schema: str | None = None
     """What env.py has said of it."""
+    pools: Pools = field(default_factory=Pools, init=False)
+    """What the runs of env.py leave open."""
 
     def run(self, plan: Plan, connected: Callable[[], None] = lambda: None) -> None:
         """Run env.py once, with `plan` as what the Alembic command wants done.
@@ -136,7 +145,7 @@ class Environment:
         # on the instance: Alembic's `context` proxy would not find it in a subclass
         environment.configure = configure_per_migration  # type: ignore[method-assign]
         try:
-            with self._prepared(), _only(self.databases, connected), environment:
+            with self._prepared(), _only(self.databases, connected, self.pools), environment:
                 script.run_env()
         finally:
             redact.learn_variables(os.environ)  # env.py may have read a file into it
@@ -153,6 +162,8 @@ class Environment:
         if not first:
             return
         ways = []
+        if "interpolation syntax" in str(first) and self.access.password_variable_helps(self.databases):
+            ways.append(replace(self.access, password_apart=True))
         if self.access.driver == "psycopg" and "async" in str(first):
             ways.append(replace(self.access, driver="psycopg_async"))
         if self._mentions_connection():
@@ -195,6 +206,7 @@ class Environment:
         config.attributes[gate.ATTRIBUTE] = gate.Passage(settings, proving=True)
         config.stdout = io.StringIO()
         with contextlib.ExitStack() as stack:
+            stack.enter_context(variables(self.access.environment(next(iter(self.databases.values())))))
             stack.enter_context(_silence())
             if self.access.hands:
                 engine = sa.create_engine(first, poolclass=NullPool)
@@ -214,32 +226,42 @@ def explained(error: BaseException, directory: str) -> DbkitError:
     if isinstance(error, DbkitError):
         return error
     words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
-    return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", HINT)
+    return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", hint_for(directory))
 
 
 @contextlib.contextmanager
-def _only(databases: Databases, connected: Callable[[], None]) -> Iterator[None]:
+def _only(databases: Databases, connected: Callable[[], None], pools: Pools) -> Iterator[None]:
     """Let SQLAlchemy connect to these databases only; their names are random, so no other server has them."""
     targets = {target.dbname: target for target in databases.values()}
     strangers: list[WrongDatabase] = []
     opened: dict[int, Target] = {}
 
-    def check(connection: Any, _record: object) -> None:
+    def check(connection: Any, entry: ConnectionPoolEntry) -> None:
         found, pid = _identify(connection)
         if found in targets:
             opened[pid] = targets[found]
+            pools.add(entry, found)
         else:
             strangers.append(
                 WrongDatabase(f"env.py opened a connection to {found!r}, which is not the scratch database.", HINT)
             )
             raise strangers[0]
+        connected()  # here, too: the pool must not keep what was opened for a migration that is left
+
+    def check_pooled(connection: Any, entry: ConnectionPoolEntry, _fairy: object) -> None:
+        if database_of(entry) not in targets:  # opened before we looked
+            check(connection, entry)
         connected()
 
     sa.event.listen(Pool, "connect", check)
+    sa.event.listen(Pool, "checkout", check_pooled)
     try:
-        yield
+        with pools.following():
+            yield
     finally:
         sa.event.remove(Pool, "connect", check)
+        sa.event.remove(Pool, "checkout", check_pooled)
+        pools.close()
         _end(opened)
         if strangers:
             raise strangers[0]  # whatever env.py, or a migration, made of it
@@ -261,22 +283,10 @@ def _identify(connection: Any) -> tuple[str, int]:
 
 
 def _end(opened: Mapping[int, Target]) -> None:
-    """End what env.py has left open: a lock that it holds would be in the way, and so would it be itself.
-
-    By the server, since each driver closes a connection in another way.
-    """
-    if not opened:
-        return
-    ours = "FROM pg_stat_activity WHERE pid = ANY (%s) AND datname = current_database() AND pid <> pg_backend_pid()"
-    for dbname in {target.dbname for target in opened.values()}:
-        pids = [pid for pid, target in opened.items() if target.dbname == dbname]
-        target = next(target for target in opened.values() if target.dbname == dbname)
+    """End what env.py has left open and no pool could close: it, or a lock that it holds, would be in the way."""
+    for dbname, target in {target.dbname: target for target in opened.values()}.items():
         with connect(target, autocommit=True) as connection:
-            connection.execute(f"SELECT pg_terminate_backend(pid) {ours}", [pids])
-            deadline = time.monotonic() + LONGEST_END
-            # pg_terminate_backend() can wait, but looks only each tenth of a second
-            while connection.execute(f"SELECT {ours}", [pids]).rowcount and time.monotonic() < deadline:
-                time.sleep(0.002)
+            end_sessions(connection, dbname, [pid for pid, each in opened.items() if each.dbname == dbname])
 
 
 @contextlib.contextmanager

@@ -223,6 +223,17 @@ class Memory:
         return not self.relations.keys().isdisjoint(reading.written)
 
 
+def can_count(connection: pq.abc.PGconn) -> bool:
+    """Whether the server counts what is written, which fingerprints are told by; only a superuser may turn that on."""
+    query = """
+        SELECT CASE 'on'
+            WHEN pg_catalog.current_setting('track_counts') THEN 'on'
+            WHEN pg_catalog.current_setting('is_superuser') THEN pg_catalog.set_config('track_counts', 'on', false)
+        END
+    """
+    return _rows(connection.exec_(query.encode())) == [["on"]]
+
+
 class Reader:
     """Reads fingerprints on a connection that is in use, between its statements and in its transaction.
 
@@ -233,7 +244,7 @@ class Reader:
     def __init__(self, connection: pq.abc.PGconn, version_tables: Collection[str]) -> None:
         """Prepare the statements, in a transaction that the caller commits."""
         self.connection = connection
-        self.execute("SET plan_cache_mode = force_generic_plan; SET jit = off; SET track_counts = on")
+        self.execute("SET plan_cache_mode = force_generic_plan; SET jit = off")
         self._prepare()
         named = ", ".join(map(_literal, version_tables))
         rows = self.execute(f"SELECT oid FROM pg_class WHERE relname IN ({named})")  # noqa: S608

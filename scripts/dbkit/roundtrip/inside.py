@@ -21,7 +21,7 @@ from dbkit import catalog
 from dbkit.project import Project
 from dbkit.roundtrip import contents
 from dbkit.roundtrip.comparing import Facts, Result, State, down_and_up
-from dbkit.roundtrip.fingerprint import Reader, Reading
+from dbkit.roundtrip.fingerprint import Reader, Reading, can_count
 from dbkit.roundtrip.outcome import Failure, Finding, Verdict
 from dbkit.roundtrip.steps import (
     LeavesTransaction,
@@ -40,6 +40,10 @@ from dbkit.roundtrip.steps import (
 from dbkit.rows import FORMAT
 from dbkit.trace.records import NotTraced
 
+NOT_COUNTED = (
+    "track_counts is off on this server, and only a superuser may turn it on: each revision is proven in a copy of its "
+    "database, which is slower"
+)
 UP, DOWN = "dbkit_up", "dbkit_down"
 FORMATTED = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in FORMAT.items())
 
@@ -60,7 +64,10 @@ class Suspended(BaseException):
 
 
 class NotInside(BaseException):
-    """The connection is not one that can be looked into: another driver, or one that commits each statement."""
+    """The connection is not one that can be looked into: another driver, or one that commits each statement.
+
+    Its words, where it has some, are for people: they can change that.
+    """
 
 
 class _InDoubt(Exception):
@@ -82,6 +89,9 @@ class Walk(Protocol):
 
         Returns the OIDs of the tables that have other rows now.
         """
+
+    def make_room(self, script: Script, context: MigrationContext) -> None:
+        """A revision is about to be recorded."""
 
     def tables(self) -> Mapping[int, str]:
         """By OID, the tables that have planted rows; none when rows are not looked at."""
@@ -119,6 +129,7 @@ class Inside:
         remembered = True
         for script in self.scripts:
             self.result = None
+            self.walk.make_room(script, context)
             step = Step(self.project.script.revision_map, script, True)
             planted = self.walk.begin(script, self.touched)
             if self.walk.is_wanted(script):
@@ -161,6 +172,8 @@ class Inside:
         driver: Any = connection.connection.driver_connection
         if not isinstance(driver, psycopg.Connection | psycopg.AsyncConnection) or driver.autocommit:
             raise NotInside
+        if not can_count(driver.pgconn):
+            raise NotInside(NOT_COUNTED)
         # psycopg would send DEALLOCATE ALL after each DROP or ALTER, and that is for our statements, too
         driver.prepare_threshold = None
         self.context = context

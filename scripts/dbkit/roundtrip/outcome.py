@@ -156,6 +156,8 @@ class Outcome:
     chain: str
     """How far the whole chain went, in words."""
     planted: Planted = Planted()
+    chain_length: int = 0
+    """How many revisions that were."""
 
     def count(self, verdict: Verdict) -> int:
         """How many revisions have this verdict."""

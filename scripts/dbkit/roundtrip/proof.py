@@ -66,6 +66,7 @@ def prove_at(
     It is loaded once: there are revision files that cannot be imported a second time, since their models are mapped.
     """
     started = time.monotonic()
+    own_sockets = processes.sockets()
     # nothing in it is protected, and nothing else is reached
     settings = replace(settings, target=None, app_env="test")
     main = here.place.target(next(here.names))
@@ -81,19 +82,23 @@ def prove_at(
         environment = Environment(loaded, settings, request.access, databases)
         planting = Planting(request.rows, request.seed, _samples(loaded))
         jobs = request.jobs or _default_jobs(way)
-        walks = _walk(environment, here, way, jobs, progress, planting, request.trace) if way.proven else []
+        walks = (
+            _walk(environment, here, way, jobs, progress, planting, request.trace, own_sockets) if way.proven else []
+        )
     covered = ancestors([baseline], way.parents) if baseline else set()
     outcomes = tuple(accept.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
     # the settings file's serves `dbkit lint`, too, which says when neither needs it
     if request.baseline and request.scope.everything:
         outcomes = accept.stale_baseline(outcomes, baseline)
     whole = "the whole chain" if request.scope.everything else "the chain of these"
+    chain, chain_length = _how_far(walks, whole, len(way.proven))
     outcome = Outcome(
         project=str(ini),
         server=here.place.description,
         seconds=time.monotonic() - started,
         revisions=outcomes,
-        chain=_how_far(walks, whole),
+        chain=chain,
+        chain_length=chain_length,
         planted=functools.reduce(Planted.with_other, [walked.planted for walked in walks], Planted()),
     )
     return outcome, loaded
@@ -108,11 +113,18 @@ def _samples(loaded: project.Project) -> Path:
 
 
 def _walk(
-    environment: Environment, here: Where, way: Route, jobs: int, progress: Progress, planting: Planting, trace: bool
+    environment: Environment,
+    here: Where,
+    way: Route,
+    jobs: int,
+    progress: Progress,
+    planting: Planting,
+    trace: bool,
+    own_sockets: frozenset[str],
 ) -> list[Walked]:
     parts = _parts(way, jobs)
     if len(parts) > 1 and not any(map(mentions_server, way.scripts)):
-        walks = processes.walk(environment, here.place, parts, here.names, progress, planting, trace)
+        walks = processes.walk(environment, here.place, parts, here.names, progress, planting, trace, own_sockets)
         if _agree(walks):
             return walks
         scratch.renew(here.place)
@@ -129,14 +141,20 @@ def _agree(walks: Sequence[Walked]) -> bool:
     return bool(walks) and all(walked.failed_before <= failed for walked in walks)
 
 
-def _how_far(walks: Sequence[Walked], whole: str) -> str:
-    """How far the chain went down and up again, in words; `whole` is what it is when nothing stopped it."""
+def _how_far(walks: Sequence[Walked], whole: str, wanted: int) -> tuple[str, int]:
+    """How far the chain went down and up again, in words, and how many revisions it were.
+
+    `whole` is what it is when nothing was in the way, and `wanted` how many revisions that would be.
+    """
     length = 0
     for walked in reversed(walks):
         length += walked.chain_length
         if walked.chain_stopped_at:
-            return f"the chain above {walked.chain_stopped_at}" if length else ""
-    return whole if length else ""
+            words = f"the chain above {walked.chain_stopped_at}"
+            break
+    else:
+        words = whole if length == wanted else "a part of the chain"  # what could not be applied is not in it
+    return (words, length) if length else ("", 0)
 
 
 def _default_jobs(way: Route) -> int:

@@ -20,6 +20,7 @@ def as_json(outcome: Outcome) -> str:
         "seconds": round(outcome.seconds, 3),
         "summary": {verdict.value: outcome.count(verdict) for verdict in Verdict},
         "chain": outcome.chain,
+        "chain_length": outcome.chain_length,
         "rows": rows_as_json(outcome.planted),
         "revisions": [_revision(each) for each in outcome.revisions],
     }

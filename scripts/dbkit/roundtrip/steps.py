@@ -6,7 +6,9 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +25,10 @@ COMMITS = re.compile(rb"\.\s*(?:commit|rollback|autocommit|set_isolation_level)\
 USED_ELSEWHERE = re.compile(r'role "[^"]*" cannot be dropped because .* objects? in database')
 EXTENSION_HINT = "(Prove it on a server that has it: --server URL; or set PG_BINDIR to the programs of one.)"
 LONGEST_WORDS = 300
+# statements that are not indented, with the lines that go on with them; no imports, functions, decorators and texts
+OUTSIDE_FUNCTIONS = re.compile(
+    rb"^(?!def |async |import |from |[\s#@)\]}\"'])[^\n]*(?:\n[ \t)\]}][^\n]*|\r?\n)*", re.MULTILINE
+)
 
 
 class LeavesTransaction(BaseException):
@@ -32,14 +38,13 @@ class LeavesTransaction(BaseException):
 class Step(RevisionStep):
     """Alembic's, without its walk over all ancestors in each step down a chain, which makes a chain quadratic.
 
-    With one head and one parent there is nothing to find: the parent is what remains.
+    With one head and one parent there is nothing to find: the parent is what remains. `migration_fn` is to be set.
     """
 
     def __init__(self, revision_map: RevisionMap, revision: Script, is_upgrade: bool) -> None:
         self.revision_map = revision_map
         self.revision = revision
         self.is_upgrade = is_upgrade
-        self.migration_fn = function_of(revision, up=is_upgrade)
 
     def should_delete_branch(self, heads: set[str]) -> bool:
         """Whether a step down leaves no head behind on this branch."""
@@ -55,14 +60,51 @@ def source_of(path: str) -> bytes:
 
 
 def function_of(script: Script, *, up: bool) -> Callable[..., Any]:
-    """upgrade() or downgrade() of a migration file; where it has none, a function that says so."""
+    """upgrade() or downgrade() of a migration file; where it has none, a function that says so.
+
+    Each `alembic` command loads the file anew. Where that makes a difference it is done here, too.
+    """
     name = "upgrade" if up else "downgrade"
+    module = _loaded_anew(script) if makes_values(str(script.path)) else script.module
 
     def missing(**_keywords: object) -> None:
         raise AttributeError(f"the file has no {name}()")
 
-    function: Callable[..., Any] = getattr(script.module, name, missing)
+    function: Callable[..., Any] = getattr(module, name, missing)
     return function
+
+
+@cache
+def makes_values(path: str) -> bool:
+    """Whether a migration file makes values when it is loaded, such as uuid4() or now() in a constant.
+
+    Not where it has models: they are mapped once.
+    """
+    source = source_of(path) if path.endswith(".py") else b""
+    if b"__table" in source or not any(b"(" in block[0] for block in OUTSIDE_FUNCTIONS.finditer(source)):
+        return False
+    return any(isinstance(node, ast.Call) for statement in ast.parse(source).body for node in _run_on_load(statement))
+
+
+def _run_on_load(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of a statement that are run when its file is loaded: not the bodies of functions."""
+    yield node
+    body = node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
+    for child in ast.iter_child_nodes(node):
+        if child not in body and not isinstance(node, ast.Lambda):
+            yield from _run_on_load(child)
+
+
+def _loaded_anew(script: Script) -> ModuleType:
+    spec = spec_from_file_location(script.module.__name__, script.path)
+    if spec is None or spec.loader is None:
+        return script.module
+    module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception:  # there are files that can be loaded only once in a process
+        return script.module
+    return module
 
 
 def names_table(script: Script, table: str, statements: str = "") -> bool:
@@ -214,6 +256,12 @@ def _functions(path: str) -> tuple[dict[str, int], frozenset[int]]:
 def line_of(script: Script, function: str) -> int:
     """The line where a function of the migration file begins; 1 where it has none of that name."""
     return _functions(str(script.path))[0].get(function, 1)
+
+
+def line_of_id(script: Script) -> int:
+    """The line of the migration file that its id is on."""
+    lines = source_of(str(script.path)).splitlines()
+    return next((number for number, line in enumerate(lines, 1) if line.startswith(b"revision")), 1)
 
 
 def _raises(path: str) -> frozenset[int]:

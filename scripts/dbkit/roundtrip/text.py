@@ -70,8 +70,15 @@ def summary(outcome: Outcome) -> str:
     accepted = sum(each.accepted is not None for each in outcome.revisions)
     parts = [f"{count(len(outcome.revisions))} on {outcome.server}: {counts}"]
     parts += [f"{accepted} of them accepted"] if accepted else []
-    parts += [f"{outcome.chain} went down and up again"] if outcome.chain else ["no chain could go down and up"]
+    parts.append(f"{_chain(outcome)} went down and up again" if outcome.chain else "no chain could go down and up")
     return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; {_rows(outcome.planted)})."
+
+
+def _chain(outcome: Outcome) -> str:
+    """What of the chain went, counted where it was not all that was to be proven."""
+    if outcome.chain_length in (0, len(outcome.revisions)):
+        return outcome.chain
+    return f"{outcome.chain} ({outcome.chain_length} of {count(len(outcome.revisions))})"
 
 
 def _rows(planted: Planted) -> str:

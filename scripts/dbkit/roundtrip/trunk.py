@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from dbkit import catalog, dump, scratch
+from dbkit import catalog, dump, recordable, scratch
 from dbkit.connect import connect
 from dbkit.roundtrip import contents
 from dbkit.roundtrip.comparing import Facts, State
@@ -77,6 +77,18 @@ class Trunk:
     def dump(self) -> str:
         """What pg_dump says of its schema."""
         return "\n".join(dump.schema(self.settings, target) for target in self.databases.values())
+
+    def make_room(self, revision: str) -> int | None:
+        """Let the version table take a revision's id. Returns how many characters it took, if those were too few."""
+        found = None
+        for target in self.databases.values():
+            with connect(target, autocommit=True) as connection:
+                limit = recordable.limit_of(connection, self.version_table)
+                if limit and len(revision) > limit:
+                    found = limit
+                    wider = f"ALTER TABLE {self.version_table} ALTER COLUMN {recordable.COLUMN} TYPE text"
+                    connection.execute(wider.encode())
+        return found
 
     def recorded(self) -> Iterator[set[str]]:
         """What the version table says, in each of the databases."""

@@ -13,8 +13,9 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 from sqlalchemy.exc import SQLAlchemyError
 
-from dbkit import catalog, scratch
-from dbkit.errors import CheckFailed, DbkitError
+from dbkit import catalog, recordable, scratch
+from dbkit.errors import CheckFailed, DbkitError, say
+from dbkit.project import name_of
 from dbkit.roundtrip.comparing import Facts, Result, State, down_and_up
 from dbkit.roundtrip.environment import Databases, Environment, WrongDatabase, explained
 from dbkit.roundtrip.inside import Inside, NotInside, Suspended
@@ -29,6 +30,7 @@ from dbkit.roundtrip.steps import (
     function_of,
     keep_local_settings,
     line_of,
+    line_of_id,
     mentions_server,
     names_table,
 )
@@ -108,6 +110,8 @@ class Walker:
         self.can_prove_without_rows = True
         self.without_rows: tuple[Script, Result] | None = None
         """The revision that is proven once more without rows, and what was found with them."""
+        self.too_long: dict[str, str] = {}
+        """By id, what is wrong with it: the version table does not take it."""
 
     def _try_environment(self) -> None:
         """Run env.py without a step, and keep what it prepares."""
@@ -165,8 +169,10 @@ class Walker:
         inside = Inside(self.project, self.applicable(scripts), self)
         try:
             self.environment.run(inside.plan, inside.connected)
-        except NotInside:
+        except NotInside as reason:
             self.by_clones = True
+            if reason.args:
+                say(f"{reason}.")
         except _Doubtful:
             self._begin_without_rows(self.applied[-1])
             needs_clones = False
@@ -202,11 +208,22 @@ class Walker:
 
     def begin(self, script: Script, touched: Collection[int] | None = None) -> Collection[int]:
         """Called before each revision, with the OIDs of what the one before it has touched."""
+        self.progress(f"{len(self.applied) + 1}/{len(self.route.scripts)} {name_of(script)}")
         if not self.is_wanted(script):
             return ()
         if self.start is None:
             self.start = self.trunk.read()
         return self.planters.fill(touched)
+
+    def make_room(self, script: Script, context: MigrationContext) -> None:
+        """Let the version table take an id that is too long, so that what follows is proven; and remember it."""
+        if len(script.revision) <= recordable.LIMIT:
+            return
+        connection_of(context).connection.commit()
+        limit = self.trunk.make_room(script.revision)
+        if limit:
+            name = self.trunk.version_table_name
+            self.too_long[script.revision] = f"its id {recordable.words(script.revision, name, limit)}"
 
     def recording(self, script: Script, connection: sa.Connection, *, up: bool) -> AbstractContextManager[None]:
         """Surrounds each run of a function of a revision: it is traced where that is asked for."""
@@ -219,7 +236,6 @@ class Walker:
     def settle(self, script: Script, result: Result | None, touched: Collection[int] | None = None) -> None:
         """Called after each revision that was applied inside, with what its proof found."""
         self.applied.append(script)
-        self.progress(f"{len(self.applied)}/{len(self.route.scripts)} {script.doc}")
         if result is not None:
             unfilled = self.planters.unfilled(lambda oid, _name: touched is None or oid in touched)
             self.results[script.revision] = replace(result, findings=(*result.findings, *unfilled))
@@ -302,7 +318,6 @@ class Walker:
         started = time.perf_counter()
         self.begin(script)
         self.planters.close()
-        self.progress(f"{len(self.applied) + 1}/{len(self.route.scripts)} {script.doc}")
         verdict, findings = self._try_by_clones(script)
         findings = (*findings, *self.planters.unfilled(lambda _oid, name: names_table(script, name)))
         self.results[script.revision] = Result(verdict, findings, time.perf_counter() - started, transactional=False)
@@ -385,6 +400,13 @@ class Walker:
         notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.residue)
         findings = tuple(finding for finding in result.findings if finding not in notes)
         verdict, *also = _verdicts(result, findings)
+        if script.revision in self.too_long:
+            findings = (
+                Finding("up", failure=Failure(self.too_long[script.revision]), line=line_of_id(script)),
+                *findings,
+            )
+            also = [each for each in (verdict, *also) if each not in (Verdict.PROVEN, Verdict.BROKEN)]
+            verdict = Verdict.BROKEN
         return RevisionOutcome(
             revision=script.revision,
             down_revisions=script._versioned_down_revisions,
@@ -488,12 +510,7 @@ class Walker:
                 keep_local_settings(connection_of(context))
             for script, up in turns:
                 current[:] = [script]
-                step = Step(self.project.script.revision_map, script, up)
-                traced = self._traced(script, context, up=up)
-                step.migration_fn = _noting(traced, raised)
-                # Alembic remembers there which enum types it has created
-                context.impl.memo.clear()
-                yield step
+                yield self._step(script, context, raised, up=up)
                 commit_if_external(context)
 
         try:
@@ -512,6 +529,17 @@ class Walker:
                 raise explained(error, self.project.script.dir) from error
             return current[0], failure(raised[0] if raised else error, current[0])
         return None
+
+    def _step(self, script: Script, context: MigrationContext, raised: list[BaseException], *, up: bool) -> Step:
+        """One revision as Alembic runs it, recorded; what its function raises is added to `raised`."""
+        step = Step(self.project.script.revision_map, script, up)
+        traced = self._traced(script, context, up=up)
+        step.migration_fn = _noting(traced, raised)
+        # Alembic remembers there which enum types it has created
+        context.impl.memo.clear()
+        if up:
+            self.make_room(script, context)
+        return step
 
     def _traced(self, script: Script, context: MigrationContext, *, up: bool) -> Callable[..., None]:
         """A function of a migration, recorded."""

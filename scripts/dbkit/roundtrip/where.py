@@ -11,13 +11,16 @@ from dataclasses import dataclass, replace
 from dbkit import scratch
 from dbkit.settings import Settings, Target
 
+THREAD = "dbkit-server"
+"""How the name begins of the thread that starts a server."""
+
 
 @dataclass(frozen=True)
 class Where:
     """A server, names for databases on it, and `wait`, which returns when it is running or raises why it is not."""
 
     place: scratch.Place
-    names: Iterator[str]
+    names: scratch.Names
     wait: Callable[[], object]
 
 
@@ -26,9 +29,12 @@ def where(settings: Settings, server: Target | None) -> Iterator[Where]:
     """The server that `server` is on; for None a throw-away one, which may still be starting."""
     if server:
         with scratch.named_server(server) as named:
-            yield Where(named, scratch.database_names(named.token), lambda: None)
+            yield Where(named, scratch.Names(named.token), lambda: None)
         return
     # a throw-away server may be of any PostgreSQL that is here, whatever the settings say of the real one
-    with scratch.future_cluster(replace(settings, app_env="test")) as cluster, ThreadPoolExecutor(1) as beside:
+    with (
+        scratch.future_cluster(replace(settings, app_env="test")) as cluster,
+        ThreadPoolExecutor(1, thread_name_prefix=THREAD) as beside,
+    ):
         starting = beside.submit(cluster.ensure_running)
-        yield Where(cluster, scratch.database_names(scratch.new_token()), starting.result)
+        yield Where(cluster, scratch.Names(scratch.new_token()), starting.result)

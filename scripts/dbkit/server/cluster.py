@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from dbkit.connect import ignore_libpq_environment, open_connection
+from dbkit.connect import end_sessions, ignore_libpq_environment, open_connection
 from dbkit.errors import CheckFailed, InputError
 from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import program_major, reachable_bindir, server_bindir
@@ -60,7 +60,9 @@ class Cluster:
         """Below the cluster where a socket's path can be that long and plain; else a short one, named by hash."""
         inside = self.directory / "socket"
         name = str(inside)
-        if re.fullmatch(r"[\w ./+=@:-]+", name, re.ASCII) and len(name) <= LONGEST_SOCKET_DIRECTORY:
+        # a throw-away one's is in URLs that are handed out
+        plain = r"[\w ./+=@:-]+" if self.durable else r"[\w./-]+"
+        if re.fullmatch(plain, name, re.ASCII) and len(name) <= LONGEST_SOCKET_DIRECTORY:
             return inside
         digest = hashlib.sha256(os.fsencode(f"{self.identity}{name}")).hexdigest()[:16]
         return Path(f"/tmp/dbkit-{self.account.uid}-{digest}")  # noqa: S108  # checked for owner
@@ -69,6 +71,11 @@ class Cluster:
         """How to log in to `dbname`. The server may not be running; one of another account's is refused by libpq."""
         peer = (("requirepeer", self.account.name),)
         return Target(dbname=dbname, user=SUPERUSER, host=str(self.socket_directory), port=PORT, query=peer)
+
+    @property
+    def maintenance(self) -> Target:
+        """How to log in to the database that is there from the beginning."""
+        return self.target("postgres")
 
     @property
     def description(self) -> str:
@@ -100,9 +107,11 @@ class Cluster:
         return self.target()
 
     def create_database(self, dbname: str, template: str = "template1") -> Target:
-        """Create a database on the running server: an empty one, or a copy of `template`, which nobody may be using."""
+        """Create a database on the running server: an empty one, or a copy of `template`, where sessions are ended."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(dbname), sql.Identifier(template))
         with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
+            if template != "template1":
+                end_sessions(connection, template)
             connection.execute(statement)
         return self.target(dbname)
 
@@ -112,9 +121,10 @@ class Cluster:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(dbname)))
 
     def rename_database(self, dbname: str, new: str) -> None:
-        """Give a database of the running server, which nobody may be using, another name."""
+        """Give a database of the running server another name; sessions in it are ended."""
         statement = sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(dbname), sql.Identifier(new))
         with open_connection(self.target("postgres"), ANSWER_TIMEOUT, autocommit=True) as connection:
+            end_sessions(connection, dbname)
             connection.execute(statement)
 
     def stop(self) -> bool:
