@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from dbkit import connection_guard
 from dbkit.errors import InputError, Unreachable, say
 from dbkit.settings import Target
 
@@ -83,7 +84,10 @@ def open_connection(
     """Log in once, giving up after `patience` seconds (at least libpq's minimum of 2). Raises psycopg's errors."""
     timeout = max(2, min(10, int(patience)))
     keywords = {"connect_timeout": timeout, "client_encoding": "UTF8"} | target.parameters() | parameters
-    return kind.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
+    with connection_guard.own(target):
+        connection = kind.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
+    connection_guard.remember(connection)
+    return connection
 
 
 def pooled(target: Target) -> InputError:

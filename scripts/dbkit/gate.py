@@ -22,7 +22,19 @@ from alembic.script import Script
 from alembic.util import CommandError
 from psycopg.pq import TransactionStatus
 
-from dbkit import aftermath, autogenerate, course, history, journal, offline, project, protection, session, signals
+from dbkit import (
+    aftermath,
+    autogenerate,
+    connection_guard,
+    course,
+    history,
+    journal,
+    offline,
+    project,
+    protection,
+    session,
+    signals,
+)
 from dbkit.connect import connect
 from dbkit.course import Course, Guard, NotGuarded, Step
 from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error, say
@@ -70,6 +82,10 @@ class Passage:
     """The revision files that were made."""
     metadata: sa.MetaData | None = None
     """The models, when the command compared them."""
+    taken: bool = False
+    """Whether env.py has called the gate."""
+    target: Target | None = None
+    """The database that the gate has connected to, or is about to."""
 
 
 def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.MetaData]) -> None:
@@ -104,11 +120,14 @@ def target_of(settings: Settings) -> Target:
 
 
 def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.MetaData]) -> None:
+    connection_guard.require_none_refused()
     passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root, warn=True))
+    passage.taken = True
     if context.is_offline_mode():
         _run_offline(context, passage)
         return
-    target = target_of(passage.settings)
+    target = passage.target = target_of(passage.settings)
+    connection_guard.require_meant(target.dbname)
     engine = sa.create_engine(
         "postgresql+psycopg://",
         creator=lambda: session.begin(target, passage.settings, APPLICATION_NAME, Connection),
@@ -143,6 +162,8 @@ def _prepare_comparison(
 def _import_models(load_metadata: Callable[[], sa.MetaData]) -> sa.MetaData:
     try:
         return load_metadata()
+    except DbkitError:
+        raise
     except Exception as error:  # importing the models runs the team's code
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(

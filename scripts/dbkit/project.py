@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
-from dbkit import versions
+from dbkit import env_file, versions
 from dbkit.errors import CheckFailed, DatabaseAhead, InputError
 
 
@@ -51,6 +51,10 @@ class Project:
         done = self.applied(current)
         everything = list(self.script.walk_revisions())
         return [script for script in reversed(everything) if script.revision not in done]
+
+    def require_gate(self) -> None:
+        """Raise InputError when env.py does not import the gate."""
+        env_file.require_gate(Path(self.script.dir))
 
     def require_one_head(self) -> None:
         """Raise CheckFailed, naming the files, when two branches each added a migration."""

@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from psycopg import sql
-from sqlalchemy.pool import NullPool, Pool
+from sqlalchemy.pool import NullPool
 
 from dbkit import gate, scratch
 from dbkit.connect import connect
+from dbkit.connection_guard import ConnectionGuard, Identity, guarding, identify
 from dbkit.errors import DbkitError, InputError
 from dbkit.project import Project
 from dbkit.settings import Settings, Target
@@ -214,47 +215,41 @@ def explained(error: BaseException, directory: str) -> DbkitError:
     return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", HINT)
 
 
+class _OnlyScratch(ConnectionGuard):
+    """Lets connections to these databases through; their names are random, so no other server has them."""
+
+    def __init__(self, databases: Databases, connected: Callable[[], None]) -> None:
+        self.targets = {target.dbname: target for target in databases.values()}
+        self.connected = connected
+        self.opened: dict[int, Target] = {}
+
+    def before(self, dbname: str | None) -> None:
+        """Refuse to open a connection to another database."""
+        if dbname is not None and dbname not in self.targets:
+            self.refuse(
+                WrongDatabase(f"env.py opened a connection to {dbname!r}, which is not the scratch database.", HINT)
+            )
+
+    def check(self, identity: Identity) -> None:
+        """Refuse another database, and remember the session."""
+        self.before(identity.dbname)
+        self.opened[identity.pid] = self.targets[identity.dbname]
+
+    def pooled(self, connection: Any) -> None:
+        """As for every connection; those of the gate, too."""
+        self.check(identify(connection))
+        self.connected()
+
+
 @contextlib.contextmanager
 def _only(databases: Databases, connected: Callable[[], None]) -> Iterator[None]:
-    """Let SQLAlchemy connect to these databases only; their names are random, so no other server has them."""
-    targets = {target.dbname: target for target in databases.values()}
-    strangers: list[WrongDatabase] = []
-    opened: dict[int, Target] = {}
-
-    def check(connection: Any, _record: object) -> None:
-        found, pid = _identify(connection)
-        if found in targets:
-            opened[pid] = targets[found]
-        else:
-            strangers.append(
-                WrongDatabase(f"env.py opened a connection to {found!r}, which is not the scratch database.", HINT)
-            )
-            raise strangers[0]
-        connected()
-
-    sa.event.listen(Pool, "connect", check)
-    try:
-        yield
-    finally:
-        sa.event.remove(Pool, "connect", check)
-        _end(opened)
-        if strangers:
-            raise strangers[0]  # whatever env.py, or a migration, made of it
-
-
-def _identify(connection: Any) -> tuple[str, int]:
-    """The database that a DBAPI connection is to, as the server says, and the backend; other kinds have neither."""
-    cursor = connection.cursor()
-    try:
-        cursor.execute("SELECT current_database(), pg_backend_pid()")
-        database, pid = cursor.fetchone()
-    except Exception as error:  # each driver has its own
-        return f"{type(connection).__module__} ({type(error).__name__})", 0
-    else:
-        return str(database), int(pid)
-    finally:
-        cursor.close()
-        connection.rollback()
+    """Let env.py, and migrations, connect to these databases only; end the sessions that it leaves."""
+    guard = _OnlyScratch(databases, connected)
+    with guarding(guard):
+        try:
+            yield
+        finally:
+            _end(guard.opened)
 
 
 def _end(opened: Mapping[int, Target]) -> None:

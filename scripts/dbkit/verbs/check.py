@@ -14,6 +14,7 @@ from dbkit import catalog, drift, dump, headfile, project, runner, scratch
 from dbkit.advice import accepted, written
 from dbkit.advice.findings import Advice
 from dbkit.connect import connect
+from dbkit.connection_guard import ConnectionRefused
 from dbkit.errors import WRITE_FIRST, CheckFailed, DatabaseAhead, DbkitError, InputError, Unreachable, say
 from dbkit.server.cluster import Cluster, development_cluster
 from dbkit.settings import Settings
@@ -25,6 +26,7 @@ LONGEST_DIFFERENCE = 20  # lines
 def check(settings: Settings, ini: Path) -> None:
     """Migrate a throw-away database and compare. Raises CheckFailed, with every finding, when something differs."""
     loaded = project.load(ini)
+    loaded.require_gate()
     loaded.require_one_head()
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to check.", WRITE_FIRST)
@@ -33,6 +35,8 @@ def check(settings: Settings, ini: Path) -> None:
     try:
         with scratch.cluster(settings) as cluster:
             findings += _check_migrated(settings, loaded, cluster)
+    except ConnectionRefused:
+        raise
     except DbkitError as error:
         if not findings:
             raise

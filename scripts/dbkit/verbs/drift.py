@@ -17,6 +17,7 @@ for it, or take it back. What the migrations lack: write it, and `alembic stamp`
 def drift(settings: Settings, ini: Path) -> None:
     """Compare the three. Raises CheckFailed, object by object, when one of them has moved."""
     loaded = project.load(ini)
+    loaded.require_gate()
     loaded.require_one_head()
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to compare.", WRITE_FIRST)

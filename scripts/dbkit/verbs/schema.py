@@ -10,6 +10,7 @@ from dbkit.settings import Settings
 def schema(settings: Settings, ini: Path) -> None:
     """Migrate a throw-away database to the head, and write its schema beside the migrations."""
     loaded = project.load(ini)
+    loaded.require_gate()
     loaded.require_one_head()
     path = snapshot_path(loaded)
     with scratch.cluster(settings) as cluster:

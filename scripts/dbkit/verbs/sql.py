@@ -19,6 +19,7 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
     or not at all.
     """
     loaded = project.load(ini)
+    loaded.require_gate()
     loaded.require_one_head()
     for revision in (start, to):
         if revision is not None:
