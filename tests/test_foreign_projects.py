@@ -1,6 +1,5 @@
 """The kit beside a project whose env.py is its own: no verb reaches that team's database."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -14,11 +13,12 @@ import psycopg
 import pytest
 
 from battery import revision_file
-from conftest import REPOSITORY, others_slow
+from conftest import others_slow
 from dbkit import catalog, scratch
 from dbkit.__main__ import VERBS
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings, Target
+from installed import Installed, arguments_of, installed
 from pair import url_of
 
 REVISIONS = (
@@ -27,42 +27,7 @@ REVISIONS = (
     ("a333", "a222", "ALTER TABLE customers DROP name", "ALTER TABLE customers ADD name text"),
 )
 AT = "a222"
-# what they are given; a verb that is not named here is called without arguments
-ARGUMENTS: dict[str, list[str]] = {
-    "rollback": ["--to", "base"],
-    "revision": ["-m", "a change"],
-    "merge": ["-m", "join"],
-    "backfill": ["customers", "--set", "note = 'x'", "--where", "note IS NULL"],
-    "sql": ["--from", "base", "--out", "-"],
-    "accept": ["a222"],
-    "resolve": ["a222"],
-    "psql": ["-c", "SELECT 1"],
-}
 NEEDS_GATE = ("migrate", "revision", "rollback", "redo", "reset", "check", "drift", "sql", "schema")
-# Runs verbs one after the other, each in a fork of a process that has loaded what they need
-RUNNER = """
-import json, os, sys, traceback
-import dbkit.runner, dbkit.verbs.check, dbkit.verbs.rollback
-from dbkit.__main__ import main
-
-for line in sys.stdin:
-    pid = os.fork()
-    if not pid:
-        for descriptor, name in ((1, "stdout"), (2, "stderr")):
-            os.dup2(os.open(f"../{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-        try:
-            code = main(json.loads(line))
-        except SystemExit as ended:
-            code = ended.code
-        except BaseException:
-            traceback.print_exc()
-            code = 1
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    print(json.dumps([code, open("../stdout").read() + open("../stderr").read()]), flush=True)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +48,7 @@ class Foreign:
     root: Path
     team: Cluster
     mine: Target
-    process: "subprocess.Popen[str]"
+    kit: Installed
 
     @property
     def theirs(self) -> Target:
@@ -95,12 +60,8 @@ class Foreign:
 
     def run(self, *command: str) -> "Ran":
         """Run a verb in it."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         before = self.team.log.stat().st_size
-        self.process.stdin.write(f"{json.dumps(command)}\n")
-        self.process.stdin.flush()
-        code, printed = json.loads(self.process.stdout.readline())
+        code, printed = self.kit.run(*command)
         return Ran(code, printed, self.team.log.read_bytes()[before:].decode())
 
     def refill(self) -> None:
@@ -139,7 +100,7 @@ class Ran:
 def foreign(team_server: Cluster, server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
     """At the second of three revisions, both databases with rows."""
     directory = tmp_path_factory.mktemp("foreign")
-    root, site = directory / "project", directory / "site/lib"
+    root = directory / "project"
     root.mkdir()
     subprocess.run([sys.executable, "-m", "alembic", "init", "migrations"], cwd=root, capture_output=True, check=True)
     mine = server.create_database(f"shop_{directory.name}")
@@ -151,14 +112,8 @@ def foreign(team_server: Cluster, server: Cluster, tmp_path_factory: pytest.Temp
         (root / f"migrations/versions/{revision}.py").write_text(revision_file(revision, parent, revision, up, down))
     for target in (theirs, mine):
         fill(target)
-    # as where it is installed: no alembic.ini is beside it
-    shutil.copytree(REPOSITORY / "scripts/dbkit", site / "dbkit", ignore=shutil.ignore_patterns("__pycache__"))
-    variables = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(site)}
-    variables |= {"DATABASE_URL": url_of(mine), "APP_ENV": "development", "TEAM_URL": url.replace("%%", "%")}
-    command = [sys.executable, "-c", RUNNER]
-    with subprocess.Popen(command, cwd=root, env=variables, stdin=-1, stdout=-1, text=True) as process:
-        yield Foreign(root, team_server, mine, process)
-        process.terminate()
+    with installed(root, mine, {"TEAM_URL": url.replace("%%", "%")}) as kit:
+        yield Foreign(root, team_server, mine, kit)
 
 
 def fill(target: Target) -> None:
@@ -173,12 +128,10 @@ def fill(target: Target) -> None:
 @pytest.fixture(scope="module")
 def all_verbs(foreign: Foreign, server: Cluster) -> dict[str, tuple[Ran, bool, bool]]:
     """Each verb, run once: what came of it, and whether theirs and mine are as they were before."""
-    proofs = ["--server", url_of(server.target("postgres"))]
     found = {}
     theirs, mine = foreign.state(foreign.theirs), foreign.state(foreign.mine)
-    for name, verb in VERBS.items():
-        arguments = proofs if verb.any_project else ARGUMENTS.get(name, [])
-        ran = foreign.run(name, *arguments)
+    for name in VERBS:
+        ran = foreign.run(name, *arguments_of(name, server.target("postgres")))
         unchanged = (foreign.state(foreign.theirs) == theirs, foreign.state(foreign.mine) == mine)
         found[name] = (ran, *unchanged)
         mine = foreign.state(foreign.mine)
@@ -190,7 +143,7 @@ def test_no_verb_reaches_the_database_of_a_foreign_env_py(
     all_verbs: dict[str, tuple[Ran, bool, bool]], name: str
 ) -> None:
     ran, theirs_unchanged, mine_unchanged = all_verbs[name]
-    assert "required" not in ran.printed, "give this verb its arguments, above"
+    assert "required" not in ran.printed, "give this verb its arguments, in installed.py"
     assert "Traceback" not in ran.printed
     assert theirs_unchanged
     assert not [line for line in ran.logged.splitlines() if "statement: " in line or "connection" in line]

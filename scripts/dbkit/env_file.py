@@ -23,17 +23,22 @@ def require_gate(script_directory: Path) -> None:
 
 def has_gate(script_directory: Path) -> bool:
     """Whether env.py imports the gate. Raises InputError where there is none, or none that Python can read."""
+    path = find(script_directory)
+    if path.suffix != ".py":
+        # names and constants are in bytecode as they are written
+        return b"dbkit" in path.read_bytes()
+    try:
+        return any(map(_imports_gate, ast.walk(ast.parse(path.read_bytes(), path))))
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: not a Python file: {error}") from error
+
+
+def find(script_directory: Path) -> Path:
+    """The file that Alembic runs for env.py: it, or its bytecode where there is no text. Raises InputError."""
     source = script_directory / "env.py"
-    if source.is_file():
-        try:
-            return any(map(_imports_gate, ast.walk(ast.parse(source.read_bytes(), source))))
-        except (SyntaxError, ValueError) as error:
-            raise InputError(f"{source}: not a Python file: {error}") from error
-    # as Alembic looks for it
-    for bytecode in (Path(cache_from_source(str(source))), source.with_suffix(".pyc")):
-        if bytecode.is_file():
-            # names and constants are in it as they are written
-            return b"dbkit" in bytecode.read_bytes()
+    for path in (source, Path(cache_from_source(str(source))), source.with_suffix(".pyc")):
+        if path.is_file():
+            return path
     raise InputError(f"there is no {source}.", "Alembic runs it for every command that needs a database.")
 
 

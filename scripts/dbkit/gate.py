@@ -80,18 +80,19 @@ class Passage:
     """What was begun, first to last; the last one may have failed."""
     written: list[Script] = field(default_factory=list)
     """The revision files that were made."""
-    metadata: sa.MetaData | None = None
-    """The models, when the command compared them."""
+    metadata: list[sa.MetaData] = field(default_factory=list)
+    """The models, when the command compared them: one for most projects."""
     taken: bool = False
     """Whether env.py has called the gate."""
     target: Target | None = None
     """The database that the gate has connected to, or is about to."""
 
 
-def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.MetaData]) -> None:
+def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], object]) -> None:
     """Let the Alembic command that `context` stands for pass. Called by env.py, and by nothing else.
 
-    `root` is where `.env` is; `load_metadata` imports the models, and is called only by commands that compare them.
+    `root` is where `.env` is; `load_metadata` imports the models, and is called only by commands that compare them: it
+    returns a MetaData, or a list of them.
     Under the `alembic` command a DbkitError becomes its line on stderr and its exit code; a caller in Python gets it.
     """
     command_line = context.config.cmd_opts
@@ -119,7 +120,7 @@ def target_of(settings: Settings) -> Target:
     return settings.target or development_cluster(settings).ensure_running()
 
 
-def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.MetaData]) -> None:
+def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], object]) -> None:
     connection_guard.require_none_refused()
     passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root, warn=True))
     passage.taken = True
@@ -150,18 +151,16 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], s
             _run_migrations(context, passage)
 
 
-def _prepare_comparison(
-    context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], sa.MetaData]
-) -> None:
+def _prepare_comparison(context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], object]) -> None:
     passage.metadata = _import_models(load_metadata)
     writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
     options = autogenerate.options(passage.metadata, Path(context.script.versions), writes_file=writes_file)
     context.get_context().opts.update(options)
 
 
-def _import_models(load_metadata: Callable[[], sa.MetaData]) -> sa.MetaData:
+def _import_models(load_metadata: Callable[[], object]) -> list[sa.MetaData]:
     try:
-        return load_metadata()
+        return autogenerate.as_metadata(load_metadata())
     except DbkitError:
         raise
     except Exception as error:  # importing the models runs the team's code

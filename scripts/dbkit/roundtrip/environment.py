@@ -18,7 +18,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from psycopg import sql
 from sqlalchemy.pool import NullPool
 
-from dbkit import gate, scratch
+from dbkit import env_file, gate, scratch
 from dbkit.connect import connect
 from dbkit.connection_guard import ConnectionGuard, Identity, guarding, identify
 from dbkit.errors import DbkitError, InputError
@@ -203,8 +203,11 @@ class Environment:
 
     def _mentions_connection(self) -> bool:
         """Whether env.py looks into config.attributes["connection"]."""
-        source = (Path(self.project.script.dir) / "env.py").read_text(encoding="utf-8", errors="replace")
-        return bool(re.search(r"""attributes\b[^\n]*["']connection["']""", source))
+        path = env_file.find(Path(self.project.script.dir))
+        pattern = rb"""attributes\b[^\n]*["']connection["']"""
+        if path.suffix != ".py":  # bytecode, in which both are somewhere, and not in one line
+            pattern = rb"(?s)attributes.*connection"
+        return bool(re.search(pattern, path.read_bytes()))
 
 
 def explained(error: BaseException, directory: str) -> DbkitError:

@@ -38,7 +38,7 @@ def _moved(settings: Settings, loaded: project.Project, cluster: Cluster, found:
     head = states.history(cluster, settings, loaded, ("head",), "head")
     metadata = states.metadata_of(loaded, scratch.settings_for(settings, cluster.target("head")))
     modelled = None
-    if metadata is None:
+    if not metadata:
         yield "env.py has no target_metadata: only the migrations and the database were compared"
     else:
         try:

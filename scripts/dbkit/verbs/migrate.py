@@ -25,7 +25,7 @@ def migrate(settings: Settings, ini: Path, to: str = "head") -> None:
 
 def _is_at_head(settings: Settings, ini: Path) -> bool:
     directory = versions.directory_of(ini)
-    if directory is None or not env_file.has_gate(directory.parent):
+    if directory is None or not (directory.parent / "env.py").is_file() or not env_file.has_gate(directory.parent):
         return False
     files = versions.read_all(directory)
     heads = versions.heads(files)
