@@ -91,13 +91,16 @@ def require_loadable(script: ScriptDirectory) -> None:
         with warnings.catch_warnings():
             # Alembic only warns of an id that two files have, and of a parent that none has
             warnings.filterwarnings("error", category=UserWarning, module="alembic")
-            for _ in script.walk_revisions():
-                pass
+            scripts = list(script.walk_revisions())
     except (Exception, SystemExit) as error:  # a revision file can raise anything when it is imported
         raise InputError(*_explain(error, script, loaded)) from error
     finally:
         if collects:
             gc.enable()
+    # Alembic does not see every cycle, and would apply its revisions in some order
+    fault = revision_graph.fault(scripts)
+    if fault:
+        raise InputError(*fault)
 
 
 def heads_of(script: ScriptDirectory) -> list[Script]:
@@ -201,8 +204,8 @@ def _explain(error: BaseException, script: ScriptDirectory, loaded: Sequence[Scr
     fault = revision_graph.fault(loaded)
     if fault:
         return fault
-    if isinstance(error, CycleDetected) and len(error.revisions) == 1:
+    if isinstance(error.__cause__, CycleDetected) and len(error.__cause__.revisions) == 1:
         # the file of a revision that follows itself is not among those that were loaded
-        return revision_graph.self_loop(error.revisions[0], files)
+        return revision_graph.self_loop(error.__cause__.revisions[0], files)
     where = " and ".join(map(str, places))
     return f"the revisions in {where} cannot be loaded: {type(error).__name__}: {error}", ""

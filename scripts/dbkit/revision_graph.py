@@ -1,7 +1,7 @@
 """What is wrong between revision files that make no history: an id in two of them, a parent in none, a cycle."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from alembic.script import Script
@@ -9,29 +9,36 @@ from alembic.util import to_tuple
 
 Fault = tuple[str, str]
 """What is wrong, and what to do about it."""
+DOWN = "down_revision"
 
 
 def fault(scripts: Sequence[Script]) -> Fault | None:
     """The first fault between loaded revisions; None where there is none."""
-    names = {script.revision: Path(script.path).name for script in scripts}
+    files: dict[str, list[str]] = {}
     for script in scripts:
-        twins = sorted(Path(other.path).name for other in scripts if other.revision == script.revision)
-        if len(twins) > 1:
+        files.setdefault(script.revision, []).append(Path(script.path).name)
+    for revision, names in files.items():
+        if len(names) > 1:
             return (
-                f"revision {script.revision} is in {len(twins)} files: {', '.join(twins)}.",
+                f"revision {revision} is in {len(names)} files: {', '.join(sorted(names))}.",
                 "Give one of them an id of its own.",
             )
-    for script in scripts:
-        for option, parent in _parents(script):
-            if not _resolved(parent, scripts):
-                verb = "follows" if option == "down_revision" else "depends on"
-                return (
-                    f"{names[script.revision]} {verb} revision {parent}, and no file has that id.",
-                    f"Restore the file, or correct {option}.",
-                )
-    cycle = _cycle(scripts)
+    parents = {script.revision: list(_parents(script)) for script in scripts}
+    labels = {label: each.revision for each in scripts for label in each._orig_branch_labels or ()}
+    for revision, named in parents.items():
+        for option, parent in named:
+            if parent not in files and parent not in labels:
+                file = files[revision][0]
+                follows = f"{file} follows revision {parent}, and no file has that id."
+                depends = f"{file} depends on revision {parent}, and no file has that id."
+                return follows if option == DOWN else depends, f"Restore the file, or correct {option}."
+    edges = {
+        revision: [(option, name if name in files else labels[name]) for option, name in named]
+        for revision, named in parents.items()
+    }
+    cycle = _cycle(edges)
     if cycle:
-        steps = ", ".join(f"{names[revision]} ({option} = {parent})" for revision, option, parent in cycle)
+        steps = ", ".join(f"{files[revision][0]} ({option} = {parent})" for revision, option, parent in cycle)
         return (
             f"{len(cycle)} revisions follow each other in a cycle: {steps}.",
             "Correct down_revision or depends_on in one of them: nothing can be applied first.",
@@ -48,30 +55,32 @@ def self_loop(revision: str, files: Iterable[Path]) -> Fault:
 
 def _parents(script: Script) -> Iterator[tuple[str, str]]:
     """Which option of the file names a parent, and which; a dependency may be the label of a branch."""
-    yield from (("down_revision", each) for each in script._versioned_down_revisions)
+    yield from ((DOWN, each) for each in script._versioned_down_revisions)
     yield from (("depends_on", each) for each in to_tuple(script.dependencies, default=()))
 
 
-def _resolved(name: str, scripts: Sequence[Script]) -> list[str]:
-    """The revisions that have this id, or else this branch label."""
-    exact = [each.revision for each in scripts if name == each.revision]
-    return exact or [each.revision for each in scripts if name in (each._orig_branch_labels or ())]
-
-
-def _cycle(scripts: Sequence[Script]) -> list[tuple[str, str, str]]:
+def _cycle(edges: Mapping[str, Sequence[tuple[str, str]]]) -> list[tuple[str, str, str]]:
     """Revisions of which each follows the next, and the last one the first, with the options that say so."""
-    left = {
-        script.revision: [(option, each) for option, name in _parents(script) for each in _resolved(name, scripts)]
-        for script in scripts
-    }
-    # take away what can be applied, again and again: the rest waits for a cycle
-    while ready := [revision for revision, parents in left.items() if not any(each in left for _, each in parents)]:
-        for revision in ready:
-            del left[revision]
+    children: dict[str, list[str]] = {revision: [] for revision in edges}
+    waiting = {revision: len(parents) for revision, parents in edges.items()}
+    for revision, parents in edges.items():
+        for _, parent in parents:
+            children[parent].append(revision)
+    # take away what can be applied, one after the other: the rest waits for a cycle
+    ready = [revision for revision, count in waiting.items() if not count]
+    while ready:
+        done = ready.pop()
+        del waiting[done]
+        for child in children[done]:
+            waiting[child] -= 1
+            if not waiting[child]:
+                ready.append(child)
     steps: dict[str, tuple[str, str]] = {}
-    revision = next(iter(left), "")
+    revision = next(iter(waiting), "")
     while revision and revision not in steps:
-        steps[revision] = next((option, each) for option, each in left[revision] if each in left)
+        steps[revision] = next((option, each) for option, each in edges[revision] if each in waiting)
         revision = steps[revision][1]
     order = list(steps)
-    return [(each, *steps[each]) for each in order[order.index(revision) :]] if revision else []
+    cycle = order[order.index(revision) :] if revision else []
+    first = cycle.index(min(cycle)) if cycle else 0
+    return [(each, *steps[each]) for each in (*cycle[first:], *cycle[:first])]
