@@ -35,9 +35,8 @@ from dbkit import (
     session,
     signals,
 )
-from dbkit.connect import connect
 from dbkit.course import Course, Guard, NotGuarded, Step
-from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error, say
+from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, Unreachable, as_dbkit_error, say
 from dbkit.heads import moves
 from dbkit.lock import VERSION_TABLE, migration_lock, take_again
 from dbkit.project import configure_logging
@@ -195,10 +194,14 @@ class Run:
         try:
             self._run()
         except (sa.exc.DBAPIError, psycopg.Error) as error:
-            standing = aftermath.look_again(self.target, self.settings)
+            standing = aftermath.look_again(self.target, self.settings, error, self._make_room)
             raise aftermath.told_outside(error, standing) from error
         finally:
             self._let_go()
+
+    def _make_room(self) -> None:
+        """Close the connection, which ends the migration lock: the role or the database may have no second one."""
+        self.connection.invalidate()
 
     def _let_go(self) -> None:
         """Close a connection that cannot be used any more. SQLAlchemy would try to reset it, and log that it cannot."""
@@ -368,7 +371,7 @@ class Run:
     def _failed(
         self, error: BaseException, step: journal.Step, watch: Watch, invalid_before: dict[str, str]
     ) -> DbkitError:
-        standing = aftermath.look_again(self.target, self.settings)
+        standing = aftermath.look_again(self.target, self.settings, error, self._make_room)
         invalid: list[str] = []
         if isinstance(standing, aftermath.Standing):
             invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
@@ -376,8 +379,15 @@ class Run:
         return aftermath.told(error, step, standing, left=watch.left, half_applied=watch.half_applied, invalid=invalid)
 
     def _require_done(self, heads: set[str], watch: Watch, invalid_before: dict[str, str], last: str) -> None:
-        with connect(self.target, self.settings.wait) as fresh:
-            standing = aftermath.look(fresh)
+        try:
+            with aftermath.fresh(self.target, self.settings.wait, self._make_room) as connection:
+                standing = aftermath.look(connection)
+        except Unreachable as error:
+            # it has not failed because it cannot be looked at
+            raise Unreachable(
+                f"{last} is applied, but what the database says now could not be read: {error.message}",
+                "`make status` shows where it is.",
+            ) from error
         aftermath.require_done(standing, heads)
         invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
         if invalid:
