@@ -231,6 +231,8 @@ def restored(foreign: Foreign) -> Iterator[Foreign]:
 # a rehearsal starts a server of its own, so most of them are for the slow run
 REHEARSED = ("errors are caught before the gate", "settings of its own for the gate", "a connection after the gate")
 CASES = [
+    ("a connection after the gate", "sql"),
+    ("the gate is imported only", "sql"),
     *((shape, "migrate") for shape in ENVIRONMENTS),
     *others_slow(
         len(REHEARSED), [(shape, "check") for shape in sorted(ENVIRONMENTS, key=lambda shape: shape not in REHEARSED)]

@@ -10,18 +10,16 @@ from dbkit import connection_guard
 from dbkit.errors import InputError, Unreachable, say
 from dbkit.settings import Target
 
+# There is a server, and no connection left for us. One of our own that was closed just now may still count.
+NO_ROOM = ("too many clients", "too many connections", "connection slots")
 # What a server says while it cannot take a connection yet, or just now. Everything else it says is an answer.
 PASSING = (
     "starting up",
     "shutting down",
     "in recovery",
     "not yet accepting",
-    "too many clients",
-    "too many connections",
-    "connection slots",
+    *NO_ROOM,
 )
-# Of these: there is a server, and no connection left for us. One of our own that was closed just now may still count.
-NO_ROOM = PASSING[-3:]
 MOMENT = 1.0  # seconds that such a one may take to end
 # What libpq says before or instead of a server, and will say again.
 FINAL = ("does not support SSL", "invalid sslmode", "requirepeer", "invalid value", "certificate", "Permission denied")

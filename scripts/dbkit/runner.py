@@ -29,14 +29,14 @@ class OnlyGate(ConnectionGuard):
     def before(self, dbname: str | None) -> None:
         """Refuse to open what can be no connection to the gate's database."""
         target = self._target()
-        if target and dbname and dbname != target.dbname:
-            self._refuse_other(target, f'"{dbname}"')
+        if target is None or (dbname and dbname != target.dbname):
+            self._refuse_other(target, f'"{dbname}"' if dbname else "a database")
 
     def check(self, identity: Identity) -> None:
         """Refuse another database than the gate's: the name may be the same on two servers."""
         target = self._target()
         if target is None:
-            return
+            self._refuse_other(target, f'"{identity.dbname}"')
         with connect(target, self.passage.settings.wait) as connection:
             if not identity.is_same_database(identify(connection)):
                 self._refuse_other(target, f'"{identity.dbname}" on another server')
@@ -57,11 +57,13 @@ class OnlyGate(ConnectionGuard):
             )
         return self.passage.target
 
-    def _refuse_other(self, meant: Target, other: str) -> NoReturn:
+    def _refuse_other(self, meant: Target | None, other: str) -> NoReturn:
+        """There is none meant where only a script is written."""
+        what = f'"{meant.dbname}" on {meant.server()}' if meant else "no database"
         self.refuse(
             ConnectionRefused(
-                f'env.py, or a migration, opens a connection to {other}, and this run is for "{meant.dbname}" on '
-                f"{meant.server()}; it was not let through.",
+                f"env.py, or a migration, opens a connection to {other}, and this run is for {what}; it was not let "
+                "through.",
                 "Use the connection of the migration: op.get_bind().",
             )
         )
