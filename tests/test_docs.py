@@ -21,6 +21,7 @@ NOT_OURS = {
     "Multiple head revisions are present for given argument 'head'": "Alembic",
     "Target database is not up to date.": "Alembic",
     "canceling statement due to lock timeout": "PostgreSQL",
+    "permission denied for schema …": "PostgreSQL",
     "canceling statement due to statement timeout": "PostgreSQL",
     'extension "…" is not available': "PostgreSQL",
     "A value is required for bind parameter '…'": "SQLAlchemy",

@@ -852,7 +852,7 @@ def test_a_broken_history_names_the_files(pair: Pair, fault: str) -> None:
             words = "rev1.py follows revision gone, and no file has that id."
         elif fault == "cycle":
             file.write_text(file.read_text().replace("down_revision = None", "down_revision = 'rev1'"))
-            words = "cannot be loaded"
+            words = "revision rev1 follows itself: rev1.py."
         else:
             (project.versions / "._rev1.py").write_bytes(b"\x00\x05\x16\x07")
             words = "._rev1.py"

@@ -2,15 +2,16 @@
 
 import re
 import traceback
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 
-from dbkit import redact, signals
-from dbkit.connect import connect, current_revisions
+from dbkit import causes, redact, signals
+from dbkit.connect import NoRoom, connect, current_revisions
 from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, sqlstate_of
 from dbkit.journal import DOWNGRADE, Step
 from dbkit.settings import Settings, Target
@@ -42,6 +43,8 @@ class Standing:
 
     heads: tuple[str, ...]
     invalid: dict[str, str]
+    hint: str = ""
+    """What to do about the error that came before, as far as the database says."""
 
 
 def look(connection: psycopg.Connection) -> Standing:
@@ -56,11 +59,27 @@ def invalid_indexes(connection: psycopg.Connection) -> dict[str, str]:
     return dict(connection.execute(INVALID_INDEXES).fetchall())
 
 
-def look_again(target: Target, settings: Settings) -> Standing | str:
-    """Read it over a fresh connection; why not, when it cannot be read within a few seconds."""
+def fresh(target: Target, wait: float, make_room: Callable[[], None], **options: Any) -> psycopg.Connection:
+    """A connection beside the migration's; where there may be no second one, `make_room` closes that first."""
     try:
-        with connect(target, min(settings.wait, PATIENCE), progress=_quietly) as connection:
-            return look(connection)
+        return connect(target, wait, waits_for_room=False, **options)
+    except NoRoom:
+        make_room()
+        return connect(target, wait, **options)
+
+
+def look_again(
+    target: Target, settings: Settings, error: BaseException, make_room: Callable[[], None]
+) -> Standing | str:
+    """Read it over a fresh connection, and what to do about `error`.
+
+    Returns why not, when it cannot be read within a few seconds.
+    """
+    try:
+        with fresh(target, min(settings.wait, PATIENCE), make_room, progress=_quietly) as connection:
+            return replace(look(connection), hint=causes.hint_for(connection, error, target.dbname))
+    except NoRoom:
+        return "there is no connection left to look with"
     except (DbkitError, psycopg.OperationalError):
         return "the server does not answer"
     except psycopg.Error as error:
@@ -165,7 +184,7 @@ def told(
         )
     lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in words_of(error)
     own = error.hint if isinstance(error, DbkitError) else ""
-    hint = AGAIN if lost or _was_interrupted(error) else own or CAUSES.get(sqlstate_of(error), MEND)
+    hint = AGAIN if lost or _was_interrupted(error) else own or standing.hint or CAUSES.get(sqlstate_of(error), MEND)
     kept = "what it has committed can be done again" if left else "nothing of it was kept"
     return _exit_of(error, f"{message}; {kept}, {at}, and it is safe to run again.", hint)
 
@@ -177,7 +196,7 @@ def told_outside(error: Exception, standing: Standing | str) -> DbkitError:
         why = "" if standing in words else f"{standing}, but "
         return _exit_of(error, f"{words}; {why}no migration was running.", LOST)
     at = f"the database is at {_names(standing.heads)}"
-    hint = AGAIN if _was_interrupted(error) else "--debug (for alembic: --raiseerr) shows where."
+    hint = AGAIN if _was_interrupted(error) else standing.hint or "--debug (for alembic: --raiseerr) shows where."
     return _exit_of(error, f"{words}; no migration was running, {at}, and it is safe to run again.", hint)
 
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
+
+from dbkit.errors import InputError
 
 COMPARISON: dict[str, Any] = {
     "compare_type": True,
@@ -28,22 +30,38 @@ TABLE_NAMES = re.compile(
 )
 
 
-def options(metadata: sa.MetaData, versions: Path, *, writes_file: bool) -> dict[str, Any]:
+def as_metadata(given: object) -> list[sa.MetaData]:
+    """What Alembic takes for target_metadata: None, one MetaData or several. Raises InputError for anything else."""
+    if given is None:
+        return []
+    several: list[Any] = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+    for each in several:
+        if not isinstance(each, sa.MetaData):
+            raise InputError(f"the models' metadata is a {type(each).__name__}, and no MetaData or list of them.")
+    names = [name for each in several for name in each.tables]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"the models have the table {twice[0]} in two MetaData objects.", "Keep one of them.")
+    return several
+
+
+def options(metadata: Sequence[sa.MetaData], versions: Path, *, writes_file: bool) -> dict[str, Any]:
     """The options of `context.configure` for a command that compares `metadata` with the database."""
+    tables = [table for each in metadata for table in each.tables.values()]
     comparing = {
-        "target_metadata": metadata,
-        "include_name": _managed_only(metadata, versions),
-        "include_schemas": any(table.schema for table in metadata.tables.values()),
+        "target_metadata": metadata[0] if len(metadata) == 1 else metadata or None,
+        "include_name": _managed_only(tables, versions),
+        "include_schemas": any(table.schema for table in tables),
     }
     return comparing | ({"process_revision_directives": _finish} if writes_file else {})
 
 
-def _managed_only(metadata: sa.MetaData, versions: Path) -> Callable[..., bool]:
+def _managed_only(tables: Sequence[sa.Table], versions: Path) -> Callable[..., bool]:
     """Leave tables alone that neither the models have nor a revision file makes: they are somebody else's."""
     sources = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in sorted(versions.glob("*.py")))
     made = {name for names in TABLE_NAMES.findall(sources) for name in names if name}
-    modelled = {table.name for table in metadata.tables.values()}
-    schemas = {table.schema for table in metadata.tables.values()} | {None}
+    modelled = {table.name for table in tables}
+    schemas = {table.schema for table in tables} | {None}
 
     def include(name: str | None, type_: str, _parents: Any) -> bool:
         if type_ == "schema":

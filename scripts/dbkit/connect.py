@@ -6,23 +6,29 @@ from collections.abc import Callable, Collection
 
 import psycopg
 
+from dbkit import connection_guard
 from dbkit.errors import InputError, Unreachable, say
 from dbkit.settings import Target
 
+# There is a server, and no connection left for us. One of our own that was closed just now may still count.
+NO_ROOM = ("too many clients", "too many connections", "connection slots")
 # What a server says while it cannot take a connection yet, or just now. Everything else it says is an answer.
 PASSING = (
     "starting up",
     "shutting down",
     "in recovery",
     "not yet accepting",
-    "too many clients",
-    "too many connections",
-    "connection slots",
+    *NO_ROOM,
 )
+MOMENT = 1.0  # seconds that such a one may take to end
 # What libpq says before or instead of a server, and will say again.
 FINAL = ("does not support SSL", "invalid sslmode", "requirepeer", "invalid value", "certificate", "Permission denied")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 LONGEST_END = 5.0  # seconds that a backend has to end
+
+
+class NoRoom(Unreachable):
+    """As many are logged in as the server, the database or the role may have."""
 
 
 def say_once(target: Target, wait: float, reason: str, attempt: int) -> None:
@@ -37,6 +43,7 @@ def connect(
     autocommit: bool = False,
     progress: Callable[[Target, float, str, int], None] = say_once,
     kind: type[psycopg.Connection] = psycopg.Connection,
+    waits_for_room: bool = True,
     **parameters: str,
 ) -> psycopg.Connection:
     """Log in to `target`, retrying for up to `wait` seconds while the server cannot be reached or is not ready.
@@ -44,8 +51,10 @@ def connect(
     `kind` is the class of the connection, `parameters` are further libpq keywords; `progress` is called before each
     pause with the target, the wait, the reason and the number of the attempt. Raises Unreachable: at once when the
     server answered and said no (user, password, database), otherwise when the time is over, with the last real error.
+    Raises NoRoom where as many are logged in as may be: at once when not `waits_for_room`.
     """
-    deadline = time.monotonic() + wait
+    began = time.monotonic()
+    deadline = began + wait
     pause = FIRST_PAUSE
     attempt = 0
     while True:
@@ -62,8 +71,18 @@ def connect(
                     f'the server at {target.server()} did not let us in to "{target.dbname}": {reason}',
                     "Check the user, password, database and parameters in .env.",
                 ) from None
-            if time.monotonic() + pause > deadline:
-                waited = f" (waited {wait:g} s)" if wait else ""
+            waited = f" (waited {wait:g} s)" if wait else ""
+            if any(words in reason for words in NO_ROOM):
+                if not waits_for_room or time.monotonic() + pause > max(deadline, began + MOMENT):
+                    raise NoRoom(
+                        f'{target.server()} has no connection left for "{target.dbname}"{waited}: {reason}',
+                        "End one that is not needed, or raise the limit: CONNECTION LIMIT of the role or of\n"
+                        "the database, or max_connections.",
+                    ) from None
+                if time.monotonic() - began < MOMENT / 2:
+                    time.sleep(pause)
+                    continue
+            elif time.monotonic() + pause > deadline:
                 raise Unreachable(
                     f"the server at {target.server()} does not answer{waited}: {reason}",
                     "Is it running, and are the host and port in .env right?",
@@ -84,7 +103,10 @@ def open_connection(
     """Log in once, giving up after `patience` seconds (at least libpq's minimum of 2). Raises psycopg's errors."""
     timeout = max(2, min(10, int(patience)))
     keywords = {"connect_timeout": timeout, "client_encoding": "UTF8"} | target.parameters() | parameters
-    return kind.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
+    with connection_guard.own(target):
+        connection = kind.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
+    connection_guard.remember(connection)
+    return connection
 
 
 def pooled(target: Target) -> InputError:

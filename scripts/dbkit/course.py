@@ -14,7 +14,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 from psycopg.pq import TransactionStatus
 
-from dbkit import journal
+from dbkit import connection_guard, journal
 from dbkit.errors import CheckFailed, say, sqlstate_of
 from dbkit.lock import OLDEST_TRANSACTION, TRY_AGAIN
 from dbkit.settings import Settings
@@ -134,6 +134,7 @@ class Course:
     def applied(self, heads: set[str], **_rest: Any) -> None:
         """Called by Alembic at the end of each step, within its transaction."""
         self.heads = heads
+        connection_guard.require_none_refused()
         self.watch.end(heads)
 
     def _pause(self, attempt: int) -> float:

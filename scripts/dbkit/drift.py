@@ -1,7 +1,7 @@
 """Three states that should be one: what the models say, what the migrations make, and what a live database has."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -28,8 +28,8 @@ class NotModelled(Exception):
     """The models' tables cannot be created by themselves; str() is the server's reason."""
 
 
-def metadata_of(loaded: Project, settings: Settings) -> sa.MetaData | None:
-    """What env.py compares the database with: the models. None where it has none."""
+def metadata_of(loaded: Project, settings: Settings) -> list[sa.MetaData]:
+    """What env.py compares the database with: the models. Empty where it has none."""
     loaded.config.stdout = io.StringIO()  # Alembic says there that it found nothing
     try:
         return runner.run(loaded, settings, "check").metadata
@@ -48,18 +48,20 @@ class Models:
     tables: tuple[str, ...]
 
 
-def models(cluster: Cluster, metadata: sa.MetaData) -> Models:
+def models(cluster: Cluster, metadata: Sequence[sa.MetaData]) -> Models:
     """Create the models' tables in a database of their own. Raises NotModelled."""
     modelled = cluster.create_database("modelled")
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(modelled), poolclass=sa.NullPool)
     try:
+        made = [table for each in metadata for table in each.sorted_tables]
         with engine.begin() as connection:
-            for schema in sorted({table.schema for table in metadata.sorted_tables if table.schema}):
+            for schema in sorted({table.schema for table in made if table.schema}):
                 connection.execute(sa.schema.CreateSchema(schema))
-            metadata.create_all(connection)
-    except sa.exc.DBAPIError as error:
-        raise NotModelled(str(error.orig)) from error
-    tables = tuple(catalog.identity(table.name, table.schema or "public") for table in metadata.sorted_tables)
+            for each in metadata:
+                each.create_all(connection)
+    except sa.exc.SQLAlchemyError as error:
+        raise NotModelled(str(getattr(error, "orig", None) or error)) from error
+    tables = tuple(catalog.identity(table.name, table.schema or "public") for table in made)
     with connect(modelled) as created:
         return Models(catalog.of_tables(catalog.read(created), tables), tables)
 

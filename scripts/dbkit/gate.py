@@ -26,6 +26,7 @@ from psycopg.pq import TransactionStatus
 from dbkit import (
     aftermath,
     autogenerate,
+    connection_guard,
     course,
     history,
     journal,
@@ -38,9 +39,8 @@ from dbkit import (
     session,
     signals,
 )
-from dbkit.connect import connect
 from dbkit.course import Course, Guard, NotGuarded, Step
-from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error, say
+from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, Unreachable, as_dbkit_error, say
 from dbkit.heads import moves
 from dbkit.lock import VERSION_TABLE, migration_lock, take_again
 from dbkit.project import configure_logging
@@ -85,14 +85,19 @@ class Passage:
     """What was begun, first to last; the last one may have failed."""
     written: list[Script] = field(default_factory=list)
     """The revision files that were made."""
-    metadata: sa.MetaData | None = None
-    """The models, when the command compared them."""
+    metadata: list[sa.MetaData] = field(default_factory=list)
+    """The models, when the command compared them: one for most projects."""
+    taken: bool = False
+    """Whether env.py has called the gate."""
+    target: Target | None = None
+    """The database that the gate has connected to, or is about to."""
 
 
-def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.MetaData]) -> None:
+def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], object]) -> None:
     """Let the Alembic command that `context` stands for pass. Called by env.py, and by nothing else.
 
-    `root` is where `.env` is; `load_metadata` imports the models, and is called only by commands that compare them.
+    `root` is where `.env` is; `load_metadata` imports the models, and is called only by commands that compare them: it
+    returns a MetaData, or a list of them.
     Under the `alembic` command a DbkitError becomes its line on stderr and its exit code; a caller in Python gets it.
     """
     command_line = context.config.cmd_opts
@@ -122,12 +127,15 @@ def target_of(settings: Settings) -> Target:
     return settings.target or development_cluster(settings).ensure_running()
 
 
-def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], sa.MetaData]) -> None:
+def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], object]) -> None:
+    connection_guard.require_none_refused()
     passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root, warn=True))
+    passage.taken = True
     if context.is_offline_mode():
         _run_offline(context, passage)
         return
-    target = target_of(passage.settings)
+    target = passage.target = target_of(passage.settings)
+    connection_guard.require_meant(target.dbname)
     engine = sa.create_engine(
         "postgresql+psycopg://",
         creator=lambda: session.begin(target, passage.settings, APPLICATION_NAME, Connection),
@@ -150,18 +158,18 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], s
             _run_migrations(context, passage)
 
 
-def _prepare_comparison(
-    context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], sa.MetaData]
-) -> None:
+def _prepare_comparison(context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], object]) -> None:
     passage.metadata = _import_models(load_metadata)
     writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
     options = autogenerate.options(passage.metadata, Path(context.script.versions), writes_file=writes_file)
     context.get_context().opts.update(options)
 
 
-def _import_models(load_metadata: Callable[[], sa.MetaData]) -> sa.MetaData:
+def _import_models(load_metadata: Callable[[], object]) -> list[sa.MetaData]:
     try:
-        return load_metadata()
+        return autogenerate.as_metadata(load_metadata())
+    except DbkitError:
+        raise
     except Exception as error:  # importing the models runs the team's code
         place = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(
@@ -194,10 +202,14 @@ class Run:
         try:
             self._run()
         except (sa.exc.DBAPIError, psycopg.Error) as error:
-            standing = aftermath.look_again(self.target, self.settings)
+            standing = aftermath.look_again(self.target, self.settings, error, self._make_room)
             raise aftermath.told_outside(error, standing) from error
         finally:
             self._let_go()
+
+    def _make_room(self) -> None:
+        """Close the connection, which ends the migration lock: the role or the database may have no second one."""
+        self.connection.invalidate()
 
     def _let_go(self) -> None:
         """Close a connection that cannot be used any more. SQLAlchemy would try to reset it, and log that it cannot."""
@@ -368,7 +380,7 @@ class Run:
     def _failed(
         self, error: BaseException, step: journal.Step, watch: Watch, invalid_before: dict[str, str]
     ) -> DbkitError:
-        standing = aftermath.look_again(self.target, self.settings)
+        standing = aftermath.look_again(self.target, self.settings, error, self._make_room)
         invalid: list[str] = []
         if isinstance(standing, aftermath.Standing):
             invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
@@ -376,8 +388,15 @@ class Run:
         return aftermath.told(error, step, standing, left=watch.left, half_applied=watch.half_applied, invalid=invalid)
 
     def _require_done(self, heads: set[str], watch: Watch, invalid_before: dict[str, str], last: str) -> None:
-        with connect(self.target, self.settings.wait) as fresh:
-            standing = aftermath.look(fresh)
+        try:
+            with aftermath.fresh(self.target, self.settings.wait, self._make_room) as connection:
+                standing = aftermath.look(connection)
+        except Unreachable as error:
+            # it has not failed because it cannot be looked at
+            raise Unreachable(
+                f"{last} is applied, but what the database says now could not be read: {error.message}",
+                "`make status` shows where it is.",
+            ) from error
         aftermath.require_done(standing, heads)
         invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
         if invalid:

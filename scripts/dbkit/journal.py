@@ -187,6 +187,7 @@ def edited(rows: dict[str, Row], files: Iterable[tuple[str, Path]]) -> list[Path
         and row.action in (UPGRADE, ACCEPT)
         and row.ended_at is not None
         and row.sha256 is not None
+        and path.suffix == ".py"  # bytecode is another one whenever it is made
         and row.sha256 != sha256_of(path)
     ]
 
@@ -207,7 +208,7 @@ def _values(step: Step, heads: Sequence[str] | None) -> dict[str, Any]:
         "client": redact.text(_client()),
         "environment": redact.text(step.environment) or None,
         "file": step.path.name if step.path else None,
-        "sha256": sha256_of(step.path) if step.path else None,
+        "sha256": sha256_of(step.path) if step.path and step.path.suffix == ".py" else None,
         "versions": _versions(),
     }
 

@@ -20,6 +20,12 @@ FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (l.classid::bigint << 32) | l.objid::bigint = %s AND l.objsubid = 1"""
+IS_READ_ONLY = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"
+# What a role may not see is NULL
+PRIMARY = """
+SELECT CASE WHEN pg_catalog.starts_with(sender_host, '/') THEN sender_host
+    ELSE pg_catalog.concat(sender_host, ':', sender_port) END
+FROM pg_catalog.pg_stat_wal_receiver WHERE sender_host IS NOT NULL"""
 HOLDER_WORDS = "backend {}, user {}, from {}, for {} s"
 # lock_not_available, deadlock_detected: https://www.postgresql.org/docs/18/errcodes-appendix.html
 TRY_AGAIN = ("55P03", "40P01")
@@ -45,6 +51,7 @@ def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> 
     ever. The rollback between two tries is for the same reason. Raises LockNotGranted after `wait` seconds, and
     InputError for a server that is read-only.
     """
+    require_writable(connection)
     key = lock_key(dbname)
     deadline = time.monotonic() + wait
     told = False
@@ -68,6 +75,29 @@ def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> 
             connection.rollback()
 
 
+def require_writable(connection: psycopg.Connection) -> None:
+    """Raise InputError for a server that is read-only, naming the primary of a standby where this role may see it."""
+    is_standby, read_only = connection.execute(IS_READ_ONLY).fetchone() or (False, "off")
+    row = connection.execute(PRIMARY).fetchone() if is_standby else None
+    connection.rollback()
+    if is_standby:
+        primary = f" of {row[0]}" if row and row[0] else ""
+        raise InputError(
+            f"the server at {_address(connection)} is a standby{primary}: it is read-only.",
+            "Name the primary in .env. It is in primary_conninfo of the standby.",
+        )
+    if read_only == "on":
+        raise InputError(
+            f"the server at {_address(connection)} is read-only: default_transaction_read_only is on.",
+            "It is set for the server, the database or the role: ALTER … RESET default_transaction_read_only.",
+        )
+
+
+def _address(connection: psycopg.Connection) -> str:
+    host = connection.info.host
+    return host if host.startswith("/") else f"{host}:{connection.info.port}"
+
+
 def take_again(connection: psycopg.Connection, dbname: str) -> None:
     """Take the lock once more, where a migration may have let go of it. Raises LockNotGranted."""
     key = lock_key(dbname)
@@ -83,14 +113,9 @@ def holder(connection: psycopg.Connection, dbname: str) -> str | None:
 
 
 def _try_lock(connection: psycopg.Connection, key: int) -> bool:
-    query = "SELECT pg_try_advisory_lock(%s), current_setting('transaction_read_only')"
-    granted, read_only = connection.execute(query, [key]).fetchone() or (False, "off")
+    granted = connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() == (True,)
     connection.rollback()
-    if read_only == "on":
-        raise InputError(
-            "the server is read-only (a standby, or default_transaction_read_only).", "Name the primary in .env."
-        )
-    return bool(granted)
+    return granted
 
 
 def _holder(connection: psycopg.Connection, key: int) -> str:

@@ -6,17 +6,19 @@ import os
 import traceback
 import warnings
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from pathlib import Path
 from tomllib import TOMLDecodeError
+from typing import cast
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
+from alembic.script.revision import CycleDetected, Revision
 from alembic.util import CommandError
 
-from dbkit import redact, versions
+from dbkit import env_file, redact, revision_graph, versions
 from dbkit.errors import CheckFailed, DatabaseAhead, InputError
 
 
@@ -58,6 +60,10 @@ class Project:
         everything = list(self.script.walk_revisions())
         return [script for script in reversed(everything) if script.revision not in done]
 
+    def require_gate(self) -> None:
+        """Raise InputError when env.py does not import the gate."""
+        env_file.require_gate(Path(self.script.dir))
+
     def require_one_head(self) -> None:
         """Raise CheckFailed, naming the files, when two branches each added a migration."""
         require_one_head(self.script)
@@ -86,19 +92,23 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
 
 def require_loadable(script: ScriptDirectory) -> None:
     """Load every revision file. Raises InputError, naming the file, when one of them or their history is broken."""
+    loaded = _remember_loaded(script)
     collects = gc.isenabled()
     gc.disable()  # thousands of objects that all stay: looking through them again and again is a quarter of the time
     try:
         with warnings.catch_warnings():
             # Alembic only warns of an id that two files have, and of a parent that none has
             warnings.filterwarnings("error", category=UserWarning, module="alembic")
-            for _ in script.walk_revisions():
-                pass
+            scripts = list(script.walk_revisions())
     except (Exception, SystemExit) as error:  # a revision file can raise anything when it is imported
-        raise InputError(*_explain(error, Path(script.versions))) from error
+        raise InputError(*_explain(error, script, loaded)) from error
     finally:
         if collects:
             gc.enable()
+    # Alembic does not see every cycle, and would apply its revisions in some order
+    fault = revision_graph.fault(scripts)
+    if fault:
+        raise InputError(*fault)
 
 
 def heads_of(script: ScriptDirectory) -> list[Script]:
@@ -174,8 +184,27 @@ def name_of(script: Script) -> str:
     return f'{script.revision} "{script.doc}"'
 
 
-def _explain(error: BaseException, directory: Path) -> tuple[str, str]:
-    files = sorted(path for path in directory.glob("*.py") if versions.REVISION_FILE.match(path.name))
+def _remember_loaded(script: ScriptDirectory) -> list[Script]:
+    """The revisions that Alembic loads from now on, also where it then cannot make a history of them."""
+    loaded: list[Script] = []
+    load = script.revision_map._generator
+
+    def remembering() -> Iterator[Revision]:
+        for each in load():
+            loaded.append(cast("Script", each))
+            yield each
+
+    script.revision_map._generator = remembering
+    return loaded
+
+
+def _explain(error: BaseException, script: ScriptDirectory, loaded: Sequence[Script]) -> tuple[str, str]:
+    """What is wrong with the revision files, and what to do. `loaded` are those that Alembic could load."""
+    places = [Path(place) for place in script._version_locations]
+    found = {
+        path for place in places for path in (place.rglob if script.recursive_version_locations else place.glob)("*.py")
+    }
+    files = sorted(path for path in found if versions.REVISION_FILE.match(path.name))
     for path in files:
         try:
             compile(path.read_bytes(), path, "exec")
@@ -186,21 +215,11 @@ def _explain(error: BaseException, directory: Path) -> tuple[str, str]:
     if frames:
         place = f"{frames[-1].filename}, line {frames[-1].lineno}"
         return f"{place}: {type(error).__name__}: {error}", "Mend the file; every Alembic command loads it."
-    known = [file for file in versions.read_all(directory) if file]
-    ids = [file.revision for file in known]
-    for file in known:
-        twins = [other.path.name for other in known if other.revision == file.revision]
-        if len(twins) > 1:
-            return (
-                f"revision {file.revision} is in {len(twins)} files: {', '.join(twins)}.",
-                "Give one of them an id of its own.",
-            )
-        for parent in file.down_revisions:
-            if parent not in ids:
-                return (
-                    f"{file.path.name} follows revision {parent}, and no file has that id.",
-                    "Restore the file, or correct down_revision.",
-                )
-    unreadable = [path.name for path in files if path not in {file.path for file in known}]
-    hint = f"Look at {', '.join(unreadable)}." if unreadable else ""
-    return f"the revisions in {directory} cannot be loaded: {type(error).__name__}: {error}", hint
+    fault = revision_graph.fault(loaded)
+    if fault:
+        return fault
+    if isinstance(error.__cause__, CycleDetected) and len(error.__cause__.revisions) == 1:
+        # the file of a revision that follows itself is not among those that were loaded
+        return revision_graph.self_loop(error.__cause__.revisions[0], files)
+    where = " and ".join(map(str, places))
+    return f"the revisions in {where} cannot be loaded: {type(error).__name__}: {error}", ""

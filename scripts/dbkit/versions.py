@@ -26,11 +26,14 @@ class RevisionFile:
 def directory_of(ini: Path) -> Path | None:
     """Where the revision files are, when that is a single, ordinary directory; read without Alembic."""
     parser = configparser.ConfigParser({"here": str(ini.parent)})
-    parser.read(ini, encoding="utf-8")
-    section = parser["alembic"]
-    if any(option in section for option in ("version_locations", "recursive_version_locations", "sourceless")):
-        return None
-    return Path(section["script_location"]) / "versions"
+    try:
+        parser.read(ini, encoding="utf-8")
+        section = parser["alembic"]
+        if any(option in section for option in ("version_locations", "recursive_version_locations", "sourceless")):
+            return None
+        return Path(section["script_location"]) / "versions"
+    except (KeyError, configparser.Error, UnicodeDecodeError):
+        return None  # it is in pyproject.toml, or Alembic has something to say about it
 
 
 def read(path: Path) -> RevisionFile | None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from dbkit.advice.findings import Advice, Level
+from dbkit.errors import say
 from dbkit.project import Project
-from dbkit.roundtrip.steps import source_of
+from dbkit.roundtrip.steps import is_bytecode, syntax_of
 from dbkit.sql_text import UNKNOWN, ends_transaction
 
 DIRECTIONS = ("upgrade", "downgrade")
@@ -39,6 +40,10 @@ def findings(loaded: Project, revisions: Iterable[str] | None = None) -> Iterato
     """What the files of these revisions give away (None: of all), and what lies beside them."""
     wanted = None if revisions is None else set(revisions)
     scripts = list(loaded.script.walk_revisions())
+    without_text = [script.revision for script in scripts if is_bytecode(script.path)]
+    if without_text:
+        names = without_text[0] if len(without_text) == 1 else f"{without_text[0]} and {len(without_text) - 1} more"
+        say(f"{names}: there is bytecode only, so what the text of a file shows was not looked for.")
     for script in scripts:
         if wanted is None or script.revision in wanted:
             yield from of_file(script.revision, Path(script.path))
@@ -54,7 +59,7 @@ class _File:
     def __init__(self, revision: str, path: Path) -> None:
         self.revision = revision
         self.path = path
-        self.tree = ast.parse(source_of(str(path)))
+        self.tree = syntax_of(str(path))
         self.functions = {node.name: node for node in self.tree.body if isinstance(node, ast.FunctionDef)}
 
     def findings(self) -> Iterator[Advice]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dbkit.advice.ids import is_id
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
-from dbkit.roundtrip.steps import source_of
+from dbkit.roundtrip.steps import is_bytecode, source_of
 
 COMMENT = re.compile(r"#\s*dbkit:\s*ok\b(.*)")
 NAMED = re.compile(r"\s+([a-z][a-z0-9/-]*(?: [a-z]+)*)\s*,\s*(\S.*)")
@@ -32,7 +32,9 @@ class Acceptance:
 
 
 def comments_in(path: Path) -> list[Acceptance]:
-    """The comments of one migration file."""
+    """The comments of one migration file, or of env.py; none of bytecode."""
+    if is_bytecode(path) or not path.is_file():
+        return []
     source = source_of(str(path))
     if b"dbkit:" not in source:
         return []

@@ -18,8 +18,9 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from psycopg import sql
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
-from dbkit import gate, redact, scratch
+from dbkit import env_file, gate, redact, scratch
 from dbkit.connect import connect, end_sessions
+from dbkit.connection_guard import ConnectionGuard, Identity, guarding, identify
 from dbkit.errors import DbkitError, InputError, without_secrets
 from dbkit.project import Project
 from dbkit.roundtrip.hints import HINT, hint_for
@@ -217,8 +218,11 @@ class Environment:
 
     def _mentions_connection(self) -> bool:
         """Whether env.py looks into config.attributes["connection"]."""
-        source = (Path(self.project.script.dir) / "env.py").read_text(encoding="utf-8", errors="replace")
-        return bool(re.search(r"""attributes\b[^\n]*["']connection["']""", source))
+        path = env_file.find(Path(self.project.script.dir))
+        pattern = rb"""attributes\b[^\n]*["']connection["']"""
+        if path.suffix != ".py":  # bytecode, in which both are somewhere, and not in one line
+            pattern = rb"(?s)attributes.*connection"
+        return bool(re.search(pattern, path.read_bytes()))
 
 
 def explained(error: BaseException, directory: str) -> DbkitError:
@@ -229,57 +233,54 @@ def explained(error: BaseException, directory: str) -> DbkitError:
     return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", hint_for(directory))
 
 
+class _OnlyScratch(ConnectionGuard):
+    """Lets connections to these databases through; their names are random, so no other server has them."""
+
+    def __init__(self, databases: Databases, connected: Callable[[], None], pools: Pools) -> None:
+        self.pools = pools
+        self.targets = {target.dbname: target for target in databases.values()}
+        self.connected = connected
+        self.opened: dict[int, Target] = {}
+
+    def before(self, dbname: str | None) -> None:
+        """Refuse to open a connection to another database."""
+        if dbname is not None and dbname not in self.targets:
+            self.refuse(
+                WrongDatabase(f"env.py opened a connection to {dbname!r}, which is not the scratch database.", HINT)
+            )
+
+    def check(self, identity: Identity) -> None:
+        """Refuse another database, and remember the session."""
+        self.before(identity.dbname)
+        self.opened[identity.pid] = self.targets[identity.dbname]
+
+    def pooled(self, connection: Any, entry: ConnectionPoolEntry) -> None:
+        """As for every connection; those of the gate, too."""
+        identity = identify(connection)
+        self.check(identity)
+        self.pools.add(entry, identity.dbname)
+        self.connected()  # here, too: the pool must not keep what was opened for a migration that is left
+
+
 @contextlib.contextmanager
 def _only(databases: Databases, connected: Callable[[], None], pools: Pools) -> Iterator[None]:
-    """Let SQLAlchemy connect to these databases only; their names are random, so no other server has them."""
-    targets = {target.dbname: target for target in databases.values()}
-    strangers: list[WrongDatabase] = []
-    opened: dict[int, Target] = {}
-
-    def check(connection: Any, entry: ConnectionPoolEntry) -> None:
-        found, pid = _identify(connection)
-        if found in targets:
-            opened[pid] = targets[found]
-            pools.add(entry, found)
-        else:
-            strangers.append(
-                WrongDatabase(f"env.py opened a connection to {found!r}, which is not the scratch database.", HINT)
-            )
-            raise strangers[0]
-        connected()  # here, too: the pool must not keep what was opened for a migration that is left
+    """Let env.py, and migrations, connect to these databases only; end the sessions that it leaves."""
+    guard = _OnlyScratch(databases, connected, pools)
 
     def check_pooled(connection: Any, entry: ConnectionPoolEntry, _fairy: object) -> None:
-        if database_of(entry) not in targets:  # opened before we looked
-            check(connection, entry)
+        if database_of(entry) not in guard.targets:  # opened before we looked
+            guard.pooled(connection, entry)
         connected()
 
-    sa.event.listen(Pool, "connect", check)
-    sa.event.listen(Pool, "checkout", check_pooled)
-    try:
-        with pools.following():
-            yield
-    finally:
-        sa.event.remove(Pool, "connect", check)
-        sa.event.remove(Pool, "checkout", check_pooled)
-        pools.close()
-        _end(opened)
-        if strangers:
-            raise strangers[0]  # whatever env.py, or a migration, made of it
-
-
-def _identify(connection: Any) -> tuple[str, int]:
-    """The database that a DBAPI connection is to, as the server says, and the backend; other kinds have neither."""
-    cursor = connection.cursor()
-    try:
-        cursor.execute("SELECT current_database(), pg_backend_pid()")
-        database, pid = cursor.fetchone()
-    except Exception as error:  # each driver has its own
-        return f"{type(connection).__module__} ({type(error).__name__})", 0
-    else:
-        return str(database), int(pid)
-    finally:
-        cursor.close()
-        connection.rollback()
+    with guarding(guard):
+        sa.event.listen(Pool, "checkout", check_pooled)
+        try:
+            with pools.following():
+                yield
+        finally:
+            sa.event.remove(Pool, "checkout", check_pooled)
+            pools.close()
+            _end(guard.opened)
 
 
 def _end(opened: Mapping[int, Target]) -> None:

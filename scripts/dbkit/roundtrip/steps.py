@@ -1,6 +1,7 @@
 """One step of a migration, what made it fail, and what it does to its transaction."""
 
 import ast
+import dis
 import re
 import traceback
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,8 +56,18 @@ class Step(RevisionStep):
 
 @cache
 def source_of(path: str) -> bytes:
-    """The text of a migration file."""
+    """The text of a migration file; of one that is there as bytecode only, that, in which names and strings are."""
     return Path(path).read_bytes()
+
+
+def is_bytecode(path: str | Path) -> bool:
+    """Whether a migration file has no text (`sourceless` in alembic.ini): .pyc or .pyo."""
+    return Path(path).suffix != ".py"
+
+
+def syntax_of(path: str) -> ast.Module:
+    """The syntax tree of a migration file; an empty one where it has no text."""
+    return ast.Module([], []) if is_bytecode(path) else ast.parse(source_of(path))
 
 
 def function_of(script: Script, *, up: bool) -> Callable[..., Any]:
@@ -129,7 +140,7 @@ def mentions_server(script: Script) -> bool:
     if not OF_THE_SERVER.search(source):
         return False
     # not in what it says of itself: "create role invitation table"
-    body = ast.parse(source).body
+    body = syntax_of(str(script.path)).body
     is_documented = bool(body) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
     told = ast.get_source_segment(source.decode(errors="replace"), body[0]) if is_documented else None
     return bool(OF_THE_SERVER.search(source.replace((told or "").encode(), b"", 1)))
@@ -190,11 +201,12 @@ def keep_local_settings(connection: sa.Connection) -> None:
 
 def failure(error: BaseException, script: Script) -> Failure:
     """What a migration raised: the words, the line of the file, the SQL, and whether the file raised it itself."""
-    path = str(script.path)
+    path = _name_in_frames(script)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     line = frames[-1].lineno if frames else None
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    raised = bool(frames) and bool(last) and last[0].filename == path and line in _raises(path)
+    raises = _ends_in_raise(error) if is_bytecode(script.path) else line in _raises(path)
+    raised = bool(frames) and bool(last) and last[0].filename == path and raises
     original = getattr(error, "orig", None) or error
     statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
     sql = without_secrets(" ".join((statement or "").split()))  # first: the error may repeat a part of it
@@ -210,6 +222,19 @@ def failure(error: BaseException, script: Script) -> Failure:
     if len(words) > LONGEST_WORDS:  # there may be a value in them
         words = f"{words[:LONGEST_WORDS]}…"
     return Failure(words, line, sql, raised, elsewhere, may_be_rows(error))
+
+
+def _name_in_frames(script: Script) -> str:
+    """What a traceback calls the file: bytecode is called by the name of the text that it was made from."""
+    functions = (getattr(script.module, name, None) for name in ("upgrade", "downgrade"))
+    names = [function.__code__.co_filename for function in functions if isinstance(function, FunctionType)]
+    return names[0] if names and is_bytecode(script.path) else str(script.path)
+
+
+def _ends_in_raise(error: BaseException) -> bool:
+    """Whether it is a `raise` statement that the error comes from, as the bytecode says."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "RAISE_VARARGS"
 
 
 def may_be_rows(error: BaseException) -> bool:
@@ -240,7 +265,7 @@ def settles(error: BaseException, *, on_rows: bool = False) -> bool:
 @lru_cache(maxsize=64)
 def _functions(path: str) -> tuple[dict[str, int], frozenset[int]]:
     """Where the functions of a migration file begin, and the lines that its `raise` statements are on."""
-    tree = ast.parse(source_of(path))
+    tree = syntax_of(path)
     functions = {
         node.name: node.lineno for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }

@@ -6,12 +6,12 @@ from typing import Any
 
 import psycopg
 
-from dbkit import protection, session, signals
+from dbkit import causes, protection, session, signals
 from dbkit.backfill import run as runs
 from dbkit.backfill import work as works
 from dbkit.backfill.progress import Progress
 from dbkit.errors import CheckFailed, InputError, Interrupted, say
-from dbkit.lock import VERSION_TABLE
+from dbkit.lock import VERSION_TABLE, require_writable
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings
 from dbkit.wording import counted
@@ -38,6 +38,7 @@ def backfill(
     target = settings.target or development_cluster(settings).ensure_running()
     protection.ask(settings, target, "change rows of")
     with session.begin(target, settings, APPLICATION_NAME) as connection:
+        require_writable(connection)
         connection.autocommit = True
 
         def execute(statement: str) -> Sequence[Any]:
@@ -62,7 +63,8 @@ def backfill(
             words = error.diag.message_primary or str(error).strip()
             raise CheckFailed(
                 f"the backfill of {work.table} failed: {words}; what was committed stays.",
-                "When that is mended, the same command goes on from there.",
+                causes.hint_for(connection, error, target.dbname)
+                or "When that is mended, the same command goes on from there.",
             ) from error
 
 

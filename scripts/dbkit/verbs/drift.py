@@ -17,6 +17,7 @@ for it, or take it back. What the migrations lack: write it, and `alembic stamp`
 def drift(settings: Settings, ini: Path) -> None:
     """Compare the three. Raises CheckFailed, object by object, when one of them has moved."""
     loaded = project.load(ini)
+    loaded.require_gate()
     loaded.require_one_head()
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to compare.", WRITE_FIRST)
@@ -37,7 +38,7 @@ def _moved(settings: Settings, loaded: project.Project, cluster: Cluster, found:
     head = states.history(cluster, settings, loaded, ("head",), "head")
     metadata = states.metadata_of(loaded, scratch.settings_for(settings, cluster.target("head")))
     modelled = None
-    if metadata is None:
+    if not metadata:
         yield "env.py has no target_metadata: only the migrations and the database were compared"
     else:
         try:

@@ -9,7 +9,7 @@ import psycopg
 from dbkit import gate, journal, project, protection
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import InputError
-from dbkit.lock import migration_lock
+from dbkit.lock import migration_lock, require_writable
 from dbkit.settings import Settings
 
 
@@ -90,6 +90,7 @@ def mark(settings: Settings, _ini: Path, environment: str | None = None) -> None
         if environment is None:
             print(before or "The database does not say what it is.")
             return
+        require_writable(connection)
         name = environment.strip()
         if not name or not name.isprintable():
             raise InputError(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit import journal, protection, versions
+from dbkit import env_file, journal, protection, versions
 from dbkit.connect import connect, current_revisions
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target
@@ -25,7 +25,9 @@ def migrate(settings: Settings, ini: Path, to: str = "head") -> None:
 
 def _is_at_head(settings: Settings, ini: Path) -> bool:
     directory = versions.directory_of(ini)
-    files = versions.read_all(directory) if directory else []
+    if directory is None or not (directory.parent / "env.py").is_file() or not env_file.has_gate(directory.parent):
+        return False
+    files = versions.read_all(directory)
     heads = versions.heads(files)
     if heads is None or len(heads) != 1:
         return False

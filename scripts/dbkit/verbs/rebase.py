@@ -25,6 +25,11 @@ def rebase(settings: Settings, ini: Path, *, revision: str | None = None) -> Non
     loaded = project.load(ini)
     directory = Path(loaded.script.dir)
     heads = [head.revision for head in loaded.heads]
+    if loaded.script.sourceless:
+        raise InputError(
+            "the revisions may be without their text (sourceless in alembic.ini), and it is the text that is changed.",
+            "Run it where the files are written.",
+        )
     if len(heads) == 1:
         headfile.write(directory)
         print(f"There is one head, {heads[0]}: nothing to rebase. {headfile.path_in(directory)} names it.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from dbkit import gate, protection
+from dbkit import causes, gate, project, protection
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import CheckFailed, Refused
 from dbkit.lock import migration_lock
@@ -32,6 +32,7 @@ def reset(settings: Settings, ini: Path) -> None:
 
     Raises Refused on a protected database, and, whatever CONFIRM says, on one that no migrations have made.
     """
+    project.load(ini).require_gate()  # before anything is dropped
     if settings.target is None:
         _set_aside_other_major(development_cluster(settings))
     target = gate.target_of(settings)
@@ -81,7 +82,8 @@ def _replace(target: Target, wait: float) -> None:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(new))
             raise CheckFailed(
                 f'cannot drop and create "{target.dbname}" as {target.user}: {error.diag.message_primary}.',
-                "The user needs CREATEDB and must own the database.",
+                causes.hint_for(connection, error, target.dbname)
+                or "The user needs CREATEDB and must own the database.",
             ) from error
 
 

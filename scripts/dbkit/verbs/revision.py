@@ -26,6 +26,8 @@ def revision(
     if identifier is not None:
         check_identifier(identifier)
     loaded = project.load(ini)
+    if not empty:
+        loaded.require_gate()
     loaded.require_one_head()
     project.configure_logging(ini)  # Alembic's log says which differences it found
     if not empty:

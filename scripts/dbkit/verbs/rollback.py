@@ -28,6 +28,7 @@ def _roll_back(settings: Settings, ini: Path, to: str, stash: bool | None) -> li
         raise InputError(f"{to} is ahead of the database.", f"To go forward: `make migrate to={to}`.")
     settings = settings if stash is None else replace(settings, stash=stash)
     loaded = project.load(ini)
+    loaded.require_gate()
     before = runner.position(loaded, settings)
     if not before:
         raise InputError(
@@ -66,6 +67,7 @@ def redo(settings: Settings, ini: Path, stash: bool | None = None) -> int:
     Returns 1 where not all could be put back.
     """
     loaded = project.load(ini)
+    loaded.require_gate()
     before = runner.position(loaded, settings)
     made = _roll_back(settings, ini, "-1", stash)
     runner.run(project.load(ini), settings, "upgrade", before[0] if len(before) == 1 else "heads", announce=True)

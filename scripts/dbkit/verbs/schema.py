@@ -14,6 +14,7 @@ LOGIN = re.compile(r"^(?:CREATE|ALTER) (?:USER MAPPING|SERVER|SUBSCRIPTION)\b.*?
 def schema(settings: Settings, ini: Path) -> None:
     """Migrate a throw-away database to the head, and write its schema beside the migrations."""
     loaded = project.load(ini)
+    loaded.require_gate()
     loaded.require_one_head()
     path = snapshot_path(loaded)
     with scratch.cluster(settings) as cluster:

@@ -8,6 +8,7 @@ import psycopg
 from dbkit import gate, project, protection, runner
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
+from dbkit.lock import require_writable
 from dbkit.settings import Settings
 from dbkit.wording import counted
 
@@ -24,6 +25,7 @@ def seed(settings: Settings, ini: Path) -> None:
         raise InputError("the database is not at the head.", "Bring it there first: `make migrate`.")
     started = time.monotonic()
     with connect(target, settings.wait) as connection:
+        require_writable(connection)
         try:
             rows = _run(connection, path.read_text(encoding="utf-8"))
         except psycopg.Error as error:

@@ -18,6 +18,7 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
     or not at all; what is no regular file is written to.
     """
     loaded = project.load(ini)
+    loaded.require_gate()
     loaded.require_one_head()
     for revision in (start, to):
         if revision is not None:

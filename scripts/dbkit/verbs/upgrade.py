@@ -16,6 +16,7 @@ def upgrade(settings: Settings, ini: Path, to: str) -> None:
     if to.startswith("-") or to == "base":
         raise InputError(f"{to} is behind the database.", f"To go back: `make rollback to={to}`.")
     loaded = project.load(ini)
+    loaded.require_gate()
     if not loaded.heads:
         print('There are no revisions yet. Write the first one with `make revision m="…"`.')
         return

@@ -1,0 +1,86 @@
+"""What is wrong between revision files that make no history: an id in two of them, a parent in none, a cycle."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from alembic.script import Script
+from alembic.util import to_tuple
+
+Fault = tuple[str, str]
+"""What is wrong, and what to do about it."""
+DOWN = "down_revision"
+
+
+def fault(scripts: Sequence[Script]) -> Fault | None:
+    """The first fault between loaded revisions; None where there is none."""
+    files: dict[str, list[str]] = {}
+    for script in scripts:
+        files.setdefault(script.revision, []).append(Path(script.path).name)
+    for revision, names in files.items():
+        if len(names) > 1:
+            return (
+                f"revision {revision} is in {len(names)} files: {', '.join(sorted(names))}.",
+                "Give one of them an id of its own.",
+            )
+    parents = {script.revision: list(_parents(script)) for script in scripts}
+    labels = {label: each.revision for each in scripts for label in each._orig_branch_labels or ()}
+    for revision, named in parents.items():
+        for option, parent in named:
+            if parent not in files and parent not in labels:
+                file = files[revision][0]
+                follows = f"{file} follows revision {parent}, and no file has that id."
+                depends = f"{file} depends on revision {parent}, and no file has that id."
+                return follows if option == DOWN else depends, f"Restore the file, or correct {option}."
+    edges = {
+        revision: [(option, name if name in files else labels[name]) for option, name in named]
+        for revision, named in parents.items()
+    }
+    cycle = _cycle(edges)
+    if cycle:
+        steps = ", ".join(f"{files[revision][0]} ({option} = {parent})" for revision, option, parent in cycle)
+        return (
+            f"{len(cycle)} revisions follow each other in a cycle: {steps}.",
+            "Correct down_revision or depends_on in one of them: nothing can be applied first.",
+        )
+    return None
+
+
+def self_loop(revision: str, files: Iterable[Path]) -> Fault:
+    """The fault of a revision that follows itself, whose file Alembic does not say."""
+    assigned = re.compile(rf"^revision\b[^=\n]*=[ \t]*[\"']{re.escape(revision)}[\"']", re.MULTILINE)
+    named = [path.name for path in files if assigned.search(path.read_text(encoding="utf-8", errors="replace"))]
+    return f"revision {revision} follows itself: {', '.join(named)}.", "Correct its down_revision or depends_on."
+
+
+def _parents(script: Script) -> Iterator[tuple[str, str]]:
+    """Which option of the file names a parent, and which; a dependency may be the label of a branch."""
+    yield from ((DOWN, each) for each in script._versioned_down_revisions)
+    yield from (("depends_on", each) for each in to_tuple(script.dependencies, default=()))
+
+
+def _cycle(edges: Mapping[str, Sequence[tuple[str, str]]]) -> list[tuple[str, str, str]]:
+    """Revisions of which each follows the next, and the last one the first, with the options that say so."""
+    children: dict[str, list[str]] = {revision: [] for revision in edges}
+    waiting = {revision: len(parents) for revision, parents in edges.items()}
+    for revision, parents in edges.items():
+        for _, parent in parents:
+            children[parent].append(revision)
+    # take away what can be applied, one after the other: the rest waits for a cycle
+    ready = [revision for revision, count in waiting.items() if not count]
+    while ready:
+        done = ready.pop()
+        del waiting[done]
+        for child in children[done]:
+            waiting[child] -= 1
+            if not waiting[child]:
+                ready.append(child)
+    steps: dict[str, tuple[str, str]] = {}
+    revision = next(iter(waiting), "")
+    while revision and revision not in steps:
+        steps[revision] = next((option, each) for option, each in edges[revision] if each in waiting)
+        revision = steps[revision][1]
+    order = list(steps)
+    cycle = order[order.index(revision) :] if revision else []
+    first = cycle.index(min(cycle)) if cycle else 0
+    return [(each, *steps[each]) for each in (*cycle[first:], *cycle[:first])]
