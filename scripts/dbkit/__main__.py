@@ -370,8 +370,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _is_expected(error: Exception) -> bool:
     """Whether it is the surroundings that failed, and not this program."""
-    expected = isinstance(error, DbkitError | OSError)
-    return expected or type(error).__module__.partition(".")[0] in ("psycopg", "sqlalchemy")
+    modules = {each.__module__.partition(".")[0] for each in type(error).__mro__}
+    return isinstance(error, DbkitError | OSError) or bool(modules & {"psycopg", "sqlalchemy"})
 
 
 def _parser() -> argparse.ArgumentParser:

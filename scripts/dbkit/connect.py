@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from dbkit.bounded import NETWORK, BoundedConnection
 from dbkit.errors import InputError, Unreachable, say
 from dbkit.settings import Target
 
@@ -22,6 +23,8 @@ PASSING = (
 # What libpq says before or instead of a server, and will say again.
 FINAL = ("does not support SSL", "invalid sslmode", "requirepeer", "invalid value", "certificate", "Permission denied")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+PATIENCE = 30.0  # seconds for a lock and for a reply, where nobody says how long
+SHORTEST_LOCK_TIMEOUT = 1.0  # seconds: a moment's lock is no reason to give up, also with MIGRATION_WAIT=0
 
 
 def say_once(target: Target, wait: float, reason: str, attempt: int) -> None:
@@ -32,30 +35,42 @@ def say_once(target: Target, wait: float, reason: str, attempt: int) -> None:
 
 def connect(
     target: Target,
-    wait: float = 0.0,
+    wait: float | None = None,
     autocommit: bool = False,
     progress: Callable[[Target, float, str, int], None] = say_once,
-    kind: type[psycopg.Connection] = psycopg.Connection,
+    kind: type[BoundedConnection] = BoundedConnection,
+    patience: float | None = None,
     **parameters: str,
-) -> psycopg.Connection:
+) -> BoundedConnection:
     """Log in to `target`, retrying for up to `wait` seconds while the server cannot be reached or is not ready.
 
-    `kind` is the class of the connection, `parameters` are further libpq keywords; `progress` is called before each
-    pause with the target, the wait, the reason and the number of the attempt. Raises Unreachable: at once when the
-    server answered and said no (user, password, database), otherwise when the time is over, with the last real error.
+    `patience` is how long the connection waits for a lock, or for a server that does not answer any more: as long as
+    for the server, where nothing is said. `kind` is the class of the connection, `parameters` are further libpq
+    keywords; `progress` is called before each pause with the target, the wait, the reason and the number of the
+    attempt. Raises Unreachable: at once when the server answered and said no (user, password, database), otherwise when
+    the time is over, with the last real error.
     """
+    if patience is None:
+        patience = PATIENCE if wait is None else wait
+    wait = wait or 0.0
     deadline = time.monotonic() + wait
     pause = FIRST_PAUSE
     attempt = 0
+    bounds = True
     while True:
         try:
-            return open_connection(target, deadline - time.monotonic(), autocommit, kind, **parameters)
+            left = deadline - time.monotonic()
+            return open_connection(target, left, autocommit, kind, patience, bounds=bounds, **parameters)
         except psycopg.ProgrammingError as error:
             raise InputError(f"a parameter of the connection is wrong: {reason_of(error)}") from None
         except psycopg.OperationalError as error:
             reason = reason_of(error)
             if "unsupported startup parameter" in reason:
-                raise pooled(target) from None
+                if not bounds or "options" in parameters or "options" in target.parameters():
+                    raise pooled(target) from None
+                # a pooler: what only looks can do without limits in the server
+                bounds = False
+                continue
             if not may_pass(error):
                 raise Unreachable(
                     f'the server at {target.server()} did not let us in to "{target.dbname}": {reason}',
@@ -75,15 +90,34 @@ def connect(
 
 def open_connection(
     target: Target,
-    patience: float,
+    wait: float,
     autocommit: bool,
-    kind: type[psycopg.Connection] = psycopg.Connection,
+    kind: type[BoundedConnection] = BoundedConnection,
+    patience: float = PATIENCE,
+    *,
+    bounds: bool = True,
     **parameters: str,
-) -> psycopg.Connection:
-    """Log in once, giving up after `patience` seconds (at least libpq's minimum of 2). Raises psycopg's errors."""
-    timeout = max(2, min(10, int(patience)))
-    keywords = {"connect_timeout": timeout, "client_encoding": "UTF8"} | target.parameters() | parameters
-    return kind.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
+) -> BoundedConnection:
+    """Log in once, giving up after `wait` seconds (at least libpq's minimum of 2). Raises psycopg's errors.
+
+    Without `bounds`, the server gets no limit for locks.
+    """
+    timeout = max(2, min(10, int(wait)))
+    login = {"connect_timeout": timeout, "client_encoding": "UTF8"} | keywords(target)
+    lock_timeout = max(patience, SHORTEST_LOCK_TIMEOUT)
+    limit = f"-c lock_timeout={round(lock_timeout * 1000)}" if bounds else ""
+    # in this order: of two that set the same, the server takes the last one
+    options = " ".join(filter(None, [str(login.get("options", "")), limit, parameters.get("options", "")]))
+    given = login | parameters | ({"options": options} if options else {})
+    connection = kind.connect(autocommit=autocommit, **given)  # type: ignore[arg-type]  # keywords are libpq's
+    connection.login, connection.patience, connection.lock_timeout = login, patience, lock_timeout
+    connection.server_pid = connection.info.backend_pid
+    return connection
+
+
+def keywords(target: Target) -> dict[str, str | int]:
+    """What libpq is told of `target`, and how it notices that the network is silent."""
+    return NETWORK | target.parameters()
 
 
 def pooled(target: Target) -> InputError:

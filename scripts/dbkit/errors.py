@@ -11,6 +11,7 @@ SECRETS = (
     (re.compile(r"""(\bpassword=)[^\s'"*]+""", re.IGNORECASE), r"\1***"),
     (re.compile(r"""(://[^\s:/@'"]*:)[^\s@/'"]+@"""), r"\1***@"),
 )
+WAIT_FOR_IT = "Look for long transactions in pg_stat_activity; then run the same command again."
 WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
 
 
@@ -50,8 +51,32 @@ def as_dbkit_error(error: Exception) -> DbkitError:
     """What the operating system or the database said, outside of any migration, in one line."""
     if isinstance(error, DbkitError):
         return error
+    if is_lock_timeout(error):
+        return not_granted(error)
     words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
     return CheckFailed(f"{words or type(error).__name__}", "--debug (for alembic: --raiseerr) shows where.")
+
+
+def is_lock_timeout(error: BaseException | None) -> bool:
+    """Whether a lock that others hold was not granted in time."""
+    return sqlstate_of(error) == "55P03"
+
+
+def not_granted(error: BaseException | None, before: str = "") -> "LockNotGranted":
+    """The error of who gave up waiting for a lock, with who holds it, where that was seen (`bounded`)."""
+    original = error
+    while error is not None:
+        original = getattr(error, "orig", None) or error
+        if sentence := getattr(original, "sentence", ""):
+            return LockNotGranted(f"{before}{sentence}", str(getattr(original, "hint", "")))
+        error = error.__cause__ or error.__context__
+    words = " ".join(str(original).split("\n", 1)[0].split())
+    return LockNotGranted(f"{before}a lock that others hold was not granted: {words}.", WAIT_FOR_IT)
+
+
+def failed(error: BaseException, message: str, hint: str) -> "DbkitError":
+    """The error of what the server refused: LockNotGranted for a lock that others hold, else CheckFailed."""
+    return not_granted(error) if is_lock_timeout(error) else CheckFailed(message, hint)
 
 
 def sqlstate_of(error: BaseException | None) -> str:
@@ -89,7 +114,7 @@ class Unreachable(DbkitError):
 
 
 class LockNotGranted(DbkitError):
-    """Another process kept the migration lock for longer than MIGRATION_WAIT."""
+    """Others kept the migration lock, or a lock on a table, for longer than MIGRATION_WAIT; nothing was done."""
 
     exit_code = 5
 

@@ -17,7 +17,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
 from dbkit import versions
-from dbkit.errors import CheckFailed, DatabaseAhead, InputError
+from dbkit.errors import DatabaseAhead, InputError
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,6 @@ class Project:
         done = self.applied(current)
         everything = list(self.script.walk_revisions())
         return [script for script in reversed(everything) if script.revision not in done]
-
-    def require_one_head(self) -> None:
-        """Raise CheckFailed, naming the files, when two branches each added a migration."""
-        require_one_head(self.script)
 
 
 def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> Project:
@@ -96,19 +92,6 @@ def require_loadable(script: ScriptDirectory) -> None:
 def heads_of(script: ScriptDirectory) -> list[Script]:
     """The revisions that no other follows, in a stable order."""
     return sorted(script.get_revisions(script.get_heads()), key=lambda head: head.path)
-
-
-def require_one_head(script: ScriptDirectory) -> None:
-    """Raise CheckFailed, naming the files, when two branches each added a migration."""
-    heads = heads_of(script)
-    if len(heads) > 1:
-        names = " and ".join(head.revision for head in heads)
-        files = "\n".join(Path(head.path).name for head in heads)
-        raise CheckFailed(
-            f"{len(heads)} heads, {names}: each of these files was added beside the other:",
-            f"{files}\nWhere nobody has applied yours: `make rebase-migration`. Else join them:"
-            ' `make merge m="merge heads"`.',
-        )
 
 
 def _config(ini: Path, section: str) -> Config:

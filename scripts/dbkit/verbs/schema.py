@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dbkit import dump, project, runner, scratch
+from dbkit import dump, next_step, project, runner, scratch
 from dbkit.errors import WRITE_FIRST, InputError
 from dbkit.settings import Settings
 
@@ -10,7 +10,7 @@ from dbkit.settings import Settings
 def schema(settings: Settings, ini: Path) -> None:
     """Migrate a throw-away database to the head, and write its schema beside the migrations."""
     loaded = project.load(ini)
-    loaded.require_one_head()
+    next_step.require_one_head(loaded, settings)
     path = snapshot_path(loaded)
     with scratch.cluster(settings) as cluster:
         on_scratch = scratch.settings_for(settings, cluster.target())

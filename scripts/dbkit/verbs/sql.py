@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from dbkit import project, runner
+from dbkit import next_step, project, runner
 from dbkit.errors import InputError
 from dbkit.settings import Settings
 
@@ -19,7 +19,7 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
     or not at all.
     """
     loaded = project.load(ini)
-    loaded.require_one_head()
+    next_step.require_one_head(loaded, settings)
     for revision in (start, to):
         if revision is not None:
             runner.check_target(revision)
