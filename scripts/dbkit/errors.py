@@ -11,6 +11,7 @@ SECRETS = (
     (re.compile(r"""(\bpassword=)[^\s'"*]+""", re.IGNORECASE), r"\1***"),
     (re.compile(r"""(://[^\s:/@'"]*:)[^\s@/'"]+@"""), r"\1***@"),
 )
+LOOK = "`make status` shows where the database is."
 WAIT_FOR_IT = "Look for long transactions in pg_stat_activity; then run the same command again."
 WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
 
@@ -53,6 +54,9 @@ def as_dbkit_error(error: Exception) -> DbkitError:
         return error
     if is_lock_timeout(error):
         return not_granted(error)
+    if (is_ended := getattr(getattr(error, "orig", None) or error, "is_ended", None)) is not None:
+        taken_back = "What it had not committed was taken back. " if is_ended else ""
+        return Unreachable(f"{' '.join(str(getattr(error, 'orig', None) or error).split())}.", f"{taken_back}{LOOK}")
     words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
     return CheckFailed(f"{words or type(error).__name__}", "--debug (for alembic: --raiseerr) shows where.")
 
