@@ -11,7 +11,7 @@ from alembic.script import Script
 
 from dbkit import aftermath, branches, headfile, history, journal, project, protection
 from dbkit.connect import connect, current_revisions
-from dbkit.errors import CheckFailed, DbkitError, InputError, LockNotGranted, not_granted
+from dbkit.errors import CheckFailed, DatabaseAhead, DbkitError, InputError, LockNotGranted, not_granted
 from dbkit.lock import holder
 from dbkit.project import Project
 from dbkit.server.cluster import development_cluster
@@ -114,6 +114,11 @@ def _stops(loaded: Project, state: DatabaseState, settings: Settings) -> NextSte
         return NextStep("set MIGRATION_DATABASE_URL in .env to the server's own address: this is a pooler")
     try:
         history.require_consistent(loaded.script, state.current)
+    except DatabaseAhead as error:
+        unknown = next(each for each in state.current if not project.find(loaded.script, each))
+        expendable = {protection.stated(settings), state.mark or protection.EXPENDABLE[0]} <= {*protection.EXPENDABLE}
+        reset = "; or, where it may lose its data: make reset" if expendable else ""
+        return NextStep(f"check out the code that has {unknown}{reset}", error.exit_code)
     except DbkitError as error:
         return NextStep(error.hint.partition("\n")[0], error.exit_code)
     if state.running:
