@@ -111,9 +111,18 @@ def project(proxy: Proxy, password_server: Target, tmp_path: Path) -> Iterator[P
         connection.execute(sql.SQL("DROP DATABASE behind WITH (FORCE)"))
 
 
-def upgrade(project: Project, **env: str) -> subprocess.CompletedProcess[str]:
-    process = project.start("upgrade", "head", env={**WAIT, **env})
-    stdout, stderr = process.communicate(timeout=BOUND)
+def upgrade(project: Project) -> subprocess.CompletedProcess[str]:
+    return ended(project.start("upgrade", "head", env=WAIT))
+
+
+def ended(process: "subprocess.Popen[str]") -> subprocess.CompletedProcess[str]:
+    """What a process has said when it has ended. Raises TimeoutExpired for one that hangs."""
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=BOUND)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
@@ -200,10 +209,9 @@ def test_verbs_end_where_the_server_is_silent(
 ) -> None:
     proxy.accepts_only = when == "at connect"
     proxy.trigger, proxy.silences_all = b"alembic_version" if verb != ["log"] else b"dbkit_journal", True
-    process = project.start_dbkit(*verb, env=WAIT)
-    stdout, stderr = process.communicate(timeout=BOUND)
-    assert process.returncode == code, stdout + stderr
-    assert "does not answer" in stdout + stderr
+    typed = ended(project.start_dbkit(*verb, env=WAIT))
+    assert typed.returncode == code, typed.stdout + typed.stderr
+    assert "does not answer" in typed.stdout + typed.stderr
 
 
 def test_the_client_notices_a_dead_network_by_itself(password_server: Target) -> None:

@@ -19,7 +19,7 @@ from dbkit.roundtrip import DRIVERS
 
 EPILOG = """\
 exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configuration; 3 refused;
-4 server unreachable or credentials refused; 5 gave up waiting for the migration lock;
+4 server unreachable or credentials refused; 5 gave up waiting for a lock of others;
 6 an operator must act: something was left half done; 7 the database is ahead of this code;
 130, 143 interrupted
 """
