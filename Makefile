@@ -2,7 +2,7 @@
 
 DBKIT := venv/bin/python -m dbkit
 ALEMBIC := venv/bin/alembic -c alembic.ini
-SHELL_FILES := venv-setup.sh .ci/run scripts/docker-entrypoint.sh
+SHELL_FILES := venv-setup.sh .ci/run scripts/docker-entrypoint.sh scripts/interruptible.sh
 
 # What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
 # expand $(…) when it exports a variable from its command line itself, and a shell would run it.
@@ -103,7 +103,7 @@ db-stop: setup ## stop the embedded server; its data stay
 
 ## This kit
 test: setup ## run the tests
-	@venv/bin/python -m pytest
+	@rm -f .dbkit/tests-begun && DBKIT_BEGUN=.dbkit/tests-begun scripts/interruptible.sh venv/bin/python -m pytest
 lint: setup ## ruff, mypy, shellcheck
 	@venv/bin/ruff check && venv/bin/ruff format --check && venv/bin/mypy && venv/bin/shellcheck $(SHELL_FILES)
 format: setup ## let ruff mend what it can

@@ -91,14 +91,31 @@ install_packages() {
         printf 'venv-setup: no embedded PostgreSQL for musl (Alpine); set DATABASE_URL in .env\n' >&2
         locks=(lock/dev.txt)
     fi
-    printf 'venv-setup: installing packages\n' >&2
     local requirements=()
     for lock in "${locks[@]}"; do requirements+=(-r "$lock"); done
     if has_uv; then
-        uv pip install --quiet --python venv/bin/python --require-hashes "${requirements[@]}"
+        printf 'venv-setup: installing packages\n' >&2
+        local quiet=--quiet
+        if [ -t 2 ]; then quiet=; fi # it shows its progress itself
+        uv pip install ${quiet:+"$quiet"} --python venv/bin/python --require-hashes "${requirements[@]}"
     else
-        venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes "${requirements[@]}"
+        venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --require-hashes "${requirements[@]}" |
+            show_progress "$(cat "${locks[@]}" | grep -c '^[a-z0-9].*==')"
     fi
+}
+
+# On a terminal, how many of so many packages pip has come to; else one line.
+show_progress() {
+    local line count=0
+    [ -t 2 ] || printf 'venv-setup: installing packages\n' >&2
+    while IFS= read -r line; do
+        [ -t 2 ] || continue
+        case $line in
+        Collecting* | "Requirement already"*) printf '\rvenv-setup: installing packages: %d of %d' "$((count += 1))" "$1" >&2 ;;
+        "Installing collected packages"*) printf '\rvenv-setup: installing packages: unpacking %d' "$count" >&2 ;;
+        esac
+    done
+    if [ -t 2 ]; then printf '\r\033[Kvenv-setup: installed %d packages\n' "$count" >&2; fi
 }
 
 # dbkit runs from the checkout. The path is relative to site-packages, so it holds whatever the checkout is called.
@@ -111,6 +128,11 @@ link_dbkit() {
     chmod +x venv/bin/dbkit
 }
 
+if [ -z "${DBKIT_SETTING_UP:-}" ]; then
+    # with PYTHON, that is asked, too
+    if [ -z "${PYTHON:-}" ] && is_current 2>/dev/null; then exit 0; fi
+    DBKIT_SETTING_UP=1 exec scripts/interruptible.sh ./venv-setup.sh
+fi
 if is_current; then exit 0; fi
 check_python
 take_lock

@@ -43,6 +43,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="the example shop, which this test is about, was replaced"))
 
 
+def pytest_runtest_logstart() -> None:
+    """Say that there may be something to put in order (scripts/interruptible.sh)."""
+    if begun := os.environ.get("DBKIT_BEGUN"):
+        (REPOSITORY / begun).touch()
+
+
 def plain_environment(home: Path) -> dict[str, str]:
     """What `env -i PATH=… HOME=…` leaves, and the way to the package registry."""
     path = os.pathsep.join([str(Path(sys.base_prefix) / "bin"), "/usr/local/bin", "/usr/bin", "/bin"])

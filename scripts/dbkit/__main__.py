@@ -19,7 +19,7 @@ from dbkit.roundtrip import DRIVERS
 
 EPILOG = """\
 exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configuration; 3 refused;
-4 server unreachable or credentials refused; 5 gave up waiting for the migration lock;
+4 server unreachable or credentials refused; 5 gave up waiting for a lock of others;
 6 an operator must act: something was left half done; 7 the database is ahead of this code;
 130, 143 interrupted
 """
@@ -379,8 +379,8 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _is_expected(error: Exception) -> bool:
     """Whether it is the surroundings that failed, and not this program."""
-    expected = isinstance(error, DbkitError | OSError)
-    return expected or type(error).__module__.partition(".")[0] in ("psycopg", "sqlalchemy")
+    modules = {each.__module__.partition(".")[0] for each in type(error).__mro__}
+    return isinstance(error, DbkitError | OSError) or bool(modules & {"psycopg", "sqlalchemy"})
 
 
 def _parser() -> argparse.ArgumentParser:

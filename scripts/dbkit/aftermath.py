@@ -11,9 +11,11 @@ import psycopg
 import sqlalchemy as sa
 
 from dbkit import causes, redact, signals
+from dbkit.bounded import BoundedConnection
 from dbkit.connect import NoRoom, connect, current_revisions
-from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, sqlstate_of
+from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, Unreachable, not_granted, sqlstate_of
 from dbkit.journal import DOWNGRADE, Step
+from dbkit.lock import end_session
 from dbkit.settings import Settings, Target
 
 PATIENCE = 5.0  # seconds to wait for a server that has just dropped our connection
@@ -54,12 +56,19 @@ def look(connection: psycopg.Connection) -> Standing:
     return standing
 
 
+def flush(connection: psycopg.Connection) -> None:
+    """Make durable what was committed before, on any connection."""
+    # a commit that waits for the log only does so when it has written something
+    connection.execute("SELECT pg_logical_emit_message(true, 'dbkit', 'flush')")
+    connection.commit()
+
+
 def invalid_indexes(connection: psycopg.Connection) -> dict[str, str]:
     """The invalid indexes that nobody is building just now: full name to short name."""
     return dict(connection.execute(INVALID_INDEXES).fetchall())
 
 
-def fresh(target: Target, wait: float, make_room: Callable[[], None], **options: Any) -> psycopg.Connection:
+def fresh(target: Target, wait: float, make_room: Callable[[], None], **options: Any) -> BoundedConnection:
     """A connection beside the migration's; where there may be no second one, `make_room` closes that first."""
     try:
         return connect(target, wait, waits_for_room=False, **options)
@@ -69,17 +78,26 @@ def fresh(target: Target, wait: float, make_room: Callable[[], None], **options:
 
 
 def look_again(
-    target: Target, settings: Settings, error: BaseException, make_room: Callable[[], None]
+    target: Target,
+    settings: Settings,
+    error: BaseException,
+    make_room: Callable[[], None],
+    lost: BoundedConnection | None = None,
 ) -> Standing | str:
     """Read it over a fresh connection, and what to do about `error`.
 
-    Returns why not, when it cannot be read within a few seconds.
+    `lost` is the migration's connection: when it is closed, its session in the server is ended first, so that a COMMIT
+    which is still on its way changes nothing afterwards. Returns why not, when it cannot be read within a few seconds.
     """
     try:
         with fresh(target, min(settings.wait, PATIENCE), make_room, progress=_quietly) as connection:
+            if lost is not None and lost.closed and not end_session(connection, target.dbname, lost.server_pid):
+                return f"backend {lost.server_pid} still works for the connection that was lost"
             return replace(look(connection), hint=causes.hint_for(connection, error, target.dbname))
     except NoRoom:
         return "there is no connection left to look with"
+    except psycopg.errors.LockNotAvailable as held:
+        return not_granted(held).message.rstrip(".")
     except (DbkitError, psycopg.OperationalError):
         return "the server does not answer"
     except psycopg.Error as error:
@@ -145,6 +163,8 @@ def words_of(error: BaseException) -> str:
         redact.learn_from(error.statement or "")
     words = redact.text(re.sub(r"\s+", " ", str(original)).strip())
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
+        if locked := getattr(original, "locked", ""):
+            words = f"{words.partition(' LINE ')[0]} ({locked})"
         return re.sub(r" LINE \d+: .*", "", words) or type(original).__name__
     return f"{type(original).__name__}: {words}" if words else type(original).__name__
 
@@ -170,7 +190,7 @@ def told(
         message = f"{begin} failed, at {place}: {words_of(error)}"
     message = message.rstrip(".")
     if isinstance(standing, str):
-        return _exit_of(error, f"{message}; {standing}, so what was committed is not known.", LOST)
+        return _exit_of(error, f"{message}; {standing}, so what was committed is not known.", LOST, Unreachable)
     at = f"the database is at {_names(standing.heads)}"
     if step.path and (step.revision in standing.heads) != (step.action == DOWNGRADE):
         return _exit_of(error, f"{message}; but it was committed: {at}, and it is safe to run again.", AGAIN)
@@ -194,7 +214,7 @@ def told_outside(error: Exception, standing: Standing | str) -> DbkitError:
     words = "interrupted" if _was_interrupted(error) else words_of(error).rstrip(".")
     if isinstance(standing, str):
         why = "" if standing in words else f"{standing}, but "
-        return _exit_of(error, f"{words}; {why}no migration was running.", LOST)
+        return _exit_of(error, f"{words}; {why}no migration was running.", LOST, Unreachable)
     at = f"the database is at {_names(standing.heads)}"
     hint = AGAIN if _was_interrupted(error) else standing.hint or "--debug (for alembic: --raiseerr) shows where."
     return _exit_of(error, f"{words}; no migration was running, {at}, and it is safe to run again.", hint)
@@ -215,10 +235,10 @@ def _was_interrupted(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or bool(signals.received)
 
 
-def _exit_of(error: BaseException, message: str, hint: str) -> DbkitError:
+def _exit_of(error: BaseException, message: str, hint: str, kind: type[DbkitError] = CheckFailed) -> DbkitError:
     if _was_interrupted(error):
         return Interrupted(message, signals.exit_code(), hint)
-    return CheckFailed(message, hint)
+    return kind(message, hint)
 
 
 def _names(heads: Collection[str]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 import psycopg
 
 from dbkit import connection_guard
-from dbkit.errors import InputError, Unreachable, say
+from dbkit.bounded import NETWORK, BoundedConnection
+from dbkit.errors import DbkitError, InputError, Unreachable, say
 from dbkit.settings import Target
 
 # There is a server, and no connection left for us. One of our own that was closed just now may still count.
@@ -31,6 +32,10 @@ class NoRoom(Unreachable):
     """As many are logged in as the server, the database or the role may have."""
 
 
+PATIENCE = 30.0  # seconds for a lock and for a reply, where nobody says how long
+SHORTEST_LOCK_TIMEOUT = 1.0  # seconds: a moment's lock is no reason to give up, also with MIGRATION_WAIT=0
+
+
 def say_once(target: Target, wait: float, reason: str, attempt: int) -> None:
     """Tell people that there is something to wait for; once."""
     if attempt == 1:
@@ -39,74 +44,113 @@ def say_once(target: Target, wait: float, reason: str, attempt: int) -> None:
 
 def connect(
     target: Target,
-    wait: float = 0.0,
+    wait: float | None = None,
     autocommit: bool = False,
     progress: Callable[[Target, float, str, int], None] = say_once,
-    kind: type[psycopg.Connection] = psycopg.Connection,
+    kind: type[BoundedConnection] = BoundedConnection,
+    patience: float | None = None,
     waits_for_room: bool = True,
     **parameters: str,
-) -> psycopg.Connection:
+) -> BoundedConnection:
     """Log in to `target`, retrying for up to `wait` seconds while the server cannot be reached or is not ready.
 
-    `kind` is the class of the connection, `parameters` are further libpq keywords; `progress` is called before each
-    pause with the target, the wait, the reason and the number of the attempt. Raises Unreachable: at once when the
-    server answered and said no (user, password, database), otherwise when the time is over, with the last real error.
-    Raises NoRoom where as many are logged in as may be: at once when not `waits_for_room`.
+    `patience` is how long the connection waits for a lock, or for a server that does not answer any more: as long as
+    for the server, where nothing is said. `kind` is the class of the connection, `parameters` are further libpq
+    keywords; `progress` is called before each pause with the target, the wait, the reason and the number of the
+    attempt. Raises Unreachable: at once when the server answered and said no (user, password, database), otherwise when
+    the time is over, with the last real error. Raises NoRoom where as many are logged in as may be: at once when not
+    `waits_for_room`.
     """
+    if patience is None:
+        patience = PATIENCE if wait is None else wait
+    wait = wait or 0.0
     began = time.monotonic()
     deadline = began + wait
     pause = FIRST_PAUSE
     attempt = 0
+    bounds = True
     while True:
         try:
-            return open_connection(target, deadline - time.monotonic(), autocommit, kind, **parameters)
+            left = deadline - time.monotonic()
+            return open_connection(target, left, autocommit, kind, patience, bounds=bounds, **parameters)
         except psycopg.ProgrammingError as error:
             raise InputError(f"a parameter of the connection is wrong: {reason_of(error)}") from None
         except psycopg.OperationalError as error:
+            has_options = "options" in parameters or "options" in target.parameters()
+            if "unsupported startup parameter" in str(error) and bounds and not has_options:
+                # a pooler: what only looks can do without limits in the server
+                bounds = False
+                continue
+            problem = _problem(target, error, wait)
+            is_full = isinstance(problem, NoRoom)
+            end = max(deadline, began + MOMENT) if is_full else deadline
+            if not may_pass(error) or (is_full and not waits_for_room) or time.monotonic() + pause > end:
+                raise problem from None
             reason = reason_of(error)
-            if "unsupported startup parameter" in reason:
-                raise pooled(target) from None
-            if not may_pass(error):
-                raise Unreachable(
-                    f'the server at {target.server()} did not let us in to "{target.dbname}": {reason}',
-                    "Check the user, password, database and parameters in .env.",
-                ) from None
-            waited = f" (waited {wait:g} s)" if wait else ""
-            if any(words in reason for words in NO_ROOM):
-                if not waits_for_room or time.monotonic() + pause > max(deadline, began + MOMENT):
-                    raise NoRoom(
-                        f'{target.server()} has no connection left for "{target.dbname}"{waited}: {reason}',
-                        "End one that is not needed, or raise the limit: CONNECTION LIMIT of the role or of\n"
-                        "the database, or max_connections.",
-                    ) from None
-                if time.monotonic() - began < MOMENT / 2:
-                    time.sleep(pause)
-                    continue
-            elif time.monotonic() + pause > deadline:
-                raise Unreachable(
-                    f"the server at {target.server()} does not answer{waited}: {reason}",
-                    "Is it running, and are the host and port in .env right?",
-                ) from None
+        if is_full and time.monotonic() - began < MOMENT / 2:
+            time.sleep(pause)
+            continue
         attempt += 1
         progress(target, wait, reason, attempt)
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
+def _problem(target: Target, error: psycopg.OperationalError, wait: float) -> DbkitError:
+    """The error for a login that has failed, after `wait` seconds."""
+    reason = reason_of(error)
+    if "unsupported startup parameter" in reason:
+        return pooled(target)
+    if not may_pass(error):
+        return Unreachable(
+            f'the server at {target.server()} did not let us in to "{target.dbname}": {reason}',
+            "Check the user, password, database and parameters in .env.",
+        )
+    waited = f" (waited {wait:g} s)" if wait else ""
+    if any(words in reason for words in NO_ROOM):
+        return NoRoom(
+            f'{target.server()} has no connection left for "{target.dbname}"{waited}: {reason}',
+            "End one that is not needed, or raise the limit: CONNECTION LIMIT of the role or of\n"
+            "the database, or max_connections.",
+        )
+    return Unreachable(
+        f"the server at {target.server()} does not answer{waited}: {reason}",
+        "Is it running, and are the host and port in .env right?",
+    )
+
+
 def open_connection(
     target: Target,
-    patience: float,
+    wait: float,
     autocommit: bool,
-    kind: type[psycopg.Connection] = psycopg.Connection,
+    kind: type[BoundedConnection] = BoundedConnection,
+    patience: float = PATIENCE,
+    *,
+    bounds: bool = True,
     **parameters: str,
-) -> psycopg.Connection:
-    """Log in once, giving up after `patience` seconds (at least libpq's minimum of 2). Raises psycopg's errors."""
-    timeout = max(2, min(10, int(patience)))
-    keywords = {"connect_timeout": timeout, "client_encoding": "UTF8"} | target.parameters() | parameters
+) -> BoundedConnection:
+    """Log in once, giving up after `wait` seconds (at least libpq's minimum of 2). Raises psycopg's errors.
+
+    Without `bounds`, the server gets no limit for locks.
+    """
+    timeout = max(2, min(10, int(wait)))
+    login = {"connect_timeout": timeout, "client_encoding": "UTF8"} | keywords(target)
+    lock_timeout = max(patience, SHORTEST_LOCK_TIMEOUT)
+    limit = f"-c lock_timeout={round(lock_timeout * 1000)}" if bounds else ""
+    # in this order: of two that set the same, the server takes the last one
+    options = " ".join(filter(None, [str(login.get("options", "")), limit, parameters.get("options", "")]))
+    given = login | parameters | ({"options": options} if options else {})
     with connection_guard.own(target):
-        connection = kind.connect(autocommit=autocommit, **keywords)  # type: ignore[arg-type]  # keywords are libpq's
+        connection = kind.connect(autocommit=autocommit, **given)  # type: ignore[arg-type]  # keywords are libpq's
     connection_guard.remember(connection)
+    connection.login, connection.patience, connection.lock_timeout = login, patience, lock_timeout
+    connection.server_pid = connection.info.backend_pid
     return connection
+
+
+def keywords(target: Target) -> dict[str, str | int]:
+    """What libpq is told of `target`, and how it notices that the network is silent."""
+    return NETWORK | target.parameters()
 
 
 def pooled(target: Target) -> InputError:

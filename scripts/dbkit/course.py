@@ -66,6 +66,8 @@ class Course:
         """What the version table says after the last step that got as far; None before the first."""
         self.running: journal.Step | None = None
         """The step that was begun and is not committed."""
+        self.is_recorded = False
+        """Whether it has changed the version table, so that only its commit is left."""
 
     def run(self, context: EnvironmentContext) -> None:
         """Run all steps, each in a transaction of its own.
@@ -89,7 +91,7 @@ class Course:
                 pause = min(self._pause(attempt), LONGEST_PAUSE)
                 if sqlstate_of(error) not in TRY_AGAIN or self.watch.left or self.running is None or pause > left:
                     raise
-                self._say_again(attempt)
+                self._say_again(attempt, getattr(getattr(error, "orig", error), "locked", ""))
                 context.get_context().impl.memo.clear()  # Alembic remembers there which enum types it has created
                 time.sleep(pause)
 
@@ -101,17 +103,23 @@ class Course:
                 if self.passage.announce:
                     print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
             self.running = entry(step, self.settings)
+            self.is_recorded = False
             self.watch.begin(self.running)
             yield self._guarded(step)
             if self.watch.left and self.driver.info.transaction_status == TransactionStatus.INTRANS:
                 # it has ended Alembic's transaction by hand: what came after that, its revision too, would be lost
                 say(f"warning: {self.running.revision} commits by hand; see `make check`.")
                 self.driver.commit()
-            self.watch.purges = False
-            self.running = None
-            self.done += 1
-            if self.passage.guard is not None and isinstance(step, RevisionStep):
-                self.passage.guard.done(step, left=self.watch.left)
+            self.confirm()
+
+    def confirm(self) -> None:
+        """Note that the running step is committed."""
+        step = self.steps[self.done]
+        self.watch.purges = False
+        self.running = None
+        self.done += 1
+        if self.passage.guard is not None and isinstance(step, RevisionStep):
+            self.passage.guard.done(step, left=self.watch.left)
 
     def _guarded(self, step: Step) -> Step:
         """The step, with the guard of the passage around its function."""
@@ -136,21 +144,25 @@ class Course:
         self.heads = heads
         connection_guard.require_none_refused()
         self.watch.end(heads)
+        self.is_recorded = True
 
     def _pause(self, attempt: int) -> float:
         """Seconds: longer each time, and not the same for two who wait for each other."""
         longer: int = 2 ** min(attempt - 1, 10)
         return self.settings.lock_timeout * longer * random.uniform(0.5, 1.5)  # noqa: S311
 
-    def _say_again(self, attempt: int) -> None:
-        holder = self.driver.execute(OLDEST_TRANSACTION).fetchone()
-        self.driver.rollback()
-        who = f" The oldest transaction: {holder[0]}." if holder else ""
+    def _say_again(self, attempt: int, locked: str) -> None:
+        who = f" {locked[0].upper()}{locked[1:]}." if locked else self._oldest_transaction()
         revision = self.running.revision if self.running else ""
         say(
             f"{revision} did not get its locks within {self.settings.lock_timeout:g} s (try {attempt}); "
             f"trying again for up to {self.settings.lock_budget:g} s.{who}"
         )
+
+    def _oldest_transaction(self) -> str:
+        holder = self.driver.execute(OLDEST_TRANSACTION).fetchone()
+        self.driver.rollback()
+        return f" The oldest transaction: {holder[0]}." if holder else ""
 
 
 def entry(step: Step, settings: Settings) -> journal.Step:

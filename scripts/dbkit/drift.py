@@ -83,9 +83,9 @@ class Live:
     revisions: tuple[str, ...]
 
 
-def live(target: Target, wait: float) -> Live:
+def live(target: Target, wait: float, patience: float | None = None) -> Live:
     """Read a database, without writing or locking more than a reader does. Raises Unreachable."""
-    with connect(target, wait, options="-c default_transaction_read_only=on") as connection:
+    with connect(target, wait, patience=patience, options="-c default_transaction_read_only=on") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         revisions = current_revisions(connection)
         return Live(catalog.read(connection), revisions)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from psycopg.conninfo import make_conninfo
 
-from dbkit.connect import connect
+from dbkit.connect import PATIENCE, connect, keywords
 from dbkit.errors import CheckFailed
 from dbkit.server.binaries import client_program
 from dbkit.settings import Settings, Target
@@ -18,7 +18,7 @@ OF_THE_SERVER = re.compile(r"(, )?\bpg_attver=\d+")
 
 def client_login(target: Target) -> tuple[str, dict[str, str]]:
     """Connection string and environment for PostgreSQL's client programs; the password is only in the latter."""
-    parameters = target.parameters()
+    parameters = keywords(target)
     password = parameters.pop("password", None)
     environment = dict(os.environ)
     if password is not None:
@@ -41,7 +41,7 @@ def schema(
     with connect(target) as connection:
         major = connection.info.server_version // 10000
     conninfo, environment = client_login(target)
-    options = ["--schema-only", *leaving_out]
+    options = ["--schema-only", f"--lock-wait-timeout={round(PATIENCE * 1000)}", *leaving_out]
     if without_table:
         options += ["--exclude-table", without_table]
     result = subprocess.run(

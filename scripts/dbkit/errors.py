@@ -5,6 +5,8 @@ from contextlib import suppress
 
 from dbkit import redact
 
+LOOK = "`make status` shows where the database is."
+WAIT_FOR_IT = "Look for long transactions in pg_stat_activity; then run the same command again."
 WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
 
 
@@ -40,8 +42,35 @@ def as_dbkit_error(error: Exception) -> DbkitError:
     """What the operating system or the database said, outside of any migration, in one line."""
     if isinstance(error, DbkitError):
         return error
+    if is_lock_timeout(error):
+        return not_granted(error)
+    if (is_ended := getattr(getattr(error, "orig", None) or error, "is_ended", None)) is not None:
+        taken_back = "What it had not committed was taken back. " if is_ended else ""
+        return Unreachable(f"{' '.join(str(getattr(error, 'orig', None) or error).split())}.", f"{taken_back}{LOOK}")
     words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
     return CheckFailed(f"{words or type(error).__name__}", "--debug (for alembic: --raiseerr) shows where.")
+
+
+def is_lock_timeout(error: BaseException | None) -> bool:
+    """Whether a lock that others hold was not granted in time."""
+    return sqlstate_of(error) == "55P03"
+
+
+def not_granted(error: BaseException | None, before: str = "") -> "LockNotGranted":
+    """The error of who gave up waiting for a lock, with who holds it, where that was seen (`bounded`)."""
+    original = error
+    while error is not None:
+        original = getattr(error, "orig", None) or error
+        if sentence := getattr(original, "sentence", ""):
+            return LockNotGranted(f"{before}{sentence}", str(getattr(original, "hint", "")))
+        error = error.__cause__ or error.__context__
+    words = " ".join(str(original).split("\n", 1)[0].split())
+    return LockNotGranted(f"{before}a lock that others hold was not granted: {words}.", WAIT_FOR_IT)
+
+
+def failed(error: BaseException, message: str, hint: str) -> "DbkitError":
+    """The error of what the server refused: LockNotGranted for a lock that others hold, else CheckFailed."""
+    return not_granted(error) if is_lock_timeout(error) else CheckFailed(message, hint)
 
 
 def sqlstate_of(error: BaseException | None) -> str:
@@ -79,7 +108,7 @@ class Unreachable(DbkitError):
 
 
 class LockNotGranted(DbkitError):
-    """Another process kept the migration lock for longer than MIGRATION_WAIT."""
+    """Others kept the migration lock, or a lock on a table, for longer than MIGRATION_WAIT; nothing was done."""
 
     exit_code = 5
 

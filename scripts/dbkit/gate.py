@@ -39,8 +39,18 @@ from dbkit import (
     session,
     signals,
 )
+from dbkit.connect import connect
 from dbkit.course import Course, Guard, NotGuarded, Step
-from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, Unreachable, as_dbkit_error, say
+from dbkit.errors import (
+    CheckFailed,
+    DbkitError,
+    InputError,
+    Refused,
+    as_dbkit_error,
+    is_lock_timeout,
+    not_granted,
+    say,
+)
 from dbkit.heads import moves
 from dbkit.lock import VERSION_TABLE, migration_lock, take_again
 from dbkit.project import configure_logging
@@ -83,6 +93,8 @@ class Passage:
     """Who stands beside each step."""
     steps: list[Step] = field(default_factory=list)
     """What was begun, first to last; the last one may have failed."""
+    after: tuple[str, ...] = ()
+    """The revisions that the database is at when the steps are done."""
     written: list[Script] = field(default_factory=list)
     """The revision files that were made."""
     metadata: list[sa.MetaData] = field(default_factory=list)
@@ -202,7 +214,9 @@ class Run:
         try:
             self._run()
         except (sa.exc.DBAPIError, psycopg.Error) as error:
-            standing = aftermath.look_again(self.target, self.settings, error, self._make_room)
+            if is_lock_timeout(error):
+                raise not_granted(error) from error
+            standing = aftermath.look_again(self.target, self.settings, error, self._make_room, self.driver)
             raise aftermath.told_outside(error, standing) from error
         finally:
             self._let_go()
@@ -280,7 +294,10 @@ class Run:
         try:
             return list(self.plan(heads, self.migration))
         except CommandError as error:
-            raise history.explain(error, self.script, heads, destination) from error
+            config = self.context.config
+            origin = Path(config.config_file_name or ""), config.config_ini_section, ()
+            loaded = project.Project(config, self.script, origin)
+            raise history.explain(error, loaded, heads, destination) from error
 
     def _refuse(self, heads: tuple[str, ...], steps: Sequence[Step]) -> None:
         """Refuse the run as a whole, before anything was done; and say first what will be lost, and where."""
@@ -332,9 +349,7 @@ class Run:
     def _flush(self) -> None:
         """Make what was committed durable: all of it at once, not a disk's pause for each migration."""
         self.driver.execute("RESET synchronous_commit")
-        # a commit that waits for the log only does so when it has written something
-        self.driver.execute("SELECT pg_logical_emit_message(true, 'dbkit', 'flush')")
-        self.driver.commit()
+        aftermath.flush(self.driver)
 
     def _require_idle(self) -> None:
         # SQL before Alembic's own, without a commit, would make it take the whole run for part of an outer
@@ -355,13 +370,13 @@ class Run:
             from dbkit.stash.note import Noter
 
             self.passage.guard = Noter(self.settings, self.target)
+        session.hurry(self.driver, self.settings)
         todo = Course(self.passage, steps, watch, self.driver)
         _wrap_plan(self.migration, lambda _: todo.plan)
         self.migration.on_version_apply_callbacks += (todo.applied,)
         try:
             with moves(watch.move, lambda: watch.purges):
                 todo.run(self.context)
-            self._flush()
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # a migration can raise anything
             if todo.running is None:
                 raise
@@ -373,14 +388,39 @@ class Run:
                 self._flush()
             if isinstance(error, NotGuarded | Refused):
                 raise
-            raise self._failed(error, todo.running, watch, invalid_before) from error
+            standing = aftermath.look_again(self.target, self.settings, error, self._make_room, self.driver)
+            if not self._was_committed(todo, standing):
+                raise self._failed(error, todo.running, watch, invalid_before, standing) from error
+            self._go_on_without_reply(error, todo)
         if todo.heads is not None:
+            self.passage.after = tuple(sorted(todo.heads))
             self._require_done(todo.heads, watch, invalid_before, course.revision_of(steps[-1]))
 
+    def _was_committed(self, todo: Course, standing: aftermath.Standing | str) -> bool:
+        """Whether only the reply to the step's COMMIT was lost."""
+        if isinstance(standing, str) or not (todo.is_recorded and self.driver.closed) or signals.received:
+            return False
+        return set(standing.heads) == todo.heads
+
+    def _go_on_without_reply(self, error: BaseException, todo: Course) -> None:
+        """Say that the step is committed. Raises CheckFailed when there are more, for which there is no lock now."""
+        step = todo.running
+        todo.confirm()
+        action = f"{step.action} of {step.revision}" if step else "migration"
+        words = f"the connection was lost at the COMMIT of the {action} ({aftermath.words_of(error).rstrip('.')})"
+        left = len(todo.steps) - todo.done
+        if left:
+            raise CheckFailed(f"{words}; it is committed, and {left} more were not begun.", aftermath.AGAIN) from error
+        say(f"{words}; a new connection says that it is committed.")
+
     def _failed(
-        self, error: BaseException, step: journal.Step, watch: Watch, invalid_before: dict[str, str]
+        self,
+        error: BaseException,
+        step: journal.Step,
+        watch: Watch,
+        invalid_before: dict[str, str],
+        standing: aftermath.Standing | str,
     ) -> DbkitError:
-        standing = aftermath.look_again(self.target, self.settings, error, self._make_room)
         invalid: list[str] = []
         if isinstance(standing, aftermath.Standing):
             invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
@@ -388,19 +428,43 @@ class Run:
         return aftermath.told(error, step, standing, left=watch.left, half_applied=watch.half_applied, invalid=invalid)
 
     def _require_done(self, heads: set[str], watch: Watch, invalid_before: dict[str, str], last: str) -> None:
-        try:
-            with aftermath.fresh(self.target, self.settings.wait, self._make_room) as connection:
-                standing = aftermath.look(connection)
-        except Unreachable as error:
-            # it has not failed because it cannot be looked at
-            raise Unreachable(
-                f"{last} is applied, but what the database says now could not be read: {error.message}",
-                "`make status` shows where it is.",
-            ) from error
+        standing = self._look_after(last)
+        if standing is None:
+            return
         aftermath.require_done(standing, heads)
         invalid = aftermath.new_or_named(standing.invalid, invalid_before, watch.index_statements)
         if invalid:
             raise aftermath.left_invalid(invalid, f"{last} is applied, but the index {', '.join(invalid)} is invalid.")
+
+    def _look_after(self, last: str) -> aftermath.Standing | None:
+        """Make all durable, and read where the database is: over a new connection, or else over our own.
+
+        What is applied has not failed because it cannot be read: then say so, and return None.
+        """
+        try:
+            self._flush()
+        except psycopg.Error as error:
+            say(f"warning: the connection was lost after {last} was committed: {aftermath.words_of(error)}")
+        is_alive = not self.driver.closed
+        try:
+            # nobody says that a second connection may be had: of a role with CONNECTION LIMIT 1, it may not
+            wait = 0.0 if is_alive else min(self.settings.wait, aftermath.PATIENCE)
+            with connect(self.target, wait, patience=self.settings.wait, waits_for_room=False) as fresh:
+                if not is_alive:
+                    aftermath.flush(fresh)
+                return aftermath.look(fresh)
+        except (DbkitError, psycopg.Error) as error:
+            reason: Exception = error
+        if is_alive and not is_lock_timeout(reason):
+            try:
+                return aftermath.look(self.driver)
+            except psycopg.Error as error:
+                reason = error
+        words = as_dbkit_error(reason).message.rstrip(".")
+        say(
+            f"warning: {last} is applied, but what the database says now could not be read: {words}. See `make status`."
+        )
+        return None
 
 
 def _outline(heads: Sequence[str], steps: Sequence[Step]) -> str:

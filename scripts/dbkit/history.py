@@ -13,7 +13,7 @@ from dbkit.aftermath import half_hint
 from dbkit.errors import CheckFailed, DbkitError, InputError, OperatorNeeded, say
 from dbkit.journal import Row, Step
 from dbkit.lock import VERSION_TABLE
-from dbkit.project import require_known, require_one_head
+from dbkit.project import Project, require_known
 from dbkit.protection import EXPENDABLE, stated
 from dbkit.settings import Settings
 
@@ -84,13 +84,13 @@ def require_whole(rows: Sequence[Row]) -> None:
         )
 
 
-def explain(error: CommandError, script: ScriptDirectory, heads: Sequence[str], destination: str) -> DbkitError:
+def explain(error: CommandError, loaded: Project, heads: Sequence[str], destination: str) -> DbkitError:
     """What Alembic says when it cannot make a plan, in a sentence with what to type."""
-    if "Multiple head revisions" in str(error):
-        try:
-            require_one_head(script)
-        except DbkitError as explained:
-            return explained
+    script = loaded.script
+    if "Multiple head revisions" in str(error) and len(loaded.heads) > 1:
+        from dbkit.next_step import several_heads  # with what only this error needs
+
+        return several_heads(loaded, loaded.applied(tuple(heads)))
     if "Ambiguous walk" in str(error):
         above = script.iterate_revisions(tuple(heads), "base")
         merge = next((each for each in above if each.is_merge_point), None)

@@ -9,24 +9,29 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from dbkit.errors import InputError, LockNotGranted, say
+from dbkit.holders import SESSION, Holder, blocked
 
 VERSION_TABLE = "alembic_version"
 PAUSE = 0.1  # seconds between two tries
+LONGEST_END = 5.0  # seconds until a session has ended that was told to
 # Who has the session's advisory lock of a key
-HOLDER = """
-SELECT a.pid, a.usename, coalesce(host(a.client_addr), 'this machine'),
-    extract(epoch FROM clock_timestamp() - a.backend_start)::int
+HOLDER = f"""
+SELECT {SESSION.format(since="a.backend_start")}
 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND (l.classid::bigint << 32) | l.objid::bigint = %s AND l.objsubid = 1"""
+    AND (l.classid::bigint << 32) | l.objid::bigint = %s AND l.objsubid = 1"""  # noqa: S608  # constants
 IS_READ_ONLY = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"
 # What a role may not see is NULL
 PRIMARY = """
 SELECT CASE WHEN pg_catalog.starts_with(sender_host, '/') THEN sender_host
     ELSE pg_catalog.concat(sender_host, ':', sender_port) END
 FROM pg_catalog.pg_stat_wal_receiver WHERE sender_host IS NOT NULL"""
-HOLDER_WORDS = "backend {}, user {}, from {}, for {} s"
+# How far an index is that a session builds
+INDEX_PROGRESS = """
+SELECT phase, CASE WHEN blocks_total > 0 THEN 100 * blocks_done / blocks_total
+    WHEN tuples_total > 0 THEN 100 * tuples_done / tuples_total END
+FROM pg_catalog.pg_stat_progress_create_index WHERE pid = %s::int4"""
 # lock_not_available, deadlock_detected: https://www.postgresql.org/docs/18/errcodes-appendix.html
 TRY_AGAIN = ("55P03", "40P01")
 OLDEST_TRANSACTION = """
@@ -70,9 +75,17 @@ def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> 
     finally:
         # when the connection is lost, or about to be closed in the middle of a statement, so is the lock
         if connection.info.transaction_status not in (TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN):
-            connection.rollback()
-            connection.execute("SELECT pg_advisory_unlock(%s)", [key])
-            connection.rollback()
+            _let_go(connection, key)
+
+
+def _let_go(connection: psycopg.Connection, key: int) -> None:
+    try:
+        connection.rollback()
+        connection.execute("SELECT pg_advisory_unlock(%s)", [key])
+        connection.rollback()
+    except psycopg.OperationalError as error:
+        # what was done under the lock is done; the session ends with its connection, and the lock with it
+        say(f"warning: the connection was lost after the work was done: {error}")
 
 
 def require_writable(connection: psycopg.Connection) -> None:
@@ -108,8 +121,34 @@ def take_again(connection: psycopg.Connection, dbname: str) -> None:
 
 
 def holder(connection: psycopg.Connection, dbname: str) -> str | None:
-    """Who migrates this database just now."""
-    return _name(connection, lock_key(dbname))
+    """Who migrates this database just now, and how far that is."""
+    row = connection.execute(HOLDER, [lock_key(dbname)]).fetchone()
+    if row is None:
+        return None
+    words = [str(Holder(*row))]
+    for phase, percent in connection.execute(INDEX_PROGRESS, [row[0]]):
+        words.append(phase if percent is None else f"{phase}, {percent} %")
+    waits_for = blocked(connection, row[0])
+    if waits_for.holders or waits_for.prepared:
+        words.append(f"waits for {waits_for.what}, which is locked by {waits_for.who}")
+    return "; ".join(words)
+
+
+def end_session(connection: psycopg.Connection, dbname: str, pid: int) -> bool:
+    """End the session of a migration whose connection was lost, and return whether it is gone.
+
+    It is known by the migration lock that it holds. What it has not committed by then never will be.
+    """
+    key = lock_key(dbname)
+    deadline = time.monotonic() + LONGEST_END
+    while (row := connection.execute(HOLDER, [key]).fetchone()) is not None and row[0] == pid:
+        connection.execute("SELECT pg_terminate_backend(%s::int4)", [pid])
+        connection.rollback()
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE)
+    connection.rollback()
+    return True
 
 
 def _try_lock(connection: psycopg.Connection, key: int) -> bool:
@@ -126,4 +165,4 @@ def _holder(connection: psycopg.Connection, key: int) -> str:
 
 def _name(connection: psycopg.Connection, key: int) -> str | None:
     row = connection.execute(HOLDER, [key]).fetchone()
-    return HOLDER_WORDS.format(*row) if row else None
+    return str(Holder(*row)) if row else None

@@ -19,7 +19,7 @@ from alembic.script.revision import CycleDetected, Revision
 from alembic.util import CommandError
 
 from dbkit import env_file, redact, revision_graph, versions
-from dbkit.errors import CheckFailed, DatabaseAhead, InputError
+from dbkit.errors import DatabaseAhead, InputError
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,6 @@ class Project:
     def require_gate(self) -> None:
         """Raise InputError when env.py does not import the gate."""
         env_file.require_gate(Path(self.script.dir))
-
-    def require_one_head(self) -> None:
-        """Raise CheckFailed, naming the files, when two branches each added a migration."""
-        require_one_head(self.script)
 
 
 def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> Project:
@@ -114,19 +110,6 @@ def require_loadable(script: ScriptDirectory) -> None:
 def heads_of(script: ScriptDirectory) -> list[Script]:
     """The revisions that no other follows, in a stable order."""
     return sorted(script.get_revisions(script.get_heads()), key=lambda head: head.path)
-
-
-def require_one_head(script: ScriptDirectory) -> None:
-    """Raise CheckFailed, naming the files, when two branches each added a migration."""
-    heads = heads_of(script)
-    if len(heads) > 1:
-        names = " and ".join(head.revision for head in heads)
-        files = "\n".join(Path(head.path).name for head in heads)
-        raise CheckFailed(
-            f"{len(heads)} heads, {names}: each of these files was added beside the other:",
-            f"{files}\nWhere nobody has applied yours: `make rebase-migration`. Else join them:"
-            ' `make merge m="merge heads"`.',
-        )
 
 
 def _config(ini: Path, section: str) -> Config:

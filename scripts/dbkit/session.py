@@ -2,7 +2,8 @@
 
 import psycopg
 
-from dbkit.connect import connect, pooled
+from dbkit.bounded import BoundedConnection
+from dbkit.connect import SHORTEST_LOCK_TIMEOUT, connect, pooled
 from dbkit.settings import Settings, Target
 
 # When a server notices that its client is gone: milliseconds; for a silent network, seconds and tries
@@ -21,8 +22,8 @@ SINCE_14 = ("client_connection_check_interval", "idle_session_timeout")
 
 
 def begin(
-    target: Target, settings: Settings, name: str, kind: type[psycopg.Connection] = psycopg.Connection
-) -> psycopg.Connection:
+    target: Target, settings: Settings, name: str, kind: type[BoundedConnection] = BoundedConnection
+) -> BoundedConnection:
     """A connection as a migration has it, called `name` in the server.
 
     Its time-outs are start-up options, so that no statement runs without them. Raises InputError for a pooler: a
@@ -30,27 +31,36 @@ def begin(
     """
     timeouts = {"lock_timeout": settings.lock_timeout, "statement_timeout": settings.statement_timeout}
     options = [f"-c {setting}={round(seconds * 1000)}" for setting, seconds in timeouts.items()]
-    own = target.parameters().get("options")
     connection = connect(
         target,
         settings.wait,
         autocommit=True,
         kind=kind,
-        options=" ".join([*([str(own)] if own else []), *options]),
+        options=" ".join(options),
         application_name=name,
     )
+    # for what is read before anything is done, the limit is MIGRATION_WAIT; `hurry` ends that
     # a pooler makes up the number that it gives its client
-    if prepare(connection) != connection.info.backend_pid:
+    if prepare(connection, lock_timeout=max(settings.wait, SHORTEST_LOCK_TIMEOUT)) != connection.info.backend_pid:
         connection.close()
         raise pooled(target)
     connection.autocommit = False
     return connection
 
 
-def prepare(connection: psycopg.Connection) -> int:
+def hurry(connection: BoundedConnection, settings: Settings) -> None:
+    """From now on wait for a lock no longer than MIGRATION_LOCK_TIMEOUT: others wait behind us. Commits."""
+    connection.execute("RESET lock_timeout")
+    connection.commit()
+    connection.lock_timeout = settings.lock_timeout
+
+
+def prepare(connection: psycopg.Connection, lock_timeout: float | None = None) -> int:
     """Set what SESSION says, and return the number of the server's process."""
     is_old = connection.info.server_version < 14_00_00
     settings = {name: value for name, value in SESSION.items() if not (is_old and name in SINCE_14)}
+    if lock_timeout is not None:
+        settings["lock_timeout"] = f"{round(lock_timeout * 1000)}"
     calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
     row = connection.execute(f"SELECT pg_backend_pid(), {calls}").fetchone()
     return int(row[0]) if row else 0

@@ -15,6 +15,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
 from dbkit import journal
+from dbkit.bounded import BoundedConnection
 from dbkit.errors import CheckFailed
 from dbkit.lock import VERSION_TABLE
 from dbkit.sql_text import ends_transaction, plain_statements, rolls_back, without_comments
@@ -70,7 +71,7 @@ class Cursor(psycopg.Cursor[Any]):
             watch.after()
 
 
-class Connection(psycopg.Connection[Any]):
+class Connection(BoundedConnection):
     """psycopg's, with somebody who watches it."""
 
     watch: "Watch | None" = None
@@ -78,6 +79,11 @@ class Connection(psycopg.Connection[Any]):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self.cursor_factory = Cursor
+
+    @property
+    def says_who_blocks(self) -> bool:
+        """Not while a step runs: who does not get its locks is told when it is tried again."""
+        return self.watch is None or self.watch.step is None
 
     def commit(self) -> None:
         """As psycopg's."""

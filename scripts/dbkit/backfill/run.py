@@ -14,6 +14,7 @@ from dbkit.backfill.progress import Progress, Row
 from dbkit.backfill.report import Report
 from dbkit.backfill.work import Execute, Key, Work, literal
 from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say, sqlstate_of
+from dbkit.holders import Holder
 from dbkit.wording import counted
 
 FIRST, MOST = 1000, 100_000  # rows of a batch
@@ -226,7 +227,7 @@ def only_one(execute: Execute, table: str, wait: float) -> Iterator[None]:
     deadline, told = time.monotonic() + wait, False
     while not execute(f"SELECT pg_try_advisory_lock({key})")[0][0]:
         holder = execute(lock.HOLDER.replace("%s", str(key)))
-        who = lock.HOLDER_WORDS.format(*holder[0]) if holder else "it has just ended"
+        who = str(Holder(*holder[0])) if holder else "it has just ended"
         if time.monotonic() > deadline:
             raise LockNotGranted(
                 f"another backfill of {table} is still running after {wait:g} s: {who}.",

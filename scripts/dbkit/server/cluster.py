@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from dbkit.connect import end_sessions, ignore_libpq_environment, open_connection
-from dbkit.errors import CheckFailed, InputError
+from dbkit.errors import CheckFailed, InputError, say
 from dbkit.server.account import Account, account_of, server_account
 from dbkit.server.binaries import program_major, reachable_bindir, server_bindir
 from dbkit.server.places import STATE, locked, private_directory, state_directory
@@ -95,12 +95,18 @@ class Cluster:
         """
         ignore_libpq_environment()
         self._check_owner()
-        if self._has_database():
+        # a server answers for a moment longer, when its data directory is removed
+        if self.exists() and self._has_database():
             return self.target()
         with self._lock():
-            if not self._answers():
-                if not self.exists():
-                    self._initialise()
+            if not self.exists():
+                pid = self.end_removed_server()
+                if pid is not None:
+                    say(f"{self.data} was removed while its server ran (pid {pid}): ended it, making a new cluster")
+                self._initialise()
+                self._start()
+            elif not self._answers():
+                self._stop_unreachable()
                 self._start()
             if not self._has_database():
                 self.create_database(DATABASE)
@@ -133,8 +139,53 @@ class Cluster:
         with self._lock():
             if not self.exists() or not self._is_running():
                 return False
-            self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(int(START_TIMEOUT)))
+            self._stop()
             return True
+
+    def _stop(self) -> None:
+        self._run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", str(int(START_TIMEOUT)))
+
+    def removed_server(self) -> int | None:
+        """The process of a server of this cluster, whose data directory was removed while it ran.
+
+        It notices within a minute, and ends. Only where the system has /proc: elsewhere nobody can tell.
+        """
+        for entry in Path("/proc").glob("[0-9]*"):
+            if self._is_removed_server(int(entry.name)):
+                return int(entry.name)
+        return None
+
+    def end_removed_server(self) -> int | None:
+        """End the server whose data directory was removed. Returns which process it was; None when there is none.
+
+        Raises CheckFailed, naming it, when it does not end.
+        """
+        pid = self.removed_server()
+        deadline = time.monotonic() + START_TIMEOUT
+        while pid is not None and self._is_removed_server(pid):
+            if time.monotonic() > deadline:
+                raise CheckFailed(
+                    f"{self.data} was removed while its server ran (pid {pid}), which does not end.", f"kill -9 {pid}"
+                )
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGQUIT)
+            time.sleep(0.05)
+        return pid
+
+    def _is_removed_server(self, pid: int) -> bool:
+        try:
+            is_ours = Path(f"/proc/{pid}").stat().st_uid == self.account.uid
+            return is_ours and self._is_server(pid) and str(Path(f"/proc/{pid}/cwd").readlink()).endswith(" (deleted)")
+        except OSError:
+            return False
+
+    def _stop_unreachable(self) -> None:
+        """Stop a server that runs without its socket, which somebody has removed; it can only be started again."""
+        pid = self._recorded_pid()
+        socket = self.socket_directory / f".s.PGSQL.{PORT}"
+        if pid is not None and self._is_server(pid) and not socket.exists():
+            say(f"the socket of the embedded server (pid {pid}) was removed; starting it again")
+            self._stop()
 
     def kill(self) -> None:
         """Stop the server at once, as `pg_ctl stop -m immediate`, which looks only every 0.1 s whether it is done.

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import CheckFailed, say
+from dbkit.errors import CheckFailed, failed, say
 from dbkit.lock import TRY_AGAIN
 from dbkit.rows import FORMAT, quoted
 from dbkit.settings import Settings
@@ -85,7 +85,8 @@ def put_back(connection: psycopg.Connection, settings: Settings, stash: Stash, *
             connection.rollback()
             if error.sqlstate not in TRY_AGAIN or time.monotonic() + settings.lock_timeout > deadline:
                 words = error.diag.message_primary or " ".join(str(error).split())
-                raise CheckFailed(
+                raise failed(
+                    error,
                     f"{stash.name} cannot be put back: {words}; nothing of it was.",
                     "The stash stays. Mend that, then `make restore` again.",
                 ) from error

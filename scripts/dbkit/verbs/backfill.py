@@ -10,7 +10,7 @@ from dbkit import causes, protection, session, signals
 from dbkit.backfill import run as runs
 from dbkit.backfill import work as works
 from dbkit.backfill.progress import Progress
-from dbkit.errors import CheckFailed, InputError, Interrupted, say
+from dbkit.errors import InputError, Interrupted, failed, say
 from dbkit.lock import VERSION_TABLE, require_writable
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings
@@ -61,7 +61,8 @@ def backfill(
             ) from None
         except psycopg.Error as error:
             words = error.diag.message_primary or str(error).strip()
-            raise CheckFailed(
+            raise failed(
+                error,
                 f"the backfill of {work.table} failed: {words}; what was committed stays.",
                 causes.hint_for(connection, error, target.dbname)
                 or "When that is mended, the same command goes on from there.",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dbkit import drift as states
-from dbkit import gate, project, runner, scratch
+from dbkit import gate, next_step, project, runner, scratch
 from dbkit.errors import WRITE_FIRST, CheckFailed, InputError
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings
@@ -18,7 +18,7 @@ def drift(settings: Settings, ini: Path) -> None:
     """Compare the three. Raises CheckFailed, object by object, when one of them has moved."""
     loaded = project.load(ini)
     loaded.require_gate()
-    loaded.require_one_head()
+    next_step.require_one_head(loaded, settings)
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to compare.", WRITE_FIRST)
     found = states.live(gate.target_of(settings), settings.wait)

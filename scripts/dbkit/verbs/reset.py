@@ -9,7 +9,7 @@ from psycopg import sql
 
 from dbkit import causes, gate, project, protection
 from dbkit.connect import connect, current_revisions
-from dbkit.errors import CheckFailed, Refused
+from dbkit.errors import CheckFailed, Refused, failed
 from dbkit.lock import migration_lock
 from dbkit.server.binaries import program_major
 from dbkit.server.cluster import Cluster, development_cluster
@@ -80,7 +80,8 @@ def _replace(target: Target, wait: float) -> None:
             connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(new, old))
         except psycopg.Error as error:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(new))
-            raise CheckFailed(
+            raise failed(
+                error,
                 f'cannot drop and create "{target.dbname}" as {target.user}: {error.diag.message_primary}.',
                 causes.hint_for(connection, error, target.dbname)
                 or "The user needs CREATEDB and must own the database.",

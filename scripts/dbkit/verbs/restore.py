@@ -34,6 +34,7 @@ def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: b
         keep.remove_unneeded(connection, settings, target)
         stashes = [store.find(settings, target, name)] if name else store.waiting(settings, target)
         connection.rollback()
+        session.hurry(connection, settings)
         if not stashes:
             print(f'There is no stash of "{target.dbname}" to put back.')
         failed: list[DbkitError] = []

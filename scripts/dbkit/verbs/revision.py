@@ -4,7 +4,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from dbkit import gate, project, runner
+from dbkit import gate, next_step, project, runner
 from dbkit.errors import InputError
 from dbkit.settings import Settings
 
@@ -28,7 +28,7 @@ def revision(
     loaded = project.load(ini)
     if not empty:
         loaded.require_gate()
-    loaded.require_one_head()
+    next_step.require_one_head(loaded, settings)
     project.configure_logging(ini)  # Alembic's log says which differences it found
     if not empty:
         _require_up_to_date(loaded, settings)

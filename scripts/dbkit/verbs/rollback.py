@@ -46,9 +46,12 @@ def _roll_back(settings: Settings, ini: Path, to: str, stash: bool | None) -> li
             keeper.forget_unneeded()
         raise
     if not passage.steps:
-        print(f"The database is at {', '.join(before)}: nothing to roll back.")
+        # read once more: another process may have had the lock meanwhile
+        here = runner.position(loaded, settings)
+        others = " Another process has rolled it back meanwhile." if set(here) != set(before) else ""
+        print(f"The database is at {', '.join(here) or 'base'}: nothing to roll back.{others}")
         return []
-    after = [project.name_of(loaded.revision(revision)) for revision in runner.position(loaded, settings)]
+    after = [project.name_of(loaded.revision(revision)) for revision in passage.after]
     print(f"{runner.count(len(passage.steps))} undone; now at {' and '.join(after) or 'base'}.")
     return [path.name for path in keeper.made.values()] if keeper else []
 

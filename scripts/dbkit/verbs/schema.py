@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from dbkit import dump, files, project, redact, runner, scratch
+from dbkit import dump, files, next_step, project, redact, runner, scratch
 from dbkit.errors import WRITE_FIRST, InputError
 from dbkit.settings import Settings
 
@@ -15,7 +15,7 @@ def schema(settings: Settings, ini: Path) -> None:
     """Migrate a throw-away database to the head, and write its schema beside the migrations."""
     loaded = project.load(ini)
     loaded.require_gate()
-    loaded.require_one_head()
+    next_step.require_one_head(loaded, settings)
     path = snapshot_path(loaded)
     with scratch.cluster(settings) as cluster:
         on_scratch = scratch.settings_for(settings, cluster.target())

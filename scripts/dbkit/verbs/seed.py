@@ -7,7 +7,7 @@ import psycopg
 
 from dbkit import gate, project, protection, runner
 from dbkit.connect import connect
-from dbkit.errors import CheckFailed, InputError
+from dbkit.errors import InputError, failed
 from dbkit.lock import require_writable
 from dbkit.settings import Settings
 from dbkit.wording import counted
@@ -29,7 +29,8 @@ def seed(settings: Settings, ini: Path) -> None:
         try:
             rows = _run(connection, path.read_text(encoding="utf-8"))
         except psycopg.Error as error:
-            raise CheckFailed(f"{path} failed: {error.diag.message_primary}.", "No row of it was kept.") from error
+            words = error.diag.message_primary or " ".join(str(error).split()).rstrip(".")
+            raise failed(error, f"{path} failed: {words}.", "No row of it was kept.") from error
     print(f"{counted(rows, 'row')} added in {time.monotonic() - started:.1f} s.")
 
 

@@ -3,7 +3,7 @@
 import io
 from pathlib import Path
 
-from dbkit import files, project, runner
+from dbkit import files, next_step, project, runner
 from dbkit.errors import InputError
 from dbkit.outputs import write_data
 from dbkit.settings import Settings
@@ -19,7 +19,7 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
     """
     loaded = project.load(ini)
     loaded.require_gate()
-    loaded.require_one_head()
+    next_step.require_one_head(loaded, settings)
     for revision in (start, to):
         if revision is not None:
             runner.check_target(revision)

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from dbkit import gate, project, runner
+from dbkit import gate, next_step, project, runner
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import InputError
 from dbkit.settings import Settings
@@ -21,7 +21,7 @@ def upgrade(settings: Settings, ini: Path, to: str) -> None:
         print('There are no revisions yet. Write the first one with `make revision m="…"`.')
         return
     if to == "head":
-        loaded.require_one_head()
+        next_step.require_one_head(loaded, settings)
     started = time.monotonic()
     before = runner.position(loaded, settings)
     passage = runner.run(loaded, settings, "upgrade", to, announce=True)
@@ -29,11 +29,24 @@ def upgrade(settings: Settings, ini: Path, to: str) -> None:
         last = loaded.revision(passage.steps[-1].to_revisions[0])
         seconds = time.monotonic() - started
         print(f"{runner.count(len(passage.steps))} applied in {seconds:.1f} s; now at {project.name_of(last)}.")
+        _say_what_others_did(loaded, before, (last.revision,), len(passage.steps))
         _offer_stashes(loaded, settings)
         return
-    _require_not_behind(loaded, before, to)
-    print(f"The database is at {', '.join(before)}: nothing to apply.")
+    # read once more: another process may have had the lock meanwhile
+    after = runner.position(loaded, settings)
+    _require_not_behind(loaded, after, to)
+    _say_what_others_did(loaded, before, after, 0)
+    print(f"The database is at {', '.join(after)}: nothing to apply.")
     _offer_stashes(loaded, settings)
+
+
+def _say_what_others_did(
+    loaded: project.Project, before: tuple[str, ...], after: tuple[str, ...], applied: int
+) -> None:
+    """Between `before` and `after`, what this process has not `applied` itself."""
+    others = len(loaded.applied(after) - loaded.applied(before)) - applied
+    if others > 0:
+        print(f"Meanwhile another process applied {runner.count(others)}.")
 
 
 def _offer_stashes(loaded: project.Project, settings: Settings) -> None:

@@ -4,8 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-from dbkit import gate, history, journal, project
-from dbkit.connect import connect, current_revisions
+from dbkit import gate, history, next_step, project
+from dbkit.connect import connect
 from dbkit.errors import CheckFailed
 from dbkit.settings import Settings, Target
 
@@ -32,22 +32,22 @@ def wait(settings: Settings, ini: Path, *, at_head: bool = False) -> None:
 
 def _until_at_head(settings: Settings, ini: Path, target: Target, deadline: float, dots: "_Dots") -> None:
     loaded = project.load(ini)
-    keeps_journal = journal.wanted(settings.root)
     while True:
         with connect(target, max(0.0, deadline - time.monotonic()), progress=dots.add) as connection:
-            current = current_revisions(connection)
-            half = journal.half_applied(journal.latest(connection).values()) if keeps_journal else []
-        project.require_known(loaded.script, current)
-        pending = loaded.pending(current)
-        if not pending and not half:
+            state = next_step.read(connection, loaded, settings, target)
+        if state.locked:
+            raise state.locked
+        project.require_known(loaded.script, state.current)
+        pending = loaded.pending(state.current)
+        if not pending and not state.half_applied:
             return
-        if half and time.monotonic() + PAUSE > deadline:
-            history.require_whole(half)
         if time.monotonic() + PAUSE > deadline:
+            history.require_whole(state.half_applied)
+            step = next_step.next_step(loaded, state, settings)
             raise CheckFailed(
                 f'"{target.dbname}" is not at the head (waited {settings.wait:g} s): {len(pending)} pending, from '
-                f"{project.name_of(pending[0])} on.",
-                "Apply them: `alembic upgrade head`.",
+                f"{project.name_of(pending[0])} on{f'; running: {state.running}' if state.running else ''}.",
+                "Apply them: `alembic upgrade head`." if step.words == next_step.MIGRATE else f"Next: {step.words}",
             )
         dots.add()
         time.sleep(PAUSE)

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Run a command so that Ctrl-C ends it without Python's traceback: in a process group of its own, which gets SIGTERM.
+#   DBKIT_BEGUN=FILE    from when this file exists, it gets SIGINT instead: it has begun, and must put things in order
+set -u
+child=
+
+stop() {
+    trap '' INT TERM HUP
+    if [ -n "$child" ]; then
+        local signal=TERM
+        if [ -n "${DBKIT_BEGUN:-}" ] && [ -e "$DBKIT_BEGUN" ]; then signal=INT; fi
+        kill "-$signal" -- "-$child"
+        wait "$child"
+    fi 2>/dev/null
+    exit $((128 + $1))
+}
+trap 'stop 2' INT
+trap 'stop 15' TERM
+trap 'stop 1' HUP
+# it may write to the terminal, also where that is set to stop who does so in the background (stty tostop)
+trap '' TTOU
+
+set -m
+"$@" </dev/null &
+child=$!
+wait "$child"
