@@ -15,7 +15,8 @@ import psycopg
 from psycopg import pq
 
 from dbkit.errors import CheckFailed
-from dbkit.stash.store import Saved
+from dbkit.stash.manifest import Saved
+from dbkit.stash.store import open_in_stash
 
 CHUNK = 256 * 1024  # bytes; what is written, read, hashed and counted stays in the processor's cache
 
@@ -119,19 +120,22 @@ def _drain(connection: "pq.abc.PGconn") -> None:
         pass
 
 
-def require_whole(path: Path, saved: Saved) -> None:
-    """Read a file. Raises CheckFailed when it has not the rows and bytes that it should have; OSError."""
+def read_checked(path: Path, saved: Saved) -> Iterator[bytes]:
+    """The bytes of a file of a stash, in chunks.
+
+    Raises CheckFailed, after the last chunk at the latest, when it has not the rows and bytes that it should have.
+    """
     digest = hashlib.sha256()
-    rows = 0
-    for chunk in read(path):
-        digest.update(chunk)
-        rows += chunk.count(b"\n")
-    if (rows, digest.hexdigest()) != (saved.rows, saved.sha256):
+    rows = size = 0
+    try:
+        with open_in_stash(path) as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                rows += chunk.count(b"\n")
+                size += len(chunk)
+                if size <= saved.size:
+                    yield chunk
+    except OSError as error:
+        raise CheckFailed(f"{path} cannot be read: {error.strerror}.", "Get it back from a backup.") from error
+    if (rows, size, digest.hexdigest()) != (saved.rows, saved.size, saved.sha256):
         raise CheckFailed(f"{path} has {rows:,} rows and another content than the {saved.rows:,} that were written.")
-
-
-def read(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, in chunks."""
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
