@@ -31,7 +31,7 @@ def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...
         _require_unmoved(connection, heads)
         try:
             lines = _look(connection, settings, target, replay) if replay.moments else []
-        except DbkitError:
+        except (DbkitError, psycopg.Error):
             _require_unmoved(connection, heads)  # another rollback is what has made it so
             raise
     if lines:
