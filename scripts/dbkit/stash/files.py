@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -21,8 +21,10 @@ from dbkit.stash.store import open_in_stash
 CHUNK = 256 * 1024  # bytes; what is written, read, hashed and counted stays in the processor's cache
 
 
-def copy_out(driver: psycopg.Connection, query: str, path: Path) -> Saved:
+def copy_out(driver: psycopg.Connection, query: str, path: Path, more: Iterable[tuple[int, bytes]] = ()) -> Saved:
     """Write what `query` selects to a new file (mode 0600), durably, and read it again.
+
+    `more` are further rows in pieces, as COPY writes them, each with the number of rows that end with it.
 
     Raises psycopg's errors, OSError when there is no room, and CheckFailed when the file is not what the server sent.
     """
@@ -39,6 +41,9 @@ def copy_out(driver: psycopg.Connection, query: str, path: Path) -> Saved:
                 pending = beside.submit(written.add, chunk)
             if pending is not None:
                 pending.result()
+        for count, piece in more:
+            rows += count
+            written.add(piece)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -61,12 +66,14 @@ class _Written:
         rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(self.descriptor, rest) :]
-        found = os.pread(self.descriptor, len(chunk) + 1, self.size)
-        if found != chunk:
-            raise CheckFailed(f"what was written at byte {self.size} of a stash does not read as it was sent.")
-        self.digest.update(found)
-        self.lines += found.count(b"\n")
-        self.size += len(found)
+        for start in range(0, len(chunk), CHUNK):
+            sent = memoryview(chunk)[start : start + CHUNK]
+            found = os.pread(self.descriptor, len(sent), self.size)
+            if found != sent:
+                raise CheckFailed(f"what was written at byte {self.size} of a stash does not read as it was sent.")
+            self.digest.update(found)
+            self.lines += found.count(b"\n")
+            self.size += len(found)
 
 
 def _chunks(driver: psycopg.Connection, query: str) -> Generator[tuple[int, bytes], None, None]:
@@ -96,6 +103,13 @@ def _rows_in_chunks(connection: "pq.abc.PGconn") -> Iterator[bytes]:
     rows = map(itemgetter(1), iter(partial(connection.get_copy_data, 0), (-1, b"")))
     count = 1
     while True:
+        if count == 1:  # perhaps a large one, of which there is to be no copy
+            row = next(rows, b"")
+            if not row:
+                return
+            count = min(max(CHUNK // len(row), 1), 10)
+            yield row
+            continue
         buffer = BytesIO()
         buffer.writelines(islice(rows, count))
         size = buffer.tell()

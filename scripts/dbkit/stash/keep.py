@@ -16,7 +16,7 @@ from dbkit.errors import DbkitError, Refused, say
 from dbkit.lock import TRY_AGAIN
 from dbkit.rows import FORMAT, hashed_each, quoted
 from dbkit.settings import Settings, Target
-from dbkit.stash import obstacles, sequences, store, tables
+from dbkit.stash import large_values, obstacles, sequences, store, tables
 from dbkit.stash.files import copy_out
 from dbkit.stash.identity import Fate, judge, read_identity
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
@@ -334,7 +334,13 @@ def _sum(driver: psycopg.Connection, loss: Loss) -> Sum:
 def _copy(driver: psycopg.Connection, loss: Loss, path: Path) -> Kept:
     """Copy one table. Raises CheckFailed when the file is not what was sent."""
     names = loss.saved
-    saved = copy_out(driver, f"SELECT {', '.join(map(quoted, names))} FROM {loss.table.source}", path)  # noqa: S608
+    query = f"SELECT {', '.join(map(quoted, names))} FROM {loss.table.source}"  # noqa: S608
+    large = large_values.condition(driver, loss.table, names)
+    if large:
+        more = large_values.rows_in_slices(driver, loss.table, names, large)
+        saved = copy_out(driver, f"{query} WHERE NOT {large}", path, more)
+    else:
+        saved = copy_out(driver, query, path)
     columns = {column.name: column for column in loss.table.columns.values()}
     return Kept(
         schema=loss.table.schema,

@@ -6,6 +6,7 @@ import psycopg
 
 from dbkit.errors import Refused
 from dbkit.rows import hashed, quoted
+from dbkit.stash.large_values import is_toasted
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
 from dbkit.stash.tables import Table
 
@@ -25,10 +26,6 @@ SELECT o.conname, pg_get_expr(o.conbin, o.conrelid), o.confrelid::regclass::text
 FROM pg_constraint AS o
 WHERE o.conrelid = to_regclass(%s) AND NOT o.convalidated AND o.contype IN ('c', 'f')
 ORDER BY o.conname"""
-TOASTED = """
-SELECT coalesce(sum(pg_relation_size(c.reltoastrelid)), 0)::int8 FROM pg_class AS c
-WHERE c.reltoastrelid <> 0 AND (c.oid = to_regclass(%(table)s)
-    OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass(%(table)s))))"""
 VARIABLE = """
 SELECT a.attname, a.atttypid::regtype::text FROM pg_attribute AS a
 WHERE a.attrelid = to_regclass(%s) AND a.attname = ANY (%s) AND a.attlen = -1 ORDER BY a.attnum"""
@@ -151,7 +148,7 @@ def _has_rows(connection: psycopg.Connection, source: str) -> bool:
 
 def _too_large(connection: psycopg.Connection, loss: Loss) -> Iterator[str]:
     """Rows that have more than 1 GB when they are written as text, which no statement takes."""
-    if connection.execute(TOASTED, {"table": loss.table.sql}).fetchone() == (0,):
+    if not is_toasted(connection, loss.table):
         return
     parts = [_length(name, kind) for name, kind in connection.execute(VARIABLE, [loss.table.sql, loss.saved])]
     if not parts:

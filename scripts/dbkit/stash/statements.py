@@ -7,6 +7,9 @@ from dbkit.rows import hashed, quoted
 from dbkit.stash.manifest import Kept
 from dbkit.stash.tables import Column, Sum, Table
 
+MOST_AT_ONCE = 700
+"""Columns: a row in the middle of a join has at most 1,664."""
+
 
 @dataclass(frozen=True)
 class Statements:
@@ -31,17 +34,28 @@ class Statements:
 
     def plan(self, *, overwrite: bool) -> bytes:
         """How many rows match; of these, how many differ, have a value to put back, and have one that stays."""
-        columns = [(_differs(each), self._is_ours(each.name, overwrite=overwrite)) for each in self._values]
-        conditions = (
-            [differs for differs, _ in columns],
-            [f"{differs} AND {ours}" for differs, ours in columns],
-            [f"{differs} AND {ours} IS NOT TRUE" for differs, ours in columns],
-        )
-        counts = ", ".join(f"count(*) FILTER (WHERE {_any(each)})" for each in conditions)
+        groups = [self._compared(group, overwrite=overwrite) for group in self._groups or [[]]]
+        rows = groups[0]
+        if len(groups) > 1:
+            keys = ", ".join(f"k{number}" for number in range(len(self.kept.key)))
+            rows = f"""
+                SELECT bool_or(differs) AS differs, bool_or(due) AS due, bool_or(newer) AS newer
+                FROM ({" UNION ALL ".join(groups)}) AS g GROUP BY {keys}"""  # noqa: S608
         return f"""
-            SELECT count(*), {counts}
+            SELECT count(*), count(*) FILTER (WHERE differs), count(*) FILTER (WHERE due),
+                count(*) FILTER (WHERE newer)
+            FROM ({rows}) AS r""".encode()  # noqa: S608
+
+    def _compared(self, group: Sequence[Column], *, overwrite: bool) -> str:
+        """The rows that match, with their keys: whether they differ in these columns, and what of that is due."""
+        columns = [(_differs(each), self._is_ours(each.name, overwrite=overwrite)) for each in group]
+        keys = "".join(f"s.{quoted(name)} AS k{number}, " for number, (name, _) in enumerate(self.kept.key))
+        return f"""
+            SELECT {keys}{_any(differs for differs, _ in columns)} AS differs,
+                {_any(f"{differs} AND {ours}" for differs, ours in columns)} AS due,
+                {_any(f"{differs} AND {ours} IS NOT TRUE" for differs, ours in columns)} AS newer
             FROM {self.table.source} AS t JOIN {self.name} AS s ON {self._same("t", "s")}{self._joined("s")}
-            """.encode()  # noqa: S608
+            """  # noqa: S608
 
     def count_deleted(self) -> bytes:
         """How many rows the rollback has left in the table that are not there any more."""
@@ -63,23 +77,33 @@ class Statements:
             INSERT INTO {self.table.sql} ({names}) OVERRIDING SYSTEM VALUE
             SELECT {names} FROM {self.name} AS s{where}{conflict}""".encode()  # noqa: S608
 
-    def update(self, *, overwrite: bool, newer: bool) -> bytes:
-        """Put back the values that nobody has written since; `newer`: there are others, which stay."""
+    def updates(self, *, overwrite: bool, newer: bool) -> list[bytes]:
+        """Put back the values that nobody has written since; `newer`: there are others, which stay.
+
+        One statement does, unless the table has very many columns.
+        """
+        return [self._update(group, overwrite=overwrite, newer=newer).encode() for group in self._groups]
+
+    def _update(self, group: Sequence[Column], *, overwrite: bool, newer: bool) -> str:
         if not newer:
-            assignments = ", ".join(f"{quoted(each.name)} = s.{quoted(each.name)}" for each in self._values)
-            return f"""
-                UPDATE {self.table.source} AS t SET {assignments} FROM {self.name} AS s
-                WHERE {self._same("t", "s")} AND {_any(map(_differs, self._values))}""".encode()  # noqa: S608
-        due = {
-            each.name: f"{_differs(each)} AND {self._is_ours(each.name, overwrite=overwrite)}" for each in self._values
-        }
-        assignments = ", ".join(
-            f"{quoted(name)} = CASE WHEN {condition} THEN s.{quoted(name)} ELSE t.{quoted(name)} END"
-            for name, condition in due.items()
-        )
+            due = {each.name: _differs(each) for each in group}
+            assignments = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in due)
+        else:
+            due = {each.name: f"{_differs(each)} AND {self._is_ours(each.name, overwrite=overwrite)}" for each in group}
+            assignments = ", ".join(
+                f"{quoted(name)} = CASE WHEN {condition} THEN s.{quoted(name)} ELSE t.{quoted(name)} END"
+                for name, condition in due.items()
+            )
         return f"""
-            UPDATE {self.table.source} AS t SET {assignments} FROM {self.name} AS s{self._joined("s")}
-            WHERE {self._same("t", "s")} AND {_any(due.values())}""".encode()  # noqa: S608
+            UPDATE {self.table.source} AS t SET {assignments}
+            FROM {self.name} AS s{self._joined("s") if newer else ""}
+            WHERE {self._same("t", "s")} AND {_any(due.values())}"""  # noqa: S608
+
+    @property
+    def _groups(self) -> list[list[Column]]:
+        """The columns whose values may be put back, as many at once as a join of both tables may have."""
+        values = self._values
+        return [values[start : start + MOST_AT_ONCE] for start in range(0, len(values), MOST_AT_ONCE)]
 
     @property
     def _values(self) -> list[Column]:
