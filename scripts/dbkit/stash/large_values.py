@@ -7,7 +7,7 @@ import psycopg
 from dbkit.rows import quoted
 from dbkit.stash.tables import Column, Table
 
-SLICE = 8 * 1024 * 1024  # characters or bytes of a value that are asked for at once; a larger value is a large one
+SLICE = 16 * 1024 * 1024  # bytes of a value that are asked for at once; a larger value is a large one
 SLICED = ("text", "character varying", "bytea")
 ESCAPED = {b"\\": rb"\\", b"\b": rb"\b", b"\f": rb"\f", b"\n": rb"\n", b"\r": rb"\r", b"\t": rb"\t", b"\v": rb"\v"}
 """How COPY writes characters: https://www.postgresql.org/docs/18/sql-copy.html. The backslash comes first."""
@@ -63,10 +63,10 @@ def _is_sliced(column: Column) -> bool:
 
 
 def _lengths(connection: psycopg.Connection, columns: Sequence[Column], row: str) -> dict[str, int]:
-    """By name, of the values that are large, how many characters or bytes they have."""
+    """By name, of the values that are large, how many bytes they have."""
     sliced = [column for column in columns if _is_sliced(column)]
     parts = ", ".join(
-        f"CASE WHEN octet_length({quoted(column.name)}) > {SLICE} THEN length({quoted(column.name)}) END"
+        f"CASE WHEN octet_length({quoted(column.name)}) > {SLICE} THEN octet_length({_as_bytes(column)}) END"
         for column in sliced
     )
     found = connection.execute(f"SELECT {parts} {row}".encode()).fetchone() or ()
@@ -83,18 +83,23 @@ def _fields(
     return line.removesuffix(b"\n").split(b"\t")
 
 
+def _as_bytes(column: Column) -> str:
+    """SQL for a value as bytes: to slice characters, the server would count them from the first one each time."""
+    name = quoted(column.name)
+    return name if column.type == "bytea" else f"convert_to({name}::text, 'UTF8')"
+
+
 def _slices(connection: psycopg.Connection, column: Column, length: int, row: str) -> Iterator[bytes]:
     is_bytes = column.type == "bytea"
     if is_bytes:
         yield rb"\\x"
-    name = quoted(column.name).replace("%", "%%")
-    query = f"SELECT substr({name}, %s::int4, %s::int4) {row}"
+    value = _as_bytes(column).replace("%", "%%")
+    query = f"SELECT substr({value}, %s::int4, %s::int4) {row}"
     for start in range(1, length + 1, SLICE):
-        [value] = connection.execute(query.encode(), [start, SLICE], binary=True).fetchone() or ("",)
+        [piece] = connection.execute(query.encode(), [start, SLICE], binary=True).fetchone() or (b"",)
         if is_bytes:
-            yield bytes(value).hex().encode()
+            yield piece.hex().encode()
             continue
-        piece = value.encode()
         for character, escaped in ESCAPED.items():
             piece = piece.replace(character, escaped)
         yield piece
