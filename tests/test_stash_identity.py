@@ -161,6 +161,7 @@ def test_where_its_transaction_says_nothing_a_stash_stays(
     assert prints(project) == before
 
 
+@pytest.mark.slow
 def test_where_its_transaction_was_rolled_back_here_a_stash_is_removed(pair: Pair, project: Project) -> None:
     pair.write(DROPS)
     typed(project, "migrate")
@@ -174,6 +175,7 @@ def test_where_its_transaction_was_rolled_back_here_a_stash_is_removed(pair: Pai
     assert stashes(project) == []
 
 
+@pytest.mark.slow
 def test_a_stash_is_found_again_under_another_address(pair: Pair, project: Project, tmp_path: Path) -> None:
     """A failover, or another name of the same host: it is the same database."""
     pair.write(DROPS)
@@ -332,7 +334,7 @@ def test_what_is_no_manifest_at_all_is_none(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), others_slow(1, [("1.copy", "link"), ("1.copy", "fifo"), ("manifest.json", "link")])
+    ("name", "kind"), others_slow(0, [("1.copy", "link"), ("1.copy", "fifo"), ("manifest.json", "link")])
 )
 def test_a_file_of_a_stash_that_is_no_file_is_not_read(pair: Pair, project: Project, name: str, kind: str) -> None:
     pair.write(DROPS)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from conftest import others_slow
 from pair import Pair, Project
 from test_stash import execute, stashes, typed
 
@@ -102,7 +103,7 @@ BASE = execute(
 )
 
 
-@pytest.mark.parametrize(("steps", "used", "lost"), [pytest.param(*case[1:], id=case[0]) for case in CASES])
+@pytest.mark.parametrize(("steps", "used", "lost"), others_slow(2, [case[1:] for case in CASES]))
 def test_positions_are_told_kept_and_put_back(
     pair: Pair, project: Project, steps: tuple[list[str], list[str]], used: list[str], lost: set[str]
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_sequence_that_is_further_by_now_is_not_set_back(pair: Pair, project: 
     assert positions(project) == [("down", -5, True), ("up", 9, True)]
 
 
+@pytest.mark.slow
 def test_what_is_drawn_between_two_steps_is_kept_too(pair: Pair, project: Project) -> None:
     """A step that waits lets others draw; the sequence goes in the next one."""
     wait = "SELECT pg_advisory_xact_lock(42)"
@@ -160,6 +162,7 @@ def test_what_is_drawn_between_two_steps_is_kept_too(pair: Pair, project: Projec
     assert positions(project) == [("drawn", 9, True)]
 
 
+@pytest.mark.slow
 def test_fresh_sequences_make_no_stash(pair: Pair, project: Project) -> None:
     pair.write((execute("CREATE TABLE a (id serial PRIMARY KEY)"), execute("DROP TABLE a")))
     typed(project, "migrate")
