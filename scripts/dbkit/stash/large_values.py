@@ -1,5 +1,6 @@
 """Rows with a large value, written as COPY writes them, but in slices: libpq holds a whole row three times."""
 
+from binascii import hexlify
 from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
@@ -7,7 +8,7 @@ import psycopg
 from dbkit.rows import quoted
 from dbkit.stash.tables import Column, Table
 
-SLICE = 16 * 1024 * 1024  # bytes of a value that are asked for at once; a larger value is a large one
+SLICE = 8 * 1024 * 1024  # bytes of a value that are asked for at once; a larger value is a large one
 SLICED = ("text", "character varying", "bytea")
 ESCAPED = {b"\\": rb"\\", b"\b": rb"\b", b"\f": rb"\f", b"\n": rb"\n", b"\r": rb"\r", b"\t": rb"\t", b"\v": rb"\v"}
 """How COPY writes characters: https://www.postgresql.org/docs/18/sql-copy.html. The backslash comes first."""
@@ -98,7 +99,7 @@ def _slices(connection: psycopg.Connection, column: Column, length: int, row: st
     for start in range(1, length + 1, SLICE):
         [piece] = connection.execute(query.encode(), [start, SLICE], binary=True).fetchone() or (b"",)
         if is_bytes:
-            yield piece.hex().encode()
+            yield hexlify(piece)
             continue
         for character, escaped in ESCAPED.items():
             piece = piece.replace(character, escaped)
