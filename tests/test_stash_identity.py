@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,12 +10,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
 import pair as pair_module
-from conftest import HOSTILE_PASSWORD, free_port, others_slow
-from dbkit import scratch
-from dbkit.connect import connect
+from conftest import free_port, listening, others_slow
 from dbkit.settings import Settings, Target
 from dbkit.stash import store
 from dbkit.stash.identity import Fate, judge, read_identity
@@ -33,21 +29,16 @@ def project(pair: Pair) -> Project:
     return pair.gated
 
 
-@contextmanager
-def served(local_settings: Settings, port: int) -> Iterator[Target]:
-    """A new server at a port of this machine, with an empty database "shop"."""
-    with scratch.cluster(local_settings) as cluster:
-        with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
-            connection.execute(sql.SQL("ALTER SYSTEM SET port = {}").format(port))
-            connection.execute(sql.SQL("CREATE ROLE shop LOGIN CREATEDB PASSWORD {}").format(HOSTILE_PASSWORD))
-            connection.execute("CREATE DATABASE shop OWNER shop")
-        (cluster.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
-        cluster.stop()
-        cluster._spawn()
-        target = Target("shop", user="shop", password=HOSTILE_PASSWORD, host="127.0.0.1", port=port)
-        connect(target, wait=20).close()
-        yield target
+def rolled_back(pair: Pair) -> tuple[dict[str, object], Path]:
+    """Roll a table of ten rows back. Returns what the rows were, and the stash."""
+    project = pair.gated
+    pair.write(DROPS)
+    typed(project, "migrate")
+    project.query(FILL)
+    before = prints(project)
+    typed(project, "rollback")
+    [stash] = stashes(project)
+    return before, stash
 
 
 def abort_one(project: Project) -> int:
@@ -63,17 +54,12 @@ def test_a_database_that_was_rebuilt_at_the_same_address_gets_its_rows_back_by_n
     local_settings: Settings, tmp_path: Path
 ) -> None:
     port = free_port()
-    with served(local_settings, port) as target:
+    with listening(local_settings, port) as target:
         pair = pair_module.make(tmp_path, target, target)
         project = pair.gated
-        pair.write(DROPS)
-        typed(project, "migrate")
-        project.query(FILL)
-        before = prints(project)
-        typed(project, "rollback")
-    [stash] = stashes(project)
+        before, stash = rolled_back(pair)
     transaction = json.loads((stash / "manifest.json").read_text())["transaction"]
-    with served(local_settings, port):  # what the dump of a database without migrations has: nothing
+    with listening(local_settings, port):  # what the dump of a database without migrations has: nothing
         while abort_one(project) <= transaction:
             pass
         assert project.query(f"SELECT pg_xact_status('{transaction}')") == [("aborted",)]
@@ -97,13 +83,8 @@ def test_a_database_that_was_rebuilt_at_the_same_address_gets_its_rows_back_by_n
 
 
 def test_after_a_reset_nothing_of_the_dropped_database_is_put_back_unasked(pair: Pair, project: Project) -> None:
-    pair.write(DROPS)
-    typed(project, "migrate")
-    project.query(FILL)
-    before = prints(project)
-    typed(project, "rollback")
+    before, stash = rolled_back(pair)
     typed(project, "reset")
-    [stash] = stashes(project)
     refused = typed(project, "restore", code=3)
     assert "it was made in the database with the OID " in refused
     assert (stashes(project), project.query("SELECT count(*) FROM item")) == ([stash], [(0,)])
@@ -131,13 +112,8 @@ def test_where_its_transaction_says_nothing_a_stash_stays(
     pair: Pair, project: Project, local_settings: Settings
 ) -> None:
     """In all of these, a transaction with the number of the rollback's was rolled back; None: an older dbkit's."""
-    pair.write(DROPS)
+    before, stash = rolled_back(pair)
     typed(project, "migrate")
-    project.query(FILL)
-    before = prints(project)
-    typed(project, "rollback")
-    typed(project, "migrate")
-    [stash] = stashes(project)
     manifest = json.loads((stash / "manifest.json").read_text())
     manifest["transaction"] = abort_one(project)
     for changes, why in ELSEWHERE:
@@ -163,12 +139,8 @@ def test_where_its_transaction_says_nothing_a_stash_stays(
 
 @pytest.mark.slow
 def test_where_its_transaction_was_rolled_back_here_a_stash_is_removed(pair: Pair, project: Project) -> None:
-    pair.write(DROPS)
+    _, stash = rolled_back(pair)
     typed(project, "migrate")
-    project.query(FILL)
-    typed(project, "rollback")
-    typed(project, "migrate")
-    [stash] = stashes(project)
     rewritten(stash, json.loads((stash / "manifest.json").read_text()) | {"transaction": abort_one(project)})
     assert "so nothing was lost" in typed(project, "status")
     assert "There is no stash" in typed(project, "restore")
@@ -178,11 +150,7 @@ def test_where_its_transaction_was_rolled_back_here_a_stash_is_removed(pair: Pai
 @pytest.mark.slow
 def test_a_stash_is_found_again_under_another_address(pair: Pair, project: Project, tmp_path: Path) -> None:
     """A failover, or another name of the same host: it is the same database."""
-    pair.write(DROPS)
-    typed(project, "migrate")
-    project.query(FILL)
-    before = prints(project)
-    typed(project, "rollback")
+    before, _ = rolled_back(pair)
     link = tmp_path / "other"
     link.symlink_to(str(project.target.host))
     project.target = replace(project.target, host=str(link))
@@ -337,12 +305,8 @@ def test_what_is_no_manifest_at_all_is_none(text: bytes) -> None:
     ("name", "kind"), others_slow(0, [("1.copy", "link"), ("1.copy", "fifo"), ("manifest.json", "link")])
 )
 def test_a_file_of_a_stash_that_is_no_file_is_not_read(pair: Pair, project: Project, name: str, kind: str) -> None:
-    pair.write(DROPS)
+    _, stash = rolled_back(pair)
     typed(project, "migrate")
-    project.query(FILL)
-    typed(project, "rollback")
-    typed(project, "migrate")
-    [stash] = stashes(project)
     path = stash / name
     path.rename(project.root / "moved")
     if kind == "link":
