@@ -197,7 +197,7 @@ def kit(fresh_clone: tuple[Kit, subprocess.CompletedProcess[str]]) -> Iterator[K
 
 @pytest.fixture(scope="session")
 def local_settings() -> Settings:
-    """Settings of a project that has no .env, in this checkout."""
+    """Settings of a project that has no .env, in this checkout. PG_BINDIR: the servers are of that one."""
     return Settings(
         root=REPOSITORY,
         target=None,
@@ -206,7 +206,7 @@ def local_settings() -> Settings:
         lock_budget=0.0,
         statement_timeout=0.0,
         wait=0.0,
-        pg_bindir=None,
+        pg_bindir=Path(os.environ["PG_BINDIR"]) if "PG_BINDIR" in os.environ else None,
         confirm=None,
     )
 
@@ -305,7 +305,7 @@ def listening(local_settings: Settings, port: int) -> Iterator[Target]:
 )
 def password_server(local_settings: Settings, request: pytest.FixtureRequest) -> Iterator[Target]:
     """One for the whole run; see `listening`."""
-    with listening(replace(local_settings, pg_bindir=request.param), free_port()) as target:
+    with listening(replace(local_settings, pg_bindir=request.param or local_settings.pg_bindir), free_port()) as target:
         yield target
 
 
