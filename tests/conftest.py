@@ -277,6 +277,7 @@ def listening(local_settings: Settings, port: int) -> Iterator[Target]:
             connection.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
             connection.execute(f"ALTER SYSTEM SET port = {port}")
             connection.execute("CREATE DATABASE shop")
+            connection.execute("SET password_encryption = 'scram-sha-256'")
             role = sql.SQL("CREATE ROLE shop LOGIN CREATEDB PASSWORD {}").format(HOSTILE_PASSWORD)
             connection.execute(role)
             connection.execute("ALTER DATABASE shop OWNER TO shop")

@@ -24,7 +24,8 @@ SELECT o.conname, pg_get_expr(o.conbin, o.conrelid), o.confrelid::regclass::text
     (SELECT array_agg(a.attname::text ORDER BY k.n) FROM unnest(o.confkey) WITH ORDINALITY AS k (number, n)
         JOIN pg_attribute AS a ON a.attrelid = o.confrelid AND a.attnum = k.number)
 FROM pg_constraint AS o
-WHERE o.conrelid = to_regclass(%s) AND NOT o.convalidated AND o.contype IN ('c', 'f')
+WHERE o.conrelid = to_regclass(%s) AND NOT o.convalidated AND o.contype IN ('c', 'f', 'n')
+    AND to_jsonb(o) ->> 'conenforced' IS DISTINCT FROM 'false'
 ORDER BY o.conname"""
 VARIABLE = """
 SELECT a.attname, a.atttypid::regtype::text FROM pg_attribute AS a
@@ -133,6 +134,8 @@ def _violated(connection: psycopg.Connection, loss: Loss) -> Iterator[str]:
     for name, check, referred, columns, keys in connection.execute(NOT_VALID, [loss.table.sql]).fetchall():
         if check is not None:
             violated = f"NOT ({check})"
+        elif keys is None:  # of NOT NULL
+            violated = " OR ".join(f"t.{quoted(column)} IS NULL" for column in columns)
         else:
             filled = " AND ".join(f"t.{quoted(column)} IS NOT NULL" for column in columns)
             same = " AND ".join(f"r.{quoted(key)} = t.{quoted(each)}" for key, each in zip(keys, columns, strict=True))
