@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,7 @@ def kit(fresh_clone: tuple[Kit, subprocess.CompletedProcess[str]]) -> Iterator[K
 
 @pytest.fixture(scope="session")
 def local_settings() -> Settings:
-    """Settings of a project that has no .env, in this checkout."""
+    """Settings of a project that has no .env, in this checkout. PG_BINDIR: the servers are of that one."""
     return Settings(
         root=REPOSITORY,
         target=None,
@@ -211,7 +212,7 @@ def local_settings() -> Settings:
         lock_budget=0.0,
         statement_timeout=0.0,
         wait=0.0,
-        pg_bindir=None,
+        pg_bindir=Path(os.environ["PG_BINDIR"]) if "PG_BINDIR" in os.environ else None,
         confirm=None,
     )
 
@@ -274,6 +275,26 @@ HOSTILE_PASSWORD = "@ : / % # $ ' \" \\ ü"
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
 
 
+@contextmanager
+def listening(local_settings: Settings, port: int) -> Iterator[Target]:
+    """A new server as others run it: on TCP, with passwords. The target is a role that owns its database."""
+    with scratch.cluster(local_settings) as cluster:
+        with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
+            connection.execute(f"ALTER SYSTEM SET port = {port}")
+            connection.execute("CREATE DATABASE shop")
+            connection.execute("SET password_encryption = 'scram-sha-256'")
+            role = sql.SQL("CREATE ROLE shop LOGIN CREATEDB PASSWORD {}").format(HOSTILE_PASSWORD)
+            connection.execute(role)
+            connection.execute("ALTER DATABASE shop OWNER TO shop")
+        (cluster.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        cluster.stop()
+        cluster._spawn()
+        target = Target("shop", user="shop", password=HOSTILE_PASSWORD, host="127.0.0.1", port=port)
+        connect(target, wait=20).close()
+        yield target
+
+
 @pytest.fixture(
     scope="session",
     params=[
@@ -290,21 +311,8 @@ DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda pat
     ],
 )
 def password_server(local_settings: Settings, request: pytest.FixtureRequest) -> Iterator[Target]:
-    """A server as others run it: on TCP, with passwords. The target is a role that owns its database."""
-    port = free_port()
-    with scratch.cluster(replace(local_settings, pg_bindir=request.param)) as cluster:
-        with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
-            connection.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
-            connection.execute(f"ALTER SYSTEM SET port = {port}")
-            connection.execute("CREATE DATABASE shop")
-            role = sql.SQL("CREATE ROLE shop LOGIN CREATEDB PASSWORD {}").format(HOSTILE_PASSWORD)
-            connection.execute(role)
-            connection.execute("ALTER DATABASE shop OWNER TO shop")
-        (cluster.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
-        cluster.stop()
-        cluster._spawn()
-        target = Target("shop", user="shop", password=HOSTILE_PASSWORD, host="127.0.0.1", port=port)
-        connect(target, wait=20).close()
+    """One for the whole run; see `listening`."""
+    with listening(replace(local_settings, pg_bindir=request.param or local_settings.pg_bindir), free_port()) as target:
         yield target
 
 

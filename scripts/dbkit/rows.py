@@ -21,6 +21,12 @@ FORMAT = {
 """What decides, in a session, how values are written: set it, where fingerprints of two sessions are compared."""
 
 
+def set_format(connection: psycopg.Connection) -> None:
+    """Have values, and the bounds of partitions, written in this one way from now on."""
+    for name, value in FORMAT.items():
+        connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+
+
 @dataclass(frozen=True)
 class Fingerprint:
     """The rows of a table at one moment."""
@@ -35,6 +41,11 @@ class Fingerprint:
 def hashed(expression: str) -> str:
     """SQL for the 64-bit hash of a value; NULL for NULL. "C": in another collation, different texts may be equal."""
     return f'hashtextextended(({expression})::text COLLATE "C", 0)'
+
+
+def hashed_each(columns: Sequence[str]) -> str:
+    """SQL for the hashes of columns, in one array: a table may have as many columns as a row can have."""
+    return f"ARRAY[{', '.join(hashed(quoted(name)) for name in columns)}]::bigint[]"
 
 
 def quoted(name: str) -> str:

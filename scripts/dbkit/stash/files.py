@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -15,14 +15,17 @@ import psycopg
 from psycopg import pq
 
 from dbkit.errors import CheckFailed
-from dbkit.stash.store import Saved
+from dbkit.stash.manifest import Saved
+from dbkit.stash.store import open_in_stash
 from dbkit.wording import counted
 
 CHUNK = 256 * 1024  # bytes; what is written, read, hashed and counted stays in the processor's cache
 
 
-def copy_out(driver: psycopg.Connection, query: str, path: Path) -> Saved:
+def copy_out(driver: psycopg.Connection, query: str, path: Path, more: Iterable[tuple[int, bytes]] = ()) -> Saved:
     """Write what `query` selects to a new file (mode 0600), durably, and read it again.
+
+    `more` are further rows in pieces, as COPY writes them, each with the number of rows that end with it.
 
     Raises psycopg's errors, OSError when there is no room, and CheckFailed when the file is not what the server sent.
     """
@@ -39,6 +42,9 @@ def copy_out(driver: psycopg.Connection, query: str, path: Path) -> Saved:
                 pending = beside.submit(written.add, chunk)
             if pending is not None:
                 pending.result()
+        for count, piece in more:
+            rows += count
+            written.add(piece)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -61,12 +67,14 @@ class _Written:
         rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(self.descriptor, rest) :]
-        found = os.pread(self.descriptor, len(chunk) + 1, self.size)
-        if found != chunk:
-            raise CheckFailed(f"what was written at byte {self.size} of a stash does not read as it was sent.")
-        self.digest.update(found)
-        self.lines += found.count(b"\n")
-        self.size += len(found)
+        for start in range(0, len(chunk), CHUNK):
+            sent = memoryview(chunk)[start : start + CHUNK]
+            found = os.pread(self.descriptor, len(sent), self.size)
+            if found != sent:
+                raise CheckFailed(f"what was written at byte {self.size} of a stash does not read as it was sent.")
+            self.digest.update(found)
+            self.lines += found.count(b"\n")
+            self.size += len(found)
 
 
 def _chunks(driver: psycopg.Connection, query: str) -> Generator[tuple[int, bytes], None, None]:
@@ -96,6 +104,13 @@ def _rows_in_chunks(connection: "pq.abc.PGconn") -> Iterator[bytes]:
     rows = map(itemgetter(1), iter(partial(connection.get_copy_data, 0), (-1, b"")))
     count = 1
     while True:
+        if count == 1:  # perhaps a large one, of which there is to be no copy
+            row = next(rows, b"")
+            if not row:
+                return
+            count = min(max(CHUNK // len(row), 1), 10)
+            yield row
+            continue
         buffer = BytesIO()
         buffer.writelines(islice(rows, count))
         size = buffer.tell()
@@ -120,19 +135,24 @@ def _drain(connection: "pq.abc.PGconn") -> None:
         pass
 
 
-def require_whole(path: Path, saved: Saved) -> None:
-    """Read a file. Raises CheckFailed when it has not the rows and bytes that it should have; OSError."""
+def read_checked(path: Path, saved: Saved) -> Iterator[bytes]:
+    """The bytes of a file of a stash, in chunks.
+
+    Raises CheckFailed, after the last chunk at the latest, when it has not the rows and bytes that it should have.
+    """
     digest = hashlib.sha256()
-    rows = 0
-    for chunk in read(path):
-        digest.update(chunk)
-        rows += chunk.count(b"\n")
-    if (rows, digest.hexdigest()) != (saved.rows, saved.sha256):
-        raise CheckFailed(f"{path} does not have the {counted(saved.rows, 'row')} that were written: it has {rows:,}.")
-
-
-def read(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, in chunks."""
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+    rows = size = 0
+    try:
+        with open_in_stash(path) as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                rows += chunk.count(b"\n")
+                size += len(chunk)
+                if size <= saved.size:
+                    yield chunk
+    except OSError as error:
+        raise CheckFailed(f"{path} cannot be read: {error.strerror}.", "Get it back from a backup.") from error
+    if (rows, size, digest.hexdigest()) != (saved.rows, saved.size, saved.sha256):
+        raise CheckFailed(
+            f"{path} has {counted(rows, 'row')} and another content than the {saved.rows:,} that were written."
+        )

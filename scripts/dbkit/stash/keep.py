@@ -1,6 +1,6 @@
 """Keep what a rollback loses: copied in the transaction that loses it, under a lock that writers wait for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,22 +14,18 @@ from dbkit.connect import connect
 from dbkit.course import NotGuarded
 from dbkit.errors import DbkitError, Refused, say
 from dbkit.lock import TRY_AGAIN
-from dbkit.rows import FORMAT, hashed, quoted
+from dbkit.rows import FORMAT, hashed_each, quoted
 from dbkit.settings import Settings, Target
-from dbkit.stash import store, tables
+from dbkit.stash import large_values, obstacles, sequences, store, tables
 from dbkit.stash.files import copy_out
+from dbkit.stash.identity import Fate, judge, read_identity
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
-from dbkit.stash.replay import WITHOUT
-from dbkit.stash.store import Kept, Manifest
+from dbkit.stash.manifest import Kept, Manifest, Position, note_of
+from dbkit.stash.obstacles import TOO_LARGE, WITHOUT
 from dbkit.stash.tables import Column, Sum, Table, summed
 from dbkit.wording import counted
 
 SAVEPOINT = "dbkit_stash"
-SEQUENCES = """
-SELECT a.attname, pg_get_serial_sequence(%(table)s, a.attname)
-FROM pg_attribute AS a
-WHERE a.attrelid = %(table)s::regclass AND a.attnum > 0 AND NOT a.attisdropped
-    AND pg_get_serial_sequence(%(table)s, a.attname) IS NOT NULL"""
 
 
 @dataclass(frozen=True)
@@ -65,9 +61,13 @@ class Keeper:
         """By the same: what the next step that touches the table must find; None for no matter what."""
         self.began = ""
         """When the first stash of this run was made."""
+        self.positions: dict[str, Position] = {}
+        """The newest position of each sequence that is in a stash, by its name."""
         self._locked: list[Loss] = []
-        self._settled = dict(self.entries), dict(self.sums)
-        """The last two as they were when a step was committed last."""
+        self._there: dict[int, Table] = {}
+        """The tables of the database before the step."""
+        self._settled = dict(self.entries), dict(self.sums), dict(self.positions)
+        """The last three as they were when a step was committed last."""
 
     def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
         """Lock what the step loses, and copy what is not in a stash yet. Raises NotGuarded, and what a lock raises."""
@@ -78,19 +78,23 @@ class Keeper:
         if number:
             losses = [loss for loss in losses if loss.table.oid in self.replay.touched(number)]
         self._locked = losses
-        if not losses:
-            return
         with self._refusing(step):
-            _lock(driver, losses)
+            if losses:
+                _lock(driver, losses)
+            moved = self._lock_sequences(driver, number, losses)
             with reading(driver):
-                present = tables.by_name(tables.read(driver).values())
+                self._there = tables.read(driver)
+                obstacles.require_visible(driver, losses)
+                present = tables.by_name(self._there.values())
                 losses = [as_present(loss, present) for loss in losses]
                 if number:
                     losses = [loss for loss in losses if _sum(driver, loss) != self.sums.get(loss.table.oid)]
                 losses = [loss for loss in losses if has_something(driver, loss)]
-                require_matchable(self.replay, number, losses)
-                if losses:
-                    self._keep(step, driver, losses)
+                obstacles.require_restorable(driver, self.replay, number, losses, self._there)
+                positions = list(positions_of(driver, moved))
+                positions = [each for each in positions if self.positions.get(each.label) != each]
+                if losses or positions:
+                    self._keep(step, driver, losses, positions)
 
     def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
         """Note what the step has made of the tables that stay."""
@@ -105,17 +109,19 @@ class Keeper:
         following = self.replay.losses(number + 1) if number + 1 < len(self.replay.moments) else []
         following = [loss for loss in following if loss.table.oid in touched]
         with self._refusing(step), reading(driver):
+            after = tables.read(driver)
+            self._require_foreseen(step, driver, after, left=left)
             for entry in last:
                 if entry.loss.stay and not left:
                     self._image(driver, entry, number)
-            present = tables.by_name(tables.read(driver).values())
+            present = tables.by_name(after.values())
             for loss in following:
                 self.sums[loss.table.oid] = None if left else _sum(driver, as_present(loss, present))
 
     def done(self, step: RevisionStep, *, left: bool) -> None:
         """The step is committed."""
         self.done_steps += 1
-        self._settled = dict(self.entries), dict(self.sums)
+        self._settled = dict(self.entries), dict(self.sums), dict(self.positions)
         self.heads = tuple(sorted(set(self.heads) - {step.revision.revision} | set(step.to_revisions)))
 
     def forget_unneeded(self) -> None:
@@ -136,10 +142,43 @@ class Keeper:
         path = self.made.pop(number, None)
         if path is not None:
             store.discard(path)
-        entries, sums = self._settled
-        self.entries, self.sums = dict(entries), dict(sums)
+        entries, sums, positions = self._settled
+        self.entries, self.sums, self.positions = dict(entries), dict(sums), dict(positions)
 
-    def _keep(self, step: RevisionStep, driver: psycopg.Connection, losses: Sequence[Loss]) -> None:
+    def _lock_sequences(
+        self, driver: psycopg.Connection, number: int, losses: Sequence[Loss]
+    ) -> list[sequences.Sequence]:
+        """The sequences of the database that the steps from a step on drop or set back; of the first, all.
+
+        Nobody draws any more from those that this step changes.
+        """
+        present = sequences.Present(driver)
+        touched = list(_found(present, self.replay.sequences_touched(number), losses))
+        sequences.lock(driver, touched)
+        return touched if number else list(_found(present, self.replay.sequences_lost(0), losses))
+
+    def _require_foreseen(
+        self, step: RevisionStep, driver: psycopg.Connection, after: Mapping[int, Table], *, left: bool
+    ) -> None:
+        """Raise Refused when the step has dropped what its trial did not; where it is committed already, say so."""
+        reasons = [
+            f"drops {what}, which no revision makes and nothing keeps"
+            for what in obstacles.unforeseen(self._there, after, self.replay.losses(self.done_steps))
+        ]
+        if not left and obstacles.changed_large_objects(driver):
+            reasons += ["unlinks or changes large objects, which are not kept"]
+        revision = step.revision.revision
+        if reasons and left:
+            say(f"warning: undoing {revision} {reasons[0]}.")
+        elif reasons:
+            raise Refused(
+                f"refusing to roll back: undoing {revision} {reasons[0]}; it was not undone.",
+                f"Copy it to another place first. {WITHOUT}",
+            )
+
+    def _keep(
+        self, step: RevisionStep, driver: psycopg.Connection, losses: Sequence[Loss], positions: list[Position]
+    ) -> None:
         row = driver.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
         revision = step.revision.revision
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -155,6 +194,8 @@ class Keeper:
                 time=moment,
                 transaction=int(row[0]) if row else 0,
                 tables=kept,
+                identity=read_identity(driver),
+                sequences=positions,
             )
             store.write_manifest(path, manifest)
         self.made[self.done_steps] = made = path.with_name(name)
@@ -163,9 +204,12 @@ class Keeper:
             self.entries[loss.table.oid] = _Entry(loss, each, made, self.done_steps)
             if self.replay.last_touch(loss.table.oid, self.done_steps) > self.done_steps:
                 self.sums[loss.table.oid] = _sum(driver, loss)
+        self.positions |= {position.label: position for position in positions}
         rows = sum(each.saved.rows for each in kept)
+        what = [f"{counted(rows, 'row')} of {', '.join(each.label for each in kept)}"] if kept else []
+        what += [f"the position of {', '.join(position.label for position in positions)}"] if positions else []
         again = f", as they are before {revision} is undone," if self.done_steps else ""
-        print(f"  kept {counted(rows, 'row')} of {', '.join(each.label for each in kept)}{again} in {made}", flush=True)
+        print(f"  kept {' and '.join(what)}{again} in {made}", flush=True)
 
     def _image(self, driver: psycopg.Connection, entry: _Entry, number: int) -> None:
         """Write down the hashes of the values that the rollback has left, by which later changes will be seen."""
@@ -179,11 +223,11 @@ class Keeper:
         keys = [after.columns.get(numbers.get(name, 0)) for name, _ in kept.key]
         if not there or not keys or None in keys:
             return
-        chosen = [quoted(column.name) for column in keys if column]
-        chosen += [hashed(quoted(after.columns[numbers[name]].name)) for name in there]
+        hashes = hashed_each([after.columns[numbers[name]].name for name in there])
+        chosen = ", ".join([*(quoted(column.name) for column in keys if column), hashes])
         path = entry.path / Path(kept.saved.file).with_suffix(".after").name
-        saved = copy_out(driver, f"SELECT {', '.join(chosen)} FROM {after.source}", path)  # noqa: S608
-        store.write_json(path.with_suffix(".json"), {"columns": there, **vars(saved)})
+        saved = copy_out(driver, f"SELECT {chosen} FROM {after.source}", path)  # noqa: S608
+        store.write_json(path.with_suffix(".json"), note_of(there, saved))
 
     @contextmanager
     def _refusing(self, step: RevisionStep) -> Iterator[None]:
@@ -195,6 +239,8 @@ class Keeper:
             if error.sqlstate in TRY_AGAIN:
                 raise
             words = error.diag.message_primary or " ".join(str(error).split())
+            if error.sqlstate in TOO_LARGE:
+                raise Refused(f"refusing to roll back: {words}, so {revision} was not undone.", WITHOUT) from error
             raise NotGuarded(
                 f"what {revision} would lose cannot be kept: {words}; it was not undone.", WITHOUT
             ) from error
@@ -212,8 +258,9 @@ class Keeper:
 
 def remove_unneeded(connection: psycopg.Connection, settings: Settings, target: Target) -> None:
     """Remove the stashes of a database whose rollback was not committed: what they hold is in the database still."""
-    for stash in store.waiting(settings, target):
-        if store.status_of(connection, stash) == "aborted":
+    here = read_identity(connection)
+    for stash in store.waiting(settings, target, here):
+        if judge(connection, here, stash).fate is Fate.UNNEEDED:
             store.discard(stash.path)
 
 
@@ -259,15 +306,26 @@ def has_something(connection: psycopg.Connection, loss: Loss) -> bool:
     return connection.execute(query.encode()).fetchone() == (True,)
 
 
-def require_matchable(replay: Replay, number: int, losses: Sequence[Loss]) -> None:
-    """Raise Refused, naming the table, where something could be kept, but never be put back by primary key."""
-    reasons = dict(replay.unmatchable(number))
-    for loss in losses:
-        reason = reasons.get(loss.table.oid)
-        if not reason and loss.why != DROPPED and not loss.table.key:
-            reason = f"{loss.table.label} has no primary key in this database"
-        if reason:
-            raise Refused(f"refusing to roll back: {reason}, so its values could not be put back.", WITHOUT)
+def _found(
+    present: sequences.Present, wanted: Iterable[sequences.Sequence], losses: Iterable[Loss]
+) -> Iterator[sequences.Sequence]:
+    """The sequences of the database like these, and all that belong to tables which go as a whole."""
+    found = [present.find(each.schema, each.name, each.owner) for each in wanted]
+    owned = [each for loss in losses if loss.why == DROPPED for each in present.owned_by(loss.table)]
+    yield from {each.oid: each for each in [*found, *owned] if each}.values()
+
+
+def positions_of(connection: psycopg.Connection, found: Iterable[sequences.Sequence]) -> Iterator[Position]:
+    """How far sequences are, without those that nothing was drawn from."""
+    for each in found:
+        position = each.position(connection)
+        if not each.is_fresh(position):
+            yield position
+
+
+def found_sequences(connection: psycopg.Connection, replay: Replay) -> list[sequences.Sequence]:
+    """The sequences of the database that a rollback drops or sets back."""
+    return list(_found(sequences.Present(connection), replay.sequences_lost(0), replay.losses(0)))
 
 
 def _sum(driver: psycopg.Connection, loss: Loss) -> Sum:
@@ -277,7 +335,13 @@ def _sum(driver: psycopg.Connection, loss: Loss) -> Sum:
 def _copy(driver: psycopg.Connection, loss: Loss, path: Path) -> Kept:
     """Copy one table. Raises CheckFailed when the file is not what was sent."""
     names = loss.saved
-    saved = copy_out(driver, f"SELECT {', '.join(map(quoted, names))} FROM {loss.table.source}", path)  # noqa: S608
+    query = f"SELECT {', '.join(map(quoted, names))} FROM {loss.table.source}"  # noqa: S608
+    large = large_values.condition(driver, loss.table, names)
+    if large:
+        more = large_values.rows_in_slices(driver, loss.table, names, large)
+        saved = copy_out(driver, f"{query} WHERE NOT {large}", path, more)
+    else:
+        saved = copy_out(driver, query, path)
     columns = {column.name: column for column in loss.table.columns.values()}
     return Kept(
         schema=loss.table.schema,
@@ -287,19 +351,8 @@ def _copy(driver: psycopg.Connection, loss: Loss, path: Path) -> Kept:
         columns=[_pair(columns[name]) for name in names],
         lost=[column.name for column in loss.columns],
         saved=saved,
-        sequences=_sequences(driver, loss) if loss.whole else {},
     )
 
 
 def _pair(column: Column) -> list[str]:
     return [column.name, column.type]
-
-
-def _sequences(driver: psycopg.Connection, loss: Loss) -> dict[str, int]:
-    found = driver.execute(SEQUENCES, {"table": loss.table.sql}).fetchall()
-    last = {}
-    for column, sequence in found:
-        row = driver.execute(f"SELECT last_value FROM {sequence} WHERE is_called".encode()).fetchone()  # noqa: S608
-        if row:
-            last[column] = int(row[0])
-    return last

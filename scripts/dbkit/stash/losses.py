@@ -1,8 +1,10 @@
 """What each step of a rollback takes away, from one look at the tables before it and one after the last."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from dbkit.stash import sequences
+from dbkit.stash.sequences import Sequence
 from dbkit.stash.tables import Column, Table
 
 DROPPED, CHANGED, WRITTEN = "dropped", "changed", "written"
@@ -44,6 +46,9 @@ class Moment:
     revision: str
     tables: Mapping[int, Table]
     written: frozenset[int] = frozenset()
+    sequences: Mapping[int, Sequence] = field(default_factory=dict)
+    set_back: frozenset[int] = frozenset()
+    """The sequences that it sets to another number, other than by drawing from them."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Replay:
 
     moments: tuple[Moment, ...]
     end: Mapping[int, Table]
+    end_sequences: Mapping[int, Sequence] = field(default_factory=dict)
 
     def losses(self, number: int) -> list[Loss]:
         """What the steps from `number` on lose of what is there before that one."""
@@ -59,6 +65,19 @@ class Replay:
         found = {oid: self._loss(number, table) for oid, table in before.items()}
         whole = {oid for oid, loss in found.items() if loss and loss.whole}
         return [loss for loss in found.values() if loss and loss.table.parent not in whole]
+
+    def sequences_lost(self, number: int) -> list[Sequence]:
+        """The sequences that the steps from `number` on drop or set back, of those that are there before that one."""
+        found = self.moments[number].sequences
+        oids = sequences.lost(found, self.end_sequences, [moment.set_back for moment in self.moments[number:]])
+        return [found[oid] for oid in sorted(oids)]
+
+    def sequences_touched(self, number: int) -> list[Sequence]:
+        """The sequences that one step drops or sets back."""
+        moment = self.moments[number]
+        last = number + 1 == len(self.moments)
+        after = self.end_sequences if last else self.moments[number + 1].sequences
+        return [moment.sequences[oid] for oid in sorted(sequences.lost(moment.sequences, after, [moment.set_back]))]
 
     def touched(self, number: int) -> frozenset[int]:
         """The tables that a step drops, alters or writes rows of."""

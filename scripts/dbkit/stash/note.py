@@ -6,12 +6,14 @@ import psycopg
 from alembic.runtime.migration import RevisionStep
 
 from dbkit.course import NotGuarded
-from dbkit.rows import hashed, quoted
+from dbkit.rows import hashed_each, quoted
 from dbkit.settings import Settings, Target
 from dbkit.stash import store, tables
 from dbkit.stash.files import copy_out
+from dbkit.stash.identity import read_identity
 from dbkit.stash.keep import reading
-from dbkit.stash.store import Kept, Stash
+from dbkit.stash.manifest import Kept, note_of
+from dbkit.stash.store import Stash
 from dbkit.stash.tables import Table
 
 # Tables that this transaction has written to, or keeps from everybody else
@@ -26,10 +28,12 @@ class Noter:
 
     def __init__(self, settings: Settings, target: Target) -> None:
         self.settings = settings
-        self.stashes = store.waiting(settings, target)
+        self.target = target
+        self.stashes: list[Stash] = []
 
     def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
-        """Nothing is to be done before an upgrade."""
+        """Find the stashes of the database."""
+        self.stashes = store.waiting(self.settings, self.target, read_identity(driver))
 
     def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
         """Note what was written, in the transaction that has written it. Raises NotGuarded when there is no room."""
@@ -52,12 +56,12 @@ class Noter:
         there = [name for name in kept.lost if table.column(name)]
         if not there or not all(table.column(name) for name in keys):
             return
-        chosen = ", ".join([*map(quoted, keys), *(hashed(quoted(name)) for name in there)])
+        chosen = ", ".join([*map(quoted, keys), hashed_each(there)])
         path = stash.path / f"{Path(kept.saved.file).stem}-{revision}.up"
         try:
             path.unlink(missing_ok=True)
             saved = copy_out(driver, f"SELECT {chosen} FROM {table.source} WHERE {OWN}", path)  # noqa: S608
-            store.write_json(path.with_suffix(".json"), {"columns": there, **vars(saved)})
+            store.write_json(path.with_suffix(".json"), note_of(there, saved))
         except OSError as error:
             raise NotGuarded(
                 f"what {revision} writes cannot be noted in {stash.path}: {error.strerror}; it was not applied.",

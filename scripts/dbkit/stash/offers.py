@@ -6,23 +6,26 @@ import psycopg
 
 from dbkit.settings import Settings, Target
 from dbkit.stash import store
+from dbkit.stash.identity import Fate, Verdict, judge, read_identity
+from dbkit.stash.store import Stash
 
 
 def lines(connection: psycopg.Connection, settings: Settings, target: Target, applied: Collection[str]) -> list[str]:
     """A line for each stash of a database that can be put back now, at these revisions, newest first."""
-    stashes = store.needed(connection, store.waiting(settings, target))
-    return [_offer(stash) for stash in stashes if set(stash.manifest.heads) <= set(applied)]
+    judged = _judged(connection, settings, target)
+    needed = [stash for stash, verdict in judged if verdict.fate is Fate.NEEDED]
+    return [_offer(stash) for stash in needed if set(stash.manifest.heads) <= set(applied)]
 
 
 def all_lines(
     connection: psycopg.Connection, settings: Settings, target: Target, applied: Collection[str]
 ) -> Iterator[str]:
     """A line for each stash, also where it waits for a revision or is not needed, and for what killed runs left."""
-    stashes = store.waiting(settings, target)
-    needed = store.needed(connection, stashes)
-    for stash in stashes:
+    for stash, verdict in _judged(connection, settings, target):
         missing = sorted(set(stash.manifest.heads) - set(applied))
-        if stash not in needed:
+        if verdict.asks:
+            yield f"{stash}: {verdict.why}; it is kept, and `make restore name={stash.name}` puts it back all the same"
+        elif verdict.fate is not Fate.NEEDED:
             yield f"{stash}: its rollback was not committed, so nothing was lost; the next rollback removes it"
         elif missing:
             yield f"{stash}: make migrate to={missing[0]}, then make restore"
@@ -32,6 +35,10 @@ def all_lines(
         yield f"{path.name}: left behind by a killed rollback, which had undone nothing; the next one removes it"
 
 
-def _offer(stash: store.Stash) -> str:
-    tables = ", ".join(kept.label for kept in stash.manifest.tables)
-    return f"a stash of {tables} from {stash.manifest.time}: put it back with `make restore`."
+def _judged(connection: psycopg.Connection, settings: Settings, target: Target) -> list[tuple[Stash, Verdict]]:
+    here = read_identity(connection)
+    return [(stash, judge(connection, here, stash)) for stash in store.waiting(settings, target, here)]
+
+
+def _offer(stash: Stash) -> str:
+    return f"a stash of {stash.contents} from {stash.manifest.time}: put it back with `make restore`."

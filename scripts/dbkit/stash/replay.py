@@ -15,14 +15,15 @@ from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
 from dbkit.lock import VERSION_TABLE
 from dbkit.plant.planter import Planter
+from dbkit.rows import set_format
 from dbkit.server.binaries import server_bindir
 from dbkit.settings import Settings
-from dbkit.stash import tables
+from dbkit.stash import sequences, tables
 from dbkit.stash.losses import Moment, Replay
+from dbkit.stash.obstacles import WITHOUT
 from dbkit.stash.tables import WATCHING, Table
 
 ROWS = 5  # in each table of the scratch database
-WITHOUT = "To roll back without keeping anything: STASH=0 before the command."
 NOTED = f"""
 CREATE SCHEMA {WATCHING};
 CREATE TABLE {WATCHING}.written (relation oid, operation text);
@@ -104,14 +105,19 @@ class Observer:
         self.connection = connection
         self.moments: list[Moment] = []
         self.watched: set[int] = set()
+        self.positions: dict[int, int | None] = {}
+        """How far the sequences are before a step."""
         connection.execute(NOTED)
+        set_format(connection)
 
     def before(self, step: RevisionStep, _driver: psycopg.Connection) -> None:
         """A step is about to run."""
         found = tables.read(self.connection)
         self._watch(found)
         self.connection.execute(f"TRUNCATE {WATCHING}.written")
-        self.moments.append(Moment(str(step.revision.revision), found))
+        drawn_from = sequences.read(self.connection)
+        self.positions = sequences.advance(self.connection, drawn_from)
+        self.moments.append(Moment(str(step.revision.revision), found, sequences=drawn_from))
 
     def after(self, _step: RevisionStep, _driver: psycopg.Connection, *, left: bool) -> None:
         """It has run, and is about to be committed."""
@@ -120,11 +126,17 @@ class Observer:
         """It is committed."""
         moment = self.moments[-1]
         written = frozenset(row[0] for row in self.connection.execute(FOLLOWERS)) & moment.tables.keys()
-        self.moments[-1] = Moment(moment.revision, moment.tables, frozenset(written))
+        after = sequences.last_values(self.connection, moment.sequences)
+        set_back = frozenset(
+            oid
+            for oid, last in after.items()
+            if sequences.is_set_back(moment.sequences[oid], self.positions.get(oid), last)
+        )
+        self.moments[-1] = replace(moment, written=frozenset(written), set_back=set_back)
 
     def replay(self) -> Replay:
         """What was seen, once all steps are done."""
-        return Replay(tuple(self.moments), tables.read(self.connection))
+        return Replay(tuple(self.moments), tables.read(self.connection), sequences.read(self.connection))
 
     def _watch(self, found: dict[int, Table]) -> None:
         for oid, table in found.items():

@@ -1,13 +1,14 @@
 """The SQL that puts back one table of a stash, which is in a temporary table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from psycopg import sql
-
 from dbkit.rows import hashed, quoted
-from dbkit.stash.store import Kept
-from dbkit.stash.tables import Sum, Table
+from dbkit.stash.manifest import Kept
+from dbkit.stash.tables import Column, Sum, Table
+
+MOST_AT_ONCE = 700
+"""Columns: a row in the middle of a join has at most 1,664."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,30 @@ class Statements:
     before: Sum
     """Of the stash."""
 
-    def count(self) -> bytes:
-        """How many rows match, how many of these differ, and how many the table has."""
-        differs = " OR ".join(_differs(name) for name in self._values) or "false"
+    def plan(self, *, overwrite: bool) -> bytes:
+        """How many rows match; of these, how many differ, have a value to put back, and have one that stays."""
+        groups = [self._compared(group, overwrite=overwrite) for group in self._groups or [[]]]
+        rows = groups[0]
+        if len(groups) > 1:
+            keys = ", ".join(f"k{number}" for number in range(len(self.kept.key)))
+            rows = f"""
+                SELECT bool_or(differs) AS differs, bool_or(due) AS due, bool_or(newer) AS newer
+                FROM ({" UNION ALL ".join(groups)}) AS g GROUP BY {keys}"""  # noqa: S608
         return f"""
-            SELECT count(*), count(*) FILTER (WHERE {differs}), (SELECT count(*) FROM {self.table.source})
-            FROM {self.table.source} AS t JOIN {self.name} AS s ON {self._same("t", "s")}""".encode()  # noqa: S608
+            SELECT count(*), count(*) FILTER (WHERE differs), count(*) FILTER (WHERE due),
+                count(*) FILTER (WHERE newer)
+            FROM ({rows}) AS r""".encode()  # noqa: S608
+
+    def _compared(self, group: Sequence[Column], *, overwrite: bool) -> str:
+        """The rows that match, with their keys: whether they differ in these columns, and what of that is due."""
+        columns = [(_differs(each), self._is_ours(each.name, overwrite=overwrite)) for each in group]
+        keys = "".join(f"s.{quoted(name)} AS k{number}, " for number, (name, _) in enumerate(self.kept.key))
+        return f"""
+            SELECT {keys}{_any(differs for differs, _ in columns)} AS differs,
+                {_any(f"{differs} AND {ours}" for differs, ours in columns)} AS due,
+                {_any(f"{differs} AND {ours} IS NOT TRUE" for differs, ours in columns)} AS newer
+            FROM {self.table.source} AS t JOIN {self.name} AS s ON {self._same("t", "s")}{self._joined("s")}
+            """  # noqa: S608
 
     def count_deleted(self) -> bytes:
         """How many rows the rollback has left in the table that are not there any more."""
@@ -44,49 +63,57 @@ class Statements:
             SELECT count(*) FROM {self.name} AS s
             WHERE {self._is_in(self.image)} AND NOT {self._is_in(self.table.source)}""".encode()  # noqa: S608
 
-    def insert(self, defers: bool) -> bytes:
-        """Put back the rows that are missing, except those that were there after the rollback and are not any more."""
+    def insert(self, *, empty: bool, skips: bool) -> bytes:
+        """Put back the rows that are missing, except those that were there after the rollback and are not any more.
+
+        `empty`: the table has no rows. `skips`: leave out a row that is in the way of a unique key.
+        """
         names = ", ".join(quoted(name) for name, _ in self.kept.columns)
-        missing = [f"NOT {self._is_in(self.table.source)}"] if self.kept.key else []
+        missing = [f"NOT {self._is_in(self.table.source)}"] if self.kept.key and not empty else []
         missing += [f"NOT {self._is_in(self.image)}"] if self.image else []
         where = f" WHERE {' AND '.join(missing)}" if missing else ""
-        conflict = "" if defers else " ON CONFLICT DO NOTHING"
+        conflict = " ON CONFLICT DO NOTHING" if skips else ""
         return f"""
             INSERT INTO {self.table.sql} ({names}) OVERRIDING SYSTEM VALUE
             SELECT {names} FROM {self.name} AS s{where}{conflict}""".encode()  # noqa: S608
 
-    def update(self, *, overwrite: bool) -> bytes:
-        """Put back the values that nobody has written since; "" where there are none to put back."""
-        due = {name: f"{_differs(name)} AND {self._is_ours(name, overwrite=overwrite)}" for name in self._values}
-        if not due:
-            return b""
-        assignments = ", ".join(
-            f"{quoted(name)} = CASE WHEN {condition} THEN s.{quoted(name)} ELSE t.{quoted(name)} END"
-            for name, condition in due.items()
-        )
-        image = f" LEFT JOIN {self.image} AS a ON {self._same('a', 's')}" if self.image else ""
-        if self.upgrade:
-            image += f" LEFT JOIN {self.upgrade} AS u ON {self._same('u', 's')}"
-        return f"""
-            UPDATE {self.table.source} AS t SET {assignments} FROM {self.name} AS s{image}
-            WHERE {self._same("t", "s")} AND ({" OR ".join(f"({condition})" for condition in due.values())})
-            """.encode()  # noqa: S608
+    def updates(self, *, overwrite: bool, newer: bool) -> list[bytes]:
+        """Put back the values that nobody has written since; `newer`: there are others, which stay.
 
-    def advance(self, column: str, sequence: str) -> bytes:
-        """Set a sequence, which counts upwards, to what it had given out at least."""
-        last = self.kept.sequences.get(column, 0)
+        One statement does, unless the table has very many columns.
+        """
+        return [self._update(group, overwrite=overwrite, newer=newer).encode() for group in self._groups]
+
+    def _update(self, group: Sequence[Column], *, overwrite: bool, newer: bool) -> str:
+        if not newer:
+            due = {each.name: _differs(each) for each in group}
+            assignments = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in due)
+        else:
+            due = {each.name: f"{_differs(each)} AND {self._is_ours(each.name, overwrite=overwrite)}" for each in group}
+            assignments = ", ".join(
+                f"{quoted(name)} = CASE WHEN {condition} THEN s.{quoted(name)} ELSE t.{quoted(name)} END"
+                for name, condition in due.items()
+            )
         return f"""
-            SELECT setval({sql.Literal(sequence).as_string()}, wanted) FROM (
-                SELECT greatest({last}, max({quoted(column)})::bigint) AS wanted FROM {self.table.source}
-            ) AS w, {sequence} AS q, pg_sequence AS p
-            WHERE p.seqrelid = {sql.Literal(sequence).as_string()}::regclass AND p.seqincrement > 0
-                AND wanted >= p.seqmin AND (wanted > q.last_value OR wanted = q.last_value AND NOT q.is_called)
-            """.encode()  # noqa: S608
+            UPDATE {self.table.source} AS t SET {assignments}
+            FROM {self.name} AS s{self._joined("s") if newer else ""}
+            WHERE {self._same("t", "s")} AND {_any(due.values())}"""  # noqa: S608
 
     @property
-    def _values(self) -> list[str]:
+    def _groups(self) -> list[list[Column]]:
+        """The columns whose values may be put back, as many at once as a join of both tables may have."""
+        values = self._values
+        return [values[start : start + MOST_AT_ONCE] for start in range(0, len(values), MOST_AT_ONCE)]
+
+    @property
+    def _values(self) -> list[Column]:
         keys = [name for name, _ in self.kept.key]
-        return [name for name in self.kept.lost if name not in keys]
+        columns = [self.table.column(name) for name in self.kept.lost if name not in keys]
+        return [column for column in columns if column]
+
+    def _joined(self, other: str) -> str:
+        image = f" LEFT JOIN {self.image} AS a ON {self._same('a', other)}" if self.image else ""
+        return image + (f" LEFT JOIN {self.upgrade} AS u ON {self._same('u', other)}" if self.upgrade else "")
 
     def _same(self, left: str, right: str) -> str:
         return " AND ".join(f"{left}.{quoted(name)} = {right}.{quoted(name)}" for name, _ in self.kept.key)
@@ -103,19 +130,33 @@ class Statements:
         if self.upgrade:
             first = quoted(self.kept.key[0][0])
             position = self.kept.lost.index(name)
-            ours += [f"u.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM u.h{position}"]
+            ours += [f"u.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM u.h[{position + 1}]"]
         if name in self.imaged:
             first = quoted(self.kept.key[0][0])
             position = list(self.imaged).index(name)
-            ours += [f"a.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM a.h{position}"]
+            ours += [f"a.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM a.h[{position + 1}]"]
         elif not self.kept.whole:
             given = self.defaults.get(name, ())
             ours += [f"{value} IS NULL", *(f"{_text(value)} = {_text(default)}" for default in given)]
         return f"({' OR '.join(ours) or 'false'})"
 
 
-def _differs(name: str) -> str:
-    return f"{_text(f't.{quoted(name)}')} IS DISTINCT FROM {_text(f's.{quoted(name)}')}"
+# Of these, equal values are written alike
+EXACT = {
+    *("smallint", "integer", "bigint", "oid", "boolean", "uuid", "date", "bytea"),
+    *("timestamp without time zone", "timestamp with time zone"),
+}
+
+
+def _differs(column: Column) -> str:
+    ours, theirs = f"t.{quoted(column.name)}", f"s.{quoted(column.name)}"
+    if column.type in EXACT:
+        return f"{ours} IS DISTINCT FROM {theirs}"
+    return f"{_text(ours)} IS DISTINCT FROM {_text(theirs)}"
+
+
+def _any(conditions: Iterable[str]) -> str:
+    return f"({' OR '.join(f'({condition})' for condition in conditions) or 'false'})"
 
 
 def _text(value: str) -> str:

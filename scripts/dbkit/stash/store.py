@@ -4,84 +4,28 @@ A stash is written as `NAME.partial`, whose writer holds a lock on the file `own
 of it is on the disk. After it was put back it is called `NAME.restored`.
 """
 
+import errno
 import fcntl
 import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import psycopg
+from typing import Any, BinaryIO
 
 from dbkit.errors import InputError
 from dbkit.server.places import private_directory
 from dbkit.settings import Settings, Target
+from dbkit.stash.manifest import Identity, Manifest, as_json, parse
 from dbkit.wording import counted
 
 PARTIAL, RESTORED = ".partial", ".restored"
-FORMAT = 1
-"""Of the manifest."""
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A file of a stash: its rows, bytes, and the SHA-256 of these."""
-
-    file: str
-    rows: int
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What is kept of one table. Columns are pairs of a name and a type, as they were before the rollback."""
-
-    schema: str
-    table: str
-    why: str
-    key: list[list[str]]
-    columns: list[list[str]]
-    """All that are in the file, in its order."""
-    lost: list[str]
-    """Those of them that are to be put back."""
-    saved: Saved
-    sequences: dict[str, int] = field(default_factory=dict)
-    """By column, the last number of the sequence that it owns."""
-
-    @property
-    def label(self) -> str:
-        """As people know it: without the schema, where that is public."""
-        return self.table if self.schema == "public" else f"{self.schema}.{self.table}"
-
-    @property
-    def whole(self) -> bool:
-        """Whether its rows are kept, and not only some of their values."""
-        return self.why != "changed"
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a stash is of: a database at certain revisions, at one moment."""
-
-    database: str
-    server: str
-    heads: list[str]
-    """The revisions that must be applied for it to be put back."""
-    revision: str
-    """The revision that was undone when it was made."""
-    began: str
-    """When the first stash of the same rollback was made; of several, that one fits the tables best."""
-    time: str
-    transaction: int
-    """The number of the transaction that undid it."""
-    tables: list[Kept]
-    format: int = FORMAT
+LARGEST_JSON = 64 * 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True)
@@ -96,7 +40,16 @@ class Stash:
         """The name of its directory."""
         return self.path.name
 
+    @property
+    def contents(self) -> str:
+        """The names of what is in it."""
+        tables = ", ".join(kept.label for kept in self.manifest.tables)
+        sequences = ", ".join(f"sequence {position.label}" for position in self.manifest.sequences)
+        return tables or sequences
+
     def __str__(self) -> str:
+        if not self.manifest.tables:
+            return f"{self.name} ({self.contents})"
         counts = ", ".join(f"{kept.saved.rows:,} of {kept.label}" for kept in self.manifest.tables[:3])
         more = len(self.manifest.tables) - 3
         also = f" and {counted(more, 'more table')}" if more > 0 else ""
@@ -147,7 +100,7 @@ def _base(settings: Settings) -> Path:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest of a stash into its directory, durably."""
-    write_json(path / "manifest.json", asdict(manifest))
+    write_json(path / "manifest.json", as_json(manifest))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -170,13 +123,16 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def waiting(settings: Settings, target: Target) -> list[Stash]:
-    """The complete stashes of a database that were not put back: of the newest rollback first, and each in order."""
+def waiting(settings: Settings, target: Target, here: Identity | None = None) -> list[Stash]:
+    """The complete stashes of a database that were not put back: of the newest rollback first, and each in order.
+
+    Those that were made under this address and name, and, where `here` says which database it is, under any other.
+    """
     base = directory(settings)
     if not base.is_dir():
         return []
-    found = [Stash(path.parent, _read(path)) for path in base.glob("*/manifest.json") if not _is_unfinished(path)]
-    own = [stash for stash in found if (stash.manifest.database, stash.manifest.server) == _place(target)]
+    found = [_read(path.parent) for path in base.glob("*/manifest.json") if not _is_unfinished(path)]
+    own = [stash for stash in found if _is_of(stash, target, here)]
     own.sort(key=lambda stash: stash.manifest.time)
     return sorted(own, key=lambda stash: stash.manifest.began, reverse=True)
 
@@ -185,19 +141,45 @@ def _is_unfinished(manifest: Path) -> bool:
     return manifest.parent.name.endswith((PARTIAL, RESTORED))
 
 
-def _place(target: Target) -> tuple[str, str]:
-    return target.dbname, target.server()
+def _is_of(stash: Stash, target: Target, here: Identity | None) -> bool:
+    made = stash.manifest.identity
+    place = (stash.manifest.database, stash.manifest.server)
+    if place == (target.dbname, target.server()):
+        return True
+    return made is not None and here is not None and made.is_same(here)
 
 
-def _read(path: Path) -> Manifest:
+def _read(path: Path) -> Stash:
+    file = path / "manifest.json"
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        tables = [Kept(**{**kept, "saved": Saved(**kept["saved"])}) for kept in raw.pop("tables")]
-        return Manifest(**raw, tables=tables)
-    except (ValueError, TypeError, KeyError) as error:
+        return Stash(path, parse(read_small(file)))
+    except (ValueError, OSError) as error:
+        words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
-            f"{path} is not the manifest of a stash: {error}.", "Get it back, or move its directory to another place."
+            f"{file} is not the manifest of a stash: {words}.", "Get it back, or move its directory to another place."
         ) from error
+
+
+def read_small(path: Path) -> bytes:
+    """The bytes of a JSON file in a stash. Raises OSError, and ValueError for one that is too large."""
+    with open_in_stash(path) as file:
+        text = file.read(LARGEST_JSON + 1)
+    if len(text) > LARGEST_JSON:
+        raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
+    return text
+
+
+def open_in_stash(path: Path) -> BinaryIO:
+    """Open a regular file directly in the directory of a stash, both of which must be no links. Raises OSError."""
+    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
+    finally:
+        os.close(parent)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def leftovers(settings: Settings) -> list[Path]:
@@ -221,32 +203,16 @@ def mark_restored(stash: Stash) -> Path:
     return kept
 
 
-def status_of(connection: psycopg.Connection, stash: Stash) -> str | None:
-    """What became of the transaction that a stash was made for: committed, aborted, in progress; None: unknown."""
-    try:
-        with connection.transaction():
-            row = connection.execute("SELECT pg_xact_status(%s::text::xid8)", [stash.manifest.transaction]).fetchone()
-    except psycopg.errors.InvalidParameterValue:  # of another server that has the name of the former one
-        return None
-    return row[0] if row else None
-
-
-def find(settings: Settings, target: Target, name: str) -> Stash:
+def find(settings: Settings, target: Target, name: str, here: Identity) -> Stash:
     """A stash of a database by its name, also one that was put back already. Raises InputError."""
     for path in (directory(settings) / name, directory(settings) / f"{name}{RESTORED}"):
-        manifest = path / "manifest.json"
-        if "/" not in name and name.strip(".") and not name.endswith(PARTIAL) and manifest.is_file():
-            stash = Stash(path, _read(manifest))
-            if (stash.manifest.database, stash.manifest.server) == _place(target):
+        if "/" not in name and name.strip(".") and not name.endswith(PARTIAL) and (path / "manifest.json").is_file():
+            stash = _read(path)
+            if _is_of(stash, target, here):
                 return stash
             other = f'"{stash.manifest.database}" on {stash.manifest.server}'
             raise InputError(f"{name} is a stash of {other}, and not of this database.")
     raise InputError(f"there is no stash {name!r}.", f"`ls {directory(settings)}` lists them.")
-
-
-def needed(connection: psycopg.Connection, stashes: list[Stash]) -> list[Stash]:
-    """Of the stashes, those whose rollback was committed, or may have been: all else is in the database still."""
-    return [stash for stash in stashes if status_of(connection, stash) not in ("aborted", "in progress")]
 
 
 def sweep(settings: Settings) -> None:

@@ -20,7 +20,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(pg_relation_filenode(c.o
         json_agg(json_build_array(
             a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint, a.attgenerated
         ) ORDER BY a.attnum), '[]')
-     FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+     FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    c.relnatts, coalesce(pg_get_expr(c.relpartbound, c.oid), '')
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
     AND n.nspname NOT IN ('information_schema', %s) AND c.relname NOT IN (%s, %s)
@@ -54,6 +55,10 @@ class Table:
     key: tuple[int, ...]
     """The columns of the primary key; empty when there is none."""
     columns: Mapping[int, Column]
+    numbers: int = 0
+    """How many columns it has had so far: PostgreSQL gives no number twice."""
+    bound: str = ""
+    """Of a partition, which rows it takes."""
 
     @property
     def label(self) -> str:
@@ -89,8 +94,8 @@ def read(connection: psycopg.Connection) -> dict[int, Table]:
     """The tables by OID; the kit's own, Alembic's and those of extensions are left out."""
     found = connection.execute(TABLES.encode(), [WATCHING, VERSION_TABLE, JOURNAL])
     return {
-        oid: Table(oid, schema, name, kind, storage, parent, tuple(key), _columns(columns))
-        for oid, schema, name, kind, storage, parent, key, columns in found
+        oid: Table(oid, schema, name, kind, storage, parent, tuple(key), _columns(columns), numbers, bound)
+        for oid, schema, name, kind, storage, parent, key, columns, numbers, bound in found
     }
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit.connect import connect
-from dbkit.errors import CheckFailed, say
-from dbkit.rows import quoted
+from dbkit.connect import connect, current_revisions
+from dbkit.errors import CheckFailed, DbkitError, say
+from dbkit.rows import quoted, set_format
 from dbkit.settings import Settings, Target
-from dbkit.stash import keep, store, tables
+from dbkit.stash import keep, obstacles, store, tables
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
 from dbkit.stash.replay import NoPrograms, work_out
 from dbkit.wording import counted
@@ -28,12 +28,13 @@ def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...
         say(f"warning: STASH=0: nothing is kept, and {error.message}")
         return None
     with connect(target, settings.wait, autocommit=True) as connection:
-        found = _present(connection, replay) if replay.moments else []
-        if settings.stash:
-            store.sweep(settings)
-            keep.remove_unneeded(connection, settings, target)
-            keep.require_matchable(replay, 0, found)
-        lines = list(_lines(connection, found))
+        set_format(connection)
+        _require_unmoved(connection, heads)
+        try:
+            lines = _look(connection, settings, target, replay) if replay.moments else []
+        except (DbkitError, psycopg.Error):
+            _require_unmoved(connection, heads)  # another rollback is what has made it so
+            raise
     if lines:
         print(f"A rollback to {to} loses, as of now:")
         print("\n".join(f"  {line}" for line in lines), flush=True)
@@ -44,11 +45,36 @@ def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...
     return None
 
 
-def _present(connection: psycopg.Connection, replay: Replay) -> list[Loss]:
-    """The losses that are more than empty tables and columns."""
-    present = tables.by_name(tables.read(connection).values())
+def _require_unmoved(connection: psycopg.Connection, heads: tuple[str, ...]) -> None:
+    now = current_revisions(connection)
+    if now != heads:
+        raise CheckFailed(
+            f"the database moved while the rollback was prepared: it was at {', '.join(heads)}, and is at "
+            f"{', '.join(now) or 'base'}. Nothing was undone.",
+            "Look where it is with `make status`; then run the same command again, if it is still what you want.",
+        )
+
+
+def _look(connection: psycopg.Connection, settings: Settings, target: Target, replay: Replay) -> list[str]:
+    """What is lost, a line each. Raises DbkitError where it cannot be kept, or not be put back."""
+    there = tables.read(connection)
+    present = tables.by_name(there.values())
     losses = [keep.as_present(loss, present) for loss in replay.losses(0)]
-    return [loss for loss in losses if keep.has_something(connection, loss)]
+    if settings.stash:
+        store.sweep(settings)
+        keep.remove_unneeded(connection, settings, target)
+        obstacles.require_visible(connection, losses)
+    hidden = obstacles.hidden(connection, [loss.table for loss in losses])
+    lines = [f"some of {label}: row security hides rows of it" for label in hidden]
+    losses = [loss for loss in losses if loss.table.label not in hidden and keep.has_something(connection, loss)]
+    if settings.stash:
+        obstacles.require_restorable(connection, replay, 0, losses, there)
+    positions = keep.positions_of(connection, keep.found_sequences(connection, replay))
+    return [
+        *lines,
+        *_lines(connection, losses),
+        *(f"position of the sequence {position.label}: {position.last_value}" for position in positions),
+    ]
 
 
 def _lines(connection: psycopg.Connection, losses: list[Loss]) -> Iterator[str]:

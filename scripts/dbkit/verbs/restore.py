@@ -6,10 +6,13 @@ import psycopg
 
 from dbkit import gate, project, session
 from dbkit.connect import current_revisions
-from dbkit.errors import DbkitError, say
+from dbkit.errors import DbkitError, Refused, say
 from dbkit.lock import migration_lock
-from dbkit.settings import Settings
+from dbkit.settings import Settings, Target
 from dbkit.stash import keep, putback, store
+from dbkit.stash.identity import judge, read_identity
+from dbkit.stash.manifest import Identity
+from dbkit.stash.putback import Outcome
 from dbkit.stash.store import Stash
 
 
@@ -31,19 +34,44 @@ def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: b
         current = current_revisions(connection)
         project.require_known(loaded.script, current)
         applied = loaded.applied(current)
-        keep.remove_unneeded(connection, settings, target)
-        stashes = [store.find(settings, target, name)] if name else store.waiting(settings, target)
+        here = read_identity(connection)
+        failed: list[DbkitError] = []
+        if name:
+            stashes = [store.find(settings, target, name, here)]
+            if (verdict := judge(connection, here, stashes[0])).asks:
+                say(f"warning: {name}: {verdict.why}. It was named, so it is put back by primary key.")
+        else:
+            keep.remove_unneeded(connection, settings, target)
+            stashes = _not_asking(connection, settings, target, here, failed)
         connection.rollback()
         session.hurry(connection, settings)
-        if not stashes:
+        if not stashes and not failed:
             print(f'There is no stash of "{target.dbname}" to put back.')
-        failed: list[DbkitError] = []
         done = [_one(connection, settings, stash, applied, failed, overwrite=overwrite) for stash in stashes]
     for error in failed[1:]:
         say(error.message)
     if failed:
         raise failed[0]
     return 0 if all(done) else 1
+
+
+def _not_asking(
+    connection: psycopg.Connection, settings: Settings, target: Target, here: Identity, failed: list[DbkitError]
+) -> list[Stash]:
+    """The stashes that are put back without being named; for each other one, an error is added to `failed`."""
+    stashes = []
+    for stash in store.waiting(settings, target, here):
+        verdict = judge(connection, here, stash)
+        if verdict.asks:
+            failed.append(
+                Refused(
+                    f"{stash} was not put back: {verdict.why}.",
+                    f"It stays. If its rows belong into this database: `make restore name={stash.name}`.",
+                )
+            )
+        else:
+            stashes.append(stash)
+    return stashes
 
 
 def _one(
@@ -72,12 +100,13 @@ def _one(
     print(f"{stash.name}, of {stash.manifest.time}:")
     for outcome in outcomes:
         print(f"  {outcome}")
-    if any(outcome.blocked for outcome in outcomes):
+    rows = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+    if any(outcome.blocked for outcome in rows):
         print(f"  Not all could be put back, so the stash waits on: {stash.path}")
         return False
     kept = store.mark_restored(stash)
     # a later stash of the same rollback has values of an earlier revision: not to be put over these blindly
-    if any(outcome.newer for outcome in outcomes) and stash.manifest.time == stash.manifest.began:
+    if any(outcome.newer for outcome in rows) and stash.manifest.time == stash.manifest.began:
         name = stash.name.removesuffix(store.RESTORED)
         print(f"  To replace the newer values, too: python -m dbkit restore --name {name} --overwrite")
     print(f"  The stash is in {kept}; remove it when you do not need it.")

@@ -51,7 +51,7 @@ def _say_what_others_did(
 
 def _offer_stashes(loaded: project.Project, settings: Settings) -> None:
     target = gate.target_of(settings)
-    if not store.waiting(settings, target):
+    if not store.directory(settings).is_dir():
         return
     with connect(target, settings.wait) as connection:
         applied = loaded.applied(current_revisions(connection))

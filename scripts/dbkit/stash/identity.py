@@ -1,0 +1,87 @@
+"""Which database a stash belongs to, and what became of the rollback that it was made for."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+import psycopg
+
+from dbkit.stash.manifest import Identity
+from dbkit.stash.store import Stash
+
+MAY_ASK = "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')"
+SYSTEM = "SELECT system_identifier FROM pg_catalog.pg_control_system()"
+DATABASE = """
+SELECT (SELECT oid::pg_catalog.int8 FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()),
+    pg_catalog.pg_is_in_recovery()"""
+# the first eight digits of a segment's name are the timeline; pg_control_checkpoint() lags behind after a promotion
+LOG = """
+SELECT pg_catalog.pg_walfile_name(here), (here - '0/0'::pg_catalog.pg_lsn)::pg_catalog.int8
+FROM pg_catalog.pg_current_wal_insert_lsn() AS here"""
+
+
+def read_identity(connection: psycopg.Connection) -> Identity:
+    """Ask the server which database this is. An ordinary role may, unless somebody has revoked it."""
+    [may_ask] = connection.execute(MAY_ASK).fetchone() or (False,)
+    [system] = (connection.execute(SYSTEM).fetchone() if may_ask else None) or (None,)
+    database, in_recovery = connection.execute(DATABASE).fetchone() or (0, True)
+    if in_recovery:
+        return Identity(system, database, None, None)
+    segment, log = connection.execute(LOG).fetchone() or ("0", 0)
+    return Identity(system, database, int(segment[:8], 16), log)
+
+
+class Fate(Enum):
+    """What became of a stash's rollback, as far as the database can tell."""
+
+    NEEDED = "what it has was lost, or may have been"
+    UNNEEDED = "its rollback was not committed"
+    RUNNING = "its rollback has not ended"
+    ELSEWHERE = "it was made in another database"
+    UNKNOWN = "whether its rollback was committed cannot be told"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A fate, and why, as a sentence goes on."""
+
+    fate: Fate
+    why: str = ""
+
+    @property
+    def asks(self) -> bool:
+        """Whether the stash is put back only when it is named. Nothing of it is ever removed."""
+        return self.fate in (Fate.ELSEWHERE, Fate.UNKNOWN)
+
+
+def judge(connection: psycopg.Connection, here: Identity, stash: Stash) -> Verdict:
+    """Say whether a stash is needed in the database that `here` is of.
+
+    The number of its transaction means something only in the history that it was made in: the same server, database
+    and timeline, and not a copy of it from an earlier moment.
+    """
+    made = stash.manifest.identity
+    if made is not None and (difference := made.difference(here)):
+        return Verdict(Fate.ELSEWHERE, difference)
+    status = _status_of(connection, stash)
+    if status not in ("aborted", "in progress"):
+        return Verdict(Fate.NEEDED)
+    if made is None:
+        return Verdict(Fate.UNKNOWN, "it does not say which database it was made in, as an older dbkit wrote it")
+    if made.system is None or here.system is None:
+        return Verdict(Fate.UNKNOWN, "the server does not say which one it is (pg_control_system())")
+    if None in (made.timeline, here.timeline) or made.timeline != here.timeline:
+        return Verdict(Fate.UNKNOWN, "the server has had a recovery or a failover since")
+    if made.log is None or here.log is None or here.log < made.log:
+        return Verdict(Fate.UNKNOWN, "the server is a copy from before it was made")
+    return Verdict(Fate.UNNEEDED if status == "aborted" else Fate.RUNNING)
+
+
+def _status_of(connection: psycopg.Connection, stash: Stash) -> str | None:
+    """What a server says of a stash's transaction: committed, aborted, in progress; None: it does not know."""
+    query = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.text::pg_catalog.xid8)"
+    try:
+        with connection.transaction():
+            row = connection.execute(query, [stash.manifest.transaction]).fetchone()
+    except psycopg.errors.InvalidParameterValue:  # in the future: of another server, or of a later moment
+        return None
+    return row[0] if row else None

@@ -1,0 +1,276 @@
+"""The manifest of a stash: what it was made of. It is read as a file that anybody may have written."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+FORMAT = 2
+"""2 added `identity` and `sequences` of the whole stash; 1 had the sequences of each table, by column."""
+WHY = ("dropped", "changed", "written")
+LARGEST = 2**63 - 1
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A file of a stash: its rows, bytes, and the SHA-256 of these."""
+
+    file: str
+    rows: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of one table. Columns are pairs of a name and a type, as they were before the rollback."""
+
+    schema: str
+    table: str
+    why: str
+    key: list[list[str]]
+    columns: list[list[str]]
+    """All that are in the file, in its order."""
+    lost: list[str]
+    """Those of them that are to be put back."""
+    saved: Saved
+    sequences: dict[str, int] = field(default_factory=dict)
+    """Of a stash of format 1: by column, the last number of the sequence that it owns."""
+
+    @property
+    def label(self) -> str:
+        """As people know it: without the schema, where that is public."""
+        return self.table if self.schema == "public" else f"{self.schema}.{self.table}"
+
+    @property
+    def whole(self) -> bool:
+        """Whether its rows are kept, and not only some of their values."""
+        return self.why != "changed"
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a sequence was. It is found again by the column that owns it, and otherwise by its own name."""
+
+    schema: str
+    name: str
+    owner: list[str]
+    """Schema, table and column; empty where no column owns it."""
+    last_value: int
+    is_called: bool
+
+    @property
+    def label(self) -> str:
+        """As people know it: without the schema, where that is public."""
+        return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which database it is, wherever its server is reached, and how far the server's log was."""
+
+    system: int | None
+    """The system identifier, which initdb draws; None where the role may not ask for it."""
+    database: int
+    """The OID of the database: another one after DROP and CREATE DATABASE."""
+    timeline: int | None
+    """Another one after a recovery to a point in time, and after a failover; None on a standby."""
+    log: int | None
+    """The position in the write-ahead log, in bytes."""
+
+    def difference(self, here: "Identity") -> str:
+        """Why a database is another one, as a sentence goes on; "" where nothing says so."""
+        if None not in (self.system, here.system) and self.system != here.system:
+            return f"it was made on the server {self.system}, and this is {here.system} (pg_control_system())"
+        if self.database != here.database:
+            return f"it was made in the database with the OID {self.database}, and this one has {here.database}"
+        return ""
+
+    def is_same(self, here: "Identity") -> bool:
+        """Whether both are known to be the same database."""
+        return None not in (self.system, here.system) and not self.difference(here)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a stash is of: a database at certain revisions, at one moment."""
+
+    database: str
+    server: str
+    heads: list[str]
+    """The revisions that must be applied for it to be put back."""
+    revision: str
+    """The revision that was undone when it was made."""
+    began: str
+    """When the first stash of the same rollback was made; of several, that one fits the tables best."""
+    time: str
+    transaction: int
+    """The number of the transaction that undid it."""
+    tables: list[Kept]
+    format: int = FORMAT
+    identity: Identity | None = None
+    """None in a stash of format 1."""
+    sequences: list[Position] = field(default_factory=list)
+
+
+def as_json(manifest: Manifest) -> dict[str, Any]:
+    """What the file is to say."""
+    return asdict(manifest)
+
+
+def parse(text: bytes) -> Manifest:
+    """Read a manifest. Raises ValueError for anything that this kit would not have written itself."""
+    raw = _object(_json(text), Manifest, optional=("format", "identity", "sequences"))
+    if raw.get("format", 1) not in (1, FORMAT):
+        raise ValueError(f"its format is {raw['format']!r}, and this dbkit knows 1 to {FORMAT}")
+    tables = _list(raw["tables"], lambda each: _kept(each))
+    files = [kept.saved.file for kept in tables]
+    if len(set(files)) < len(files):
+        raise ValueError("two tables have the same file")
+    return Manifest(
+        database=_name(raw["database"]),
+        server=_printable(raw["server"]),
+        heads=_list(raw["heads"], _printable),
+        revision=_printable(raw["revision"]),
+        began=_moment(raw["began"]),
+        time=_moment(raw["time"]),
+        transaction=_number(raw["transaction"]),
+        tables=tables,
+        format=raw.get("format", 1),
+        identity=None if raw.get("identity") is None else _identity(raw["identity"]),
+        sequences=_list(raw.get("sequences", []), _position),
+    )
+
+
+@dataclass(frozen=True)
+class Note:
+    """A file with the key and the hashes of some columns of each row: of what was left, or of what was written."""
+
+    columns: list[str]
+    saved: Saved
+    in_array: bool
+    """Whether the hashes are in one array. An older dbkit wrote a column for each."""
+
+
+def note_of(columns: list[str], saved: Saved) -> dict[str, Any]:
+    """What describes such a file."""
+    return {"columns": columns, "in_array": True, **asdict(saved)}
+
+
+def parse_note(text: bytes, kept: Kept, file: str) -> Note:
+    """Read what describes `file`, with hashes of columns of a table. Raises ValueError."""
+    raw = _json(text)
+    if not isinstance(raw, dict):
+        raise ValueError("it is no object")  # one kind of error for one kind of fault
+    columns, in_array = _list(raw.pop("columns", None), _name), raw.pop("in_array", False)
+    if not set(columns) <= set(kept.lost) or len(set(columns)) < len(columns) or not columns:
+        raise ValueError("its columns are not those of the stash")
+    if not isinstance(in_array, bool):
+        raise ValueError(f"in_array is {in_array!r}")
+    return Note(columns, _saved(raw, re.escape(file)), in_array)
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text.decode())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _kept(raw: object) -> Kept:
+    found = _object(raw, Kept, optional=("sequences",))
+    if found["why"] not in WHY:
+        raise ValueError(f"why is {found['why']!r}")
+    sequences = found.get("sequences", {})
+    if not isinstance(sequences, dict):
+        raise ValueError("sequences is no object")
+    kept = Kept(
+        schema=_name(found["schema"]),
+        table=_name(found["table"]),
+        why=found["why"],
+        key=_list(found["key"], _pair),
+        columns=_list(found["columns"], _pair),
+        lost=_list(found["lost"], _name),
+        saved=_saved(found["saved"], r"[0-9]+\.copy"),
+        sequences={_name(column): _number(last, least=-LARGEST - 1) for column, last in sequences.items()},
+    )
+    names = [name for name, _ in kept.columns]
+    if len(set(names)) < len(names) or not set(kept.lost) <= set(names) or not kept.columns:
+        raise ValueError(f"the columns of {kept.label} do not fit each other")
+    if [pair for pair in kept.key if pair not in kept.columns] or not (kept.key or kept.whole):
+        raise ValueError(f"the primary key of {kept.label} is not among its columns")
+    return kept
+
+
+def _saved(raw: object, file: str) -> Saved:
+    found = _object(raw, Saved)
+    if not re.fullmatch(file, _name(found["file"]), re.ASCII):
+        raise ValueError(f"its file is {found['file']!r}")
+    if not re.fullmatch("[0-9a-f]{64}", _name(found["sha256"])):
+        raise ValueError("sha256 is none")
+    return Saved(found["file"], _number(found["rows"]), _number(found["size"]), found["sha256"])
+
+
+def _position(raw: object) -> Position:
+    found = _object(raw, Position)
+    owner = _list(found["owner"], _name)
+    if len(owner) not in (0, 3) or not isinstance(found["is_called"], bool):
+        raise ValueError("the position of a sequence is none")
+    last = _number(found["last_value"], least=-LARGEST - 1)
+    return Position(_name(found["schema"]), _name(found["name"]), owner, last, found["is_called"])
+
+
+def _identity(raw: object) -> Identity:
+    found = _object(raw, Identity)
+    optional = {name: None if found[name] is None else _number(found[name], least=-LARGEST - 1) for name in found}
+    return Identity(optional["system"], _number(found["database"]), optional["timeline"], optional["log"])
+
+
+def _object(raw: object, kind: type, optional: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """An object with exactly the fields of a dataclass, of which some may be missing."""
+    names = {each.name for each in fields(kind)}
+    if not isinstance(raw, dict) or not names - set(optional) <= set(raw) <= names:
+        found = ", ".join(map(repr, raw)) if isinstance(raw, dict) else type(raw).__name__
+        raise ValueError(f"it should have {', '.join(sorted(names))}, and has {found or 'nothing'}")
+    return raw
+
+
+def _list(raw: object, item: Callable[[object], Item]) -> list[Item]:
+    if not isinstance(raw, list):
+        raise ValueError(f"{raw!r} is no list")  # one kind of error for one kind of fault
+    return [item(each) for each in raw]
+
+
+def _pair(raw: object) -> list[str]:
+    pair = _list(raw, _name)
+    if len(pair) != 2:  # a pair
+        raise ValueError(f"{raw!r} is no name and type")
+    return pair
+
+
+def _name(raw: object) -> str:
+    """What PostgreSQL allows in a name."""
+    if not isinstance(raw, str) or not raw or "\0" in raw:
+        raise ValueError(f"{raw!r} is no name")
+    return raw
+
+
+def _printable(raw: object) -> str:
+    text = _name(raw)
+    if not text.isprintable():
+        raise ValueError(f"{raw!r} is not printable")
+    return text
+
+
+def _moment(raw: object) -> str:
+    datetime.fromisoformat(_printable(raw))
+    return str(raw)
+
+
+def _number(raw: object, least: int = 0) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool) or not least <= raw <= LARGEST:
+        raise ValueError(f"{raw!r} is no number")
+    return raw

@@ -1,0 +1,185 @@
+"""The sequences of a database: which a rollback drops or sets back, how far they were, and putting that back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from dbkit.errors import CheckFailed
+from dbkit.stash.manifest import Kept, Position
+from dbkit.stash.tables import WATCHING, Table
+
+DRAWN = 1000  # how far a trial lets each sequence be, so that a step that sets it back is seen
+SEQUENCES = """
+SELECT c.oid::int8, n.nspname, c.relname, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache,
+    pg_has_role(c.relowner, 'USAGE'),
+    coalesce((SELECT ARRAY[tn.nspname::text, t.relname::text, a.attname::text]
+     FROM pg_depend AS d JOIN pg_class AS t ON t.oid = d.refobjid JOIN pg_namespace AS tn ON tn.oid = t.relnamespace
+        JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+     WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_class'::regclass
+        AND d.deptype IN ('a', 'i')), '{}')
+FROM pg_sequence AS q JOIN pg_class AS c ON c.oid = q.seqrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', %s)
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
+ORDER BY n.nspname, c.relname"""
+# where the range has no room for that, as far as the first number
+ADVANCE = """
+SELECT setval(q.seqrelid::regclass,
+    CASE WHEN far BETWEEN q.seqmin AND q.seqmax THEN far ELSE q.seqstart END::int8, true)
+FROM pg_sequence AS q, LATERAL (SELECT q.seqstart + q.seqincrement::numeric * %s AS far) AS f
+WHERE q.seqrelid = ANY (%s) AND pg_sequence_last_value(q.seqrelid) IS NULL"""
+LAST = "SELECT seqrelid::int8, pg_sequence_last_value(seqrelid) FROM pg_sequence WHERE seqrelid = ANY (%s)"
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A sequence, and its parameters."""
+
+    oid: int
+    schema: str
+    name: str
+    start: int
+    increment: int
+    least: int
+    greatest: int
+    cache: int
+    is_ours: bool
+    """Whether the role may alter it."""
+    owner: list[str]
+    """Schema, table and column; empty where no column owns it."""
+
+    @property
+    def identifier(self) -> sql.Identifier:
+        """As a statement names it."""
+        return sql.Identifier(self.schema, self.name)
+
+    def position(self, connection: psycopg.Connection) -> Position:
+        """How far it is."""
+        query = sql.SQL("SELECT last_value, is_called FROM {}").format(self.identifier)
+        last, is_called = connection.execute(query).fetchone() or (self.start, False)
+        return Position(self.schema, self.name, self.owner, last, is_called)
+
+    def is_fresh(self, position: Position) -> bool:
+        """Whether nothing was drawn from it yet."""
+        return (position.last_value, position.is_called) == (self.start, False)
+
+    def next_of(self, position: Position) -> int:
+        """The number that it gives out next, whatever its bounds."""
+        return position.last_value + (self.increment if position.is_called else 0)
+
+
+def read(connection: psycopg.Connection) -> dict[int, Sequence]:
+    """The sequences by OID; those of extensions are left out."""
+    found = connection.execute(SEQUENCES, [WATCHING])
+    return {row[0]: Sequence(*row) for row in found}
+
+
+def advance(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, int | None]:
+    """In a scratch database, draw from all that are fresh. Returns how far each is."""
+    wanted = list(oids)
+    connection.execute(ADVANCE, [DRAWN, wanted])
+    return last_values(connection, wanted)
+
+
+def last_values(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, int | None]:
+    """The last number that each has given out; None for one that is fresh."""
+    return dict(connection.execute(LAST, [list(oids)]).fetchall())
+
+
+def is_set_back(sequence: Sequence, before: int | None, after: int | None) -> bool:
+    """Whether something else than a few draws has changed how far a sequence is."""
+    if before is None or after is None:
+        return before != after
+    return not 0 <= (after - before) * (1 if sequence.increment > 0 else -1) <= DRAWN * abs(sequence.increment)
+
+
+class Present:
+    """The sequences of the database, to be found as those of another one with the same schema."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.all = list(read(connection).values())
+        self._by_name = {(each.schema, each.name): each for each in self.all}
+
+    def find(self, schema: str, name: str, owner: list[str]) -> Sequence | None:
+        """By the column that owns it, which may own several, and otherwise by its own name."""
+        named = self._by_name.get((schema, name))
+        owned = [each for each in self.all if owner and each.owner == owner]
+        return named if named in owned or not owned else owned[0]
+
+    def owned_by(self, table: Table) -> list[Sequence]:
+        """Those of the columns of a table."""
+        return [each for each in self.all if each.owner[:2] == [table.schema, table.name]]
+
+
+def lock(connection: psycopg.Connection, sequences: Iterable[Sequence]) -> None:
+    """Let whoever draws from them wait until the transaction ends. LOCK TABLE takes no sequence; this does the same."""
+    for each in sequences:
+        if each.is_ours:
+            query = sql.SQL("ALTER SEQUENCE {} CACHE {}").format(each.identifier, sql.Literal(each.cache))
+            connection.execute(query)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What became of one sequence of a stash."""
+
+    position: Position
+    words: str
+
+    def __str__(self) -> str:
+        return f"sequence {self.position.label}: {self.words}"
+
+
+def put_back(connection: psycopg.Connection, positions: Iterable[Position]) -> list[Placed]:
+    """Set each to where it was, unless it is further by now, and look again. It is never set back.
+
+    Raises CheckFailed when one is not where it should be.
+    """
+    present = Present(connection)
+    found = [(position, present.find(position.schema, position.name, position.owner)) for position in positions]
+    lock(connection, [sequence for _, sequence in found if sequence])
+    return [_place(connection, position, sequence) for position, sequence in found]
+
+
+def _place(connection: psycopg.Connection, was: Position, sequence: Sequence | None) -> Placed:
+    if sequence is None:
+        return Placed(was, f"was {_told(was)}, and is not there any more")
+    now = sequence.position(connection)
+    state = (was.last_value, was.is_called)
+    if (now.last_value, now.is_called) == state:
+        return Placed(was, f"already {_told(was)}")
+    if not sequence.least <= was.last_value <= sequence.greatest:
+        return Placed(was, f"was {_told(was)}, which its bounds do not allow any more; it stays {_told(now)}")
+    direction = 1 if sequence.increment > 0 else -1
+    if not sequence.is_fresh(now) and (sequence.next_of(now) - sequence.next_of(was)) * direction > 0:
+        return Placed(was, f"was {_told(was)}, and is {_told(now)} by now, which stays")
+    query = sql.SQL("SELECT setval({}::regclass, %s, %s)").format(sql.Literal(sequence.identifier.as_string()))
+    connection.execute(query, state)
+    now = sequence.position(connection)
+    if (now.last_value, now.is_called) != state:
+        raise CheckFailed(
+            f"the sequence {was.label} is {_told(now)}, and not {_told(was)}, to which it was set.",
+            "The stash stays. Report this, with the definition of the sequence.",
+        )
+    return Placed(was, f"put back, {_told(was)}, the same as before")
+
+
+def _told(position: Position) -> str:
+    return f"at {position.last_value}" + ("" if position.is_called else ", which it gives out next")
+
+
+def of_old_stash(connection: psycopg.Connection, tables: Iterable[tuple[Kept, Table]]) -> list[Position]:
+    """The positions in a stash of format 1, which had them by the column that owns a sequence."""
+    present = Present(connection)
+    return [
+        Position(sequence.schema, sequence.name, sequence.owner, kept.sequences[sequence.owner[2]], True)
+        for kept, table in tables
+        for sequence in present.owned_by(table)
+        if sequence.owner[2] in kept.sequences
+    ]
+
+
+def lost(found: Mapping[int, Sequence], end: Mapping[int, Sequence], set_back: Iterable[frozenset[int]]) -> set[int]:
+    """Of the sequences, those that are not there in the end, or that a step sets back."""
+    return (found.keys() - end.keys()) | (found.keys() & frozenset().union(*set_back))
