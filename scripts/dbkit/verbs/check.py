@@ -97,7 +97,9 @@ def _compare_with_live(settings: Settings, loaded: project.Project, cluster: Clu
     except (Unreachable, DatabaseAhead, InputError) as error:
         say(f"the database of .env was not compared: {error.message}")
         return
-    yield from drift.two(drift.history(cluster, settings, loaded, found.revisions, "position"), found)
+    migrated = drift.history(cluster, settings, loaded, found.revisions, "position")
+    drift.say_whose(migrated, found.facts)
+    yield from drift.two(migrated, found)
 
 
 def _compare_with_snapshot(loaded: project.Project, dumped: str) -> Iterator[str]:
