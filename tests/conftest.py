@@ -31,6 +31,8 @@ NOT_IN_GIT = shutil.ignore_patterns("venv", ".git", ".env", ".dbkit", ".nox", ".
 PASSED_ON = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "LD_LIBRARY_PATH")
 
 
+# Some machines set it; then each of the thousand processes that the tests start would compile the kit for itself
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SHOP_HEAD = "c96d09ae7993"
 
 
