@@ -1,5 +1,6 @@
 """Real PostgreSQL, real processes: a throw-away cluster for what takes a connection, a checkout for what people type."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -31,6 +32,8 @@ NOT_IN_GIT = shutil.ignore_patterns("venv", ".git", ".env", ".dbkit", ".nox", ".
 PASSED_ON = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "LD_LIBRARY_PATH")
 
 
+# Some machines set it; then each of the thousand processes that the tests start would compile the kit for itself
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SHOP_HEAD = "c96d09ae7993"
 
 
@@ -176,12 +179,47 @@ def home(workspace: Path) -> Path:
     return path
 
 
+def link_or_copy(source: str, to: str) -> None:
+    """One file of a copy that nobody changes in place."""
+    try:
+        os.link(source, to)
+    except OSError:
+        shutil.copy2(source, to)
+
+
+def move_venv(venv: Path, former: Path, now: Path) -> None:
+    """Let a copied venv belong to the checkout `now`: its scripts, its settings and its stamp name their place."""
+    for path in (*(venv / "bin").iterdir(), venv / "pyvenv.cfg", venv / ".dbkit-stamp"):
+        content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        if bytes(former) in content:
+            mode = path.stat().st_mode
+            path.unlink()  # it may be a hard link
+            path.write_bytes(content.replace(bytes(former), bytes(now)))
+            path.chmod(mode)
+
+
 @pytest.fixture(scope="session")
-def fresh_clone(workspace: Path, home: Path) -> Iterator[tuple[Kit, subprocess.CompletedProcess[str]]]:
-    """A clone in which nothing but `make migrate` has been typed, and what that printed."""
+def fresh_clone(
+    workspace: Path, home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Kit, subprocess.CompletedProcess[str]]]:
+    """A clone in which nothing but `make migrate` has been typed, and what that printed.
+
+    The first process of a run installs the packages; the others take a copy of its venv.
+    """
     kit = Kit(copy_checkout(workspace / "kit"), plain_environment(home))
-    typed = kit.make("migrate")
-    yield kit, typed
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "venv"
+    with shared.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place = shared.with_suffix(".place")
+        if place.exists():
+            shutil.copytree(shared, kit.path / "venv", symlinks=True, copy_function=link_or_copy)
+            move_venv(kit.path / "venv", Path(place.read_text()), kit.path)
+        typed = kit.make("migrate") if not place.exists() else None
+        if typed and typed.returncode == 0:
+            shutil.copytree(kit.path / "venv", shared, symlinks=True, copy_function=link_or_copy)
+            place.write_text(str(kit.path))
+    yield kit, typed or kit.make("migrate")
     kit.cluster.remove()
 
 

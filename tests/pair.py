@@ -137,8 +137,7 @@ class Project:
     def start_dbkit(self, *arguments: str, env: Mapping[str, str] = {}, **options: object) -> "subprocess.Popen[str]":
         """Begin to run a verb. The project is where the kit's files are: so there is a copy of them in it."""
         if not (self.root / "scripts").exists():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(REPOSITORY / "scripts/dbkit", self.root / "scripts/dbkit", ignore=ignored)
+            shutil.copytree(REPOSITORY / "scripts/dbkit", self.root / "scripts/dbkit")  # with what is compiled
         return subprocess.Popen(
             [sys.executable, "-m", "dbkit", *arguments],
             cwd=self.root,

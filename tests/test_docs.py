@@ -2,7 +2,8 @@
 
 import ast
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ from dbkit.__main__ import VERBS
 
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 PAGES += sorted((REPOSITORY / "docs").rglob("*.md"))
-PLACEHOLDERS = {"<revision_id>": "c96d09ae7993"}
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
 SESSIONS = set(re.findall(r"^@nox\.session.*\ndef (\w+)", (REPOSITORY / "noxfile.py").read_text(), re.MULTILINE))
 NOT_OURS = {
@@ -35,21 +35,61 @@ def prose(page: Path) -> str:
 def commands(page: Path) -> str:
     """The page's bash blocks that are not marked `skip`, in order, as one script."""
     blocks = re.findall(r"^( *)```bash\n(.*?)^\1```$", prose(page), re.MULTILINE | re.DOTALL)
-    script = "\n".join(re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in blocks)
-    for placeholder, value in PLACEHOLDERS.items():
-        script = script.replace(placeholder, value)
-    return script
+    return "\n".join(re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in blocks)
 
 
-@pytest.mark.parametrize(
-    "page", [REPOSITORY / "README.md", REPOSITORY / "docs/migrations.md"], ids=lambda page: page.name
-)
-def test_the_commands_of_a_page_run_from_top_to_bottom(kit: Kit, page: Path) -> None:
-    script = re.sub(r"^git clone .*\n", "", commands(page), flags=re.MULTILINE)
-    assert not re.search(r"<\w+>", script), "a placeholder without a value"
+@pytest.fixture
+def newcomer(kit: Kit, git: Callable[..., str]) -> Iterator[Kit]:
+    """A clone with an empty database, in which everything is committed."""
+    kit.set_database("template0")
+    git(kit.path, "init", "--quiet")
+    git(kit.path, "add", "--all")
+    git(kit.path, "commit", "--quiet", "--message=clone")
+    yield kit
+    shutil.rmtree(kit.path / ".git")
+
+
+def type_all(kit: Kit, page: str) -> None:
+    """Type the commands of a page as they stand, from top to bottom, in one shell."""
+    script = commands(REPOSITORY / page)
+    assert not re.search(r"<[a-z_]+>", script), "a placeholder cannot be typed"
     # a command that reads standard input must not eat the rest of the script
     typed = kit.shell(f"{{\n{script}\n}} </dev/null")
     assert typed.returncode == 0, typed.stdout + typed.stderr
+
+
+def test_the_commands_of_the_guide_can_be_typed_and_undone(newcomer: Kit, git: Callable[..., str]) -> None:
+    type_all(newcomer, "docs/migrations.md")
+    assert git(newcomer.path, "status", "--porcelain") == "", "the example is not as it was"
+
+
+def test_after_the_commands_of_the_readme_nothing_of_the_shop_is_left(newcomer: Kit, git: Callable[..., str]) -> None:
+    type_all(newcomer, "README.md")
+    left = git(newcomer.path, "ls-files", "--cached", "--others", "--exclude-standard", "backend", "alembic.ini")
+    files = [newcomer.path / name for name in left.splitlines() if (newcomer.path / name).exists()]
+    names = {
+        str(file.relative_to(newcomer.path / "backend"))
+        for file in files
+        if file.is_relative_to(newcomer.path / "backend")
+    }
+    versions = {f"alembic/versions/{file.name}" for file in newcomer.versions}
+    assert len(versions) == 1
+    assert names - versions == {
+        "alembic.ini",
+        "alembic/HEAD",
+        "alembic/env.py",
+        "alembic/script.py.mako",
+        "app/__init__.py",
+        "app/models/__init__.py",
+        "app/models/base.py",
+        "app/models/notes.py",
+        "schema.sql",
+    }
+    for file in files:
+        assert not re.search(r"SHOP-|customer|order_|c96d09ae7993", file.read_text()), file
+    tables = newcomer.query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+    assert tables == [("alembic_version",), ("dbkit_journal",), ("notes",)]
+    assert not (newcomer.path / ".dbkit/stash").exists()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,14 +1,24 @@
 """nox runs the same checks in environments of its own."""
 
+import pytest
+
 from conftest import Kit
 
 
-def test_the_round_trip_runs_in_a_clean_environment(kit: Kit) -> None:
-    typed = kit.run("venv/bin/nox", "-s", "migrations_roundtrip", "migrations_lint")
+@pytest.mark.parametrize(
+    ("session", "verb", "said"),
+    [
+        ("migrations_roundtrip", "roundtrip", "the whole chain went down and up again"),
+        # another environment of the same packages: for the slow run
+        pytest.param("migrations_lint", "lint", "dangers", marks=pytest.mark.slow),
+    ],
+)
+def test_a_session_runs_in_a_clean_environment(kit: Kit, session: str, verb: str, said: str) -> None:
+    typed = kit.run("venv/bin/nox", "-s", session)
     assert typed.returncode == 0, typed.stderr
-    assert "the whole chain went down and up again" in typed.stdout
-    assert "python -m dbkit roundtrip" in typed.stderr
-    again = kit.run("venv/bin/nox", "-R", "-s", "migrations_roundtrip", "migrations_lint", "--", "--no-such-option")
+    assert said in typed.stdout
+    assert f"python -m dbkit {verb}" in typed.stderr
+    again = kit.run("venv/bin/nox", "-R", "-s", session, "--", "--no-such-option")
     assert again.returncode != 0
     assert "unrecognized arguments: --no-such-option" in again.stdout + again.stderr
 

@@ -173,8 +173,10 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
 def _prepare_comparison(context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], object]) -> None:
     passage.metadata = _import_models(load_metadata)
     writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
-    options = autogenerate.options(passage.metadata, Path(context.script.versions), writes_file=writes_file)
-    context.get_context().opts.update(options)
+    migration = context.get_context()
+    revisions = [Path(each.path) for each in context.script.walk_revisions()][::-1]
+    options = autogenerate.options(passage.metadata, revisions, migration, writes_file=writes_file)
+    migration.opts.update(options)
 
 
 def _import_models(load_metadata: Callable[[], object]) -> list[sa.MetaData]:

@@ -1,7 +1,7 @@
 """`dbkit check`: do the models, the migrations and the snapshot in git say the same?"""
 
-import difflib
 import io
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +31,7 @@ from dbkit.settings import Settings
 from dbkit.verbs.schema import snapshot, snapshot_path
 
 LONGEST_DIFFERENCE = 20  # lines
+SETTING = re.compile(r"^SET (\w+) = .*;$", re.MULTILINE)
 
 
 def check(settings: Settings, ini: Path) -> None:
@@ -75,7 +76,8 @@ def _check_migrated(settings: Settings, loaded: project.Project, cluster: Cluste
     else:
         if passage.metadata:
             yield from _compare_with_models(cluster, passage.metadata)
-    yield from _compare_with_snapshot(loaded, dump.schema(on_scratch, cluster.target()))
+    want = snapshot(loaded, dump.schema(on_scratch, cluster.target()))
+    yield from compare_with_snapshot(snapshot_path(loaded), want, cluster)
     yield from _compare_with_live(settings, loaded, cluster)
 
 
@@ -113,15 +115,41 @@ def _compare_with_live(settings: Settings, loaded: project.Project, cluster: Clu
     except (Unreachable, DatabaseAhead, InputError, psycopg.OperationalError) as error:
         say(f"the database of .env was not compared: {as_dbkit_error(error).message}")
         return
-    yield from drift.two(drift.history(cluster, settings, loaded, found.revisions, "position"), found)
+    migrated = drift.history(cluster, settings, loaded, found.revisions, "position")
+    drift.say_whose(migrated, found.facts)
+    yield from drift.two(migrated, found)
 
 
-def _compare_with_snapshot(loaded: project.Project, dumped: str) -> Iterator[str]:
-    path = snapshot_path(loaded)
-    have = path.read_text(encoding="utf-8") if path.exists() else ""
-    want = snapshot(loaded, dumped)
+def compare_with_snapshot(path: Path, want: str, cluster: Cluster) -> Iterator[str]:
+    """Compare the texts, and where they differ what they make: another pg_dump writes the same schema differently."""
+    if not path.exists():
+        yield f"{path} is missing. Write it: `make schema`."
+        return
+    have = path.read_text(encoding="utf-8")
     if have == want:
         return
-    lines = list(difflib.unified_diff(have.splitlines(), want.splitlines(), "in git", "migrated", lineterm="", n=0))
-    shown = "\n".join(lines[:LONGEST_DIFFERENCE] + (["…"] if len(lines) > LONGEST_DIFFERENCE else []))
-    yield f"{path} is stale. Write it: `make schema`.\n{shown}"
+    if have.splitlines()[:1] != want.splitlines()[:1]:
+        lines = [f"in git    {have.splitlines()[0] if have else 'nothing'}", f"migrated  {want.splitlines()[0]}"]
+    else:
+        try:
+            before, after = (_facts_of(cluster, dbname, text) for dbname, text in (("in_git", have), ("dumped", want)))
+        except psycopg.Error as error:
+            yield f"{path} is stale. Write it: `make schema`.\nIt cannot be loaded, so it is not shown where: {error}"
+            return
+        found = catalog.differences(before, after)
+        lines = [drift.only_where(difference, "the snapshot", "the migrations") for difference in found]
+    if lines:
+        shown = "\n".join(lines[:LONGEST_DIFFERENCE] + (["…"] if len(lines) > LONGEST_DIFFERENCE else []))
+        yield f"{path} is stale. Write it: `make schema`.\n{shown}"
+
+
+def _facts_of(cluster: Cluster, dbname: str, dumped: str) -> drift.Facts:
+    """What a dump makes. Both are loaded, as a dump does not bring back all that a catalog has, such as grants."""
+    with connect(cluster.create_database(dbname)) as connection:
+        query = "SELECT name FROM pg_catalog.pg_settings"
+        known = {name for (name,) in connection.execute(query).fetchall()}
+        head, separator, rest = dumped.partition("\n-- Name: ")
+        # a newer pg_dump sets what an older server does not have
+        head = SETTING.sub(lambda setting: setting[0] if setting[1] in known else "", head)
+        connection.execute((head + separator + rest).encode())
+        return catalog.read(connection)

@@ -46,8 +46,11 @@ def _moved(settings: Settings, loaded: project.Project, cluster: Cluster, found:
         except states.NotModelled as error:
             yield f"the models' tables cannot be created by themselves, so they were not compared: {error}"
     if set(found.revisions) == {each.revision for each in loaded.heads}:
+        states.say_whose(head, found.facts)
         yield from states.three(modelled or states.Models({}, ()), head, found)
         return
     if modelled:
         yield from states.three(modelled, head, states.Live(head, found.revisions))
-    yield from states.two(states.history(cluster, settings, loaded, found.revisions, "position"), found)
+    migrated = states.history(cluster, settings, loaded, found.revisions, "position")
+    states.say_whose(migrated, found.facts)
+    yield from states.two(migrated, found)
