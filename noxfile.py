@@ -9,6 +9,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 
 DBKIT = {"PYTHONPATH": "scripts"}
+HOSTILE_TESTS = ("gate", "failure_modes", "verbs", "stash", "backfill", "backfill_command", "drift", "search_path")
 
 
 def install(session: nox.Session) -> None:
@@ -31,6 +32,14 @@ def slow(session: nox.Session) -> None:
     """Run the tests that take a minute or more: the catalog against pg_dump, 20 rounds of eight runners."""
     install(session)
     session.run("python", "-m", "pytest", "-n", "0", "-m", "slow", *session.posargs, env=DBKIT)
+
+
+@nox.session(default=False)
+def hostile(session: nox.Session) -> None:
+    """Run the core of the tests on servers whose settings change what SQL means: DateStyle, statement_timeout, …"""
+    install(session)
+    tests = session.posargs or [f"tests/test_{name}.py" for name in HOSTILE_TESTS]
+    session.run("python", "-m", "pytest", *tests, env={**DBKIT, "HOSTILE_SETTINGS": "1"})
 
 
 @nox.session(default=False)

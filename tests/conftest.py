@@ -148,6 +148,50 @@ class Kit:
             connection.execute(f"CREATE DATABASE app TEMPLATE {template}")
 
 
+HOSTILE_SETTINGS = {
+    "DateStyle": "German, DMY",
+    "IntervalStyle": "sql_standard",
+    "TimeZone": "Asia/Kathmandu",
+    "bytea_output": "escape",
+    "extra_float_digits": "-15",
+    "standard_conforming_strings": "off",
+    "escape_string_warning": "off",
+    "quote_all_identifiers": "on",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "xmlbinary": "hex",
+    "statement_timeout": "50ms",
+    "idle_in_transaction_session_timeout": "300ms",
+}
+"""What a role or a database may have set, and what must not change what this package does: `nox -s hostile`."""
+
+
+def make_hostile(target: Target) -> None:
+    """Give the sessions of a server HOSTILE_SETTINGS; those of the tests themselves have the usual ones."""
+    with psycopg.connect(**target.parameters(), autocommit=True) as connection:
+        for name, value in HOSTILE_SETTINGS.items():
+            connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def usual_settings(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """psycopg.connect for the tests themselves, whatever the server's settings are."""
+    usual = "-c DateStyle=ISO,MDY -c TimeZone=UTC -c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
+
+    def connected(*arguments: Any, **keywords: Any) -> Any:
+        options = (
+            f"{usual} -c standard_conforming_strings=on -c quote_all_identifiers=off {keywords.pop('options', '')}"
+        )
+        return connect(*arguments, options=options, **keywords)
+
+    return connected
+
+
+IS_HOSTILE = bool(os.environ.get("HOSTILE_SETTINGS"))
+if IS_HOSTILE:
+    psycopg.connect = usual_settings(psycopg.connect)
+
+
 def others_slow(kept: int, cases: Sequence[Any]) -> list[Any]:
     """Cases of one kind for parametrize: some in every run, the others only in `nox -s slow`."""
     slow = (each if isinstance(each, tuple) else (each,) for each in cases[kept:])
@@ -235,6 +279,8 @@ def kit(fresh_clone: tuple[Kit, subprocess.CompletedProcess[str]]) -> Iterator[K
             # each test gets a copy of it, and waiting for a disk proves nothing
             connection.execute("ALTER SYSTEM SET fsync = off")
             connection.execute("SELECT pg_reload_conf()")
+        if IS_HOSTILE:
+            make_hostile(kit.cluster.target("postgres"))
     yield kit
     kit.restore()
 
@@ -259,6 +305,8 @@ def local_settings() -> Settings:
 def server(local_settings: Settings) -> Iterator[Cluster]:
     """One throw-away cluster for the whole run."""
     with scratch.cluster(local_settings) as cluster:
+        if IS_HOSTILE:
+            make_hostile(cluster.target("postgres"))
         yield cluster
 
 

@@ -5,10 +5,13 @@ import time
 from collections.abc import Callable, Collection
 
 import psycopg
+from psycopg import sql
 
 from dbkit import connection_guard
-from dbkit.bounded import NETWORK, BoundedConnection
+from dbkit.bounded import NETWORK
 from dbkit.errors import DbkitError, InputError, Unreachable, say
+from dbkit.lock import VERSION_TABLE
+from dbkit.own_statements import OwnConnection, Session, place_of
 from dbkit.settings import Target
 
 # There is a server, and no connection left for us. One of our own that was closed just now may still count.
@@ -47,19 +50,20 @@ def connect(
     wait: float | None = None,
     autocommit: bool = False,
     progress: Callable[[Target, float, str, int], None] = say_once,
-    kind: type[BoundedConnection] = BoundedConnection,
+    kind: type[OwnConnection] = OwnConnection,
     patience: float | None = None,
     waits_for_room: bool = True,
+    session: Session = Session.OWN,
     **parameters: str,
-) -> BoundedConnection:
+) -> OwnConnection:
     """Log in to `target`, retrying for up to `wait` seconds while the server cannot be reached or is not ready.
 
     `patience` is how long the connection waits for a lock, or for a server that does not answer any more: as long as
-    for the server, where nothing is said. `kind` is the class of the connection, `parameters` are further libpq
-    keywords; `progress` is called before each pause with the target, the wait, the reason and the number of the
-    attempt. Raises Unreachable: at once when the server answered and said no (user, password, database), otherwise when
-    the time is over, with the last real error. Raises NoRoom where as many are logged in as may be: at once when not
-    `waits_for_room`.
+    for the server, where nothing is said. `kind` is the class of the connection, `session` says whose settings it has;
+    `parameters` are further libpq keywords; `progress` is called before each pause with the target, the wait, the
+    reason and the number of the attempt. Raises Unreachable: at once when the server answered and said no (user,
+    password, database), otherwise when the time is over, with the last real error. Raises NoRoom where as many are
+    logged in as may be: at once when not `waits_for_room`.
     """
     if patience is None:
         patience = PATIENCE if wait is None else wait
@@ -72,7 +76,9 @@ def connect(
     while True:
         try:
             left = deadline - time.monotonic()
-            return open_connection(target, left, autocommit, kind, patience, bounds=bounds, **parameters)
+            return open_connection(
+                target, left, autocommit, kind, patience, bounds=bounds, session=session, **parameters
+            )
         except psycopg.ProgrammingError as error:
             raise InputError(f"a parameter of the connection is wrong: {reason_of(error)}") from None
         except psycopg.OperationalError as error:
@@ -123,12 +129,13 @@ def open_connection(
     target: Target,
     wait: float,
     autocommit: bool,
-    kind: type[BoundedConnection] = BoundedConnection,
+    kind: type[OwnConnection] = OwnConnection,
     patience: float = PATIENCE,
     *,
     bounds: bool = True,
+    session: Session = Session.OWN,
     **parameters: str,
-) -> BoundedConnection:
+) -> OwnConnection:
     """Log in once, giving up after `wait` seconds (at least libpq's minimum of 2). Raises psycopg's errors.
 
     Without `bounds`, the server gets no limit for locks.
@@ -145,6 +152,7 @@ def open_connection(
     connection_guard.remember(connection)
     connection.login, connection.patience, connection.lock_timeout = login, patience, lock_timeout
     connection.server_pid = connection.info.backend_pid
+    connection.begin_own(session)
     return connection
 
 
@@ -190,9 +198,20 @@ def reason_of(error: psycopg.Error) -> str:
 
 def current_revisions(connection: psycopg.Connection) -> tuple[str, ...]:
     """What the version table says, in a stable order; empty when there is no such table."""
-    if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+    place = place_of(connection)
+    if not has_version_table(connection):
         return ()
-    return tuple(row[0] for row in connection.execute("SELECT version_num FROM alembic_version ORDER BY 1"))
+    query = sql.SQL("SELECT version_num FROM {} ORDER BY 1").format(place.table(VERSION_TABLE))
+    return tuple(row[0] for row in connection.execute(query))
+
+
+def has_version_table(connection: psycopg.Connection) -> bool:
+    """Whether the version table is there by now."""
+    place = place_of(connection)
+    if not place.schema:
+        return False
+    query = "SELECT to_regclass(%s) IS NOT NULL"
+    return connection.execute(query, [place.table(VERSION_TABLE).as_string()]).fetchone() == (True,)
 
 
 def end_sessions(connection: psycopg.Connection, dbname: str, pids: Collection[int] | None = None) -> None:

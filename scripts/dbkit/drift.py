@@ -12,6 +12,7 @@ from dbkit import catalog, gate, runner, scratch
 from dbkit.catalog import Difference, Fact
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import InputError, say
+from dbkit.own_statements import Session
 from dbkit.project import Project, require_known
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings, Target
@@ -53,7 +54,9 @@ class Models:
 def models(cluster: Cluster, metadata: Sequence[sa.MetaData]) -> Models:
     """Create the models' tables in a database of their own. Raises NotModelled."""
     modelled = cluster.create_database("modelled")
-    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(modelled), poolclass=sa.NullPool)
+    engine = sa.create_engine(
+        "postgresql+psycopg://", creator=lambda: connect(modelled, session=Session.PROJECT), poolclass=sa.NullPool
+    )
     try:
         made = [table for each in metadata for table in each.sorted_tables]
         with engine.begin() as connection:

@@ -21,7 +21,9 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 from alembic.script import Script
 from alembic.util import CommandError
+from psycopg import sql
 from psycopg.pq import TransactionStatus
+from psycopg.types import TypeInfo
 
 from dbkit import (
     aftermath,
@@ -39,7 +41,7 @@ from dbkit import (
     session,
     signals,
 )
-from dbkit.connect import connect
+from dbkit.connect import connect, current_revisions, has_version_table
 from dbkit.course import Course, Guard, NotGuarded, Step
 from dbkit.errors import (
     CheckFailed,
@@ -53,10 +55,11 @@ from dbkit.errors import (
 )
 from dbkit.heads import moves
 from dbkit.lock import VERSION_TABLE, migration_lock, take_again
+from dbkit.own_statements import place_of
 from dbkit.project import configure_logging
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target, load
-from dbkit.watch import PURGE, Connection, Watch, driver_of
+from dbkit.watch import Connection, Watch, driver_of, purge
 from dbkit.wording import counted
 
 ATTRIBUTE = "dbkit"
@@ -65,6 +68,11 @@ NOTHING_RUN = "Nothing was run."
 READS_ROWS = """\
 A migration that reads rows into Python cannot be written as a script: do it in SQL, or guard it
 with `if not op.get_context().as_sql`."""
+
+TYPE_OF_EXTENSION = """
+SELECT t.oid::int8, t.typarray::int8 FROM pg_type AS t
+JOIN pg_depend AS d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
+WHERE t.typname = %s::name LIMIT 1"""
 
 COMMON: dict[str, Any] = {"transaction_per_migration": True, "version_table": VERSION_TABLE}
 # Alembic's commands that change the version table, by the name of their function in alembic/command.py
@@ -154,10 +162,14 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
         poolclass=sa.NullPool,
         hide_parameters=True,
     )
+    _ask_qualified(engine)
     with engine.connect() as connection:
         context.configure(connection=connection, **autogenerate.COMPARISON, **COMMON)
         migration = context.get_context()
+        _find_version_table_qualified(migration, driver_of(connection))
         if "revision_context" in migration.opts:
+            if not passage.settings.scratch:
+                protection.require_no_shadows(driver_of(connection))
             _prepare_comparison(context, passage, load_metadata)
         if passage.proving:
             _wrap_plan(migration, lambda plan: _recorded(plan, passage))
@@ -168,6 +180,45 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
             history.require_consistent(context.script, migration.get_current_heads())
             connection.rollback()
             _run_migrations(context, passage)
+
+
+def _ask_qualified(engine: sa.Engine) -> None:
+    """Let SQLAlchemy's questions at its first connection go without the project's search path.
+
+    Its own compare names with varchar, for which anyone may create an operator. It has no public way to this.
+    """
+    dialect: Any = engine.dialect
+
+    def type_info(connection: sa.Connection, name: str) -> TypeInfo | None:
+        driver = driver_of(connection)
+        row = driver.execute(TYPE_OF_EXTENSION, [name]).fetchone()
+        driver.rollback()
+        if row is None:
+            return None
+        # found by its name, with the schema; the query of psycopg still has the project's search path
+        return TypeInfo(name, *row)
+
+    dialect._type_info_fetch = type_info
+    dialect._get_default_schema_name = lambda connection: place_of(driver_of(connection)).current_schema or None
+
+
+def _find_version_table_qualified(migration: MigrationContext, driver: Connection) -> None:
+    """Let Alembic find, read and make the version table as this package does, for which it has no public way."""
+
+    overridden: Any = migration
+
+    def get_current_heads() -> tuple[str, ...]:
+        return current_revisions(driver)
+
+    def ensure_version_table(purge: bool = False) -> None:
+        if not has_version_table(driver):
+            place_of(driver).table(VERSION_TABLE)  # raises where there is no schema for it
+            overridden._version.create(migration.connection, checkfirst=False)
+        if purge:
+            driver.execute(sql.SQL("DELETE FROM {}").format(place_of(driver).table(VERSION_TABLE)))
+
+    overridden.get_current_heads = get_current_heads
+    overridden._ensure_version_table = ensure_version_table
 
 
 def _prepare_comparison(context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], object]) -> None:
@@ -238,6 +289,8 @@ class Run:
     def _run(self) -> None:
         project.require_loadable(self.script)
         before = self._heads()
+        if not self.settings.scratch:
+            history.require_one_history(self.driver, self.script)
         planned = self._steps(before)
         if not planned and not self.purges and not self._has_more_to_do():
             # nothing to do, and nothing to lock for it
@@ -267,7 +320,7 @@ class Run:
 
     def _purge(self) -> None:
         """`stamp --purge base`: forget the history, and write that down, in one transaction."""
-        self.driver.execute(PURGE)
+        self.driver.execute(purge(self.driver))
         if self.keeps_journal:
             journal.write(self.driver, journal.Step(journal.STAMP, "base", self.settings.app_env), [])
         self.driver.commit()
@@ -377,7 +430,7 @@ class Run:
         _wrap_plan(self.migration, lambda _: todo.plan)
         self.migration.on_version_apply_callbacks += (todo.applied,)
         try:
-            with moves(watch.move, lambda: watch.purges):
+            with moves(watch.move, lambda: watch.purges, place_of(self.driver).table(VERSION_TABLE).as_string()):
                 todo.run(self.context)
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # a migration can raise anything
             if todo.running is None:

@@ -7,11 +7,10 @@ from typing import Any
 from alembic.runtime import migration
 
 from dbkit.journal import Move
-from dbkit.lock import VERSION_TABLE
 
-INSERT = f"INSERT INTO {VERSION_TABLE} (version_num) VALUES (%(new)s)"  # noqa: S608  # a constant
-DELETE = f"DELETE FROM {VERSION_TABLE} WHERE version_num = %(old)s"  # noqa: S608
-UPDATE = f"UPDATE {VERSION_TABLE} SET version_num = %(new)s WHERE version_num = %(old)s"  # noqa: S608
+INSERT = "INSERT INTO {table} (version_num) VALUES (%(new)s)"
+DELETE = "DELETE FROM {table} WHERE version_num = %(old)s"
+UPDATE = "UPDATE {table} SET version_num = %(new)s WHERE version_num = %(old)s"
 
 
 class HeadMaintainer(migration.HeadMaintainer):
@@ -19,34 +18,38 @@ class HeadMaintainer(migration.HeadMaintainer):
 
     move: Callable[[Move], None]
     purges: Callable[[], bool]
+    table: str
+    """The version table, as SQL."""
 
     def __init__(self, context: migration.MigrationContext, heads: Any) -> None:
         super().__init__(context, () if self.purges() else heads)
 
     def _insert_version(self, version: str) -> None:
         self.heads.add(version)
-        self.move(Move(INSERT, {"new": version}))
+        self.move(Move(INSERT.format(table=self.table), {"new": version}))
 
     def _delete_version(self, version: str) -> None:
         self.heads.remove(version)
-        self.move(Move(DELETE, {"old": version}))
+        self.move(Move(DELETE.format(table=self.table), {"old": version}))
 
     def _update_version(self, from_: str, to_: str) -> None:
         self.heads.remove(from_)
         self.heads.add(to_)
-        self.move(Move(UPDATE, {"new": to_, "old": from_}))
+        self.move(Move(UPDATE.format(table=self.table), {"new": to_, "old": from_}))
 
 
 @contextmanager
-def moves(move: Callable[[Move], None], purges: Callable[[], bool]) -> Iterator[None]:
-    """Hand each change of the version table to `move`; where it `purges`, as if it were empty.
+def moves(move: Callable[[Move], None], purges: Callable[[], bool], table: str) -> Iterator[None]:
+    """Hand each change of the version table (as SQL) to `move`; where it `purges`, as if it were empty.
 
     Alembic has no public way to this.
     """
     module: Any = migration
     original = module.HeadMaintainer
     module.HeadMaintainer = type(
-        "HeadMaintainer", (HeadMaintainer,), {"move": staticmethod(move), "purges": staticmethod(purges)}
+        "HeadMaintainer",
+        (HeadMaintainer,),
+        {"move": staticmethod(move), "purges": staticmethod(purges), "table": table},
     )
     try:
         yield

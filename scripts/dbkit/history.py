@@ -8,12 +8,14 @@ from pathlib import Path
 import psycopg
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
+from psycopg import sql
 
 from dbkit.aftermath import half_hint
 from dbkit.errors import CheckFailed, DbkitError, InputError, OperatorNeeded, say
 from dbkit.journal import Row, Step
 from dbkit.lock import VERSION_TABLE
-from dbkit.project import Project, require_known
+from dbkit.own_statements import place_of
+from dbkit.project import Project, find, require_known
 from dbkit.protection import EXPENDABLE, stated
 from dbkit.settings import Settings
 
@@ -41,11 +43,45 @@ def require_consistent(script: ScriptDirectory, heads: Sequence[str]) -> None:
             )
 
 
+def require_one_history(connection: psycopg.Connection, script: ScriptDirectory) -> None:
+    """Raise InputError where this project's history is in a schema that search_path does not lead to.
+
+    Says so where it leads to one of two. The tables of other projects in the same database do not count.
+    """
+    place = place_of(connection)
+    own = [schema for schema in place.others if _has_revisions_of(connection, schema, script)]
+    connection.rollback()
+    if not own:
+        return
+    names = ", ".join(own)
+    if place.has_history:
+        say(
+            f"warning: this project has a history in the schema {place.schema}, which is used, and in {names}: "
+            f"search_path is {place.search_path!r}. Drop the one that is wrong."
+        )
+        return
+    raise InputError(
+        f"the history of this project is in the schema {names}, and search_path is {place.search_path!r}: a second one "
+        f"would begin{f' in {place.schema}' if place.schema else ''}.",
+        f"Set it back: ALTER ROLE … SET search_path = {names}, …; or in the URL: ?options=-csearch_path%3D{own[0]}",
+    )
+
+
+def _has_revisions_of(connection: psycopg.Connection, schema: str, script: ScriptDirectory) -> bool:
+    table = sql.Identifier(schema, VERSION_TABLE)
+    row = connection.execute("SELECT has_table_privilege(%s::text, 'SELECT'::text)", [table.as_string()]).fetchone()
+    if row != (True,):
+        return False
+    query = sql.SQL("SELECT to_jsonb(v) ->> 'version_num' FROM {} AS v").format(table)
+    return any(value and find(script, value) for (value,) in connection.execute(query))
+
+
 def require_adopted(connection: psycopg.Connection, files: Sequence[Path], dbname: str) -> None:
     """Raise InputError when a database without history has tables that the migrations would create."""
     created = [name for path in files for name in _creates(path)]
-    query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NOT NULL"
-    found = sorted({row[0] for row in connection.execute(query, [created])})
+    place = place_of(connection)
+    query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(format('%%I.%%I', %s, name)) IS NOT NULL"
+    found = sorted({row[0] for row in connection.execute(query, [created, place.schema])}) if place.schema else []
     if not found:
         return
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""

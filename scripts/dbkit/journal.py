@@ -12,23 +12,23 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import class_row
 
 from dbkit import __version__, redact
 from dbkit.errors import InputError
+from dbkit.own_statements import place_of
 
 TABLE = "dbkit_journal"
 UPGRADE, DOWNGRADE, STAMP, ACCEPT, RESOLVE = "upgrade", "downgrade", "stamp", "accept", "resolve"
 
-CREATE = f"""\
-CREATE TABLE IF NOT EXISTS {TABLE} (
+CREATE = """\
+CREATE TABLE IF NOT EXISTS {table} (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     action text NOT NULL,
     revision text NOT NULL,
@@ -43,17 +43,22 @@ CREATE TABLE IF NOT EXISTS {TABLE} (
     sha256 text,
     versions text
 )"""
-COMMENT = f"COMMENT ON TABLE {TABLE} IS 'Migrations that were applied, one row for each step; written by dbkit.'"
+COMMENT = "COMMENT ON TABLE {table} IS 'Migrations that were applied, one row for each step; written by dbkit.'"
 COLUMNS = ("action", "revision", "heads", "half_applied", "client", "environment", "file", "sha256")
 INSERT = f"""\
-INSERT INTO {TABLE} ({", ".join(COLUMNS)}, ended_at, versions)
+INSERT INTO {{table}} ({", ".join(COLUMNS)}, ended_at, versions)
 SELECT {{action}}, {{revision}}, {{heads}}::text[], {{half_applied}}, {{client}}, {{environment}}, {{file}}, {{sha256}},
     CASE WHEN {{ended}} THEN clock_timestamp() END, {{versions}} || current_setting('server_version')"""
 # A stamp says where the database is, and so settles what was interrupted before it
+# as text, in UTC: the driver cannot read each DateStyle
+READ = """
+id, revision, action, to_char(began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
+to_char(ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), {half_applied}, applied_by, client, file, sha256"""
 LATEST = f"""
-SELECT DISTINCT ON (revision) id, revision, action, began_at, ended_at, applied_by, client, file, sha256,
-    half_applied AND id > coalesce((SELECT max(id) FROM {TABLE} WHERE action = '{STAMP}'), 0) AS half_applied
-FROM {TABLE} ORDER BY revision, id DESC"""  # noqa: S608  # constants
+SELECT DISTINCT ON (revision) {READ}
+FROM {{table}} ORDER BY revision, id DESC"""  # noqa: S608  # constants
+NOT_STAMPED_SINCE = f"half_applied AND id > coalesce((SELECT max(id) FROM {{table}} WHERE action = '{STAMP}'), 0)"  # noqa: S608
+NEWEST = f"SELECT {READ} FROM {{table}} ORDER BY id DESC LIMIT %s"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -100,15 +105,22 @@ def wanted(root: Path) -> bool:
 
 def exists(connection: psycopg.Connection) -> bool:
     """Whether the database has a journal."""
-    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [TABLE]).fetchone() == (True,)
+    if not place_of(connection).schema:
+        return False
+    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_table(connection)]).fetchone() == (True,)
+
+
+def _table(connection: psycopg.Connection) -> str:
+    """The journal as SQL: it is beside the version table."""
+    return place_of(connection).table(TABLE).as_string()
 
 
 def ensure(connection: psycopg.Connection) -> None:
     """Create the table where it is missing, and commit."""
     # not by IF NOT EXISTS alone: that asks for the right to create also where nothing is to be created
     if not exists(connection):
-        connection.execute(CREATE)
-        connection.execute(COMMENT)
+        for statement in (CREATE, COMMENT):
+            connection.execute(statement.format(table=_table(connection)).encode())
     connection.commit()
 
 
@@ -126,51 +138,59 @@ def write(connection: psycopg.Connection, step: Step, heads: Sequence[str], move
     With a `move` both are one statement: without the one row, there is not the other. Returns how many were written.
     """
     if move is None:
-        return connection.execute(_insert().encode(), _storable(connection, _values(step, heads))).rowcount
-    query = f"WITH moved AS ({move.statement} RETURNING 1) {_insert()} FROM moved"  # no values in it
+        return connection.execute(_insert(connection).encode(), _storable(connection, _values(step, heads))).rowcount
+    query = f"WITH moved AS ({move.statement} RETURNING 1) {_insert(connection)} FROM moved"  # no values in it
     return connection.execute(query.encode(), _storable(connection, _values(step, heads)) | move.values).rowcount
 
 
 def begin(connection: psycopg.Connection, step: Step, *, half_applied: bool) -> int:
     """Write the row of a step that is about to leave its transaction, and return its id."""
     values = _storable(connection, _values(step, None)) | {"half_applied": half_applied}
-    row = connection.execute(f"{_insert()} RETURNING id".encode(), values).fetchone()
+    row = connection.execute(f"{_insert(connection)} RETURNING id".encode(), values).fetchone()
     return int(row[0]) if row else 0
 
 
 def mark_half_applied(connection: psycopg.Connection, identifier: int) -> None:
     """Say that the step has done something that stays when it fails."""
-    connection.execute(f"UPDATE {TABLE} SET half_applied = true WHERE id = %s", [identifier])  # noqa: S608
+    query = f"UPDATE {_table(connection)} SET half_applied = true WHERE id = %s"  # noqa: S608
+    connection.execute(query.encode(), [identifier])
 
 
 def end(connection: psycopg.Connection, identifier: int, heads: Sequence[str]) -> None:
     """Complete the row of a step that has left its transaction, within its last one."""
-    query = f"UPDATE {TABLE} SET ended_at = clock_timestamp(), heads = %s WHERE id = %s"  # noqa: S608
-    connection.execute(query, [sorted(heads), identifier])
+    query = f"UPDATE {_table(connection)} SET ended_at = clock_timestamp(), heads = %s::text[] WHERE id = %s"  # noqa: S608
+    connection.execute(query.encode(), [sorted(heads), identifier])
 
 
 def as_sql(step: Step, heads: Sequence[str]) -> str:
     """The statement that `write` runs, for a script; from where and on what it will be run is not known yet."""
     values = _values(step, heads) | {"client": None, "environment": None}
-    return sql.SQL(INSERT).format(**{name: sql.Literal(value) for name, value in values.items()}).as_string()
+    literals = {name: sql.Literal(value) for name, value in values.items()}
+    return sql.SQL(INSERT).format(table=sql.SQL(TABLE), **literals).as_string()
 
 
 def latest(connection: psycopg.Connection) -> dict[str, Row]:
     """The newest row of each revision; empty where there is no journal."""
     if not exists(connection):
         return {}
-    with connection.cursor(row_factory=class_row(Row)) as cursor:
-        return {row.revision: row for row in cursor.execute(LATEST)}
+    table = _table(connection)
+    query = LATEST.format(table=table, half_applied=NOT_STAMPED_SINCE.format(table=table))
+    return {row.revision: row for row in map(_row, connection.execute(query.encode()))}
 
 
 def newest(connection: psycopg.Connection, count: int | None) -> list[Row]:
     """The last `count` rows (None: all), newest first; empty where there is no journal."""
     if not exists(connection):
         return []
-    columns = ", ".join(Row.__dataclass_fields__)
-    query = f"SELECT {columns} FROM {TABLE} ORDER BY id DESC LIMIT %s"  # noqa: S608  # constants
-    with connection.cursor(row_factory=class_row(Row)) as cursor:
-        return cursor.execute(query, [count]).fetchall()
+    query = NEWEST.format(table=_table(connection), half_applied="half_applied")
+    return [_row(values) for values in connection.execute(query.encode(), [count])]
+
+
+def _row(values: Sequence[Any]) -> Row:
+    identifier, revision, action, began, ended, *rest = values
+    began_at, ended_at = (datetime.fromisoformat(each).replace(tzinfo=UTC) if each else None for each in (began, ended))
+    assert began_at is not None  # noqa: S101  # the column is NOT NULL
+    return Row(identifier, revision, action, began_at, ended_at, *rest)
 
 
 def half_applied(rows: Iterable[Row]) -> list[Row]:
@@ -223,9 +243,9 @@ def _storable(connection: psycopg.Connection, values: dict[str, Any]) -> dict[st
     }
 
 
-@cache
-def _insert() -> str:
-    return INSERT.format(**{name: f"%({name})s" for name in (*COLUMNS, "ended", "versions")})
+def _insert(connection: psycopg.Connection) -> str:
+    values = {name: f"%({name})s" for name in (*COLUMNS, "ended", "versions")}
+    return INSERT.format(table=_table(connection), **values)
 
 
 @cache

@@ -55,7 +55,7 @@ BEGIN
     END IF;
 END
 $dbkit$;
-{f"{journal.CREATE};" if keeps_journal else ""}"""  # noqa: S608  # revision ids of this project
+{f"{journal.CREATE.format(table=journal.TABLE)};" if keeps_journal else ""}"""  # noqa: S608  # revision ids of this project
 
 
 def reads_rows(error: BaseException, path: Path | None) -> bool:

@@ -8,20 +8,57 @@ import re
 import psycopg
 from psycopg import sql
 
-from dbkit.connect import connect, current_revisions
+from dbkit.connect import connect, current_revisions, has_version_table
 from dbkit.errors import InputError, Refused
 from dbkit.lock import VERSION_TABLE
+from dbkit.own_statements import place_of
 from dbkit.settings import Settings, Target
 
 EXPENDABLE = ("development", "test", "ci")
 LINE = re.compile(r"^dbkit environment: (.+)$", re.MULTILINE)
-COMMENT = f"SELECT obj_description(to_regclass('{VERSION_TABLE}'), 'pg_class')"
+COMMENT = "SELECT obj_description(to_regclass(%s)::oid, 'pg_class'::name)"
 HAS_TABLES = """
 SELECT EXISTS (
     SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
         AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 )"""
+
+
+# Functions and operators of others, in these schemas, which have the name of one of PostgreSQL's own
+SHADOWS = """
+SELECT format('the function %I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
+    pg_get_userbyid(p.proowner), p.proowner, p.oid, 'pg_proc'::regclass AS class
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname::text = ANY (%(schemas)s::text[]) AND p.proname IN (
+    SELECT b.proname FROM pg_proc AS b WHERE b.pronamespace = 'pg_catalog'::regnamespace)
+UNION ALL
+SELECT format('the operator %I.%s (%s, %s)', n.nspname, o.oprname, format_type(o.oprleft, NULL),
+        format_type(o.oprright, NULL)),
+    pg_get_userbyid(o.oprowner), o.oprowner, o.oid, 'pg_operator'::regclass
+FROM pg_operator AS o JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+WHERE n.nspname::text = ANY (%(schemas)s::text[]) AND o.oprname IN (
+    SELECT b.oprname FROM pg_operator AS b WHERE b.oprnamespace = 'pg_catalog'::regnamespace)"""
+OF_OTHERS = f"""
+SELECT s.format, s.pg_get_userbyid FROM ({SHADOWS}) AS s
+WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = s.proowner AND (r.rolsuper OR r.rolname = current_user))
+    AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = s.class AND d.objid = s.oid AND d.deptype = 'e')
+ORDER BY 1 LIMIT 1"""  # noqa: S608  # constants
+
+
+def require_no_shadows(connection: psycopg.Connection) -> None:
+    """Raise Refused where another role has made a function or operator that could be taken for one of PostgreSQL's.
+
+    SQLAlchemy reads the tables with the project's search path: it would run as the role of this session.
+    """
+    row = connection.execute(OF_OTHERS, {"schemas": list(place_of(connection).visible)}).fetchone()
+    connection.rollback()
+    if row:
+        raise Refused(
+            f"refusing to compare the models with this database: {row[1]} has made {row[0]}, which may be taken for "
+            "PostgreSQL's own and would run with your rights.",
+            "Have it removed, and take the right to create there from others: REVOKE CREATE ON SCHEMA … FROM PUBLIC.",
+        )
 
 
 def stated(settings: Settings) -> str:
@@ -32,10 +69,18 @@ def stated(settings: Settings) -> str:
 
 def recorded(connection: psycopg.Connection) -> str | None:
     """The environment that the database says it is; None when it says none."""
-    row = connection.execute(COMMENT).fetchone()
-    marks = LINE.findall(row[0]) if row and row[0] else []
+    marks = LINE.findall(_comment(connection))
     protecting = [mark for mark in marks if mark not in EXPENDABLE]
     return next(iter(protecting or marks), None)
+
+
+def _comment(connection: psycopg.Connection) -> str:
+    """The comment on the version table; "" where there is none."""
+    place = place_of(connection)
+    if not place.schema:
+        return ""
+    row = connection.execute(COMMENT, [place.table(VERSION_TABLE).as_string()]).fetchone()
+    return (row and row[0]) or ""
 
 
 def record(connection: psycopg.Connection, environment: str) -> None:
@@ -43,17 +88,16 @@ def record(connection: psycopg.Connection, environment: str) -> None:
 
     Raises InputError when there is no version table yet to write it to.
     """
-    row = connection.execute(f"SELECT to_regclass('{VERSION_TABLE}') IS NOT NULL").fetchone()
-    if row != (True,):
+    if not has_version_table(connection):
         raise InputError(
             f"the database has no {VERSION_TABLE} yet, which is where it is written.",
             "Migrate it first; that records APP_ENV by itself.",
         )
     line = f"dbkit environment: {environment}"
-    row = connection.execute(COMMENT).fetchone()
-    old = (row and row[0]) or ""
+    old = _comment(connection)
     comment = LINE.sub(lambda _: line, old) if LINE.search(old) else "\n".join(filter(None, [old, line]))
-    connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(sql.Identifier(VERSION_TABLE), sql.Literal(comment)))
+    table = place_of(connection).table(VERSION_TABLE)
+    connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(comment)))
 
 
 def is_to_be_protected(connection: psycopg.Connection, settings: Settings) -> bool:

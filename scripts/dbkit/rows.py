@@ -21,12 +21,6 @@ FORMAT = {
 """What decides, in a session, how values are written: set it, where fingerprints of two sessions are compared."""
 
 
-def set_format(connection: psycopg.Connection) -> None:
-    """Have values, and the bounds of partitions, written in this one way from now on."""
-    for name, value in FORMAT.items():
-        connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
-
-
 @dataclass(frozen=True)
 class Fingerprint:
     """The rows of a table at one moment."""
@@ -40,7 +34,8 @@ class Fingerprint:
 
 def hashed(expression: str) -> str:
     """SQL for the 64-bit hash of a value; NULL for NULL. "C": in another collation, different texts may be equal."""
-    return f'hashtextextended(({expression})::text COLLATE "C", 0)'
+    # qualified, and of the exact type: it stands in statements that have the project's search path, too
+    return f'pg_catalog.hashtextextended(({expression})::pg_catalog.text COLLATE pg_catalog."C", 0::pg_catalog.int8)'
 
 
 def hashed_each(columns: Sequence[str]) -> str:
@@ -59,10 +54,12 @@ def fingerprint(connection: psycopg.Connection, table: str, columns: Sequence[st
     Reads the table once. Inherited rows count, as they do in a SELECT.
     """
     names = [quoted(name) for name in columns]
-    parts = [f"count({name}), coalesce(sum({hashed(name)}), 0)::text" for name in names]
+    parts = [
+        f"pg_catalog.count({name}), coalesce(pg_catalog.sum({hashed(name)}), 0)::pg_catalog.text" for name in names
+    ]
     row_of_all = f"ROW({', '.join(names)})"
-    whole = f"coalesce(sum({hashed(row_of_all)}), 0)::text"
-    query = f"SELECT count(*), {', '.join([whole, *parts])} FROM {table}"  # noqa: S608
+    whole = f"coalesce(pg_catalog.sum({hashed(row_of_all)}), 0)::pg_catalog.text"
+    query = f"SELECT pg_catalog.count(*), {', '.join([whole, *parts])} FROM {table}"  # noqa: S608
     row = connection.execute(query.encode()).fetchone()
     assert row is not None  # noqa: S101  # an aggregate has a row
     values = iter(row[2:])

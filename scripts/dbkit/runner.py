@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from alembic import command
 from alembic.util import CommandError, to_list
 
-from dbkit import env_file, gate
+from dbkit import env_file, gate, history
 from dbkit.connect import connect, current_revisions
 from dbkit.connection_guard import ConnectionGuard, ConnectionRefused, Identity, guarding, identify
 from dbkit.course import Guard
@@ -114,6 +114,7 @@ def position(project: Project, settings: Settings) -> tuple[str, ...]:
     """The revisions that the database is at. Raises DatabaseAhead when this code does not have one of them."""
     with connect(gate.target_of(settings), settings.wait) as connection:
         current = current_revisions(connection)
+        history.require_one_history(connection, project.script)
     require_known(project.script, current)
     return current
 

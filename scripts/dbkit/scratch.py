@@ -244,14 +244,19 @@ class NamedServer:
                 end_sessions(connection, template)
             try:
                 connection.execute(statement)
-                # nobody else is in there: who waits for a lock that long waits for itself
+                # nobody else is to come in: what is in there is executed by the role that proves
+                connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(dbname)))
+                # who waits for a lock that long waits for itself
                 connection.execute(sql.SQL("ALTER DATABASE {} SET lock_timeout = '30s'").format(sql.Identifier(dbname)))
             except psycopg.errors.InsufficientPrivilege as error:
                 raise InputError(
                     f"cannot create a database on {self.maintenance.server()}: {error.diag.message_primary}.",
                     "Proofs are made in databases of their own: the user needs CREATEDB.",
                 ) from error
-        return self.target(dbname)
+        target = self.target(dbname)
+        if template == "template1":
+            _require_clean(target)
+        return target
 
     def target(self, dbname: str) -> Target:
         """How to log in to a database."""
@@ -278,6 +283,28 @@ class NamedServer:
             connection.execute(
                 sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(dbname), sql.Identifier(new))
             )
+
+
+# Functions and operators of other roles, in a new database: of the server's template
+FOREIGN = """
+SELECT format('%I.%I', n.nspname, p.proname), pg_get_userbyid(p.proowner)
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE p.oid >= 16384 AND p.proowner <> current_user::regrole::oid
+    AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = p.proowner AND r.rolsuper)
+    AND NOT EXISTS (SELECT FROM pg_depend AS d
+                    WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+ORDER BY 1 LIMIT 1"""
+
+
+def _require_clean(target: Target) -> None:
+    """Raise InputError where another role has put functions into the template: they would run as ours."""
+    with connect(target) as connection:
+        found = connection.execute(FOREIGN).fetchone()
+    if found:
+        raise InputError(
+            f"template1 on {target.server()} has the function {found[0]}, which the role {found[1]} has made.",
+            "A proof would run it with your rights. Have it removed, or name another server.",
+        )
 
 
 @contextmanager

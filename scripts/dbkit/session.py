@@ -2,8 +2,8 @@
 
 import psycopg
 
-from dbkit.bounded import BoundedConnection
 from dbkit.connect import SHORTEST_LOCK_TIMEOUT, connect, pooled
+from dbkit.own_statements import OwnConnection, Session
 from dbkit.settings import Settings, Target
 
 # When a server notices that its client is gone: milliseconds; for a silent network, seconds and tries
@@ -21,9 +21,7 @@ SESSION = {
 SINCE_14 = ("client_connection_check_interval", "idle_session_timeout")
 
 
-def begin(
-    target: Target, settings: Settings, name: str, kind: type[BoundedConnection] = BoundedConnection
-) -> BoundedConnection:
+def begin(target: Target, settings: Settings, name: str, kind: type[OwnConnection] = OwnConnection) -> OwnConnection:
     """A connection as a migration has it, called `name` in the server.
 
     Its time-outs are start-up options, so that no statement runs without them. Raises InputError for a pooler: a
@@ -36,6 +34,7 @@ def begin(
         settings.wait,
         autocommit=True,
         kind=kind,
+        session=Session.SHARED,
         options=" ".join(options),
         application_name=name,
     )
@@ -48,7 +47,7 @@ def begin(
     return connection
 
 
-def hurry(connection: BoundedConnection, settings: Settings) -> None:
+def hurry(connection: OwnConnection, settings: Settings) -> None:
     """From now on wait for a lock no longer than MIGRATION_LOCK_TIMEOUT: others wait behind us. Commits."""
     connection.execute("RESET lock_timeout")
     connection.commit()

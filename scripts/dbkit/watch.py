@@ -11,13 +11,14 @@ from typing import Any, cast
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
 from dbkit import journal
-from dbkit.bounded import BoundedConnection
 from dbkit.errors import CheckFailed
 from dbkit.lock import VERSION_TABLE
+from dbkit.own_statements import OwnConnection, place_of
 from dbkit.sql_text import ends_transaction, plain_statements, rolls_back, without_comments
 
 # Outside of a transaction, these can be run again after they were interrupted: they change no rows, or do it whole
@@ -32,7 +33,6 @@ CALLS_SETTER = re.compile(r"\bset_config\s*\(|pg_advisory_unlock", re.IGNORECASE
 DECLARED_RERUNNABLE = re.compile(rb"^#\s*dbkit:\s*rerunnable\s*,\s*\S", re.MULTILINE)
 # asked when an autocommit_block() begins, and rolled back
 SQLALCHEMYS_QUESTION = "show transaction isolation level"
-PURGE = f"DELETE FROM {VERSION_TABLE}"  # noqa: S608  # a constant
 
 
 class Cursor(psycopg.Cursor[Any]):
@@ -71,7 +71,7 @@ class Cursor(psycopg.Cursor[Any]):
             watch.after()
 
 
-class Connection(BoundedConnection):
+class Connection(OwnConnection):
     """psycopg's, with somebody who watches it."""
 
     watch: "Watch | None" = None
@@ -84,6 +84,10 @@ class Connection(BoundedConnection):
     def says_who_blocks(self) -> bool:
         """Not while a step runs: who does not get its locks is told when it is tried again."""
         return self.watch is None or self.watch.step is None
+
+    def is_own(self) -> bool:
+        """Whether no migration runs just now, or what is executed is the gate's."""
+        return self.watch is None or not self.watch.is_watching
 
     def commit(self) -> None:
         """As psycopg's."""
@@ -101,6 +105,11 @@ class Connection(BoundedConnection):
 def driver_of(connection: sa.Connection) -> Connection:
     """psycopg's connection below SQLAlchemy's, for what is none of SQLAlchemy's business."""
     return cast("Connection", connection.connection.driver_connection)
+
+
+def purge(connection: OwnConnection) -> sql.Composed:
+    """The statement that forgets where the database is."""
+    return sql.SQL("DELETE FROM {}").format(place_of(connection).table(VERSION_TABLE))
 
 
 class Watch:
@@ -162,7 +171,7 @@ class Watch:
         with self._own():
             self._restore_session()
             if self.purges and self._move is None:
-                self.driver.execute(PURGE)
+                self.driver.execute(purge(self.driver))
             self._run_move()
             self._move = move
 

@@ -15,11 +15,13 @@ from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
 from dbkit.wording import counted
 
 TABLE = "dbkit_backfill"
+# The project's search path finds the version table
 SCHEMA = """
-SELECT quote_ident(coalesce(
-    (SELECT n.nspname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE c.oid = to_regclass({version_table})),
-    current_schema()::text))"""
+SELECT pg_catalog.quote_ident(coalesce(
+    (SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_class AS c
+     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+     WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass({version_table}::pg_catalog.text)::pg_catalog.oid),
+    pg_catalog.current_schema()::pg_catalog.text))"""
 CREATE = """\
 CREATE TABLE {table} (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -37,7 +39,8 @@ CREATE TABLE {table} (
     begun_by text NOT NULL DEFAULT session_user
 )"""
 # One at a time makes or drops the table
-LOCK = f"PERFORM pg_advisory_xact_lock({int.from_bytes(hashlib.sha256(TABLE.encode()).digest()[:8], signed=True)});"
+LOCK_KEY = int.from_bytes(hashlib.sha256(TABLE.encode()).digest()[:8], signed=True)
+LOCK = f"PERFORM pg_catalog.pg_advisory_xact_lock({LOCK_KEY});"
 BEGIN = """
 DO $dbkit$
 BEGIN
@@ -90,9 +93,19 @@ class Row:
 class Progress:
     """The rows of one revision, or of the command line (None)."""
 
-    def __init__(self, execute: Execute, version_table: str, revision: str | None, parents: Sequence[str] = ()) -> None:
-        """`version_table` as SQL; the table is beside it. `parents` are the revisions right before this one."""
-        self.execute = execute
+    def __init__(
+        self,
+        execute: Execute,
+        execute_own: Execute,
+        version_table: str,
+        revision: str | None,
+        parents: Sequence[str] = (),
+    ) -> None:
+        """`execute` has the project's search path, `execute_own` runs statements of this package.
+
+        `version_table` as SQL; the table is beside it. `parents` are the revisions right before this one.
+        """
+        self.execute = execute_own
         schema = str(execute(SCHEMA.format(version_table=literal(version_table)))[0][0])
         self.table = f"{schema}.{TABLE}"
         self.journal = f"{schema}.{journal.TABLE}"
@@ -153,8 +166,8 @@ class Progress:
 
     def condition(self, row: Row) -> str:
         """The row, as it was read: for a batch, which then moves it."""
-        last = array(row.last_key) if row.last_key is not None else "NULL"
-        return f"id = {row.id} AND last_key IS NOT DISTINCT FROM {last}"
+        last = f"OPERATOR(pg_catalog.=) {array(row.last_key)}" if row.last_key is not None else "IS NULL"
+        return f"id = {row.id} AND last_key {last}"
 
     def begin_sweep(self, row: Row, end_key: Key) -> None:
         """Go over the rows once more, up to `end_key`."""

@@ -11,6 +11,7 @@ from dbkit.backfill import work as work_module
 from dbkit.backfill.progress import Progress
 from dbkit.backfill.run import Limits, run
 from dbkit.errors import InputError
+from dbkit.own_statements import own_settings
 from dbkit.rows import quoted
 from dbkit.watch import Connection, Watch
 
@@ -48,12 +49,18 @@ def _run(
         result = connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
         return result.all() if result.returns_rows else ()
 
-    work = work_module.find(execute, *what)
+    def execute_own(statement: str) -> Sequence[Any]:
+        with own_settings(execute):
+            return execute(statement)
+
+    work = work_module.find(execute, execute_own, *what)
     version_table = ".".join(quoted(name) for name in (context.version_table_schema, context.version_table) if name)
     step = watch.step if watch else None
-    progress = Progress(execute, version_table, step.revision if step else "", step.parents if step else ())
+    progress = Progress(
+        execute, execute_own, version_table, step.revision if step else "", step.parents if step else ()
+    )
     limits = Limits(batch=batch, lag=max_lag, lock_budget=watch.lock_budget if watch else Limits.lock_budget)
-    row = run(execute, work, progress, limits)
+    row = run(execute, execute_own, work, progress, limits)
     if row is not None:
         _forget_with_version(context, progress, row.id)
 

@@ -32,6 +32,8 @@ SESSION = {
     # by the key, in its order, also where the planner knows nothing of the table, and would read all of it each time
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
+    # an error instead of the rows that a policy lets through: the others would stay as they are, without a word
+    "row_security": "off",
 }
 
 
@@ -54,14 +56,15 @@ class Limits:
 class Run:
     """One run over a table. Each call of `execute` is a transaction."""
 
-    def __init__(self, execute: Execute, work: Work, progress: Progress, limits: Limits) -> None:
+    def __init__(self, execute: Execute, execute_own: Execute, work: Work, progress: Progress, limits: Limits) -> None:
         self.execute = execute
+        self.execute_own = execute_own
         self.work = work
         self.progress = progress
         self.limits = limits
         self.size = max(1, min(limits.batch, MOST))
         self.report = Report(work.table, work.estimate)
-        self.lag = Lag(execute, limits.lag, self.report.tell)
+        self.lag = Lag(execute_own, limits.lag, self.report.tell)
         self.statement_timeout = str(execute("SHOW statement_timeout")[0][0])
         self.hurried = False
         """Whether the session has the limits of a batch now, and not its own."""
@@ -164,7 +167,7 @@ class Run:
         )
 
     def _who(self) -> str:
-        holder = self.execute(lock.OLDEST_TRANSACTION)
+        holder = self.execute_own(lock.OLDEST_TRANSACTION)
         return f" The oldest transaction: {holder[0][0]}." if holder else ""
 
     def _key(self, *queries: str) -> Key | None:
@@ -194,14 +197,16 @@ class Run:
         self.hurried = hurried
 
 
-def run(execute: Execute, work: Work, progress: Progress, limits: Limits) -> Row | None:
+def run(execute: Execute, execute_own: Execute, work: Work, progress: Progress, limits: Limits) -> Row | None:
     """Run a backfill in a session that is left as it was: the only one on this table.
+
+    `execute` runs a statement with the project's search path, `execute_own` one of this package.
 
     What was committed is durable at the end, and not before: a crash of the server takes the last batches, with the
     progress that they have written. Raises LockNotGranted, and what `Run.run` raises.
     """
-    with only_one(execute, work.table, limits.wait), _settings(execute):
-        return Run(execute, work, progress, limits).run()
+    with only_one(execute_own, work.table, limits.wait), _settings(execute):
+        return Run(execute, execute_own, work, progress, limits).run()
 
 
 @contextmanager
@@ -210,13 +215,13 @@ def _settings(execute: Execute) -> Iterator[None]:
     before = {name: str(execute(f"SHOW {name}")[0][0]) for name in (*SESSION, "lock_timeout", "statement_timeout")}
     execute(_set(SESSION))
     # a commit that waits for the log only does so when it has written something
-    flush = "SELECT pg_logical_emit_message(true, 'dbkit', 'flush')"
+    flush = "SELECT pg_catalog.pg_logical_emit_message(true, 'dbkit'::pg_catalog.text, 'flush'::pg_catalog.text)"
     with _undone(execute, _set({"synchronous_commit": "on"}), flush, _set(before)):
         yield
 
 
 def _set(values: Mapping[str, str]) -> str:
-    calls = (f"set_config('{name}', {literal(value)}, false)" for name, value in values.items())
+    calls = (f"pg_catalog.set_config('{name}', {literal(value)}, false)" for name, value in values.items())
     return f"SELECT {', '.join(calls)}"
 
 

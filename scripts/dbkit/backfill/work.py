@@ -15,15 +15,20 @@ Execute = Callable[[str], Sequence[Any]]
 
 NAME = re.compile(r'(?:"(?:[^"]|"")+"|[^".]+)')
 SCANNED = 10  # rows that are looked at for each one that may be changed, where there is a condition
+# The project's search path finds the table
+FIND = "SELECT pg_catalog.to_regclass({name}::pg_catalog.text)::pg_catalog.oid::pg_catalog.int8"
 TABLE = """
-SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname), c.relkind::text, greatest(c.reltuples, 0)::bigint
-FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = to_regclass({name})"""
+SELECT format('%I.%I', n.nspname, c.relname), c.relkind::text, greatest(c.reltuples, 0)::bigint
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = {oid}"""
 # Unique indexes of columns that are never NULL, with the columns in the order of the index
 KEYS = """
-SELECT x.indexrelid::bigint, x.indisprimary, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull
+SELECT x.indexrelid::bigint, x.indisprimary, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+    t.typtype <> 'b' OR t.typnamespace = 'pg_catalog'::regnamespace OR t.typcategory = 'A'
 FROM pg_index AS x
 CROSS JOIN LATERAL unnest(x.indkey) WITH ORDINALITY AS k (number, place)
 JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.number
+JOIN pg_type AS d ON d.oid = a.atttypid
+JOIN pg_type AS t ON t.oid = CASE WHEN d.typtype = 'd' THEN d.typbasetype ELSE d.oid END
 WHERE x.indrelid = {oid} AND x.indisunique AND x.indisvalid AND x.indpred IS NULL AND x.indexprs IS NULL
     AND k.place <= x.indnkeyatts
 ORDER BY x.indisprimary DESC, x.indexrelid, k.place"""
@@ -38,6 +43,8 @@ class Column:
 
     name: str
     type: str
+    is_builtin: bool = True
+    """Whether it is compared with operators of PostgreSQL itself, and not of an extension."""
 
 
 @dataclass(frozen=True)
@@ -103,18 +110,18 @@ class Work:
                 WHERE {self._between(after, last)} AND {self._condition()} AND EXISTS (SELECT FROM {table} WHERE {row})
                 RETURNING {self._condition() if self.where else "false"} IS TRUE AS dbkit_matches
             ), dbkit_moved AS (
-                UPDATE {table} SET last_key = {array(last)}, updated_at = clock_timestamp(), batches = batches + 1,
-                    rows = rows + (SELECT count(*) FROM dbkit_done),
+                UPDATE {table} SET last_key = {array(last)}, updated_at = pg_catalog.clock_timestamp(),
+                    batches = batches + 1, rows = rows + (SELECT pg_catalog.count(*) FROM dbkit_done),
                     still_matches = still_matches OR EXISTS (SELECT FROM dbkit_done WHERE dbkit_matches)
                 WHERE {row} RETURNING 1
             )
-            SELECT (SELECT count(*) FROM dbkit_done), (SELECT count(*) FROM dbkit_moved)"""  # noqa: S608
+            SELECT (SELECT pg_catalog.count(*) FROM dbkit_done), (SELECT pg_catalog.count(*) FROM dbkit_moved)"""  # noqa: S608
 
     def _names(self) -> str:
         return ", ".join(quoted(column.name) for column in self.key)
 
     def _texts(self) -> str:
-        return ", ".join(f"{quoted(column.name)}::text" for column in self.key)
+        return ", ".join(f"{quoted(column.name)}::pg_catalog.text" for column in self.key)
 
     def _order(self, direction: str = "ASC") -> str:
         return ", ".join(f"{quoted(column.name)} {direction}" for column in self.key)
@@ -140,35 +147,45 @@ class Work:
     def _first(self, operator: str, key: Key | None) -> str:
         if key is None:
             return ""
-        return f"{quoted(self.key[0].name)} {operator} {literal(key[0])}::{self.key[0].type}"
+        return f"{quoted(self.key[0].name)} {self._qualified(operator)} {literal(key[0])}::{self.key[0].type}"
 
     def _compared(self, operator: str, key: Key) -> str:
         values = ", ".join(f"{literal(value)}::{column.type}" for value, column in zip(key, self.key, strict=True))
-        return f"({self._names()}) {operator} ({values})"
+        return f"({self._names()}) {self._qualified(operator)} ({values})"
+
+    def _qualified(self, operator: str) -> str:
+        """The operator that is meant, whatever the search path has: this stands in one statement with the project's."""
+        return f"OPERATOR(pg_catalog.{operator})" if all(column.is_builtin for column in self.key) else operator
 
 
-def find(execute: Execute, table: str, assignments: str, where: str | None, key: Sequence[str]) -> Work:
+def find(
+    execute: Execute, execute_own: Execute, table: str, assignments: str, where: str | None, key: Sequence[str]
+) -> Work:
     """Look up the table, and what its rows are ordered by: `key` (names of columns), or else the primary key.
+
+    `execute` has the project's search path, `execute_own` runs statements of this package.
 
     Raises InputError where there is no such table or no such key.
     """
     assignments = assignments.strip()
     if not assignments:
         raise InputError(f"{table}: nothing is to be set.", "Name it, as in SQL: \"reference = 'R-' || id\".")
-    rows = execute(TABLE.format(name=literal(qualified(table))))
-    if not rows:
+    ((oid,),) = execute(FIND.format(name=literal(qualified(table))))
+    if oid is None:
         raise InputError(f"there is no table {table}.", "Write it as in the database: orders, or schema.orders.")
-    oid, name, kind, estimate = rows[0]
+    ((name, kind, estimate),) = execute_own(TABLE.format(oid=oid))
     if kind not in ("r", "p"):
         raise InputError(f"{table} is not a table, but a view or the like.", "Name the table that has the rows.")
-    columns = _key(execute, table, int(oid), tuple(key))
+    columns = _key(execute_own, table, int(oid), tuple(key))
     return Work(str(name), columns, assignments, (where or "").strip() or None, int(estimate))
 
 
 def _key(execute: Execute, table: str, oid: int, wanted: tuple[str, ...]) -> tuple[Column, ...]:
     found: dict[int, list[tuple[bool, Column, bool]]] = {}
-    for index, primary, name, type_, never_null in execute(KEYS.format(oid=oid)):
-        found.setdefault(index, []).append((bool(primary), Column(str(name), str(type_)), bool(never_null)))
+    for index, primary, name, type_, never_null, builtin in execute(KEYS.format(oid=oid)):
+        found.setdefault(index, []).append(
+            (bool(primary), Column(str(name), str(type_), bool(builtin)), bool(never_null))
+        )
     for parts in found.values():
         columns = tuple(column for _, column, _ in parts)
         fits = {column.name for column in columns} == set(wanted) if wanted else parts[0][0]
@@ -205,4 +222,4 @@ def literal(text: str) -> str:
 
 def array(values: Sequence[str]) -> str:
     """Texts as an SQL array."""
-    return f"ARRAY[{', '.join(literal(value) for value in values)}]::text[]"
+    return f"ARRAY[{', '.join(literal(value) for value in values)}]::pg_catalog.text[]"

@@ -236,6 +236,7 @@ def sums_query(tables: Sequence[str]) -> str:
     """SQL for a text for each table (schema-qualified, quoted) that differs when its rows do: the quick way."""
     return " UNION ALL ".join(
         # not the bare name of the row: a column may have the same
-        f"SELECT {n}, count(*) || ' ' || coalesce(sum({hashed('ROW(r.*)')}), 0)::text FROM ONLY {table} AS r"  # noqa: S608
+        f"SELECT {n}, pg_catalog.concat(pg_catalog.count(*), ' ', coalesce(pg_catalog.sum({hashed('ROW(r.*)')}), 0))"  # noqa: S608
+        f" FROM ONLY {table} AS r"
         for n, table in enumerate(tables)
     )

@@ -10,6 +10,7 @@ from alembic.script import Script
 
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed
+from dbkit.own_statements import Session
 from dbkit.plant.planter import Planter
 from dbkit.plant.tables import describe, table_oids
 from dbkit.roundtrip import contents
@@ -106,7 +107,7 @@ class Planters:
 
     def _connection(self, name: str) -> psycopg.Connection:
         if name not in self._connections:
-            self._connections[name] = connect(self.databases[name], autocommit=True)
+            self._connections[name] = connect(self.databases[name], autocommit=True, session=Session.PROJECT)
         return self._connections[name]
 
     def _count(self, planter: Planter) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from dbkit import catalog, dump, recordable, scratch
 from dbkit.connect import connect
+from dbkit.own_statements import Session
 from dbkit.roundtrip import contents
 from dbkit.roundtrip.comparing import Facts, State
 from dbkit.roundtrip.environment import Databases
@@ -93,7 +94,8 @@ class Trunk:
     def recorded(self) -> Iterator[set[str]]:
         """What the version table says, in each of the databases."""
         for target in self.databases.values():
-            with connect(target, autocommit=True) as connection:
+            with connect(target, autocommit=True, session=Session.PROJECT) as connection:
+                # its name may have no schema
                 there = connection.execute("SELECT to_regclass(%s)", [self.version_table]).fetchone() != (None,)
                 query = f"SELECT version_num FROM {self.version_table}"  # noqa: S608
                 yield {row[0] for row in connection.execute(query.encode())} if there else set()

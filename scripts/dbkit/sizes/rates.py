@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psycopg
 
 from dbkit.connect import connect
+from dbkit.own_statements import Session
 from dbkit.settings import Target
 from dbkit.sizes.answer import Size
 
@@ -79,7 +80,7 @@ class Rates:
 
 def measure(target: Target) -> Rates:
     """Make two tables in an empty database, one after the other, and measure. It takes about two or three seconds."""
-    with connect(target, autocommit=True) as connection:
+    with connect(target, autocommit=True, session=Session.PROJECT) as connection:
         return Rates(*(_measure(connection, rows, filler) for rows, filler in TABLES))
 
 

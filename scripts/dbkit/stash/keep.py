@@ -14,7 +14,8 @@ from dbkit.connect import connect
 from dbkit.course import NotGuarded
 from dbkit.errors import DbkitError, Refused, say
 from dbkit.lock import TRY_AGAIN
-from dbkit.rows import FORMAT, hashed_each, quoted
+from dbkit.own_statements import SETTINGS, change_settings
+from dbkit.rows import hashed_each, quoted
 from dbkit.settings import Settings, Target
 from dbkit.stash import large_values, obstacles, sequences, store, tables
 from dbkit.stash.files import copy_out
@@ -274,8 +275,7 @@ def _lock(driver: psycopg.Connection, losses: Sequence[Loss]) -> None:
 def reading(driver: psycopg.Connection) -> Iterator[None]:
     """Read with values written exactly; afterwards the session is as it was, and only the locks remain."""
     driver.execute(f"SAVEPOINT {SAVEPOINT}")
-    for name, value in (FORMAT | {"row_security": "off"}).items():
-        driver.execute("SELECT set_config(%s, %s, true)", [name, value])
+    change_settings(driver, SETTINGS, local=True)
     try:
         yield
     finally:

@@ -11,12 +11,13 @@ from psycopg import sql
 
 from dbkit.errors import CheckFailed, failed, say
 from dbkit.lock import TRY_AGAIN
-from dbkit.rows import FORMAT, quoted
+from dbkit.own_statements import SETTINGS, change_settings
+from dbkit.rows import quoted
 from dbkit.settings import Settings
 from dbkit.stash import files, obstacles, sequences, tables
 from dbkit.stash.manifest import Kept, Note, Saved, parse_note
 from dbkit.stash.sequences import Placed
-from dbkit.stash.statements import Statements
+from dbkit.stash.statements import Statements, same_key
 from dbkit.stash.store import Stash, read_small
 from dbkit.stash.tables import Table, summed
 from dbkit.wording import counted
@@ -85,7 +86,7 @@ def put_back(
     The tables are locked against writers from when the first row is put back; a lock that is not granted is tried
     again for up to lock_budget. Raises CheckFailed, naming the table, where something does not fit any more.
     """
-    _set(connection, FORMAT | PLANNING | {"row_security": "off"})
+    change_settings(connection, SETTINGS | PLANNING, local=False)
     present = tables.by_name(tables.read(connection).values())
     fit = [(kept, fitting(kept, present)) for kept in stash.manifest.tables]
     _require_visible(connection, [table for _, table in fit])
@@ -113,11 +114,6 @@ def put_back(
             return [*outcomes, *placed]
 
 
-def _set(connection: psycopg.Connection, values: Mapping[str, str]) -> None:
-    for name, value in values.items():
-        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
-
-
 def fitting(kept: Kept, present: Mapping[tuple[str, str], Table]) -> Table:
     """The table that a part of a stash belongs to. Raises CheckFailed, by name, where it is not what it was."""
     table = present.get((kept.schema, kept.table))
@@ -127,13 +123,13 @@ def fitting(kept: Kept, present: Mapping[tuple[str, str], Table]) -> Table:
         column = table.column(name)
         if column is None:
             raise _misfit(kept, f"{kept.label} has no column {name}")
-        if column.type != kind:
+        if not column.has_type(kind):
             raise _misfit(kept, f"{kept.label}.{name} was {kind}, and is {column.type}")
         if column.generated:
             raise _misfit(kept, f"{kept.label}.{name} is computed by the server now")
-    key = [[column.name, column.type] for column in table.keys]
-    if key != kept.key:
-        now = ", ".join(name for name, _ in key) or "none"
+    key = [column.name for column in table.keys]
+    if key != [name for name, _ in kept.key]:
+        now = ", ".join(key) or "none"
         raise _misfit(kept, f"the primary key of {kept.label} was {_names(kept.key) or 'none'}, and is {now}")
     return table
 
@@ -225,7 +221,7 @@ def _load_upgrade(connection: psycopg.Connection, stash: Stash, number: int, kep
             connection.execute(f"DROP TABLE IF EXISTS {whole}".encode())
             connection.execute(f"CREATE TEMPORARY TABLE dbkit_up_{number} AS {selected}".encode())
             continue
-        same = " AND ".join(f"w.{quoted(key)} = o.{quoted(key)}" for key, _ in kept.key)
+        same = same_key(table, [key for key, _ in kept.key], "w", "o")
         connection.execute(f"DELETE FROM {whole} AS w USING {one} AS o WHERE {same}".encode())  # noqa: S608
         connection.execute(f"INSERT INTO {whole} {selected}".encode())
     if notes:

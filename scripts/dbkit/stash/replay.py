@@ -14,8 +14,9 @@ from dbkit import project, runner, scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
 from dbkit.lock import VERSION_TABLE
+from dbkit.own_statements import Session, change_settings
 from dbkit.plant.planter import Planter
-from dbkit.rows import set_format
+from dbkit.rows import FORMAT
 from dbkit.server.binaries import server_bindir
 from dbkit.settings import Settings
 from dbkit.stash import sequences, tables
@@ -27,7 +28,8 @@ ROWS = 5  # in each table of the scratch database
 NOTED = f"""
 CREATE SCHEMA {WATCHING};
 CREATE TABLE {WATCHING}.written (relation oid, operation text);
-CREATE FUNCTION {WATCHING}.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE FUNCTION {WATCHING}.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO {WATCHING}.written VALUES (TG_RELID, TG_OP);
     RETURN NULL;
@@ -90,7 +92,7 @@ def _try(settings: Settings, ini: Path, heads: tuple[str, ...], to: str, *, plan
         loaded = project.load(ini)
         for head in heads:
             runner.run(loaded, own, "upgrade", head)
-        with connect(place.target(), autocommit=True) as connection:
+        with connect(place.target(), autocommit=True, session=Session.PROJECT) as connection:
             if plants:
                 Planter(ROWS, version_tables=[VERSION_TABLE]).fill(connection)
             observer = Observer(connection)
@@ -108,7 +110,7 @@ class Observer:
         self.positions: dict[int, int | None] = {}
         """How far the sequences are before a step."""
         connection.execute(NOTED)
-        set_format(connection)
+        change_settings(connection, FORMAT, local=False)  # the bounds of partitions are written so, too
 
     def before(self, step: RevisionStep, _driver: psycopg.Connection) -> None:
         """A step is about to run."""

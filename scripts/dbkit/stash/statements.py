@@ -116,7 +116,7 @@ class Statements:
         return image + (f" LEFT JOIN {self.upgrade} AS u ON {self._same('u', other)}" if self.upgrade else "")
 
     def _same(self, left: str, right: str) -> str:
-        return " AND ".join(f"{left}.{quoted(name)} = {right}.{quoted(name)}" for name, _ in self.kept.key)
+        return same_key(self.table, [name for name, _ in self.kept.key], left, right)
 
     def _is_in(self, source: str) -> str:
         return f"EXISTS (SELECT FROM {source} AS other WHERE {self._same('other', 's')})"
@@ -161,3 +161,13 @@ def _any(conditions: Iterable[str]) -> str:
 
 def _text(value: str) -> str:
     return f'({value})::text COLLATE "C"'
+
+
+def same_key(table: Table, key: Sequence[str], left: str, right: str) -> str:
+    """SQL for whether two rows, by their names, have the same key.
+
+    A type that an extension or the project has made is compared by its text: where its operators are is not known.
+    """
+    columns = filter(None, map(table.column, key))
+    casts = [(quoted(column.name), "" if column.is_builtin else "::text") for column in columns]
+    return " AND ".join(f"{left}.{name}{cast} = {right}.{name}{cast}" for name, cast in casts)

@@ -1,5 +1,6 @@
 """The tables of a database in the terms of a stash: their columns, types and primary keys."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from dbkit.journal import TABLE as JOURNAL
 from dbkit.lock import VERSION_TABLE
 from dbkit.rows import hashed, quoted
 
+SCHEMA = re.compile(r'(?:"(?:[^"]|"")+"|\w+)\.')
 WATCHING = "dbkit_watching"
 """The schema with what the replay in a scratch database notes."""
 
@@ -38,6 +40,15 @@ class Column:
     type_oid: int
     generated: bool
     """Whether the server computes its values from other columns."""
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether its type is PostgreSQL's own: others are written with their schema."""
+        return not SCHEMA.match(self.type)
+
+    def has_type(self, name: str) -> bool:
+        """Whether `name` is its type; in stashes of former versions one of the search path has no schema."""
+        return name in (self.type, SCHEMA.sub("", self.type))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import psycopg
 
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import CheckFailed, DbkitError, say
-from dbkit.rows import quoted, set_format
+from dbkit.rows import quoted
 from dbkit.settings import Settings, Target
 from dbkit.stash import keep, obstacles, store, tables
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
@@ -28,7 +28,6 @@ def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...
         say(f"warning: STASH=0: nothing is kept, and {error.message}")
         return None
     with connect(target, settings.wait, autocommit=True) as connection:
-        set_format(connection)
         _require_unmoved(connection, heads)
         try:
             lines = _look(connection, settings, target, replay) if replay.moments else []

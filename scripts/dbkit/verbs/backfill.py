@@ -42,17 +42,21 @@ def backfill(
         connection.autocommit = True
 
         def execute(statement: str) -> Sequence[Any]:
+            cursor = connection.cursor().execute(statement.encode())
+            return cursor.fetchall() if cursor.description else ()
+
+        def execute_own(statement: str) -> Sequence[Any]:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else ()
 
         columns = [name.strip() for name in key.split(",") if name.strip()]
-        work = works.find(execute, table, assignments, where, columns)
-        progress = Progress(execute, VERSION_TABLE, None)
+        work = works.find(execute, execute_own, table, assignments, where, columns)
+        progress = Progress(execute, execute_own, VERSION_TABLE, None)
         limits = runs.Limits(batch, max_lag, settings.lock_timeout, settings.lock_budget, settings.wait)
         where_it_is = f'"{target.dbname}" on {target.server()}'
         say(f"about to change rows of {where_it_is}: {work} (the table has about {counted(work.estimate, 'row')})")
         try:
-            _run(execute, work, progress, limits, again=again)
+            _run(execute, execute_own, work, progress, limits, again=again)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"interrupted in the backfill of {work.table}; what was committed stays.",
@@ -69,7 +73,15 @@ def backfill(
             ) from error
 
 
-def _run(execute: works.Execute, work: works.Work, progress: Progress, limits: runs.Limits, *, again: bool) -> None:
+def _run(
+    execute: works.Execute,
+    execute_own: works.Execute,
+    work: works.Work,
+    progress: Progress,
+    limits: runs.Limits,
+    *,
+    again: bool,
+) -> None:
     row = progress.find(work)
     if row is not None and row.done and not again:
         raise InputError(
@@ -78,9 +90,9 @@ def _run(execute: works.Execute, work: works.Work, progress: Progress, limits: r
         )
     if again:
         # not while it runs: whoever does it would find its progress gone, and stop
-        with runs.only_one(execute, work.table, limits.wait):
+        with runs.only_one(execute_own, work.table, limits.wait):
             forgotten = progress.find(work)
             if forgotten is not None:
                 progress.forget(forgotten)
-    if runs.run(execute, work, progress, limits) is None:
+    if runs.run(execute, execute_own, work, progress, limits) is None:
         say(f"{work.table} has no rows.")

@@ -9,6 +9,7 @@ from dbkit import gate, project, protection, runner
 from dbkit.connect import connect
 from dbkit.errors import InputError, failed
 from dbkit.lock import require_writable
+from dbkit.own_statements import Session
 from dbkit.settings import Settings
 from dbkit.wording import counted
 
@@ -24,7 +25,7 @@ def seed(settings: Settings, ini: Path) -> None:
     if loaded.pending(runner.position(loaded, settings)):
         raise InputError("the database is not at the head.", "Bring it there first: `make migrate`.")
     started = time.monotonic()
-    with connect(target, settings.wait) as connection:
+    with connect(target, settings.wait, session=Session.SHARED) as connection:
         require_writable(connection)
         try:
             rows = _run(connection, path.read_text(encoding="utf-8"))
@@ -36,7 +37,7 @@ def seed(settings: Settings, ini: Path) -> None:
 
 def _run(connection: psycopg.Connection, script: str) -> int:
     """Run a script of several statements and return how many rows they wrote."""
-    cursor = connection.execute(script.encode())
+    cursor = connection.cursor().execute(script.encode())
     rows = max(cursor.rowcount, 0)
     while cursor.nextset():
         rows += max(cursor.rowcount, 0)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit import aftermath, project
+from dbkit import aftermath, history, project
 from dbkit.connect import connect
 from dbkit.errors import DbkitError, as_dbkit_error
 from dbkit.next_step import MIGRATE, DatabaseState, next_step, read
@@ -38,6 +38,7 @@ def status(settings: Settings, ini: Path) -> int:
     try:
         with connect(target, patience=min(settings.wait, aftermath.PATIENCE)) as connection:
             version = connection.info.parameter_status("server_version") or "?"
+            history.require_one_history(connection, loaded.script)
             state = read(connection, loaded, settings, target)
     except (DbkitError, psycopg.Error) as error:
         told = as_dbkit_error(error)
