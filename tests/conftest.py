@@ -22,6 +22,7 @@ from psycopg import sql
 import pair as pair_module
 from dbkit import scratch, settings
 from dbkit.connect import connect
+from dbkit.own_statements import OwnConnection, Session
 from dbkit.server.account import Account
 from dbkit.server.cluster import Cluster, development_cluster
 from dbkit.settings import Settings, Target
@@ -190,6 +191,11 @@ def usual_settings(connect: Callable[..., Any]) -> Callable[..., Any]:
 IS_HOSTILE = bool(os.environ.get("HOSTILE_SETTINGS"))
 if IS_HOSTILE:
     psycopg.connect = usual_settings(psycopg.connect)
+
+
+def connect_as_project(target: Target, **options: Any) -> OwnConnection:
+    """A session with the settings that migrations have, for the SQL of a test."""
+    return connect(target, session=Session.PROJECT, **options)
 
 
 def others_slow(kept: int, cases: Sequence[Any]) -> list[Any]:

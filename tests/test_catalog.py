@@ -11,9 +11,9 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from conftest import connect_as_project as connect
 from dbkit import catalog, dump, scratch
 from dbkit.catalog import Difference, Fact, differences
-from dbkit.connect import connect
 from dbkit.server.binaries import client_program
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Settings, Target

@@ -9,6 +9,7 @@ import pytest
 from conftest import HOSTILE_PASSWORD, free_port
 from dbkit.connect import connect, current_revisions
 from dbkit.errors import Unreachable
+from dbkit.own_statements import Session
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Target
 
@@ -68,7 +69,7 @@ def test_a_server_that_starts_meanwhile_is_found(server: Cluster, tmp_path_facto
 
 
 def test_no_version_table_is_no_revision(database: Target) -> None:
-    with connect(database) as connection:
+    with connect(database, session=Session.PROJECT) as connection:
         assert current_revisions(connection) == ()
         connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
         connection.execute("INSERT INTO alembic_version VALUES ('b'), ('a')")

@@ -6,8 +6,8 @@ import pytest
 from psycopg import Connection
 
 from conftest import Kit
+from conftest import connect_as_project as connect
 from dbkit import catalog, drift
-from dbkit.connect import connect
 from dbkit.drift import Facts, Live, Models
 from dbkit.server.cluster import Cluster
 

@@ -3,8 +3,8 @@
 import pytest
 from psycopg import Connection
 
+from conftest import connect_as_project as connect
 from dbkit import catalog
-from dbkit.connect import connect
 from dbkit.roundtrip.fingerprint import Memory, Reader
 from dbkit.roundtrip.steps import needs_catalog
 from dbkit.server.cluster import Cluster

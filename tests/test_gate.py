@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from conftest import HOSTILE_PASSWORD, SHOP_HEAD, Kit, foreground, others_slow, until
-from dbkit.connect import connect
+from conftest import connect_as_project as connect
 from dbkit.lock import lock_key
 from dbkit.settings import Target
 

@@ -5,7 +5,7 @@ import re
 import psycopg
 import pytest
 
-from dbkit.connect import connect
+from conftest import connect_as_project as connect
 from dbkit.plant.planter import Planter
 from dbkit.settings import Target
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from conftest import Kit
+from conftest import connect_as_project as connect
 from dbkit import headfile, project
-from dbkit.connect import connect
 from dbkit.errors import InputError, Refused
 from dbkit.settings import Settings, Target
 from dbkit.verbs.rebase import rebase

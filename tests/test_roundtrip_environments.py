@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from battery import NOTHING, revision_file
+from conftest import connect_as_project as connect
 from dbkit import scratch
-from dbkit.connect import connect
 from dbkit.errors import InputError
 from dbkit.roundtrip.environment import Access
 from dbkit.roundtrip.outcome import Outcome

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import DEBIAN
+from conftest import connect_as_project as connect
 from dbkit import scratch
 from dbkit.advice.findings import Advice, Level
-from dbkit.connect import connect
 from dbkit.errors import InputError
 from dbkit.server.binaries import client_program
 from dbkit.server.cluster import Cluster

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from dbkit.connect import connect
+from conftest import connect_as_project as connect
 from dbkit.server.cluster import Cluster
 from dbkit.sql_text import (
     Kind,

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 import dangers
+from conftest import connect_as_project as connect
 from conftest import until
 from dangers import DANGERS, SAFE
-from dbkit.connect import connect
 from dbkit.server.cluster import Cluster
 from dbkit.settings import Target
 from dbkit.trace.holdup import WAITS_FOR

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from conftest import connect_as_project as connect
 from conftest import others_slow
 from dbkit.advice import rules
-from dbkit.connect import connect
 from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
 from dbkit.server.cluster import Cluster
 from dbkit.trace.recorder import Recorder
