@@ -62,8 +62,8 @@ def assert_quiet(said: str) -> None:
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param(lambda _path, _said: True, id="at once"),
-        pytest.param(lambda path, _said: (path / "venv/.dbkit-unfinished").exists(), id="making the venv"),
+        pytest.param(lambda path, _said: (path / ".env").exists(), id="at once"),
+        pytest.param(lambda path, _said: any(path.glob("venv/lib/*/site-packages/pip")), id="making the venv"),
         pytest.param(lambda _path, said: b"installing packages" in said, id="installing", marks=pytest.mark.slow),
         pytest.param(lambda _path, said: b"installing packages: 2" in said, id="later", marks=pytest.mark.slow),
     ],
@@ -110,7 +110,7 @@ def waiting(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param(lambda _path, _said: True, id="at once"),
+        pytest.param(lambda path, _said: any("pytest" in each for each in waiting(path)), id="at once"),
         pytest.param(lambda _path, said: b"test session starts" in said, id="as the workers start"),
         pytest.param(lambda path, _said: (path / ".dbkit/tests-begun").exists(), id="in the tests"),
     ],

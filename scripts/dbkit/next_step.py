@@ -223,14 +223,13 @@ def several_heads(loaded: Project, applied: Collection[str] | None) -> CheckFail
 
 def _applied(loaded: Project, settings: Settings) -> set[str] | None:
     """The revisions that the database has; None where there is none that answers now. Nothing is made for it."""
-    if settings.target is None:
-        cluster = development_cluster(settings)
-        if not cluster.exists():
-            return None
-        target = cluster.ensure_running()
-    else:
-        target = settings.target
     try:
+        target = settings.target
+        if target is None:
+            cluster = development_cluster(settings)
+            if not cluster.exists():
+                return None
+            target = cluster.ensure_running()
         with connect(target, patience=min(settings.wait, aftermath.PATIENCE)) as connection:
             current = current_revisions(connection)
         return loaded.applied(tuple(each for each in current if project.find(loaded.script, each)))
