@@ -14,11 +14,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from conftest import REPOSITORY
+from conftest import connect_as_project as connect
 from dangers import DANGERS, SAFE, Case, numbered, tables
 from dbkit.advice import failures, rules, written
 from dbkit.advice.findings import Advice, Level
 from dbkit.advice.ids import RULES
-from dbkit.connect import connect
 from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
 from dbkit.roundtrip.steps import failure, source_of
 from dbkit.server.cluster import Cluster
@@ -99,7 +99,7 @@ def advice_on(engine: sa.Engine, path: Path, text: str) -> list[Advice]:
                 module["upgrade"]()
             outcome = replace(outcome, traces=(recorder.trace(),))
         except (sa.exc.SQLAlchemyError, CommandError) as error:
-            why = failure(error, SimpleNamespace(path=path))  # type: ignore[arg-type]
+            why = failure(error, SimpleNamespace(path=path, module=None))  # type: ignore[arg-type]
             outcome = replace(outcome, findings=(Finding("up", failure=why),))
     return [*rules.advise(outcome), *failures.advise([outcome]), *written.of_file("r", path)]
 

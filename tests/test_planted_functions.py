@@ -163,6 +163,16 @@ ELSEWHERE = {
 }
 
 
+def prepare(pair: Pair) -> None:
+    """Write a chain, its models and its sample rows."""
+    pair.write(*UPGRADES)
+    (pair.gated.root / "backend/seed.sql").write_text(
+        "INSERT INTO item (code) VALUES ('a'), ('b') ON CONFLICT DO NOTHING"
+    )
+    env_py = pair.gated.env_py
+    env_py.write_text(env_py.read_text().replace("    from app.models import Base\n\n    return Base.metadata", MODELS))
+
+
 @pytest.fixture
 def planted(local_settings: Settings, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Pair]:
     """A project behind the gate, whose database somebody else has prepared."""
@@ -171,14 +181,7 @@ def planted(local_settings: Settings, tmp_path: Path, request: pytest.FixtureReq
         with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
             connection.execute("CREATE ROLE mallory")
         pair = make_pair(tmp_path, cluster.create_database("bare"), target)
-        pair.write(*UPGRADES)
-        (pair.gated.root / "backend/seed.sql").write_text(
-            "INSERT INTO item (code) VALUES ('a'), ('b') ON CONFLICT DO NOTHING"
-        )
-        env_py = pair.gated.env_py
-        env_py.write_text(
-            env_py.read_text().replace("    from app.models import Base\n\n    return Base.metadata", MODELS)
-        )
+        prepare(pair)
         yield pair
 
 

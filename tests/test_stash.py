@@ -240,7 +240,7 @@ def test_a_table_without_primary_key(pair: Pair, project: Project) -> None:
     typed(project, "migrate")
     project.query("INSERT INTO log VALUES ('other')")
     refused = typed(project, "restore", code=1)
-    assert "log cannot be put back: it has no primary key, and 1 other rows by now." in refused
+    assert "log cannot be put back: it has no primary key, and 1 other row by now." in refused
     project.query("TRUNCATE log")
     assert "log: 0 rows matched, 3 put back" in typed(project, "restore")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from conftest import connect_as_project as connect
 from conftest import others_slow
 from dbkit.advice.findings import Advice, Level
-from dbkit.connect import connect
 from dbkit.server.cluster import Cluster
 from pair import Pair
 from test_lint import findings, lint  # noqa: F401  # a fixture

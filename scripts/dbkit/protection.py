@@ -27,13 +27,13 @@ SELECT EXISTS (
 
 # Functions and operators of others, in these schemas, which have the name of one of PostgreSQL's own
 SHADOWS = """
-SELECT format('the function %I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
+SELECT format('the function %%I.%%I(%%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
     pg_get_userbyid(p.proowner), p.proowner, p.oid, 'pg_proc'::regclass AS class
 FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname::text = ANY (%(schemas)s::text[]) AND p.proname IN (
     SELECT b.proname FROM pg_proc AS b WHERE b.pronamespace = 'pg_catalog'::regnamespace)
 UNION ALL
-SELECT format('the operator %I.%s (%s, %s)', n.nspname, o.oprname, format_type(o.oprleft, NULL),
+SELECT format('the operator %%I.%%s (%%s, %%s)', n.nspname, o.oprname, format_type(o.oprleft, NULL),
         format_type(o.oprright, NULL)),
     pg_get_userbyid(o.oprowner), o.oprowner, o.oid, 'pg_operator'::regclass
 FROM pg_operator AS o JOIN pg_namespace AS n ON n.oid = o.oprnamespace

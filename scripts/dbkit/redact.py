@@ -134,10 +134,15 @@ def learn_url(url: str) -> None:
             _known.add_quoted(part)
 
 
+WORKING_DIRECTORIES = ("PWD", "OLDPWD")  # the shell's variables, whose names have pwd in them
+
+
 def learn_variables(values: Mapping[str, str]) -> None:
     """Remember what variables hold that have a secret name, or a URL with a password."""
     public = [value for name, value in values.items() if re.search(r"(?i)(user|name|host|database)$", name)]
     for name, value in values.items():
+        if name in WORKING_DIRECTORIES:
+            continue
         if "://" in value:
             learn_url(value)
         if secret_shapes.IS_SECRET.search(name) and "://" not in value:

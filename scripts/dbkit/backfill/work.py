@@ -17,6 +17,8 @@ NAME = re.compile(r'(?:"(?:[^"]|"")+"|[^".]+)')
 SCANNED = 10  # rows that are looked at for each one that may be changed, where there is a condition
 # The project's search path finds the table
 FIND = "SELECT pg_catalog.to_regclass({name}::pg_catalog.text)::pg_catalog.oid::pg_catalog.int8"
+# For the role that the session has
+HIDDEN = "SELECT pg_catalog.row_security_active({oid}::pg_catalog.oid), current_user"
 TABLE = """
 SELECT format('%I.%I', n.nspname, c.relname), c.relkind::text, greatest(c.reltuples, 0)::bigint
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = {oid}"""
@@ -173,6 +175,12 @@ def find(
     ((oid,),) = execute(FIND.format(name=literal(qualified(table))))
     if oid is None:
         raise InputError(f"there is no table {table}.", "Write it as in the database: orders, or schema.orders.")
+    ((hides, user),) = execute(HIDDEN.format(oid=oid))
+    if hides:
+        raise InputError(
+            f"row security hides rows of {table} from {user}: they would stay as they are.",
+            "Use a role that sees all rows (BYPASSRLS), or for the time: ALTER TABLE … NO FORCE ROW LEVEL SECURITY.",
+        )
     ((name, kind, estimate),) = execute_own(TABLE.format(oid=oid))
     if kind not in ("r", "p"):
         raise InputError(f"{table} is not a table, but a view or the like.", "Name the table that has the rows.")

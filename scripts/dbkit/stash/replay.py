@@ -14,9 +14,8 @@ from dbkit import project, runner, scratch
 from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
 from dbkit.lock import VERSION_TABLE
-from dbkit.own_statements import Session, change_settings
+from dbkit.own_statements import Session
 from dbkit.plant.planter import Planter
-from dbkit.rows import FORMAT
 from dbkit.server.binaries import server_bindir
 from dbkit.settings import Settings
 from dbkit.stash import sequences, tables
@@ -92,9 +91,11 @@ def _try(settings: Settings, ini: Path, heads: tuple[str, ...], to: str, *, plan
         loaded = project.load(ini)
         for head in heads:
             runner.run(loaded, own, "upgrade", head)
-        with connect(place.target(), autocommit=True, session=Session.PROJECT) as connection:
-            if plants:
+        if plants:
+            # triggers and the like run with it, as they do for the application
+            with connect(place.target(), autocommit=True, session=Session.PROJECT) as connection:
                 Planter(ROWS, version_tables=[VERSION_TABLE]).fill(connection)
+        with connect(place.target(), autocommit=True) as connection:
             observer = Observer(connection)
             runner.run(loaded, own, "downgrade", to, guard=observer)
             return observer.replay()
@@ -110,7 +111,6 @@ class Observer:
         self.positions: dict[int, int | None] = {}
         """How far the sequences are before a step."""
         connection.execute(NOTED)
-        change_settings(connection, FORMAT, local=False)  # the bounds of partitions are written so, too
 
     def before(self, step: RevisionStep, _driver: psycopg.Connection) -> None:
         """A step is about to run."""
