@@ -142,9 +142,10 @@ def unbound_words(names: Sequence[str]) -> tuple[str, str, str]:
     bound = "".join(
         f'\nop.execute(sa.text("… :{name} …").bindparams({name}=…))  # where it is a parameter' for name in named[:1]
     )
-    many = "are taken for parameters, and have" if len(names) > 1 else "is taken for a parameter, and has"
+    listed = ", ".join(f":{name}" for name in names)
+    one = f"{listed} is taken for a parameter, and has no value"
     return (
-        f"{', '.join(f':{name}' for name in names)} {many} no value",
+        f"{listed} are taken for parameters, and have no value" if len(names) > 1 else one,
         "SQLAlchemy reads a colon and a word in a string as a parameter, within quotes, too: a run fails, and the SQL"
         " of `alembic upgrade --sql` has NULL in its place.",
         f'op.execute(r"… \\:{names[0]} …")  # where it is text{bound}',
