@@ -20,7 +20,7 @@ import pytest
 from psycopg import sql
 
 import pair as pair_module
-from dbkit import scratch, settings
+from dbkit import redact, scratch, settings
 from dbkit.connect import connect
 from dbkit.own_statements import OwnConnection, Session
 from dbkit.server.account import Account
@@ -196,6 +196,13 @@ if IS_HOSTILE:
 def connect_as_project(target: Target, **options: Any) -> OwnConnection:
     """A session with the settings that migrations have, for the SQL of a test."""
     return connect(target, session=Session.PROJECT, **options)
+
+
+@pytest.fixture(autouse=True)
+def nothing_learned() -> Iterator[None]:
+    """What one test has shown to be a secret is none in the next."""
+    yield
+    redact.forget()
 
 
 def others_slow(kept: int, cases: Sequence[Any]) -> list[Any]:

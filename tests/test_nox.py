@@ -30,6 +30,7 @@ def test_every_session_says_what_it_is_for(kit: Kit) -> None:
         "tests",
         "lint",
         "linters",
+        "hostile",
         "types",
         "migrations_roundtrip",
         "migrations_lint",

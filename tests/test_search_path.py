@@ -25,8 +25,9 @@ def test_another_search_path_begins_no_second_history(pair: Pair, change: str) -
         return
     bare = project.alembic("upgrade", "head")
     for done in (bare, *(project.dbkit(*verb) for verb in (["migrate"], ["status"], ["rollback"]))):
-        assert (done.returncode, "in the schema public" in done.stderr) == (2, True), done.stderr
-        assert "search_path is 'elsewhere'" in done.stderr
+        said = done.stdout + done.stderr
+        assert (done.returncode, "in the schema public" in said) == (2, True), said
+        assert "search_path is 'elsewhere'" in said
     assert project.query("SELECT relnamespace::regnamespace::text, relname::text FROM pg_class ORDER BY 1, 2") == before
 
 
@@ -56,7 +57,7 @@ def test_a_path_without_any_schema_is_said(pair: Pair) -> None:
     project = pair.gated
     project.query(f"ALTER DATABASE {project.target.dbname} SET search_path = nowhere")
     done = project.alembic("upgrade", "head")
-    assert (done.returncode, "search_path is 'nowhere'" in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "search_path is 'nowhere'" in done.stderr) == (1, True), done.stderr
 
 
 def test_a_migration_has_the_search_path_of_the_role(pair: Pair) -> None:

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from conftest import DEBIAN, REPOSITORY, foreground, needs_root, others_slow, until
+from conftest import connect_as_project as connect
 from dbkit import scratch
-from dbkit.connect import connect
 from dbkit.errors import CheckFailed, InputError
 from dbkit.server.account import Account, server_account
 from dbkit.server.binaries import client_program, program_major, server_bindir

@@ -23,7 +23,7 @@ from pair import Project
 
 BOUND = 120  # seconds; a process that is ended by this has hung
 WAIT = {"MIGRATION_WAIT": "2s"}
-JOURNAL = b"INSERT INTO dbkit_journal"
+JOURNAL = b'INSERT INTO "public"."dbkit_journal"'
 
 
 class Proxy:

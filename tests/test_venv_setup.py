@@ -87,16 +87,23 @@ def test_a_wrong_hash_is_refused_and_the_next_run_recovers(checkout: Kit) -> Non
     assert installed(checkout)
 
 
+def of_session(leader: int) -> list[int]:
+    """The processes of a session, in all of its process groups."""
+    stats = (path.read_text().rpartition(")") for path in Path("/proc").glob("[0-9]*/stat"))
+    return [int(name.split()[0]) for name, _, rest in stats if int(rest.split()[3]) == leader]
+
+
 def test_interrupted_half_way_it_recovers(checkout: Kit) -> None:
     process = subprocess.Popen(
         ["./venv-setup.sh"],
         cwd=checkout.path,
         env=dict(checkout.environment),
         stderr=subprocess.DEVNULL,
-        process_group=0,
+        start_new_session=True,
     )
     until(lambda: (checkout.path / "venv" / "bin").exists())
-    os.killpg(process.pid, signal.SIGKILL)
+    for pid in of_session(process.pid):
+        os.kill(pid, signal.SIGKILL)
     process.wait()
     assert not (checkout.path / "venv" / ".dbkit-stamp").exists()
     again = set_up(checkout)

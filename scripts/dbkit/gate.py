@@ -212,7 +212,6 @@ def _find_version_table_qualified(migration: MigrationContext, driver: Connectio
 
     def ensure_version_table(purge: bool = False) -> None:
         if not has_version_table(driver):
-            place_of(driver).table(VERSION_TABLE)  # raises where there is no schema for it
             overridden._version.create(migration.connection, checkfirst=False)
         if purge:
             driver.execute(sql.SQL("DELETE FROM {}").format(place_of(driver).table(VERSION_TABLE)))

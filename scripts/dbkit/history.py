@@ -80,7 +80,9 @@ def require_adopted(connection: psycopg.Connection, files: Sequence[Path], dbnam
     """Raise InputError when a database without history has tables that the migrations would create."""
     created = [name for path in files for name in _creates(path)]
     place = place_of(connection)
-    query = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(format('%%I.%%I', %s, name)) IS NOT NULL"
+    query = (
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(format('%%I.%%I', %s::text, name)) IS NOT NULL"
+    )
     found = sorted({row[0] for row in connection.execute(query, [created, place.schema])}) if place.schema else []
     if not found:
         return

@@ -52,7 +52,8 @@ FORMATTED = re.compile(r"\bformat\s*\([^;]*$|\bconcat\w*\s*\([^;]*$", re.IGNOREC
 BARE = re.compile(r"(?:\\+.|[^\s'\"]|'+(?=\w))+")
 BARE_IN_URL = re.compile(r"[^\s'\"&#]+")
 NO_VALUE = re.compile(
-    rf"(?:%s|%\(\w+\)s|\$\d+|:\w+|\?|null|none|true|false|default|\w+\.\w*{WORD}|\*\*\*)[,;)\]}}&]*$", re.IGNORECASE
+    rf"(?:%s|%\(\w+\)s|\{{\w+\}}|\$\d+|:\w+|\?|null|none|true|false|default|\w+\.\w*{WORD}|\*\*\*)[,;)\]}}&]*$",
+    re.IGNORECASE,
 )
 CALL = re.compile(r"[A-Za-z_][\w.]*\s*\(")
 # pgcrypto's: each literal that they are given is a secret or what it protects
