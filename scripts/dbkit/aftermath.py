@@ -204,7 +204,7 @@ def told(
         )
     lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in words_of(error)
     own = error.hint if isinstance(error, DbkitError) else ""
-    hint = AGAIN if lost or _was_interrupted(error) else own or CAUSES.get(sqlstate_of(error)) or standing.hint or MEND
+    hint = AGAIN if lost or _was_interrupted(error) else own or standing.hint or CAUSES.get(sqlstate_of(error), MEND)
     kept = "what it has committed can be done again" if left else "nothing of it was kept"
     return _exit_of(error, f"{message}; {kept}, {at}, and it is safe to run again.", hint)
 

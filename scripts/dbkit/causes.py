@@ -7,6 +7,7 @@ import psycopg
 from psycopg import sql
 
 from dbkit.errors import sqlstate_of, without_secrets
+from dbkit.own_statements import place_of
 
 AGAIN = "Then run the same command again."
 PREPARED = """
@@ -25,7 +26,7 @@ DATABASE = """
 SELECT pg_catalog.pg_get_userbyid(datdba)::pg_catalog.text, current_user::pg_catalog.text, true,
     pg_catalog.has_database_privilege(oid, 'CREATE')
 FROM pg_catalog.pg_database WHERE datname = %s::pg_catalog.name"""
-SEARCH_PATH = "SELECT pg_catalog.current_setting('search_path'), current_user::pg_catalog.text"
+DISK_FULL = "53100"
 REFUSED = re.compile(r"permission denied for (schema|database) (.+)")
 NOT_OWNER = re.compile(r"must be (?:the )?owner of ")
 
@@ -42,7 +43,8 @@ def hint_for(connection: psycopg.Connection, error: BaseException, dbname: str) 
     found = _event_trigger(connection, original)
     if not found and state in HINTS:
         found = HINTS[state](connection, original, dbname)
-    return found or without_secrets(original.diag.message_hint or "")
+    # a full disk has a better one here
+    return found or ("" if state == DISK_FULL else without_secrets(original.diag.message_hint or ""))
 
 
 def _original(error: BaseException | None) -> psycopg.Error | None:
@@ -105,7 +107,7 @@ def _not_granted(connection: psycopg.Connection, error: psycopg.Error, _dbname: 
 
 
 def _no_schema(connection: psycopg.Connection, _error: psycopg.Error, _dbname: str) -> str:
-    path, role = connection.execute(SEARCH_PATH).fetchone() or ("", "")
+    role, path = connection.info.user, place_of(connection).search_path
     return (
         f"search_path is {path!r}, and {role} may use no schema in it. Allow it one, or set search_path:\n"
         f"GRANT USAGE, CREATE ON SCHEMA name TO {sql.Identifier(role).as_string()}\n{AGAIN}"

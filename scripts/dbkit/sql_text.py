@@ -52,23 +52,24 @@ class Token(NamedTuple):
 
 SEPARATORS = (Kind.SPACE, Kind.COMMENT)
 LETTER = rf"[A-Za-z_{UNKNOWN}\x80-\U0010ffff]"
-TAG = rf"{LETTER}[A-Za-z_0-9{UNKNOWN}\x80-\U0010ffff]*+"
+TAG = rf"{LETTER}[A-Za-z_0-9{UNKNOWN}\x80-\U0010ffff]*"
 # a string goes on after white space with a line break in it, and a comment may be on its line
-CONTINUED = r"'(?:[ \t\f\v]|--[^\n\r]*)*+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*[\n\r])*+'"
-PLAIN, ESCAPED = r"(?:[^']++|'')*+", r"(?:[^'\\]++|\\.|'')*+"
+CONTINUED = r"'[ \t\f\v]*(?:--[^\n\r]*)?[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*'"
+PLAIN, ESCAPED = r"(?:[^']+|'')*", r"(?:[^'\\]+|\\.|'')*"
+# no possessive quantifiers: Python before 3.11.5 gets them wrong, https://github.com/python/cpython/issues/101955
 # what is not terminated goes to the end of the text
 TOKEN = re.compile(
     rf"""
-    (?P<space>[ \t\n\r\f\v]++)
-    | (?P<comment>--[^\n\r]*+)
+    (?P<space>[ \t\n\r\f\v]+)
+    | (?P<comment>--[^\n\r]*)
     | (?P<block>/\*)
     | (?P<dollar>\$(?:{TAG})?\$)
-    | (?P<string>[eE]'{ESCAPED}(?:{CONTINUED}{ESCAPED})*+(?:'|\\?\Z)
-        | (?:[uU]&|[bBnNxX])?'{PLAIN}(?:{CONTINUED}{PLAIN})*+(?:'|\Z))
-    | (?P<name>(?:[uU]&)?"(?:[^"]++|"")*+(?:"|\Z))
-    | (?P<word>{LETTER}[A-Za-z_0-9${UNKNOWN}\x80-\U0010ffff]*+)
-    | (?P<number>(?:[0-9]++(?:\.(?!\.)[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)
-    | (?P<parameter>\$[0-9]++|%\([^()]*+\)[sbt]|%[sbt](?!\w)|:{LETTER}\w*+)
+    | (?P<string>[eE]'{ESCAPED}(?:{CONTINUED}{ESCAPED})*(?:'|\\?\Z)
+        | (?:[uU]&|[bBnNxX])?'{PLAIN}(?:{CONTINUED}{PLAIN})*(?:'|\Z))
+    | (?P<name>(?:[uU]&)?"(?:[^"]+|"")*(?:"|\Z))
+    | (?P<word>{LETTER}[A-Za-z_0-9${UNKNOWN}\x80-\U0010ffff]*)
+    | (?P<number>(?:[0-9]+(?:\.(?!\.)[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
+    | (?P<parameter>\$[0-9]+|%\([^()]*\)[sbt]|%[sbt](?!\w)|:{LETTER}\w*)
     | (?P<symbol>::|:=|%%|.)
     """.replace("[ ", r"[\ "),
     re.DOTALL | re.VERBOSE,
