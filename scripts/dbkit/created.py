@@ -7,18 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from dbkit import sql_text
+from dbkit.sql_text import Kind
+
 DEEPEST = 8  # helpers that call helpers
 UNKNOWN = "\ufffd"  # stands in a text for what only running the file would tell
 WRAPPERS = ("text", "DDL", "dedent", "cleandoc", "strip", "upper", "lower")
 NO_COLUMN = ("constraint", "primary", "unique", "check", "exclude", "foreign", "like")
 TEMPORARY = ("temp", "temporary", "local", "global")
-TOKEN = re.compile(
-    r"""--[^\n]*|/\*.*?\*/"""
-    r"""|(?P<string>[eE]'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*')|\$(?P<tag>\w*)\$(?P<body>.*?)\$(?P=tag)\$"""
-    rf"""|"(?P<quoted>(?:[^"]|"")+)"|(?P<word>[\w{UNKNOWN}][\w${UNKNOWN}]*)|(?P<sign>\S)""",
-    re.DOTALL,
-)
-
 Key = tuple[str, str]
 """Schema and name of a table."""
 
@@ -436,13 +432,13 @@ def _is_select(part: str) -> bool:
 
 
 def _tokens(sql: str) -> Iterator[_Token]:
-    for match in TOKEN.finditer(sql):
-        kind = match.lastgroup or ""
-        if kind == "word":
-            yield _Token(kind, match[kind].lower())
-        elif kind == "quoted":
-            yield _Token(kind, match[kind].replace('""', '"'))
-        elif match["body"] is not None:
-            yield _Token("body", match["body"])
-        elif kind:
-            yield _Token(kind, match[kind])
+    for token in sql_text.tokens(sql):
+        if token.kind == Kind.NAME:
+            yield _Token("quoted", sql_text.unquoted(token.text))
+        elif token.kind == Kind.STRING:
+            is_body = token.text.startswith("$")
+            yield _Token("body" if is_body else "string", sql_text.value_of(token.text) if is_body else token.text)
+        elif token.kind in (Kind.WORD, Kind.NUMBER):
+            yield _Token("word", token.text.lower())
+        elif token.kind not in sql_text.SEPARATORS:
+            yield _Token("sign", token.text)
