@@ -15,7 +15,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("style", others_slow(1, STYLES))
+@pytest.mark.parametrize("style", others_slow(0, STYLES))
 def test_every_verb_under_hostile_settings(pair: Pair, style: str) -> None:
     """No traceback, and the exit codes of a database with the usual settings."""
     prepare(pair)

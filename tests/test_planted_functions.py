@@ -3,13 +3,15 @@
 import ast
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from conftest import HOSTILE_SETTINGS
 from dbkit import scratch
 from dbkit.__main__ import VERBS
 from dbkit.settings import Settings, Target
@@ -44,7 +46,9 @@ OPERATORS = (
 )
 RELATIONS = ("pg_class", "pg_namespace", "pg_locks", "pg_stat_activity", "pg_proc", "pg_index", "pg_database")
 SEVERAL = 3  # arguments; more are not combined
-POOLS = ((), (*TYPES, *MORE), TYPES, ("text", "name", "int4", "bool"))  # by the number of arguments
+# by the number of arguments: in every run, and in the slow one
+FEW = ((), (*TYPES, *MORE), ("text", "name", "varchar", "regclass", "oid", "int8"), ("text", "name", "bool"))
+MANY = ((), (*TYPES, *MORE), TYPES, ("text", "name", "int4", "bool"))
 UPGRADES = (
     ("op.create_table('item', sa.Column('code', sa.String(20), primary_key=True), sa.Column('note', sa.Text()))",
      "op.drop_table('item')"),
@@ -81,7 +85,7 @@ def called_functions(connection: psycopg.Connection) -> list[str]:
     return sorted(row[0] for row in known)
 
 
-def plant(target: Target) -> dict[str, int]:
+def plant(target: Target, pools: Sequence[Sequence[str]]) -> dict[str, int]:
     """As a role that may do nothing but create in public: an overload for each likely combination of arguments."""
     with psycopg.connect(**target.parameters(), autocommit=True) as connection:
         names = called_functions(connection)
@@ -91,7 +95,7 @@ def plant(target: Target) -> dict[str, int]:
             _function(name, types)
             for name in names
             for count in range(SEVERAL + 1)
-            for types in itertools.product(POOLS[count], repeat=count)
+            for types in itertools.product(pools[count], repeat=count)
         ]
         pairs = list(itertools.product(TYPES, repeat=2))
         operators = [_operator(name, pair) for name in OPERATORS for pair in pairs]
@@ -190,27 +194,55 @@ def test_each_verb_is_tried() -> None:
     assert {name for name, _ in VERBS_RUN} | ELSEWHERE == set(VERBS)
 
 
-@pytest.mark.parametrize("path", [None, "public, pg_catalog"], ids=["as it is", "public first"])
-def test_no_planted_function_is_run(planted: Pair, path: str | None) -> None:
+@dataclass(frozen=True)
+class Setting:
+    """Who migrates, and what the database has set."""
+
+    role: str = "postgres"
+    pools: Sequence[Sequence[str]] = MANY
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        pytest.param(Setting(pools=FEW, settings=HOSTILE_SETTINGS), id="hostile settings"),
+        pytest.param(Setting(), id="a superuser", marks=pytest.mark.slow),
+        pytest.param(Setting(role="owner"), id="an owner", marks=pytest.mark.slow),
+        # what migrations run is the project's; these must not need a function for this path
+        pytest.param(
+            Setting(settings={"search_path": "public, pg_catalog"}), id="public first", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_no_planted_function_is_run(planted: Pair, setting: Setting) -> None:
     """Functions, operators and views in public are not run, whatever the search path is."""
     project = planted.gated
-    if path is not None:
-        # what migrations run is the project's; these must not need a function for this path
-        project.query("ALTER DATABASE team SET search_path = public, pg_catalog")
-    counts = plant(project.target)
+    superuser = project.target
+    with psycopg.connect(**superuser.parameters(), autocommit=True) as connection:
+        for name, value in setting.settings.items():
+            literal = value if name == "search_path" else f"'{value}'"
+            connection.execute(f"ALTER DATABASE team SET {name} = {literal}".encode())
+        if setting.role == "owner":
+            connection.execute("CREATE ROLE owner LOGIN CREATEDB; ALTER DATABASE team OWNER TO owner")
+            connection.execute("GRANT CREATE ON SCHEMA public TO owner")
+    project.target = replace(superuser, user=setting.role)
+    counts = plant(superuser, setting.pools)
     hits = []
     for verb, arguments in VERBS_RUN:
-        if path is not None and verb in SQL_OF_THE_PROJECT:
+        if "search_path" in setting.settings and verb in SQL_OF_THE_PROJECT:
             continue
         done = project.dbkit(verb, *arguments)
         text = done.stdout + done.stderr
-        if re.search("HIJACKED by [^%]* as postgres", text) or (
-            done.returncode not in (0,) and verb not in ("check", "drift", "resolve")
-        ):
+        was_run = re.search(f"HIJACKED by [^%]* as {setting.role}", text)
+        if was_run or (done.returncode and verb not in ("check", "drift", "resolve", "reset")):
             hits.append((verb, done.returncode, text[-600:]))
     print(counts, "hits", len(hits), *hits, sep="\n")
     assert hits == []
     assert project.dbkit("migrate").returncode == 0
+    # SQLAlchemy reads the tables with the project's search path
+    refused = project.dbkit("revision", "-m", "anything")
+    assert (refused.returncode, "HIJACKED" in refused.stderr) == (3, False), refused.stderr
     assert project.dbkit("mark", "production").returncode == 0
     assert "marked    production" in project.dbkit("status").stdout
     assert project.dbkit("rollback", "--to", "base").returncode == 3
