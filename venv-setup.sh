@@ -99,7 +99,7 @@ install_packages() {
         if [ -t 2 ]; then quiet=; fi # it shows its progress itself
         uv pip install ${quiet:+"$quiet"} --python venv/bin/python --require-hashes "${requirements[@]}"
     else
-        venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --require-hashes "${requirements[@]}" |
+        venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --no-compile --require-hashes "${requirements[@]}" |
             show_progress "$(cat "${locks[@]}" | grep -c '^[a-z0-9].*==')"
     fi
 }

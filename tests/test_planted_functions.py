@@ -87,7 +87,7 @@ def called_functions(connection: psycopg.Connection) -> list[str]:
 
 def plant(target: Target, pools: Sequence[Sequence[str]]) -> dict[str, int]:
     """As a role that may do nothing but create in public: an overload for each likely combination of arguments."""
-    with psycopg.connect(**target.parameters(), autocommit=True) as connection:
+    with psycopg.connect(**target.parameters(), autocommit=True, options="-c statement_timeout=0") as connection:
         names = called_functions(connection)
         connection.execute("GRANT CREATE, USAGE ON SCHEMA public TO mallory")
         connection.execute("SET SESSION AUTHORIZATION mallory")

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from battery import NOTHING, Planted, make_project
-from conftest import REPOSITORY, foreground, until
+from conftest import REPOSITORY, foreground, others_slow, until
 from dbkit.server.cluster import Cluster
 
 FINE = Planted(
@@ -162,7 +162,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", others_slow(1, ["2", "1"]))
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_proof_leaves_nothing(sleeper: tuple[Path, Path], number: int, code: int, jobs: str) -> None:
     process, data, server = start(*sleeper, "--jobs", jobs)
@@ -173,7 +173,7 @@ def test_an_interrupted_proof_leaves_nothing(sleeper: tuple[Path, Path], number:
     assert not alive(server)
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", others_slow(1, ["2", "1"]))
 def test_a_killed_proof_leaves_nothing_running(sleeper: tuple[Path, Path], jobs: str) -> None:
     process, data, server = start(*sleeper, "--jobs", jobs)
     children = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
