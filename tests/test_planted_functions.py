@@ -230,12 +230,14 @@ def test_no_planted_function_is_run(planted: Pair, setting: Setting) -> None:
     counts = plant(superuser, setting.pools)
     hits = []
     for verb, arguments in VERBS_RUN:
-        if "search_path" in setting.settings and verb in SQL_OF_THE_PROJECT:
+        if verb == "reset" or ("search_path" in setting.settings and verb in SQL_OF_THE_PROJECT):
             continue
         done = project.dbkit(verb, *arguments)
         text = done.stdout + done.stderr
+        if "was not found in PG_BINDIR" in text:  # psql and pg_dump do not come with each server
+            continue
         was_run = re.search(f"HIJACKED by [^%]* as {setting.role}", text)
-        if was_run or (done.returncode and verb not in ("check", "drift", "resolve", "reset")):
+        if was_run or (done.returncode and verb not in ("check", "drift", "resolve")):
             hits.append((verb, done.returncode, text[-600:]))
     print(counts, "hits", len(hits), *hits, sep="\n")
     assert hits == []
@@ -246,3 +248,5 @@ def test_no_planted_function_is_run(planted: Pair, setting: Setting) -> None:
     assert project.dbkit("mark", "production").returncode == 0
     assert "marked    production" in project.dbkit("status").stdout
     assert project.dbkit("rollback", "--to", "base").returncode == 3
+    reset = project.dbkit("reset", env={"CONFIRM": "team"})
+    assert (reset.returncode, "HIJACKED" in reset.stderr) == (0, False), reset.stderr
