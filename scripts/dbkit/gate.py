@@ -21,7 +21,6 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 from alembic.script import Script
 from alembic.util import CommandError
-from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.types import TypeInfo
 
@@ -195,7 +194,7 @@ def _ask_qualified(engine: sa.Engine) -> None:
         driver.rollback()
         if row is None:
             return None
-        # found by its name, with the schema; the query of psycopg still has the project's search path
+        # found through its extension: psycopg's own query would have the project's search path
         return TypeInfo(name, *row)
 
     dialect._type_info_fetch = type_info
@@ -204,17 +203,14 @@ def _ask_qualified(engine: sa.Engine) -> None:
 
 def _find_version_table_qualified(migration: MigrationContext, driver: Connection) -> None:
     """Let Alembic find, read and make the version table as this package does, for which it has no public way."""
-
     overridden: Any = migration
 
     def get_current_heads() -> tuple[str, ...]:
         return current_revisions(driver)
 
-    def ensure_version_table(purge: bool = False) -> None:
+    def ensure_version_table() -> None:  # without `purge`: `Run` empties the table itself
         if not has_version_table(driver):
             overridden._version.create(migration.connection, checkfirst=False)
-        if purge:
-            driver.execute(sql.SQL("DELETE FROM {}").format(place_of(driver).table(VERSION_TABLE)))
 
     overridden.get_current_heads = get_current_heads
     overridden._ensure_version_table = ensure_version_table
