@@ -11,11 +11,11 @@ RUN python3 -m venv venv \
     && venv/bin/python -m pip uninstall --yes pip setuptools
 COPY alembic.ini ./
 COPY backend/ backend/
-COPY scripts/dbkit/ scripts/dbkit/
+COPY src/dbkit/ src/dbkit/
 COPY scripts/docker-entrypoint.sh scripts/
 # `python -m dbkit` works with any PYTHONPATH, as in ./venv; and a checkout's umask does not matter
-RUN echo /app/scripts > "$(venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dbkit.pth" \
-    && venv/bin/python -m compileall -q scripts backend \
+RUN echo /app/src > "$(venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dbkit.pth" \
+    && venv/bin/python -m compileall -q src backend \
     && chmod -R u=rwX,go=rX .
 
 FROM ${BASE_IMAGE}

@@ -1,4 +1,4 @@
-# Daily verbs. Each recipe is one line; what it does is in scripts/dbkit. `make` alone prints this list.
+# Daily verbs. Each recipe is one line; what it does is in src/dbkit. `make` alone prints this list.
 
 DBKIT := venv/bin/python -m dbkit
 ALEMBIC := venv/bin/alembic -c alembic.ini
@@ -109,7 +109,7 @@ lint: setup ## ruff, mypy, shellcheck
 format: setup ## let ruff mend what it can
 	@venv/bin/ruff check --fix && venv/bin/ruff format
 clean: ## remove ./venv and caches; .env and the database stay
-	@mkdir -p .dbkit && { test ! -e venv || mv venv ".dbkit/venv.old.$$$$"; } && rm -rf .dbkit/venv.old.* .nox .pytest_cache .mypy_cache .ruff_cache && find scripts backend tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@mkdir -p .dbkit && { test ! -e venv || mv venv ".dbkit/venv.old.$$$$"; } && rm -rf .dbkit/venv.old.* .nox .pytest_cache .mypy_cache .ruff_cache && find src scripts backend tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # whole or not at all, and never over one that is there
 .env:

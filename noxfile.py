@@ -8,7 +8,7 @@ nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 
-DBKIT = {"PYTHONPATH": "scripts"}
+DBKIT = {"PYTHONPATH": "src"}
 HOSTILE_TESTS = ("gate", "failure_modes", "verbs", "stash", "backfill", "backfill_command", "drift", "search_path")
 
 
@@ -22,7 +22,7 @@ def install(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests: nox -s tests -- tests/test_settings.py -x"""
+    """Run the tests: nox -s tests -- tests/unit/test_settings.py -x"""
     install(session)
     session.run("python", "-m", "pytest", *session.posargs, env=DBKIT)
 
@@ -96,10 +96,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def linters(session: nox.Session) -> None:
-    """Count what squawk and alembic-guard find in the migrations of tests/dangers.py."""
+    """Count what squawk and alembic-guard find in the migrations of tests/support/dangers.py."""
     install(session)
     session.install("alembic-guard==0.1.1")  # to compare with, and no part of the kit
-    session.run("python", "tests/linters.py", env=DBKIT)
+    session.run("python", "scripts/linters.py", env=DBKIT)
 
 
 @nox.session(default=False)

@@ -122,7 +122,7 @@ show_progress() {
 link_dbkit() {
     local site_packages
     site_packages=$(venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    printf '../../../../scripts\n' >"$site_packages/dbkit.pth"
+    printf '../../../../src\n' >"$site_packages/dbkit.pth"
     # shellcheck disable=SC2016  # expanded when the script runs
     printf '#!/bin/sh\nexec "$(dirname -- "$0")/python" -m dbkit "$@"\n' >venv/bin/dbkit
     chmod +x venv/bin/dbkit

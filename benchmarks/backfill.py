@@ -12,7 +12,7 @@ import psycopg
 from benchmarks.timing import Comparison, Task, Times, in_turns
 from benchmarks.workspace import Copy, Failed, copy_of_project, environment
 from dbkit import settings
-from dbkit.server.cluster import Cluster, development_cluster
+from dbkit.postgres.cluster import Cluster, development_cluster
 from dbkit.settings import Target
 
 ROWS = 1_000_000

@@ -16,7 +16,7 @@ from benchmarks import chain
 from benchmarks.timing import Comparison, Task, Times, in_turns
 from benchmarks.workspace import Copy, Failed, copy_of_project
 from dbkit import settings
-from dbkit.server.cluster import Cluster, development_cluster
+from dbkit.postgres.cluster import Cluster, development_cluster
 
 SIZE = 500  # revisions
 BOUND = 1.15

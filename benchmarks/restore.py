@@ -15,7 +15,8 @@ import psycopg
 
 from benchmarks.timing import Comparison, Times
 from benchmarks.workspace import ROOT, Failed
-from dbkit import scratch, settings
+from dbkit import settings
+from dbkit.postgres import scratch_cluster
 from dbkit.settings import Target
 
 ROWS = int(os.environ.get("BENCH_ROWS", "200000"))
@@ -85,7 +86,7 @@ def restore(directory: Path, runs: int) -> list[Comparison]:
 
 
 def _compare(directory: Path, shape: Shape, runs: int) -> list[Comparison]:
-    with scratch.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
+    with scratch_cluster.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
         target = cluster.target()
         _write(directory, shape)
         _run(directory, target, "migrate")
@@ -114,7 +115,7 @@ def _write(directory: Path, shape: Shape) -> None:
     versions.mkdir(parents=True)
     for name in ("env.py", "script.py.mako"):
         shutil.copy(ROOT / "backend/alembic" / name, versions.parent / name)
-    shutil.copytree(ROOT / "scripts/dbkit", directory / "scripts/dbkit", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "src/dbkit", directory / "src/dbkit", ignore=shutil.ignore_patterns("__pycache__"))
     (directory / "alembic.ini").write_text(INI)
     before = f"CREATE TABLE customers (id int PRIMARY KEY); {shape.before}"
     first = REVISION.format(name="first", after=None, up=before, down="SELECT 1")
@@ -131,7 +132,7 @@ def _run(directory: Path, target: Target, verb: str) -> tuple[float, float]:
     ran = subprocess.run(
         [sys.executable, "-c", VERB, verb],
         cwd=directory,
-        env={**passed_on, "DATABASE_URL": url, "APP_ENV": "test", "PYTHONPATH": str(directory / "scripts")},
+        env={**passed_on, "DATABASE_URL": url, "APP_ENV": "test", "PYTHONPATH": str(directory / "src")},
         capture_output=True,
         text=True,
         check=False,

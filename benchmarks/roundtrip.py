@@ -14,8 +14,9 @@ from pathlib import Path
 from benchmarks import chain
 from benchmarks.timing import Comparison, Task, in_turns
 from benchmarks.workspace import ROOT, Failed
-from dbkit import scratch, settings
-from dbkit.server.cluster import Cluster
+from dbkit import settings
+from dbkit.postgres import scratch_cluster
+from dbkit.postgres.cluster import Cluster
 
 SIZES = (100, 500, 1000)  # revisions
 BARE_BOUND = 1.0  # of three bare alembic processes
@@ -50,7 +51,7 @@ class Project:
         """
         begun = time.perf_counter()
         wrapped = [sys.executable, "-c", MEASURED, *command]
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "scripts"), **environment}
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment}
         result = subprocess.run(wrapped, cwd=self.root, env=env, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - begun
         if result.returncode not in ((0, 1) if may_find else (0,)):
@@ -192,7 +193,7 @@ def _fresh(cluster: Cluster) -> dict[str, str]:
 @contextmanager
 def _cluster() -> Iterator[Cluster]:
     """The same kind of server as the proof makes for itself."""
-    with scratch.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
+    with scratch_cluster.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
         yield cluster
 
 

@@ -8,10 +8,11 @@ import psycopg
 
 from benchmarks.timing import Comparison, Times
 from benchmarks.workspace import ROOT
-from dbkit import scratch, settings
+from dbkit import settings
+from dbkit.lint.table_sizes import QUERY, Size
+from dbkit.lint.timing import Rates, measure
+from dbkit.postgres import scratch_cluster
 from dbkit.settings import Target
-from dbkit.sizes.answer import QUERY, Size
-from dbkit.sizes.rates import Rates, measure
 
 NARROW, WIDE = "NULL", "repeat('wide ', 80)"
 TABLES = (
@@ -43,7 +44,7 @@ def sizes(_directory: Path, runs: int) -> list[Comparison]:
     """Seconds that are predicted and seconds that are measured, by kind of work and table; A is the longer one."""
     predicted: dict[str, list[float]] = {}
     measured: dict[str, list[float]] = {}
-    with scratch.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
+    with scratch_cluster.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
         for run in range(runs):
             rates = measure(cluster.create_database(f"rates{run}"))
             for rows, note in TABLES:

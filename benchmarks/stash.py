@@ -14,11 +14,12 @@ import psycopg
 
 from benchmarks.timing import Comparison, Task, in_turns
 from benchmarks.workspace import ROOT, Failed
-from dbkit import scratch, settings
-from dbkit.server.cluster import Cluster
+from dbkit import settings
+from dbkit.postgres import scratch_cluster
+from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Target
 from dbkit.stash import tables
-from dbkit.stash.keep import Keeper
+from dbkit.stash.backup import Keeper
 from dbkit.stash.losses import Moment, Replay
 
 ROWS, FEW = 1_000_000, 10_000
@@ -36,7 +37,7 @@ def stash(directory: Path, runs: int) -> list[Comparison]:
 
     And the peak memory of the process that makes it, in MB, against that for 10,000 rows.
     """
-    with scratch.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
+    with scratch_cluster.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
         with psycopg.connect(**cast("Any", cluster.target().parameters())) as connection:
             for name, rows in (("big", ROWS), ("small", FEW)):
                 connection.execute(FILL.format(name=name, rows=rows).encode())

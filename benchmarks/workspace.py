@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbkit import settings
-from dbkit.server.account import server_account
-from dbkit.server.cluster import development_cluster
+from dbkit.postgres.cluster import development_cluster
+from dbkit.postgres.os_account import server_account
 
 ROOT = Path(__file__).resolve().parents[1]
 PASSED_ON = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")

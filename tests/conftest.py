@@ -19,13 +19,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
-import pair as pair_module
-from dbkit import redact, scratch, settings
-from dbkit.connect import connect
-from dbkit.own_statements import OwnConnection, Session
-from dbkit.server.account import Account
-from dbkit.server.cluster import Cluster, development_cluster
+from dbkit import settings
+from dbkit.postgres import scratch_cluster
+from dbkit.postgres.cluster import Cluster, development_cluster
+from dbkit.postgres.connect import connect
+from dbkit.postgres.os_account import Account
+from dbkit.postgres.own_statements import OwnConnection, Session
+from dbkit.redaction import redact
 from dbkit.settings import Settings, Target
+from support import pair as pair_module
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOT_IN_GIT = shutil.ignore_patterns("venv", ".git", ".env", ".dbkit", ".nox", ".*_cache", "__pycache__", "upgrade.sql")
@@ -317,7 +319,7 @@ def local_settings() -> Settings:
 @pytest.fixture(scope="session")
 def server(local_settings: Settings) -> Iterator[Cluster]:
     """One throw-away cluster for the whole run."""
-    with scratch.cluster(local_settings) as cluster:
+    with scratch_cluster.cluster(local_settings) as cluster:
         if IS_HOSTILE:
             make_hostile(cluster.target("postgres"))
         yield cluster
@@ -377,7 +379,7 @@ DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda pat
 @contextmanager
 def listening(local_settings: Settings, port: int) -> Iterator[Target]:
     """A new server as others run it: on TCP, with passwords. The target is a role that owns its database."""
-    with scratch.cluster(local_settings) as cluster:
+    with scratch_cluster.cluster(local_settings) as cluster:
         with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
             connection.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
             connection.execute(f"ALTER SYSTEM SET port = {port}")

@@ -1,0 +1,99 @@
+"""A backfill in a revision: outside of the transaction that the revision runs in."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+
+from dbkit.backfill import batches as work_module
+from dbkit.backfill.progress import Progress
+from dbkit.backfill.runner import Limits, run
+from dbkit.errors import InputError
+from dbkit.gate.monitor import Connection, Watch
+from dbkit.postgres.own_statements import own_settings
+from dbkit.postgres.row_hash import quoted
+
+
+def run_in(
+    context: MigrationContext,
+    what: tuple[str, str, str | None, tuple[str, ...]],
+    batch: int,
+    max_lag: float,
+) -> None:
+    """Do `what` (table, assignments, where, key) from the revision that runs, or write it to its script."""
+    if context.as_sql:
+        table, assignments, where, _ = what
+        statement = work_module.update(work_module.qualified(table), assignments, where)
+        comment = "-- a backfill: online it runs in batches, in this script as one statement"
+        context.impl.static_output(f"{comment}\n{statement}\n;")
+        return
+    with _outside(context):
+        watch = _watch_of(_connection(context))
+        with watch.resumable() if watch else nullcontext():
+            _run(context, watch, what, batch, max_lag)
+
+
+def _run(
+    context: MigrationContext,
+    watch: Watch | None,
+    what: tuple[str, str, str | None, tuple[str, ...]],
+    batch: int,
+    max_lag: float,
+) -> None:
+    connection = _connection(context)
+
+    def execute(statement: str) -> Sequence[Any]:
+        # without parameters, so that a % or a colon in it is nothing but that
+        result = connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+        return result.all() if result.returns_rows else ()
+
+    def execute_own(statement: str) -> Sequence[Any]:
+        with own_settings(execute):
+            return execute(statement)
+
+    work = work_module.find(execute, execute_own, *what)
+    version_table = ".".join(quoted(name) for name in (context.version_table_schema, context.version_table) if name)
+    step = watch.step if watch else None
+    progress = Progress(
+        execute, execute_own, version_table, step.revision if step else "", step.parents if step else ()
+    )
+    limits = Limits(batch=batch, lag=max_lag, lock_budget=watch.lock_budget if watch else Limits.lock_budget)
+    row = run(execute, execute_own, work, progress, limits)
+    if row is not None:
+        _forget_with_version(context, progress, row.id)
+
+
+def _forget_with_version(context: MigrationContext, progress: Progress, identifier: int) -> None:
+    """Let the row go in the transaction that moves the version table: until then, the revision may run once more."""
+    waiting = [identifier]
+
+    def applied(ctx: MigrationContext, **_rest: Any) -> None:
+        if waiting:
+            statement = progress.forgotten([waiting.pop()])
+            _connection(ctx).exec_driver_sql(statement, execution_options={"no_parameters": True})
+
+    context.on_version_apply_callbacks += (applied,)
+
+
+@contextmanager
+def _outside(context: MigrationContext) -> Iterator[None]:
+    """Out of the revision's transaction, unless it is out of it already."""
+    if _connection(context).get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        yield
+        return
+    with context.autocommit_block():
+        yield
+
+
+def _connection(context: MigrationContext) -> sa.Connection:
+    if context.connection is None:
+        raise InputError("env.py configures Alembic without a connection.", "A backfill needs one, or --sql.")
+    return context.connection
+
+
+def _watch_of(connection: sa.Connection) -> Watch | None:
+    """The gate's, where the gate runs this."""
+    driver = connection.connection.driver_connection
+    return driver.watch if isinstance(driver, Connection) else None

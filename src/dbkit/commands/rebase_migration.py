@@ -1,0 +1,72 @@
+"""`dbkit rebase-migration`: let a revision that nobody has applied follow the one that another branch has added."""
+
+import re
+from importlib.util import cache_from_source
+from pathlib import Path
+
+from alembic.script import Script
+
+from dbkit import files, project
+from dbkit.errors import InputError, Refused, Unreachable, say
+from dbkit.gate import alembic_command
+from dbkit.project import branches, head_file
+from dbkit.settings import Settings
+
+NEXT = "Then: git add it and HEAD, go on with git, make migrate, make roundtrip."
+
+
+def rebase(settings: Settings, ini: Path, *, revision: str | None = None) -> None:
+    """Give the first local revision the other head for a parent, and write HEAD.
+
+    Which head is local is told by the conflict in HEAD, or by `revision`. Raises InputError where that cannot be known
+    or be done, Refused where the database has applied it.
+    """
+    loaded = project.load(ini)
+    directory = Path(loaded.script.dir)
+    heads = [head.revision for head in loaded.heads]
+    if loaded.script.sourceless:
+        raise InputError(
+            "the revisions may be without their text (sourceless in alembic.ini), and it is the text that is changed.",
+            "Run it where the files are written.",
+        )
+    if len(heads) == 1:
+        head_file.write(directory)
+        print(f"There is one head, {heads[0]}: nothing to rebase. {head_file.path_in(directory)} names it.")
+        return
+    if len(heads) != 2:
+        raise InputError(f"there are {len(heads)} heads: {', '.join(heads)}.", 'Join them: make merge m="merge heads".')
+    local = branches.local(loaded, directory, heads, revision)
+    other = next(head for head in heads if head != local)
+    first = branches.first(loaded, local, other)
+    _require_not_applied(loaded, settings, first)
+    former = str(first.down_revision)
+    _set_parent(Path(first.path), former, other)
+    head_file.write(directory)
+    print(f"{first.revision} follows {other} now, and no longer {former}: {Path(first.path).name}\n{NEXT}")
+
+
+def _require_not_applied(loaded: project.Project, settings: Settings, first: Script) -> None:
+    try:
+        applied = loaded.applied(alembic_command.position(loaded, settings))
+    except Unreachable as error:
+        say(f"the database was not asked whether it has {first.revision}: {error.message}")
+        return
+    if first.revision in applied:
+        raise Refused(
+            f"{first.revision} is applied to the database of .env, which would not learn that it has another parent.",
+            f"Roll it back first: make rollback to={first.down_revision}. If others have applied it: make merge.",
+        )
+
+
+def _set_parent(path: Path, former: str, parent: str) -> None:
+    """Change down_revision and the line `Revises:`, and no other byte. Raises InputError where it is not written so."""
+    text = path.read_bytes()
+    old, new = re.escape(former.encode()), parent.encode()
+    assigned = re.compile(rb"^(down_revision\b[^=\r\n]*=[ \t]*[\"'])" + old + rb"([\"'])", re.MULTILINE)
+    changed, count = assigned.subn(lambda match: match[1] + new + match[2], text)
+    if count != 1:
+        raise InputError(f"{path} has no plain line down_revision = '{former}'.", f"Write {parent} there by hand.")
+    changed = re.sub(rb"^(Revises:[ \t]*)" + old, lambda match: match[1] + new, changed, count=1, flags=re.MULTILINE)
+    files.write(path, changed)
+    # Python knows bytecode by the second and the size of its source, and both may be as before
+    Path(cache_from_source(str(path))).unlink(missing_ok=True)

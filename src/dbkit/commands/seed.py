@@ -1,0 +1,45 @@
+"""`dbkit seed`: fill the development database with sample rows."""
+
+import time
+from pathlib import Path
+
+import psycopg
+
+from dbkit import gate, project
+from dbkit.errors import InputError, failed
+from dbkit.gate import alembic_command, protection
+from dbkit.postgres.connect import connect
+from dbkit.postgres.locks import require_writable
+from dbkit.postgres.own_statements import Session
+from dbkit.settings import Settings
+from dbkit.wording import counted
+
+
+def seed(settings: Settings, ini: Path) -> None:
+    """Run `seed.sql`, which is beside the directory of the migrations, in one transaction."""
+    loaded = project.load(ini)
+    path = Path(loaded.script.dir).parent / "seed.sql"
+    if not path.exists():
+        raise InputError(f"there is no {path}.", "Write one: INSERT statements that can be repeated.")
+    target = gate.target_of(settings)
+    protection.ask(settings, target, "add sample rows to")
+    if loaded.pending(alembic_command.position(loaded, settings)):
+        raise InputError("the database is not at the head.", "Bring it there first: `make migrate`.")
+    started = time.monotonic()
+    with connect(target, settings.wait, session=Session.SHARED) as connection:
+        require_writable(connection)
+        try:
+            rows = _run(connection, path.read_text(encoding="utf-8"))
+        except psycopg.Error as error:
+            words = error.diag.message_primary or " ".join(str(error).split()).rstrip(".")
+            raise failed(error, f"{path} failed: {words}.", "No row of it was kept.") from error
+    print(f"{counted(rows, 'row')} added in {time.monotonic() - started:.1f} s.")
+
+
+def _run(connection: psycopg.Connection, script: str) -> int:
+    """Run a script of several statements and return how many rows they wrote."""
+    cursor = connection.cursor().execute(script.encode())
+    rows = max(cursor.rowcount, 0)
+    while cursor.nextset():
+        rows += max(cursor.rowcount, 0)
+    return rows

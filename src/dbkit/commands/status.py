@@ -1,0 +1,91 @@
+"""`dbkit status`: where the database stands and what to type next, on one screen."""
+
+from pathlib import Path
+
+import psycopg
+
+from dbkit import project
+from dbkit.errors import DbkitError, as_dbkit_error
+from dbkit.gate import diagnosis, preconditions
+from dbkit.gate.next_step import MIGRATE, DatabaseState, next_step, read
+from dbkit.postgres.cluster import development_cluster
+from dbkit.postgres.connect import connect
+from dbkit.settings import Settings, Target
+
+LONGEST_LIST = 12  # pending migrations that fit on the screen with the rest
+
+Rows = list[tuple[str, str]]
+
+
+def status(settings: Settings, ini: Path) -> int:
+    """Print the screen. Exit code 4 when the database does not answer, 5 when it is locked by others, 6 when something
+    was left half done, 7 when it is ahead of this code, else 0.
+
+    Nothing is created: an embedded cluster that exists is started, one that does not exist is not made.
+    """
+    loaded = project.load(ini)
+    if settings.target:
+        target, place = settings.target, _place(settings.target)
+    else:
+        cluster = development_cluster(settings)
+        place = f'"{cluster.target().dbname}" on the embedded server in {cluster.directory}'
+        if not cluster.exists():
+            pid = cluster.removed_server()
+            removed = f"its data directory was removed while its server (pid {pid}) ran"
+            why = "it has not been made yet" if pid is None else removed
+            return _print([("database", place), ("answers", f"no: {why}")], MIGRATE, exit_code=0)
+        target = cluster.ensure_running()
+    rows = [("database", place)]
+    try:
+        with connect(target, patience=min(settings.wait, diagnosis.PATIENCE)) as connection:
+            version = connection.info.parameter_status("server_version") or "?"
+            preconditions.require_one_history(connection, loaded.script)
+            state = read(connection, loaded, settings, target)
+    except (DbkitError, psycopg.Error) as error:
+        told = as_dbkit_error(error)
+        rows += [("answers", f"no: {told.message}")]
+        return _print(rows, told.hint, exit_code=told.exit_code if settings.target else 0)
+    rows += [("answers", f"yes, PostgreSQL {version}")]
+    rows += _describe(loaded, state)
+    step = next_step(loaded, state, settings)
+    return _print(rows, step.words, exit_code=step.exit_code)
+
+
+def _describe(loaded: project.Project, state: DatabaseState) -> Rows:
+    rows: Rows = [("marked", state.mark)] if state.mark else []
+    rows += [("running", f"a migration: {state.running}")] if state.running else []
+    if state.locked:
+        return [*rows, ("locked", state.locked.message)]
+    unknown = [revision for revision in state.current if not project.find(loaded.script, revision)]
+    names = [
+        revision if revision in unknown else project.name_of(loaded.revision(revision)) for revision in state.current
+    ]
+    rows += [("revision", name) for name in names] or [("revision", "none: no migration was applied yet")]
+    rows += [("head", project.name_of(head)) for head in loaded.heads] or [("head", "none: there are no revisions")]
+    if unknown:
+        return rows
+    pending = loaded.pending(state.current)
+    rows += [("pending", str(len(pending)) if pending else "nothing")]
+    rows += [("", project.name_of(script)) for script in pending[:LONGEST_LIST]]
+    if len(pending) > LONGEST_LIST:
+        rows += [("", f"and {len(pending) - LONGEST_LIST} more")]
+    rows += [("stash", line) for line in state.stashes]
+    rows += [("read-only", "yes: a standby, or default_transaction_read_only")] if state.is_read_only else []
+    rows += [("adopted", f"no: {state.not_adopted}")] if state.not_adopted else []
+    rows += [("edited", f"{path.name}, after it was applied") for path in state.edited]
+    rows += [("invalid", f"the index {index}") for index in state.invalid]
+    rows += [("half done", f"{row.revision}: a part of it was committed") for row in state.half_applied]
+    return rows
+
+
+def _place(target: Target) -> str:
+    user = f" as {target.user}" if target.user else ""
+    return f'"{target.dbname}" on {target.server()}{user}'
+
+
+def _print(rows: Rows, what_next: str, *, exit_code: int) -> int:
+    previous = ""
+    for label, value in [*rows, ("next", what_next)]:
+        print(f"{'' if label == previous else label:<10}{value}")
+        previous = label
+    return exit_code

@@ -1,0 +1,1 @@
+"""What a check reports: findings, their levels, and the ids of the rules."""

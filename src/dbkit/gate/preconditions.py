@@ -1,0 +1,158 @@
+"""What can be wrong between the revisions and what a database says was applied, each in a sentence."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from psycopg import sql
+
+from dbkit.errors import CheckFailed, DbkitError, InputError, OperatorNeeded, say
+from dbkit.gate.diagnosis import half_hint
+from dbkit.gate.protection import EXPENDABLE, stated
+from dbkit.journal import Row, Step
+from dbkit.postgres.locks import VERSION_TABLE
+from dbkit.postgres.own_statements import place_of
+from dbkit.project import Project, find, require_known
+from dbkit.settings import Settings
+
+# What a revision file creates for certain: without IF NOT EXISTS, and in no schema of its own
+CREATE_TABLE = re.compile(r"""\bcreate_table\(\s*["'](\w+)["']|\bCREATE\s+TABLE\s+"?(\w+)"?\s*\(""", re.IGNORECASE)
+UNSURE = re.compile(r"if_not_exists|\bschema\s*=|\bset\s+(?:local\s+)?search_path\b", re.IGNORECASE)
+SHOWN = 3  # tables that a message names
+
+
+def require_consistent(script: ScriptDirectory, heads: Sequence[str]) -> None:
+    """Raise when the rows of the version table cannot all be right: unknown, twice, or one that another includes."""
+    require_known(script, heads)
+    twice = [head for head, count in Counter(heads).items() if count > 1]
+    if twice:
+        raise InputError(f"{VERSION_TABLE} has {twice[0]} in two rows.", "Delete one of them by hand: `make psql`.")
+    for head in heads if len(heads) > 1 else ():
+        below = {each.revision for each in script.iterate_revisions(head, "base")} - {head}
+        included = sorted(below & set(heads))
+        if included:
+            raise InputError(
+                f"{VERSION_TABLE} has {len(heads)} rows, {' and '.join(sorted(heads))}, and {head} already includes "
+                f"{included[0]}.",
+                f"Only one can be where the database is. When it has all of {head}, delete the row of\n"
+                f"the other one, with `make psql`. To begin anew from what it has: alembic stamp --purge REV",
+            )
+
+
+def require_one_history(connection: psycopg.Connection, script: ScriptDirectory) -> None:
+    """Raise InputError where this project's history is in a schema that search_path does not lead to.
+
+    Says so where it leads to one of two. The tables of other projects in the same database do not count.
+    """
+    place = place_of(connection)
+    own = [schema for schema in place.others if _has_revisions_of(connection, schema, script)]
+    connection.rollback()
+    if not own:
+        return
+    names = ", ".join(own)
+    if place.has_history:
+        say(
+            f"warning: this project has a history in the schema {place.schema}, which is used, and in {names}: "
+            f"search_path is {place.search_path!r}. Drop the one that is wrong."
+        )
+        return
+    raise InputError(
+        f"the history of this project is in the schema {names}, and search_path is {place.search_path!r}: a second one "
+        f"would begin{f' in {place.schema}' if place.schema else ''}.",
+        f"Set it back: ALTER ROLE … SET search_path = {names}, …; or in the URL: ?options=-csearch_path%3D{own[0]}",
+    )
+
+
+def _has_revisions_of(connection: psycopg.Connection, schema: str, script: ScriptDirectory) -> bool:
+    table = sql.Identifier(schema, VERSION_TABLE)
+    row = connection.execute("SELECT has_table_privilege(%s::text, 'SELECT'::text)", [table.as_string()]).fetchone()
+    if row != (True,):
+        return False
+    query = sql.SQL("SELECT to_jsonb(v) ->> 'version_num' FROM {} AS v").format(table)
+    return any(value and find(script, value) for (value,) in connection.execute(query))
+
+
+def require_adopted(connection: psycopg.Connection, files: Sequence[Path], dbname: str) -> None:
+    """Raise InputError when a database without history has tables that the migrations would create."""
+    created = [name for path in files for name in _creates(path)]
+    place = place_of(connection)
+    query = (
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(format('%%I.%%I', %s::text, name)) IS NOT NULL"
+    )
+    found = sorted({row[0] for row in connection.execute(query, [created, place.schema])}) if place.schema else []
+    if not found:
+        return
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    raise InputError(
+        f'"{dbname}" has tables that the migrations create ({", ".join(found[:SHOWN])}{more}), but no history.',
+        "If an earlier run of them, or metadata.create_all(), made the tables: adopt the database with\n"
+        "`alembic stamp REV`, where REV is the last revision that it has all of. Then: make migrate.",
+    )
+
+
+def require_unedited(edited: Sequence[Path], settings: Settings) -> None:
+    """Say that files were edited after they were applied; raise CheckFailed where that is a mistake of today."""
+    if not edited:
+        return
+    names = ", ".join(path.name for path in edited)
+    message = f"{names}: edited after it was applied, so this database does not have what the file says."
+    if stated(settings) not in EXPENDABLE:
+        say(f"warning: {message}")
+        return
+    raise CheckFailed(
+        message,
+        "If it is the last one, and only you have it: `make redo`. If others have it: undo the edit, and write the\n"
+        "next migration. If the edit changes nothing that runs, such as a comment: python -m dbkit accept REV",
+    )
+
+
+def require_whole(rows: Sequence[Row]) -> None:
+    """Raise OperatorNeeded when a revision was interrupted of which a part was committed."""
+    if rows:
+        row = rows[0]
+        step = Step(row.action, row.revision, "")
+        raise OperatorNeeded(
+            f"the {row.action} of {row.revision} of {row.began_at:%Y-%m-%d %H:%M} was interrupted, and a part of it "
+            "was committed: not safe to run again.",
+            half_hint(step),
+        )
+
+
+def explain(error: CommandError, loaded: Project, heads: Sequence[str], destination: str) -> DbkitError:
+    """What Alembic says when it cannot make a plan, in a sentence with what to type."""
+    script = loaded.script
+    if "Multiple head revisions" in str(error) and len(loaded.heads) > 1:
+        from dbkit.gate.next_step import several_heads  # with what only this error needs
+
+        return several_heads(loaded, loaded.applied(tuple(heads)))
+    if "Ambiguous walk" in str(error):
+        above = script.iterate_revisions(tuple(heads), "base")
+        merge = next((each for each in above if each.is_merge_point), None)
+        if merge:
+            return InputError(
+                f"{destination} goes back over a merge: {merge.revision} joins "
+                f"{' and '.join(merge.down_revision or ())}.",
+                "Name the revision to go back to: `make rollback to=REV`.",
+            )
+    hint = "`make history` lists the revisions." if "locate revision" in str(error) else ""
+    return InputError(f"{str(error).rstrip('.')}.", hint)
+
+
+def require_unambiguous(heads: Sequence[str], destination: str) -> None:
+    """Raise InputError when a number of steps back could mean either of several heads. (Alembic picks one.)"""
+    if len(heads) > 1 and re.fullmatch(r"-\d+", destination):
+        raise InputError(
+            f"the database is at {len(heads)} revisions, {' and '.join(sorted(heads))}: {destination} could be either.",
+            "Name the revision to go back to: `make rollback to=REV`.",
+        )
+
+
+def _creates(path: Path) -> list[str]:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if UNSURE.search(text):
+        return []
+    return [first or second for first, second in CREATE_TABLE.findall(text)]

@@ -1,0 +1,110 @@
+"""Advice on a project's migrations: each is run and watched, and what was seen is told, but for what was accepted."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dbkit import project
+from dbkit.findings.finding import Advice
+from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk, trace_rules
+from dbkit.lint.table_sizes import Size, read
+from dbkit.lint.timing import measure
+from dbkit.roundtrip.outcome import Outcome, Planted
+from dbkit.roundtrip.prove import Request, prove_at
+from dbkit.roundtrip.scratch_server import Where
+from dbkit.roundtrip.walker import Progress
+from dbkit.settings import Settings
+
+
+@dataclass(frozen=True)
+class Advised:
+    """What was found in all revisions that were asked for."""
+
+    project: str
+    server: str
+    seconds: float
+    revisions: int
+    findings: tuple[Advice, ...]
+    planted: Planted
+    """The rows that the migrations met; without, changes of data are not seen."""
+
+    @property
+    def failed(self) -> list[Advice]:
+        """What is to be mended or accepted."""
+        return [each for each in self.findings if each.failed]
+
+
+def lint_at(
+    here: Where,
+    settings: Settings,
+    ini: Path,
+    request: Request,
+    progress: Progress,
+    version: int = 0,
+    sizes: Path | None = None,
+) -> Advised:
+    """Run the revisions on a server, and say what they would do to a live database of that major version (0: the same).
+
+    `sizes` is the saved answer of `dbkit sizes`. Raises InputError when there is nothing to run.
+    """
+    outcome, loaded = prove_at(here, settings, ini, replace(request, trace=True), progress)
+    found = _found(outcome, loaded, version)
+    options = loaded.config.get_section("dbkit") or {}
+    answer = sizes or (ini.parent / options["sizes"] if "sizes" in options else None)
+    if answer:
+        small = int(options.get("small_table", estimate.SMALL))
+        found = _concrete(here, found, read(answer), small)
+    return Advised(
+        outcome.project,
+        outcome.server,
+        outcome.seconds,
+        len(outcome.revisions),
+        tuple(_in_order(outcome, acceptance.with_reasons(outcome, list(found), loaded, request.baseline))),
+        outcome.planted,
+    )
+
+
+def _concrete(here: Where, found: Iterator[Advice], sizes: Mapping[str, Size], small: int) -> Iterator[Advice]:
+    """The findings with what the tables' sizes make of them, at the rates that are measured on the same server."""
+    rates = measure(here.place.create_database(next(here.names)))
+    for each in found:
+        yield estimate.concrete(each, sizes, rates, small)
+
+
+def _found(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
+    ours = list(_measured(outcome, loaded, version))
+    on = max((trace.server_version for each in outcome.revisions for trace in each.traces), default=0) // 10000
+    return _once(squawk.join(ours, squawk.find(outcome.revisions, version or on, Path(loaded.script.dir))))
+
+
+def _in_order(outcome: Outcome, findings: Iterable[Advice]) -> list[Advice]:
+    """By file, as the revisions follow each other, and by line."""
+    order = {each.path: number for number, each in enumerate(outcome.revisions)}
+    return sorted(findings, key=lambda each: (order.get(each.path, -1), each.direction == "downgrade", each.line or 0))
+
+
+def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
+    yield from failure_rules.advise(outcome.revisions)
+    for each in outcome.revisions:
+        yield from trace_rules.advise(each, version)
+    yield from source_rules.findings(loaded, [each.revision for each in outcome.revisions])
+    yield from trace_rules.of_project(outcome.revisions, Path(loaded.script.dir) / "env.py")
+
+
+def _once(findings: Iterable[Advice]) -> Iterator[Advice]:
+    """Without what a loop says again and again, nor what a run says of a statement that the text has told of."""
+    found = {(each.id, each.path, each.line, each.message, each.direction): each for each in findings}.values()
+    for each in found:
+        if each.lines:
+            seen = next((other for other in found if _is_of(other, each)), each)
+            yield replace(each, sql=seen.sql, tables=seen.tables, also=seen.also)
+        elif not any(_is_of(each, other) for other in found):
+            yield each
+
+
+def _is_of(seen: Advice, written: Advice) -> bool:
+    """Whether a run has found what is found in the text: the same, in its lines."""
+    if seen.lines or not written.lines or seen.line is None:
+        return False
+    is_same = (seen.id, seen.path, seen.direction) == (written.id, written.path, written.direction)
+    return is_same and written.lines[0] <= seen.line <= written.lines[1]

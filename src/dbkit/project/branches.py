@@ -1,0 +1,55 @@
+"""Of two heads, which one is local, and where its branch begins."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from alembic.script import Script
+
+from dbkit.errors import InputError
+from dbkit.project import Project, head_file
+from dbkit.roundtrip.selection import ancestors, parents_of
+
+
+def local(loaded: Project, directory: Path, heads: Sequence[str], named: str | None) -> str:
+    """Which of two heads is ours: by the conflict in HEAD, or the `named` one. Raises InputError."""
+    if named:
+        revision = loaded.revision(named).revision
+        if revision not in heads:
+            raise InputError(
+                f"{revision} is none of the heads: {', '.join(heads)}.", "Name the last of your revisions."
+            )
+        return revision
+    sides = head_file.conflict(directory)
+    if sides is None:
+        raise InputError(
+            f"there are two heads, {' and '.join(heads)}, and no conflict in HEAD that says which is yours.",
+            "Name it: make rebase-migration rev=ID. If both were applied somewhere: make merge.",
+        )
+    # in a rebase, git's HEAD is the branch that ours is put upon
+    ours = sides[1] if _is_rebase(directory) else sides[0]
+    found = [head for head in heads if head in ours]
+    if len(found) != 1:
+        raise InputError(f"HEAD says {', '.join(ours)} is yours, and the heads are {', '.join(heads)}.", head_file.MEND)
+    return found[0]
+
+
+def _is_rebase(directory: Path) -> bool:
+    for name in ("rebase-merge", "rebase-apply"):
+        command = ["git", "rev-parse", "--path-format=absolute", "--git-path", name]
+        result = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+        if result.returncode == 0 and Path(result.stdout.rstrip("\n")).exists():
+            return True
+    return False
+
+
+def first(loaded: Project, local: str, other: str) -> Script:
+    """The revision of the local ones that all others of them follow. Raises InputError where it is not that simple."""
+    parents = {each.revision: parents_of(loaded, each) for each in loaded.script.walk_revisions()}
+    ours = ancestors([local], parents) - ancestors([other], parents)
+    roots = [loaded.revision(each) for each in ours if not ours & set(parents[each])]
+    branched = [each for each in ours if len(parents[each]) > 1 or loaded.revision(each).dependencies]
+    if len(roots) != 1 or branched or not isinstance(roots[0].down_revision, str):
+        names = ", ".join(sorted(ours))
+        raise InputError(f"{names} cannot be put upon {other}: there is a merge or a dependency.", "make merge m=…")
+    return roots[0]

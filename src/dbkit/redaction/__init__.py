@@ -1,0 +1,1 @@
+"""Hide secrets in everything that leaves the program."""

@@ -1,0 +1,242 @@
+"""The rows of a scratch database at one point of a proof, and what became of them at another.
+
+A value is kept as the server's hash of its text (`dbkit.postgres.row_hash`); rows are told apart by their primary key.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from dbkit.postgres.row_hash import fingerprint, hashed, quoted
+from dbkit.sample_data.constraints import table_oids
+
+MOST_ROWS = 10_000  # of a table that is compared row by row; a larger one is compared by column
+COLUMNS = """
+SELECT c.oid::bigint, CASE WHEN n.nspname = 'public' THEN '' ELSE n.nspname || '.' END || c.relname,
+    quote_ident(n.nspname) || '.' || quote_ident(c.relname),
+    ARRAY(SELECT a.attname::text FROM pg_attribute AS a
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+    ARRAY(SELECT a.attname::text FROM pg_index AS x JOIN pg_attribute AS a
+              ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey::int2[])
+          WHERE x.indrelid = c.oid AND x.indisprimary ORDER BY a.attname)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.oid = ANY (%s) ORDER BY c.oid
+"""
+OIDS = "SELECT coalesce(array_agg(to_regclass(name)::oid::bigint), '{}') FROM unnest(%s::text[]) AS name"
+Hashes = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table. For a large one `values` is empty, and `sums` has what is known of each column."""
+
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    values: tuple[Hashes, ...] = ()
+    """For each row, a hash for each column."""
+    count: int = 0
+    sums: Mapping[str, tuple[int, str]] | None = None
+    whole: str = ""
+    """Of a large table: what is known of whole rows."""
+
+    def of(self, columns: Sequence[str]) -> list[Hashes]:
+        """The rows with these columns only."""
+        at = [self.columns.index(name) for name in columns]
+        return [tuple(row[n] for n in at) for row in self.values]
+
+
+Contents = dict[str, Rows]
+"""By the table's name."""
+
+
+@dataclass(frozen=True)
+class RowsDiffer:
+    """How the rows of a table (`column` is "") or the values of a column differ between two states."""
+
+    table: str
+    column: str
+    what: str
+    """gone, new, lost (NULL now), made up (NULL before) or changed."""
+    number: int | None
+    """How many; None where only the whole is known, of a large table."""
+    of: int
+    reason: str = ""
+    """Who did it, in words."""
+
+    @property
+    def words(self) -> str:
+        """Such as "customers.email: 3 of 4 values lost"."""
+        name = f"{self.table}.{self.column}" if self.column else self.table
+        thing = "value" if self.column else "row"
+        things = thing if self.of == 1 else f"{thing}s"
+        if self.number is None:
+            said = f"some of {self.of:,} {things} {self.what}"
+        elif self.what == "new":
+            said = f"{self.number:,} {thing if self.number == 1 else things} more than {self.of:,}"
+        else:
+            said = f"{self.number:,} of {self.of:,} {things} {self.what}"
+        return f"{name}: {said}{f' ({self.reason})' if self.reason else ''}"
+
+
+def read(
+    connection: psycopg.Connection,
+    version_tables: Collection[str],
+    *,
+    prefix: str = "",
+    only: Collection[str] | None = None,
+) -> Contents:
+    """The rows of all tables but the version tables, or of `only` these (as SQL). Inherited rows are the heir's.
+
+    Names begin with `prefix`.
+    """
+    if only is None:
+        oids = table_oids(connection, version_tables)
+    else:
+        oids = connection.execute(OIDS, [list(only)]).fetchall()[0][0]
+    tables = connection.execute(COLUMNS, [oids]).fetchall()
+    if not tables:
+        return {}
+    counts = " UNION ALL ".join(
+        f"SELECT {each[0]}::bigint, (SELECT count(*) FROM (SELECT FROM ONLY {each[2]} LIMIT {MOST_ROWS + 1}) AS r)"  # noqa: S608
+        for each in tables
+    )
+    counted: dict[int, int] = dict(connection.execute(counts.encode()).fetchall())
+    small = [counted[each[0]] <= MOST_ROWS for each in tables]
+    values: dict[int, list[Hashes]] = {}
+    query = " UNION ALL ".join(_row_query(*each) for each, is_small in zip(tables, small, strict=True) if is_small)
+    for oid, hashes in connection.execute(query.encode()) if query else ():
+        values.setdefault(oid, []).append(tuple(hashes))
+    contents = {}
+    for (oid, name, table, columns, key), is_small in zip(tables, small, strict=True):
+        if is_small:
+            rows = tuple(values.get(oid, ()))
+            contents[prefix + name] = Rows(tuple(columns), tuple(key), rows, len(rows))
+        else:
+            large = fingerprint(connection, f"ONLY {table}", columns)
+            contents[prefix + name] = Rows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
+    return contents
+
+
+def _row_query(oid: int, _name: str, table: str, columns: Sequence[str], _key: Sequence[str]) -> str:
+    hashes = ", ".join(hashed(quoted(column)) for column in columns)
+    return f"SELECT {oid}::bigint, ARRAY[{hashes}]::bigint[] FROM ONLY {table}"  # noqa: S608
+
+
+def differences(before: Contents, after: Contents) -> Iterator[RowsDiffer]:
+    """What became of the rows and values of the tables and columns that both states have."""
+    for table in sorted(before.keys() & after.keys()):
+        former, present = before[table], after[table]
+        columns = [name for name in former.columns if name in present.columns]
+        if former.sums is not None or present.sums is not None:
+            yield from _by_column(table, former, present, columns)
+        elif sorted(former.of(columns), key=repr) != sorted(present.of(columns), key=repr):
+            yield from _by_row(table, former, present, columns)
+
+
+def _by_column(table: str, former: Rows, present: Rows, columns: Sequence[str]) -> Iterator[RowsDiffer]:
+    """Of a large table. A table that is large in one state only has lost or gained most of its rows."""
+    if former.count != present.count:
+        yield _counted(table, former.count, present.count)
+    elif former.sums and present.sums:
+        for name in columns:
+            (filled, value), (filled_now, value_now) = former.sums[name], present.sums[name]
+            if filled > filled_now:
+                yield RowsDiffer(table, name, "lost", filled - filled_now, filled)
+            elif value != value_now:
+                yield RowsDiffer(table, name, "changed", None, former.count)
+        by_column = {name: former.sums[name] for name in columns} == {name: present.sums[name] for name in columns}
+        if by_column and former.columns == present.columns and former.whole != present.whole:
+            yield RowsDiffer(table, "", "changed", None, former.count)
+
+
+def _by_row(table: str, former: Rows, present: Rows, columns: Sequence[str]) -> Iterator[RowsDiffer]:
+    by_key = former.key and former.key == present.key and set(former.key) <= set(columns)
+    if not by_key:
+        yield from _by_value(table, former, present, columns)
+        return
+    old = dict(zip(former.of(former.key), former.of(columns), strict=True))
+    new = dict(zip(present.of(present.key), present.of(columns), strict=True))
+    gone, more = len(old.keys() - new.keys()), len(new.keys() - old.keys())
+    if gone:
+        yield RowsDiffer(table, "", "gone", gone, len(old))
+    if more:
+        yield RowsDiffer(table, "", "new", more, len(old))
+    pairs = [(row, new[key]) for key, row in old.items() if key in new]
+    for at, name in enumerate(columns):
+        yield from _of_column(table, name, [(row[at], now[at]) for row, now in pairs])
+
+
+def _of_column(table: str, name: str, pairs: Sequence[tuple[int | None, int | None]]) -> Iterator[RowsDiffer]:
+    filled = sum(value is not None for value, _ in pairs)
+    lost = sum(value is not None and now is None for value, now in pairs)
+    made_up = sum(value is None and now is not None for value, now in pairs)
+    changed = sum(None not in (value, now) and value != now for value, now in pairs)
+    if lost:
+        yield RowsDiffer(table, name, "lost", lost, filled)
+    if changed:
+        yield RowsDiffer(table, name, "changed", changed, filled)
+    if made_up:
+        yield RowsDiffer(table, name, "made up", made_up, len(pairs))
+
+
+def _by_value(table: str, former: Rows, present: Rows, columns: Sequence[str]) -> Iterator[RowsDiffer]:
+    """Without a key that stays: each column by itself; then whole rows, which may have swapped a value."""
+    if former.count != present.count:
+        yield _counted(table, former.count, present.count)
+        return
+    found = False
+    for at, name in enumerate(columns):
+        old, new = (Counter(row[at] for row in rows.of(columns)) for rows in (former, present))
+        filled = sum(number for value, number in old.items() if value is not None)
+        lost = max(0, new[None] - old[None])
+        changed = sum((old - new).values()) - max(lost, max(0, old[None] - new[None]))
+        for what, number in (("lost", lost), ("changed", changed)):
+            if number > 0:
+                found = True
+                yield RowsDiffer(table, name, what, number, filled)
+    if not found:
+        number = sum((Counter(former.of(columns)) - Counter(present.of(columns))).values())
+        yield RowsDiffer(table, "", "changed", number, former.count)
+
+
+def _counted(table: str, before: int, now: int) -> RowsDiffer:
+    return RowsDiffer(table, "", "gone" if now < before else "new", abs(now - before), before)
+
+
+def keyed_as(contents: Contents, known: Contents) -> Contents:
+    """The contents without what a first upgrade has made, and a second one makes anew with other values.
+
+    Of a table that `known` has, the rows whose keys it has, with the columns that it has. Of others nothing.
+    """
+    kept = {}
+    for table, rows in contents.items():
+        former = known.get(table)
+        if former is None:
+            continue
+        columns = tuple(name for name in rows.columns if name in former.columns)
+        if rows.sums is not None or former.sums is not None or not former.key or former.key != rows.key:
+            kept[table] = Rows(columns, rows.key, tuple(rows.of(columns)), rows.count, rows.sums)
+            continue
+        keys = set(former.of(former.key))
+        values = tuple(row for row, key in zip(rows.of(columns), rows.of(rows.key), strict=True) if key in keys)
+        kept[table] = Rows(columns, rows.key, values, len(values))
+    return kept
+
+
+def changed_counts(before: Contents, after: Contents) -> Iterator[RowsDiffer]:
+    """The tables that have more or fewer rows."""
+    for table in sorted(before.keys() & after.keys()):
+        if before[table].count != after[table].count:
+            yield _counted(table, before[table].count, after[table].count)
+
+
+def sums_query(tables: Sequence[str]) -> str:
+    """SQL for a text for each table (schema-qualified, quoted) that differs when its rows do: the quick way."""
+    return " UNION ALL ".join(
+        # not the bare name of the row: a column may have the same
+        f"SELECT {n}, pg_catalog.concat(pg_catalog.count(*), ' ', coalesce(pg_catalog.sum({hashed('ROW(r.*)')}), 0))"  # noqa: S608
+        f" FROM ONLY {table} AS r"
+        for n, table in enumerate(tables)
+    )

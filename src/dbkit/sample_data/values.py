@@ -1,0 +1,275 @@
+"""Values that look for trouble, as the text that PostgreSQL reads, by type.
+
+`values(type, numbers)` begins with those that migrations stumble over: the longest, the empty, the largest, the
+negative, fractions, other alphabets, dates far apart. Then comes one for each number, merely to differ from the
+others. Sources of the limits: https://www.postgresql.org/docs/18/datatype.html.
+"""
+
+import itertools
+import re
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+
+from dbkit.postgres.sql_text import Kind, tokens, value_of
+from dbkit.sample_data.constraints import Check, Type
+
+LONG = 300  # letters, where nothing limits them; an index entry must fit into 2,700 bytes
+PADDED = " MiXed\tx\n "
+SENTENCE = "Ünï Çødé O'Brien, “x” \\ 100% 日本語 ß "
+# What people write rules for, beside what can be read from a rule itself
+SHAPES = (
+    *("a", "ab", "abc", "abcd", "A", "AB", "ABC", "ABCD", "a1", "A1", "1", "12", "123", "1234", "12345", "0", "en"),
+    *("en-GB", "en_US", "EUR", "a-b", "a_b", "a.b", "a/b", "/", "/a", "1.0", "1.2.3", "v1", "#aabbcc", "#AABBCC"),
+    *("a@b.example", "b.example", "https://b.example/", "https://b.example/a", "http://b.example", "+4930123456"),
+    *(
+        "2024-02-29",
+        "2024-02",
+        "12:30",
+        "{}",
+        "[]",
+        "0" * 8,
+        "0" * 16,
+        "0" * 32,
+        "0" * 40,
+        "0" * 64,
+        "sha256:" + "0" * 64,
+    ),
+    *("00000000-0000-4000-8000-000000000000", "192.0.2.1", "Europe/Berlin", "UTC", "true", "none", "DE123456789"),
+)
+FIRST_DATES = ("1900-01-01", "2999-12-31", "2024-02-29", "1970-01-01", "1999-12-31")
+FIRST_TIMES = ("00:00:00", "23:59:59.999999", "02:30:00.5", "12:00:00", "23:59:59")
+INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
+FIRST_KEY = {"int2": 20_001, "int4": 1_000_001, "int8": 1_000_001, "numeric": 10_001, "oid": 1_000_001}
+TEXTS = ("text", "varchar", "bpchar", "citext", "name", "char")
+NUMBERS = (*INTEGERS, "numeric", "float4", "float8", "money", "oid")
+DATES = ("date", "timestamp", "timestamptz")
+NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?\b")
+
+
+def values(kind: Type, numbers: range) -> list[str]:
+    """Values of a type, all different. Empty for a type nobody knows."""
+    if kind.labels:
+        return list(kind.labels)
+    if kind.element:
+        return _arrays(kind.element, numbers)
+    if kind.kind in "rm" and kind.subtype:
+        return _ranges(kind, numbers)
+    if kind.kind == "c":
+        return _composites(kind.fields, numbers)
+    if kind.name in TEXTS:
+        return _texts(kind, numbers)
+    make = MADE.get(kind.name)
+    made = FIXED.get(kind.name)
+    return make(kind, numbers) if make else list(made or ())
+
+
+def keys(kind: Type, numbers: range) -> list[str]:
+    """Values for a key: integers far from those that migrations write themselves, such as 1 for the first role."""
+    first = FIRST_KEY.get(kind.name)
+    return [str(first + n) for n in numbers] if first and not kind.labels else values(kind, numbers)
+
+
+def suggested(kind: Type, checks: Iterable[Check | str]) -> list[str]:
+    """Values that stand in rules about a column, and those beside them."""
+    rules = [check if isinstance(check, str) else check.sql for check in checks]
+    texts = [value_of(token.text) for rule in rules for token in tokens(rule) if token.kind == Kind.STRING]
+    numbers = list(dict.fromkeys(Decimal(number) for rule in rules for number in NUMBER.findall(rule)))
+    if kind.name in TEXTS:
+        lengths = [int(n) + more for n in numbers if 0 < n <= 300 and n == int(n) for more in (0, 1, -1)]
+        fit = [text for text in (*texts, *SHAPES, *("x" * length for length in lengths)) if _fits(kind, text)]
+        return list(dict.fromkeys(fit))
+    if kind.name in NUMBERS:
+        near = [n + more for n in numbers for more in (0, 1, -1)] + [n / 2 for n in numbers if kind.name == "numeric"]
+        return [f"{n:f}" for n in dict.fromkeys((*near, Decimal(1), Decimal(2))) if _is_within(kind, n)]
+    if kind.name in DATES:
+        return [text for text in texts if re.match(r"\d{4}-\d\d-\d\d", text)]
+    return []
+
+
+def _fits(kind: Type, text: str) -> bool:
+    return kind.typmod < 5 or len(text) <= kind.typmod - 4
+
+
+def _is_within(kind: Type, number: Decimal) -> bool:
+    limit = INTEGERS.get(kind.name)
+    if limit:
+        return number == int(number) and -limit <= number < limit
+    if kind.name == "oid":
+        return number == int(number) and 0 <= number < 2**32
+    precision = _precision(kind)
+    return precision is None or abs(number) < Decimal(10) ** (precision[0] - precision[1])
+
+
+def _texts(kind: Type, numbers: range) -> list[str]:
+    longest = kind.typmod - 4 if kind.typmod >= 5 else 63 if kind.name == "name" else 1 if kind.name == "char" else LONG
+    if kind.name in ("name", "char"):
+        return [text[:longest] for text in ("Mixed", "a", "b1", *(f"n{n}" for n in numbers))]
+    whole = (SENTENCE * (longest // len(SENTENCE) + 1))[:longest]
+    if whole != whole.rstrip():
+        whole = whole[:-1] + "Z"
+    more = [f"Value {n}" if longest >= 12 else f"{n:x}"[-longest:] for n in numbers]
+    padded = PADDED if longest >= len(PADDED) else " a "[:longest]
+    found = [whole, "", padded, "é"[:longest], *more]
+    return list(dict.fromkeys(found))
+
+
+def _integers(kind: Type, numbers: range) -> list[str]:
+    limit = INTEGERS[kind.name]
+    return [str(n) for n in (limit - 1, 0, -1, 1, -limit, *(n + 2 for n in numbers)) if n < limit]
+
+
+def _precision(kind: Type) -> tuple[int, int] | None:
+    """Digits in all, and after the point, of numeric(p, s)."""
+    if kind.name != "numeric" or kind.typmod < 4:
+        return None
+    scale = (kind.typmod - 4) & 0x7FF
+    return (kind.typmod - 4) >> 16 & 0xFFFF, scale - 0x800 if scale > 0x3FF else scale
+
+
+def _numerics(kind: Type, numbers: range) -> list[str]:
+    limits = _precision(kind)
+    if limits is None:
+        first = ["12345678901234567890.0123456789", "0", "-0.5", "1.50"]
+        return [*first, *(f"{n}.25" for n in numbers)]
+    precision, scale = limits
+    step, end = Decimal(10) ** -scale, Decimal(10) ** (precision - scale)
+    first = [f"{end - step:f}", "0", f"{-step * 5 if step * 5 < end else -step:f}"]
+    more = [(n + 1) * step * (11 if precision > 3 else 1) for n in numbers]
+    return list(dict.fromkeys([*first, *(f"{n:f}" for n in more if n < end)]))
+
+
+def _floats(kind: Type, numbers: range) -> list[str]:
+    first = ["0.1", "-1e-30", "16777217.123456789" if kind.name == "float8" else "1.2345678"]
+    return [*first, "0", *(f"{n}.125" for n in numbers)]
+
+
+def _dates(_kind: Type, numbers: range) -> list[str]:
+    return [*FIRST_DATES, *(f"{2000 + (n) % 500}-03-0{1 + n % 9}" for n in numbers)]
+
+
+def _moments(kind: Type, numbers: range) -> list[str]:
+    zones = ("+00", "-03:30", "+05:45") if kind.name == "timestamptz" else ("",)
+    days = zip(_dates(kind, numbers), itertools.cycle(FIRST_TIMES), itertools.cycle(zones), strict=False)
+    return [f"{day} {time}{zone}" for day, time, zone in days]
+
+
+def _uuids(_kind: Type, numbers: range) -> list[str]:
+    made = (uuid.uuid5(uuid.NAMESPACE_OID, str(n)) for n in numbers)
+    return [*map(str, made)]
+
+
+def _bytes(_kind: Type, numbers: range) -> list[str]:
+    return ["\\x00ff27225c0d0a", "\\x", "\\xc3", *(f"\\x{n:08x}" for n in numbers)]
+
+
+def _jsons(_kind: Type, numbers: range) -> list[str]:
+    return [
+        '{"b" : 1.50,  "a": {"Ü \\" key": [null, true, "日本"]}, "big": 12345678901234567890.5}',
+        "{}",
+        *(f'{{"n": {n}}}' for n in numbers),
+    ]
+
+
+def _bits(kind: Type, numbers: range) -> list[str]:
+    length = max(kind.typmod, 1)
+    if kind.name == "varbit":
+        return list(dict.fromkeys(["1" * min(length, 8), "", *(f"{n:b}"[:length] for n in numbers)]))
+    return list(dict.fromkeys(f"{n % 2**length:0{length}b}" for n in (-1, 0, *numbers)))
+
+
+def _vectors(kind: Type, numbers: range) -> list[str]:
+    size = kind.typmod if kind.typmod > 0 else 3
+    return [f"[{','.join(['0.5'] * (size - 1) + [str(n)])}]" for n in numbers]
+
+
+def _networks(_kind: Type, numbers: range) -> list[str]:
+    return ["192.0.2.1/32", "2001:db8::1/128", *(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}/32" for n in numbers)]
+
+
+def _ltrees(_kind: Type, numbers: range) -> list[str]:
+    return ["Top.Under", "a", *(f"top.n{n}" for n in numbers)]
+
+
+def _arrays(element: Type, numbers: range) -> list[str]:
+    each = [_quoted(text) for text in values(element, numbers)]
+    if not each:
+        return []
+    nothing = [] if element.kind == "d" else ["{" + each[-1] + ",NULL}"]
+    return list(dict.fromkeys(["{" + ",".join(each[:3]) + "}", "{}", *nothing, *("{" + one + "}" for one in each)]))
+
+
+def _composites(fields: Sequence[Type], numbers: range) -> list[str]:
+    found = [[_quoted(text) for text in values(each, numbers)] or [""] for each in fields]
+    return [f"({','.join(each[n % len(each)] for each in found)})" for n in numbers]
+
+
+def _ranges(kind: Type, numbers: range) -> list[str]:
+    """Ranges that do not overlap, so that an exclusion constraint has room for all; then an empty one."""
+    name = kind.subtype.name if kind.subtype else ""
+    bounds: list[tuple[str, str]] = []
+    for n in numbers:
+        day, end = f"{1900 + n % 800}-03-01", f"{1900 + n % 800}-09-30"
+        if name in ("timestamp", "timestamptz"):
+            day, end = f"{day} 02:30:00.5", f"{end} 00:00:00"
+        bounds.append((day, end) if name in DATES else (str(n * 10), str(n * 10 + 5)))
+    known = name in DATES or name in NUMBERS
+    made = [f'["{first}","{last}")' for first, last in bounds] if known else ["(,)"]
+    return [f"{{{each}}}" for each in made] + ["{}"] if kind.kind == "m" else [*made, "empty"]
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _numbered(form: str) -> Callable[[Type, range], list[str]]:
+    return lambda _kind, numbers: [form.format(n=n, x=n >> 8 & 255, y=n & 255) for n in numbers]
+
+
+MADE: dict[str, Callable[[Type, range], list[str]]] = {
+    **dict.fromkeys(INTEGERS, _integers),
+    "numeric": _numerics,
+    **dict.fromkeys(("float4", "float8"), _floats),
+    "date": _dates,
+    **dict.fromkeys(("timestamp", "timestamptz"), _moments),
+    "uuid": _uuids,
+    "bytea": _bytes,
+    **dict.fromkeys(("json", "jsonb"), _jsons),
+    **dict.fromkeys(("bit", "varbit"), _bits),
+    **dict.fromkeys(("vector", "halfvec"), _vectors),
+    **dict.fromkeys(("inet", "cidr"), _networks),
+    "ltree": _ltrees,
+    "oid": _numbered("{n}"),
+    "macaddr": _numbered("08:00:2b:01:{x:02x}:{y:02x}"),
+    "money": _numbered("-{n}.05"),
+    "hstore": _numbered('"a"=>"{n}", "b"=>NULL'),
+    "cube": _numbered("({n}, 1)"),
+    "interval": _numbered("1 mon -{n} days 02:30:00.5"),
+    "lquery": _numbered("top.n{n}"),
+    "geometry": _numbered("POINT({n} 2)"),
+    "geography": _numbered("POINT(1 2)"),
+}
+"""How the values of a type are made."""
+
+FIXED: dict[str, tuple[str, ...]] = {
+    "bool": ("true", "false"),
+    "time": (*FIRST_TIMES,),
+    "timetz": ("23:59:59.999999-03:30", "00:00:00+00", "02:30:00.5+05:45"),
+    "macaddr8": ("08:00:2b:01:02:03:04:05", "00:00:00:00:00:00:00:00"),
+    "tsvector": ("'ünder':2A 'word':1", "", "'other':1"),
+    "tsquery": ("'word' & !'other'", "'a' | 'b'"),
+    "xml": ('<a b="ü">x &amp; y</a>', "<a/>"),
+    "point": ("(0.5,-1)", "(0,0)", "(1e10,2)"),
+    "line": ("{1,-1,0}", "{0,1,2}"),
+    "lseg": ("[(0,0),(1,1)]", "[(0,0),(2,0.5)]"),
+    "box": ("(2,2),(0,0)", "(1,1),(0.5,0)"),
+    "path": ("[(0,0),(1,1)]", "((0,0),(1,1),(2,0))"),
+    "polygon": ("((0,0),(1,1),(2,0))", "((0,0),(0,1),(1,0))"),
+    "circle": ("<(0,0),1.5>", "<(1,1),0>"),
+    "pg_lsn": ("0/0", "16/B374D848"),
+    "regclass": ("pg_class", "pg_type"),
+    "regtype": ("integer", "text"),
+    "jsonpath": ("$.a", "$[*]"),
+    "isbn": ("978-0-393-04002-9", "978-1-56619-909-4"),
+}
+"""Types of which a few values do."""

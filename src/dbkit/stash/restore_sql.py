@@ -1,0 +1,173 @@
+"""The SQL that puts back one table of a stash, which is in a temporary table."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dbkit.postgres.row_hash import hashed, quoted
+from dbkit.stash.manifest import Kept
+from dbkit.stash.tables import Column, Sum, Table
+
+MOST_AT_ONCE = 700
+"""Columns: a row in the middle of a join has at most 1,664."""
+
+
+@dataclass(frozen=True)
+class Statements:
+    """In these, `t` is the table, `s` the stash, `a` the image (hashes of the values that the rollback had left).
+
+    And `u` are the hashes of what upgrades have written."""
+
+    kept: Kept
+    table: Table
+    name: str
+    """Of the temporary table with the stash."""
+    image: str
+    """Of the one with the image; "" where there is none."""
+    imaged: Sequence[str]
+    """The columns that the image has."""
+    upgrade: str
+    """The temporary table with the hashes of what upgrades have written; "" where there is none."""
+    defaults: Mapping[str, Sequence[str]]
+    """By column, what the upgrade may have given to all rows, as SQL."""
+    before: Sum
+    """Of the stash."""
+
+    def plan(self, *, overwrite: bool) -> bytes:
+        """How many rows match; of these, how many differ, have a value to put back, and have one that stays."""
+        groups = [self._compared(group, overwrite=overwrite) for group in self._groups or [[]]]
+        rows = groups[0]
+        if len(groups) > 1:
+            keys = ", ".join(f"k{number}" for number in range(len(self.kept.key)))
+            rows = f"""
+                SELECT bool_or(differs) AS differs, bool_or(due) AS due, bool_or(newer) AS newer
+                FROM ({" UNION ALL ".join(groups)}) AS g GROUP BY {keys}"""  # noqa: S608
+        return f"""
+            SELECT count(*), count(*) FILTER (WHERE differs), count(*) FILTER (WHERE due),
+                count(*) FILTER (WHERE newer)
+            FROM ({rows}) AS r""".encode()  # noqa: S608
+
+    def _compared(self, group: Sequence[Column], *, overwrite: bool) -> str:
+        """The rows that match, with their keys: whether they differ in these columns, and what of that is due."""
+        columns = [(_differs(each), self._is_ours(each.name, overwrite=overwrite)) for each in group]
+        keys = "".join(f"s.{quoted(name)} AS k{number}, " for number, (name, _) in enumerate(self.kept.key))
+        return f"""
+            SELECT {keys}{_any(differs for differs, _ in columns)} AS differs,
+                {_any(f"{differs} AND {ours}" for differs, ours in columns)} AS due,
+                {_any(f"{differs} AND {ours} IS NOT TRUE" for differs, ours in columns)} AS newer
+            FROM {self.table.source} AS t JOIN {self.name} AS s ON {self._same("t", "s")}{self._joined("s")}
+            """  # noqa: S608
+
+    def count_deleted(self) -> bytes:
+        """How many rows the rollback has left in the table that are not there any more."""
+        return f"""
+            SELECT count(*) FROM {self.name} AS s
+            WHERE {self._is_in(self.image)} AND NOT {self._is_in(self.table.source)}""".encode()  # noqa: S608
+
+    def insert(self, *, empty: bool, skips: bool) -> bytes:
+        """Put back the rows that are missing, except those that were there after the rollback and are not any more.
+
+        `empty`: the table has no rows. `skips`: leave out a row that is in the way of a unique key.
+        """
+        names = ", ".join(quoted(name) for name, _ in self.kept.columns)
+        missing = [f"NOT {self._is_in(self.table.source)}"] if self.kept.key and not empty else []
+        missing += [f"NOT {self._is_in(self.image)}"] if self.image else []
+        where = f" WHERE {' AND '.join(missing)}" if missing else ""
+        conflict = " ON CONFLICT DO NOTHING" if skips else ""
+        return f"""
+            INSERT INTO {self.table.sql} ({names}) OVERRIDING SYSTEM VALUE
+            SELECT {names} FROM {self.name} AS s{where}{conflict}""".encode()  # noqa: S608
+
+    def updates(self, *, overwrite: bool, newer: bool) -> list[bytes]:
+        """Put back the values that nobody has written since; `newer`: there are others, which stay.
+
+        One statement does, unless the table has very many columns.
+        """
+        return [self._update(group, overwrite=overwrite, newer=newer).encode() for group in self._groups]
+
+    def _update(self, group: Sequence[Column], *, overwrite: bool, newer: bool) -> str:
+        if not newer:
+            due = {each.name: _differs(each) for each in group}
+            assignments = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in due)
+        else:
+            due = {each.name: f"{_differs(each)} AND {self._is_ours(each.name, overwrite=overwrite)}" for each in group}
+            assignments = ", ".join(
+                f"{quoted(name)} = CASE WHEN {condition} THEN s.{quoted(name)} ELSE t.{quoted(name)} END"
+                for name, condition in due.items()
+            )
+        return f"""
+            UPDATE {self.table.source} AS t SET {assignments}
+            FROM {self.name} AS s{self._joined("s") if newer else ""}
+            WHERE {self._same("t", "s")} AND {_any(due.values())}"""  # noqa: S608
+
+    @property
+    def _groups(self) -> list[list[Column]]:
+        """The columns whose values may be put back, as many at once as a join of both tables may have."""
+        values = self._values
+        return [values[start : start + MOST_AT_ONCE] for start in range(0, len(values), MOST_AT_ONCE)]
+
+    @property
+    def _values(self) -> list[Column]:
+        keys = [name for name, _ in self.kept.key]
+        columns = [self.table.column(name) for name in self.kept.lost if name not in keys]
+        return [column for column in columns if column]
+
+    def _joined(self, other: str) -> str:
+        image = f" LEFT JOIN {self.image} AS a ON {self._same('a', other)}" if self.image else ""
+        return image + (f" LEFT JOIN {self.upgrade} AS u ON {self._same('u', other)}" if self.upgrade else "")
+
+    def _same(self, left: str, right: str) -> str:
+        return same_key(self.table, [name for name, _ in self.kept.key], left, right)
+
+    def _is_in(self, source: str) -> str:
+        return f"EXISTS (SELECT FROM {source} AS other WHERE {self._same('other', 's')})"
+
+    def _is_ours(self, name: str, *, overwrite: bool) -> str:
+        """Whether a value is what rollback and upgrade have made of it, and not what somebody has written since."""
+        if overwrite:
+            return "true"
+        value = f"t.{quoted(name)}"
+        ours = []
+        if self.upgrade:
+            first = quoted(self.kept.key[0][0])
+            position = self.kept.lost.index(name)
+            ours += [f"u.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM u.h[{position + 1}]"]
+        if name in self.imaged:
+            first = quoted(self.kept.key[0][0])
+            position = list(self.imaged).index(name)
+            ours += [f"a.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM a.h[{position + 1}]"]
+        elif not self.kept.whole:
+            given = self.defaults.get(name, ())
+            ours += [f"{value} IS NULL", *(f"{_text(value)} = {_text(default)}" for default in given)]
+        return f"({' OR '.join(ours) or 'false'})"
+
+
+# Of these, equal values are written alike
+EXACT = {
+    *("smallint", "integer", "bigint", "oid", "boolean", "uuid", "date", "bytea"),
+    *("timestamp without time zone", "timestamp with time zone"),
+}
+
+
+def _differs(column: Column) -> str:
+    ours, theirs = f"t.{quoted(column.name)}", f"s.{quoted(column.name)}"
+    if column.type in EXACT:
+        return f"{ours} IS DISTINCT FROM {theirs}"
+    return f"{_text(ours)} IS DISTINCT FROM {_text(theirs)}"
+
+
+def _any(conditions: Iterable[str]) -> str:
+    return f"({' OR '.join(f'({condition})' for condition in conditions) or 'false'})"
+
+
+def _text(value: str) -> str:
+    return f'({value})::text COLLATE "C"'
+
+
+def same_key(table: Table, key: Sequence[str], left: str, right: str) -> str:
+    """SQL for whether two rows, by their names, have the same key.
+
+    A type that an extension or the project has made is compared by its text: where its operators are is not known.
+    """
+    columns = filter(None, map(table.column, key))
+    casts = [(quoted(column.name), "" if column.is_builtin else "::text") for column in columns]
+    return " AND ".join(f"{left}.{name}{cast} = {right}.{name}{cast}" for name, cast in casts)

@@ -1,0 +1,97 @@
+"""What a statement has changed in the catalog, from the shapes of the tables before and after it."""
+
+from collections.abc import Iterator, Mapping
+
+from dbkit.trace.queries import TABLE_KINDS, Constraint, Relation, Shape
+from dbkit.trace.records import Change, What
+
+KINDS = {"c": "check", "f": "foreign key", "n": "not null", "p": "primary key", "u": "unique", "x": "exclusion"}
+EMPTY = Shape({}, {}, {}, {})
+
+
+def changes(
+    before: Mapping[int, tuple[Relation, Shape]],
+    after: Mapping[int, tuple[Relation, Shape]],
+    names: Mapping[int, str],
+) -> Iterator[Change]:
+    """The changes to these tables, by OID. One that is only in `before` is gone, one only in `after` is new.
+
+    `names` are those of all relations, for what a foreign key references.
+    """
+    for oid in sorted(before.keys() | after.keys()):
+        was, now = before.get(oid), after.get(oid)
+        if was and now:
+            if was[0].name != now[0].name:
+                yield Change(What.TABLE_RENAMED, was[0].name, before=was[0].name, after=now[0].name)
+            yield from _of_table(was[0].name, was[1], now[1], names)
+        elif was and was[0].kind in TABLE_KINDS:
+            yield Change(What.TABLE_DROPPED, was[0].name)
+        elif now and now[0].kind in TABLE_KINDS:
+            yield Change(What.TABLE_CREATED, now[0].name)
+            yield from _of_table(now[0].name, EMPTY, Shape({}, now[1].constraints, {}, {}), names)
+
+
+def _of_table(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -> Iterator[Change]:
+    yield from _columns(table, was, now)
+    yield from _constraints(table, was, now, names)
+    # where another type is stored alike, indexes have new entries in the catalog, and the same files
+    kept = {each.filenode for each in was.indexes.values()} & {each.filenode for each in now.indexes.values()} - {0}
+    for oid, index in now.indexes.items():
+        if oid not in was.indexes and index.filenode not in kept:
+            kind = "unique" if index.unique else ""
+            yield Change(What.INDEX_ADDED, table, index.name, kind, after=index.text, valid=index.valid)
+    for oid, index in was.indexes.items():
+        if oid not in now.indexes and index.filenode not in kept:
+            yield Change(What.INDEX_DROPPED, table, index.name, before=index.text)
+    for oid, name in now.triggers.items():
+        if oid not in was.triggers:
+            yield Change(What.TRIGGER_ADDED, table, name)
+
+
+def _columns(table: str, was: Shape, now: Shape) -> Iterator[Change]:
+    for number in sorted(was.columns.keys() | now.columns.keys()):
+        before, after = was.columns.get(number), now.columns.get(number)
+        if before is None and after is not None:
+            kind = "not null" if after.not_null else ""
+            yield Change(What.COLUMN_ADDED, table, after.name, kind, before=after.type, after=after.default)
+        elif before is not None and after is None:
+            yield Change(What.COLUMN_DROPPED, table, before.name, before=before.type)
+        elif before is not None and after is not None:
+            if before.name != after.name:
+                yield Change(What.COLUMN_RENAMED, table, before.name, before=before.name, after=after.name)
+            if (before.type_oid, before.type) != (after.type_oid, after.type):
+                yield Change(What.TYPE_CHANGED, table, after.name, before=before.type, after=after.type)
+            if after.not_null and not before.not_null:
+                yield Change(What.NOT_NULL_SET, table, after.name)
+            if before.default != after.default:
+                yield Change(What.DEFAULT_CHANGED, table, after.name, before=before.default, after=after.default)
+
+
+def _constraints(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -> Iterator[Change]:
+    namesakes = {each.name: each.text for oid, each in was.constraints.items() if oid not in now.constraints}
+    for oid, each in now.constraints.items():
+        before = was.constraints.get(oid)
+        if before is None:
+            yield _constraint(What.CONSTRAINT_ADDED, table, each, now, names, namesakes.get(each.name, ""))
+        elif each.valid and not before.valid:
+            yield _constraint(What.CONSTRAINT_VALIDATED, table, each, now, names)
+    for oid, each in was.constraints.items():
+        if oid not in now.constraints:
+            yield _constraint(What.CONSTRAINT_DROPPED, table, each, was, names)
+
+
+def _constraint(
+    what: What, table: str, each: Constraint, shape: Shape, names: Mapping[int, str], before: str = ""
+) -> Change:
+    columns = tuple(shape.columns[number].name for number in each.columns if number in shape.columns)
+    return Change(
+        what,
+        table,
+        each.name,
+        KINDS[each.kind],
+        before,
+        each.text,
+        valid=each.valid,
+        references=names.get(each.references, ""),
+        columns=columns,
+    )

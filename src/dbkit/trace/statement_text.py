@@ -1,0 +1,90 @@
+"""The text of what is executed: its parameters as literals, and what needs a transaction of its own."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from psycopg import sql
+
+from dbkit.errors import without_secrets
+from dbkit.postgres.sql_text import (
+    Kind,
+    Token,
+    begins_transaction,
+    ends_transaction,
+    plain_statements,
+    tokens,
+    value_of,
+)
+
+# https://www.postgresql.org/docs/18/: each of these says that it cannot be executed inside a transaction block
+ALONE = re.compile(
+    r"(?:(?:create (?:unique )?|drop )index concurrently\b|reindex\b.*\b(?:concurrently|database|system|schema)\b"
+    r"|alter table\b.*\bdetach partition\b.*\bconcurrently\b|vacuum\b|cluster(?: verbose|\s?\([^)]*\))?$|alter system\b"
+    r"|(?:create|drop) (?:database|tablespace|subscription)\b|discard all\b|(?:commit|rollback) prepared\b)",
+    re.DOTALL,
+)
+CALL, DO = re.compile(r"call\b"), re.compile(r"do\b")
+COMMITS = re.compile(r"\b(?:commit|rollback)\b", re.IGNORECASE)
+
+
+def is_alone(statement: str) -> bool:
+    """Whether a statement, outside of a transaction, has transactions of its own, or begins or ends one."""
+    return controls(statement) or any(
+        ALONE.match(each) or _may_commit(each, statement) for each in plain_statements(statement)
+    )
+
+
+def controls(statement: str) -> bool:
+    """Whether it begins or ends a transaction, and does nothing else."""
+    return ends_transaction(statement) or begins_transaction(statement)
+
+
+def _may_commit(plain: str, statement: str) -> bool:
+    """Whether it is a call, or a block of code that commits: in words of its own, not in its strings and comments."""
+    if not DO.match(plain):
+        return bool(CALL.match(plain))
+    bodies = (value_of(token.text) for token in tokens(statement) if token.kind == Kind.STRING)
+    # another language has other strings
+    is_read = "language" not in plain or "plpgsql" in statement.lower()
+    return any(_has_word_of_commit(body) if is_read else COMMITS.search(body) for body in bodies)
+
+
+def _has_word_of_commit(body: str) -> bool:
+    return any(token.kind == Kind.WORD and COMMITS.fullmatch(token.text) for token in tokens(body))
+
+
+def rendered(statement: str, parameters: Any, style: str) -> str:
+    """The statement with its parameters as literals, and without passwords; of many sets of parameters, the first.
+
+    `style` is the DBAPI's paramstyle. A value that has no literal is written as a string.
+    """
+    several = isinstance(parameters, list) and parameters and isinstance(parameters[0], dict | tuple | list)
+    return without_secrets(_filled(statement, parameters[0] if several else parameters, style))
+
+
+def _filled(statement: str, values: Any, style: str) -> str:
+    if style in ("pyformat", "format"):
+        return statement % _literals(values) if values else statement.replace("%%", "%")
+    if style == "numeric_dollar" and values:
+        return "".join(_numbered(token, values) for token in tokens(statement))
+    return statement
+
+
+def _numbered(token: Token, values: Sequence[Any]) -> str:
+    """A token, or the literal of the value that it stands for: `$1`."""
+    is_parameter = token.kind == Kind.PARAMETER and token.text.startswith("$")
+    return _literal(values[int(token.text[1:]) - 1]) if is_parameter else token.text
+
+
+def _literals(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _literal(value) for name, value in values.items()}
+    return tuple(_literal(value) for value in values) if isinstance(values, Sequence) else values
+
+
+def _literal(value: object) -> str:
+    try:
+        return sql.Literal(value).as_string()
+    except Exception:  # the adapters' own, for a type that they do not know
+        return sql.Literal(str(value)).as_string()

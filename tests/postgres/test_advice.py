@@ -1,0 +1,239 @@
+"""What lint finds in migrations that would hurt a live database, in whatever style they are written."""
+
+import re
+import runpy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
+
+from conftest import REPOSITORY
+from conftest import connect_as_project as connect
+from dbkit.findings.finding import Advice, Level
+from dbkit.findings.rule_ids import RULES
+from dbkit.lint import failure_rules, source_rules, trace_rules
+from dbkit.postgres.cluster import Cluster
+from dbkit.roundtrip.alembic_steps import failure, source_of
+from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
+from dbkit.settings import Target
+from dbkit.trace.recorder import Recorder
+from support.dangers import DANGERS, SAFE, Case, numbered, tables
+
+EMPTIED = """
+DO $$ BEGIN
+    EXECUTE (SELECT 'TRUNCATE ' || string_agg(oid::regclass::text, ', ') FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace);
+END $$
+"""
+NEED_ROWS = {
+    "delete",
+    "no row of a merge",
+    "rows under a new column",
+    "rows copied under a foreign key",
+    "unlogged",
+    "cluster",
+}
+"""Not found in empty tables: rows changed under an earlier lock or through an index, and written anew as they are."""
+IMPORTS = "import sqlalchemy as sa\nfrom sqlalchemy.dialects import postgresql\nfrom alembic import op\n"
+
+
+def styles(case: Case) -> Iterator[tuple[str, str]]:
+    """The bodies of a module, by style: functions and upgrade()."""
+    block = "    with op.get_context().autocommit_block():\n    " if case.block else ""
+
+    def upgrade(*lines: str) -> str:
+        return "def upgrade():\n" + "".join(f"{block}    {line}\n" for line in lines)
+
+    yield "one by one", upgrade(*(f"op.execute({each!r})" for each in case.sql))
+    yield (
+        "loop and format",
+        upgrade(*(f"[op.execute(f{each!r}.replace('TABLE', table)) for table in ('TABLE',)]" for each in case.sql)),
+    )
+    helper = "def helper(run):\n" + "".join(f"    run({each!r})\n" for each in case.sql)
+    yield "helper and get_bind", helper + upgrade("helper(op.get_bind().exec_driver_sql)")
+    if not case.block:
+        yield "one string", upgrade(f"op.execute({';'.join(case.sql)!r})")
+        body = "; ".join(case.sql).replace("'", "''") + ";"
+        made = f"CREATE FUNCTION do{{n}}() RETURNS void LANGUAGE plpgsql AS 'BEGIN {body} END'"
+        yield "function in the database", upgrade(f"op.execute({made!r})", "op.execute('SELECT do{n}()')")
+    if case.ops:
+        yield "op calls", upgrade(*case.ops.splitlines())
+    if case.batch:
+        yield "batch", upgrade('with op.batch_alter_table("{t}") as batch:', f"    {case.batch}")
+
+
+@pytest.fixture(scope="session")
+def engine(server: Cluster) -> sa.Engine:
+    """A database for one case after the other."""
+    return engine_of(server.create_database("dangers"))
+
+
+def engine_of(target: Target) -> sa.Engine:
+    """An engine that says which database it is for."""
+    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(target), poolclass=sa.NullPool)
+    engine.dbkit_target = target  # type: ignore[attr-defined]
+    return engine
+
+
+def advice_on(engine: sa.Engine, path: Path, text: str) -> list[Advice]:
+    """What is found in the upgrade() of a migration, on tables of its own."""
+    path.write_text(f"{IMPORTS}{text}")
+    source_of.cache_clear()  # a process reads a file once, and cases have the same name
+    outcome = RevisionOutcome("r", (), "", path, Verdict.UNPROVEN, 0.0)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
+        recorder = Recorder(str(path), "upgrade", {"": engine.dbkit_target})  # type: ignore[attr-defined]
+        module = runpy.run_path(str(path))
+        try:
+            with (
+                Operations.context(context),
+                context.begin_transaction(_per_migration=True),
+                recorder.recording(connection),
+            ):
+                module["upgrade"]()
+            outcome = replace(outcome, traces=(recorder.trace(),))
+        except (sa.exc.SQLAlchemyError, CommandError) as error:
+            why = failure(error, SimpleNamespace(path=path, module=None))  # type: ignore[arg-type]
+            outcome = replace(outcome, findings=(Finding("up", failure=why),))
+    return [*trace_rules.advise(outcome), *failure_rules.advise([outcome]), *source_rules.of_file("r", path)]
+
+
+@pytest.fixture
+def advised(engine: sa.Engine, tmp_path: Path) -> Callable[..., dict[str, list[Advice]]]:
+    """What is found in a case, by style; for each its tables are made anew, with rows or without."""
+
+    def run(case: Case, *more: str) -> dict[str, list[Advice]]:
+        found = {}
+        for number, (style, body) in enumerate(styles(case)):
+            with engine.begin() as connection:
+                connection.exec_driver_sql("; ".join((tables(case, number), *more)))
+            found[style] = advice_on(engine, tmp_path / f"revision{number}.py", numbered(body, number))
+        return found
+
+    return run
+
+
+def test_there_are_enough() -> None:
+    assert len(DANGERS) >= 25
+    assert len(SAFE) >= 15
+
+
+@pytest.mark.parametrize("name", DANGERS)
+def test_each_danger_is_found_in_each_style(advised: Callable[..., dict[str, list[Advice]]], name: str) -> None:
+    for style, found in advised(DANGERS[name]).items():
+        assert {each.id for each in found} >= set(DANGERS[name].ids), style
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_no_safe_one_is_blamed(advised: Callable[..., dict[str, list[Advice]]], name: str) -> None:
+    for style, found in advised(SAFE[name]).items():
+        assert [each for each in found if each.level != Level.NOTE] == [], style
+
+
+def test_what_a_new_type_makes_anew_is_told_of_the_type(advised: Callable[..., dict[str, list[Advice]]]) -> None:
+    found = advised(DANGERS["type of a key"])["one by one"]
+    assert [(each.id, each.tables) for each in found] == [
+        ("type-change-rewrites", ("p0",)),
+        ("foreign-key-in-one-step", ("t0", "p0")),
+    ]
+
+
+PARTITIONS = (
+    "CREATE TABLE {q}a PARTITION OF {q} FOR VALUES WITH (MODULUS 2, REMAINDER 0)",
+    "CREATE TABLE {q}b PARTITION OF {q} FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
+    "INSERT INTO {q} SELECT generate_series(1, 9)",
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        (("CREATE INDEX ix{n} ON {q} (id)",), [("index-without-concurrently", "q0")]),
+        (("ALTER TABLE {q} ADD COLUMN x float DEFAULT random()",), [("volatile-default", "q0")]),
+        (("ALTER TABLE {q} ADD CONSTRAINT ck{n} CHECK (id > 0)",), [("check-in-one-step", "q0")]),
+        (
+            ("ALTER TABLE {q} ADD CONSTRAINT fk{n} FOREIGN KEY (id) REFERENCES few{n}",),
+            [("foreign-key-in-one-step", "q0")],
+        ),
+        (("UPDATE {q} SET id = id",), [("data-in-one-transaction", "q0")]),
+        (
+            ("ALTER TABLE {q} ADD COLUMN x int", "UPDATE {q} SET x = 1"),
+            [("lock-kept-during-data-change", "q0"), ("data-in-one-transaction", "q0")],
+        ),
+        (("CREATE INDEX ix{n} ON {q}a (id)",), [("index-without-concurrently", "q0a")]),
+        (
+            ("ALTER TABLE {q} ADD COLUMN x int", "CREATE INDEX ix{n} ON {q}a (id)"),
+            [("index-without-concurrently", "q0a")],
+        ),
+    ],
+)
+def test_what_is_done_to_all_partitions_is_told_once(
+    advised: Callable[..., dict[str, list[Advice]]], sql: tuple[str, ...], expected: list[tuple[str, str]]
+) -> None:
+    parent = ("CREATE TABLE few{n} (id bigint PRIMARY KEY)", "INSERT INTO few{n} SELECT generate_series(1, 9)")
+    found = advised(Case(sql, before=(*PARTITIONS, *parent)))["one by one"]
+    assert [(each.id, each.tables[0]) for each in found] == expected
+
+
+@pytest.mark.parametrize("name", [name for name in DANGERS if name not in NEED_ROWS])
+def test_a_danger_is_found_in_empty_tables(advised: Callable[..., dict[str, list[Advice]]], name: str) -> None:
+    for style, found in advised(DANGERS[name], EMPTIED).items():
+        assert {each.id for each in found} >= set(DANGERS[name].ids), style
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_no_safe_one_is_blamed_in_empty_tables(advised: Callable[..., dict[str, list[Advice]]], name: str) -> None:
+    for style, found in advised(SAFE[name], EMPTIED).items():
+        assert [each for each in found if each.level != Level.NOTE] == [], style
+
+
+# The pages
+
+PAGES = sorted(path for path in (REPOSITORY / "src/dbkit/lint/pages").glob("*.md") if "## Bad" in path.read_text())
+TABLES = """
+CREATE TABLE customers (id bigint PRIMARY KEY, name text, email text, created_at timestamptz);
+CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint NOT NULL REFERENCES customers, note text, status text, total numeric);
+INSERT INTO customers SELECT generate_series(1, 9);
+INSERT INTO orders SELECT i, i, 'x', 'x', i FROM generate_series(1, 9) AS i;
+"""
+
+
+def examples(page: Path, heading: str) -> list[str]:
+    part = page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```python\n(.*?)```", part, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_examples_of_a_page(engine: sa.Engine, page: Path, tmp_path: Path) -> None:
+    for heading in ("Bad", "Good"):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA public CASCADE; CREATE SCHEMA public; {TABLES}")
+        found = []
+        for number, text in enumerate(examples(page, heading)):
+            found += advice_on(engine, tmp_path / f"{heading}{number}.py", text)
+        if heading == "Bad":
+            assert page.stem in {each.id for each in found}
+        else:
+            assert [each for each in found if each.level != Level.NOTE] == []
+
+
+def test_each_id_has_a_page_and_a_line_in_the_index() -> None:
+    pages = {path.stem for path in (REPOSITORY / "src/dbkit/lint/pages").glob("*.md")} - {"README"}
+    assert pages == set(RULES)
+    index = (REPOSITORY / "src/dbkit/lint/pages/README.md").read_text()
+    rows = re.findall(r"^\| \[(.+)\]\((.+)\.md\) \| (.+) \| (.+) \|$", index, re.MULTILINE)
+    assert rows == [(name, name, rule.level, rule.about) for name, rule in RULES.items()]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_page_says_the_level_and_has_its_parts_in_order(name: str) -> None:
+    page = (REPOSITORY / f"src/dbkit/lint/pages/{name}.md").read_text()
+    assert re.match(rf"# {name}\n\n{RULES[name].level}\b[^\n]* · blocks (reads and writes|writes|nothing)\n\n", page)
+    headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    assert headings in (["When", "Effect", "Instead"], ["When", "Effect", "Instead", "Bad", "Good"])

@@ -1,0 +1,203 @@
+"""Two projects with the same revisions: one as `alembic init` makes it, one behind the gate. Each has a database."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from dbkit.settings import Target
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+INI = """\
+[alembic]
+script_location = %(here)s/backend/alembic
+path_separator = newline
+prepend_sys_path =
+
+[loggers]
+keys = root,alembic
+[handlers]
+keys = console
+[formatters]
+keys = generic
+[logger_root]
+level = WARNING
+handlers = console
+[logger_alembic]
+level = INFO
+handlers =
+qualname = alembic
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = generic
+[formatter_generic]
+format = %(levelname)s %(message)s
+"""
+
+REVISION = '''\
+"""{identifier}"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{identifier}"
+down_revision = {down!r}
+
+
+def upgrade():
+{upgrade}
+
+
+def downgrade():
+{downgrade}
+'''
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; it may be a zombie of our own."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def url_of(target: Target) -> str:
+    """The URL of a database on a unix socket or on TCP."""
+    password = f":{quote(target.password, safe='')}" if target.password else ""
+    if target.host and target.host.startswith("/"):
+        port = f"&port={target.port}" if target.port else ""
+        return f"postgresql://{target.user}{password}@/{target.dbname}?host={quote(target.host, safe='')}{port}"
+    return f"postgresql://{target.user}{password}@{target.host}:{target.port}/{target.dbname}"
+
+
+@dataclass
+class Project:
+    """One of the two, and what people type in it."""
+
+    root: Path
+    target: Target
+    gated: bool
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def versions(self) -> Path:
+        return self.root / "backend/alembic/versions"
+
+    @property
+    def env_py(self) -> Path:
+        return self.root / "backend/alembic/env.py"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "alembic", *arguments]
+
+    def variables(self, env: Mapping[str, str] = {}) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE", "MIGRATION"))}
+        ours = {"DATABASE_URL": url_of(self.target), "APP_ENV": "test"} if self.gated else {}
+        return {**kept, "PYTHONPATH": str(REPOSITORY / "src"), **ours, **self.environment, **env}
+
+    def alembic(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+        """Run alembic to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.root,
+            env=self.variables(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def start(self, *arguments: str, env: Mapping[str, str] = {}, **options: object) -> "subprocess.Popen[str]":
+        """Begin to run alembic."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.root,
+            env=self.variables(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def dbkit(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+        """Run a verb on this project to its end."""
+        process = self.start_dbkit(*arguments, env=env)
+        stdout, stderr = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def start_dbkit(self, *arguments: str, env: Mapping[str, str] = {}, **options: object) -> "subprocess.Popen[str]":
+        """Begin to run a verb. The project is where the kit's files are: so there is a copy of them in it."""
+        if not (self.root / "src").exists():
+            shutil.copytree(REPOSITORY / "src/dbkit", self.root / "src/dbkit")  # with what is compiled
+        return subprocess.Popen(
+            [sys.executable, "-m", "dbkit", *arguments],
+            cwd=self.root,
+            env={**self.variables(env), "PYTHONPATH": str(self.root / "src")},
+            stdin=subprocess.DEVNULL,
+            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+
+    def query(self, statement: str) -> list[tuple[object, ...]]:
+        """Run a statement in its database; committed."""
+        with psycopg.connect(**self.target.parameters(), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def heads(self) -> list[str]:
+        """What the version table says."""
+        return sorted(str(row[0]) for row in self.query("SELECT version_num FROM alembic_version"))
+
+    def journal(self) -> list[tuple[object, ...]]:
+        """Action and revision of each row of the journal that has an end, first to last."""
+        return self.query("SELECT action, revision FROM dbkit_journal WHERE ended_at IS NOT NULL ORDER BY id")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two projects. A chain that is written into them gets the same files in both."""
+
+    bare: Project
+    gated: Project
+
+    def write(self, *upgrades: str | tuple[str, str]) -> None:
+        """Add a revision for each: what its upgrade() does, and what its downgrade() does."""
+        for number, item in enumerate(upgrades, len(list(self.bare.versions.glob("*.py"))) + 1):
+            upgrade, downgrade = (item, "pass") if isinstance(item, str) else item
+            self.add(f"rev{number}", f"rev{number - 1}" if number > 1 else None, upgrade, downgrade)
+
+    def add(self, identifier: str, down: object, upgrade: str = "pass", downgrade: str = "pass") -> None:
+        """Add one revision, `down` being the one or the several that it follows."""
+        for project in (self.bare, self.gated):
+            text = REVISION.format(
+                identifier=identifier, down=down, upgrade=_indented(upgrade), downgrade=_indented(downgrade)
+            )
+            (project.versions / f"{identifier}.py").write_text(text)
+
+
+def _indented(code: str) -> str:
+    return "\n".join(f"    {line}" for line in code.splitlines())
+
+
+def make(directory: Path, bare: Target, gated: Target) -> Pair:
+    """Write both projects into a directory."""
+    ours = Project(directory / "gated", gated, gated=True)
+    ours.versions.mkdir(parents=True)
+    for name in ("env.py", "script.py.mako"):
+        shutil.copy(REPOSITORY / "backend/alembic" / name, ours.env_py.with_name(name))
+    (ours.root / "alembic.ini").write_text(INI)
+    plain = Project(directory / "bare", bare, gated=False)
+    plain.root.mkdir()
+    subprocess.run(plain.command("init", "backend/alembic"), cwd=plain.root, check=True, capture_output=True)
+    url = url_of(bare).replace("postgresql://", "postgresql+psycopg://").replace("%", "%%")
+    (plain.root / "alembic.ini").write_text(INI.replace("[loggers]", f"sqlalchemy.url = {url}\n\n[loggers]", 1))
+    return Pair(plain, ours)

@@ -1,0 +1,78 @@
+"""What is found is told once, with code that can be pasted and numbers that agree with their nouns."""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from test_lint import findings, lint  # noqa: F401  # a fixture
+from test_roundtrip_environments import ONLINE, plain  # noqa: F401  # a fixture
+from test_roundtrip_environments import init as init
+
+from dbkit.backfill.report import Report
+from dbkit.findings.finding import Advice, Level
+from dbkit.lint import estimate
+from dbkit.lint.source_rules import unbound_words
+from dbkit.lint.table_sizes import Size
+from dbkit.lint.timing import Measured, Rates
+from dbkit.wording import counted
+
+TABLES = "CREATE TABLE t (id int PRIMARY KEY, note text)"
+BLOCK = "with op.get_context().autocommit_block():\n        "
+ONCE = {
+    "unbound-parameter": "op.execute(\n        '''INSERT INTO t (id, note)\n        VALUES (:one, '{\"a\":1, \"b\":2}')'''\n    )",
+    "commit-by-hand": "(\n        op.get_bind()\n        .exec_driver_sql(\n            'COMMIT'\n        )\n    )",
+    "autocommit-block-shared": f"op.execute('ALTER TABLE t ADD x int')\n    {BLOCK}op.execute('SET statement_timeout = 0')\n"
+    "        op.execute('CREATE INDEX CONCURRENTLY ix ON t (note)')\n        op.execute('CREATE INDEX CONCURRENTLY iy ON t (x)')",
+}
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_one_statement_is_told_once(
+    init: Callable[..., Path],
+    lint: Callable[..., tuple[int, str]],  # noqa: F811
+    name: str,
+) -> None:
+    revisions = [("aaaa", None, TABLES, "DROP TABLE t"), ("bbbb", "aaaa", f"python:{ONCE[name]}", "SELECT 1")]
+    (found,) = findings(lint(init(online=plain(), revisions=revisions), "--format", "json")[1], name)
+    assert found["revision"] == "bbbb"
+    if name == "unbound-parameter":
+        assert found["message"].startswith(":one, :1, :2 are taken for parameters, and have no value")
+
+
+@pytest.mark.parametrize("names", [["1"], ["1", "note"], ["class"], ["note"], ["a", "b"]])
+def test_the_code_for_a_parameter_can_be_pasted(names: list[str]) -> None:
+    message, _why, code = unbound_words(names)
+    ast.parse(code.replace("=…", "=0"))
+    assert ("bindparams" in code) == any(name in ("note", "a") for name in names)
+    assert ("are" in message.split()) == (len(names) > 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 batches"), (1, "1 batch"), (2, "2 batches"), (1000, "1,000 batches")]
+)
+def test_a_noun_agrees_with_its_number(number: int, words: str) -> None:
+    assert counted(number, "batch", "batches") == words
+
+
+def test_a_backfill_of_one_row_has_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Report("t", 1)
+    report.batch(1, 0.01)
+    report.end()
+    told = capsys.readouterr().err
+    assert "t: 1 row in " in told
+    assert told.endswith(" s, 1 batch\n")
+    report.batch(1, 0.01)
+    report.end()
+    assert "2 batches, the longest 10 ms" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"), [(20_000, "20,000 rows, less than 1 s at"), (40_000_000, "40 million rows, about 40 s at")]
+)
+def test_a_time_is_about_so_long_or_less(rows: int, words: str) -> None:
+    measured = [Measured(Size(1_000_000, size, 1, 0, 0.0), {"scan": 1.0}) for size in (1, 2)]
+    advice = Advice("scan-under-lock", Level.DANGER, "a", Path("a"), 1, "t is read", tables=("t",))
+    told = estimate.concrete(advice, {"t": Size(rows, rows, 1, 0, 1.2)}, Rates(*measured)).message
+    assert words in told
+    assert told.endswith("with 1 write per second")
