@@ -19,7 +19,7 @@ from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Target
 from dbkit.stash import tables
-from dbkit.stash.backup import Keeper
+from dbkit.stash.backup import BackupHook
 from dbkit.stash.losses import Moment, Replay
 
 ROWS, FEW = 1_000_000, 10_000
@@ -102,7 +102,7 @@ def _make(target: Target, table: str, directory: Path) -> dict[str, float]:
     with psycopg.connect(**cast("Any", target.parameters())) as connection:
         found = {oid: each for oid, each in tables.read(connection).items() if each.name == table}
         connection.rollback()
-        keeper = Keeper(own, target, ("dropped",), Replay((Moment("dropped", found),), {}))
+        keeper = BackupHook(own, target, ("dropped",), Replay((Moment("dropped", found),), {}))
         begun = time.perf_counter()
         keeper.before(step, connection)
         seconds = time.perf_counter() - begun

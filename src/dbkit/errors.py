@@ -43,7 +43,7 @@ def as_dbkit_error(error: Exception) -> DbkitError:
     if isinstance(error, DbkitError):
         return error
     if is_lock_timeout(error):
-        return not_granted(error)
+        return lock_error(error)
     if (is_ended := getattr(getattr(error, "orig", None) or error, "is_ended", None)) is not None:
         taken_back = "What it had not committed was taken back. " if is_ended else ""
         return Unreachable(f"{' '.join(str(getattr(error, 'orig', None) or error).split())}.", f"{taken_back}{LOOK}")
@@ -56,7 +56,7 @@ def is_lock_timeout(error: BaseException | None) -> bool:
     return sqlstate_of(error) == "55P03"
 
 
-def not_granted(error: BaseException | None, before: str = "") -> "LockNotGranted":
+def lock_error(error: BaseException | None, before: str = "") -> "LockNotGranted":
     """The error of who gave up waiting for a lock, with who holds it, where that was seen (`bounded`)."""
     original = error
     while error is not None:
@@ -68,9 +68,9 @@ def not_granted(error: BaseException | None, before: str = "") -> "LockNotGrante
     return LockNotGranted(f"{before}a lock that others hold was not granted: {words}.", WAIT_FOR_IT)
 
 
-def failed(error: BaseException, message: str, hint: str) -> "DbkitError":
+def database_error(error: BaseException, message: str, hint: str) -> "DbkitError":
     """The error of what the server refused: LockNotGranted for a lock that others hold, else CheckFailed."""
-    return not_granted(error) if is_lock_timeout(error) else CheckFailed(message, hint)
+    return lock_error(error) if is_lock_timeout(error) else CheckFailed(message, hint)
 
 
 def sqlstate_of(error: BaseException | None) -> str:

@@ -21,7 +21,7 @@ from dbkit.redaction import redact
 from dbkit.reports.roundtrip_text import render_revision
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
-from dbkit.roundtrip.selection import route
+from dbkit.roundtrip.selection import select_revisions
 
 __all__ = ["Migration", "migration", "pytest_generate_tests"]
 
@@ -51,7 +51,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     loaded = project.load(ini, request.section, request.arguments)
     revisions = []  # which pytest skips: a project that has none yet is not broken
     if loaded.heads:
-        way = route(loaded, request.scope)
+        way = select_revisions(loaded, request.scope)
         revisions = [script.revision for script in way.scripts if script.revision in way.proven]
     metafunc.parametrize("migration", revisions, indirect=True)
 

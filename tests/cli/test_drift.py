@@ -79,7 +79,7 @@ def changed(connection: "Connection[tuple[object, ...]]") -> Callable[[str], Fac
 
 
 def compared(models: Facts, migrations: Facts, database: Facts) -> list[str]:
-    return list(drift.three(Models(catalog.of_tables(models, TABLES), TABLES), migrations, Live(database, ())))
+    return list(drift.compare_three(Models(catalog.of_tables(models, TABLES), TABLES), migrations, Live(database, ())))
 
 
 def test_each_of_the_three_is_told(changed: Callable[[str], Facts]) -> None:

@@ -23,7 +23,7 @@ from dbkit.reports import lint as advice
 from dbkit.reports import roundtrip
 from dbkit.reports import trace as traces
 from dbkit.roundtrip.prove import Request, prove
-from dbkit.roundtrip.scratch_server import where
+from dbkit.roundtrip.scratch_server import open_server
 from dbkit.settings import Settings, Target
 from support import pair as pair_module
 from support.pair import Pair, url_of
@@ -164,7 +164,7 @@ def test_no_report_has_a_secret(
 ) -> None:
     request = Request(server=server.target("postgres"), rows=0, trace=True)
     outcome = prove(local_settings, project, request)
-    with where(local_settings, request.server) as here:
+    with open_server(local_settings, request.server) as here:
         advised = lint_at(here, local_settings, project, request, lambda _text: None, 0, None)
     for name, render in {
         **roundtrip.FORMATS,

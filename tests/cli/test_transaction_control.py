@@ -13,7 +13,7 @@ from test_written import found, ids, versions  # noqa: F401  # fixtures
 
 from conftest import connect_as_project as connect
 from conftest import others_slow
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.postgres.cluster import Cluster
 from support.pair import Pair
 
@@ -105,12 +105,12 @@ INSIDE = {
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_the_text_of_a_file_is_not_blamed(found: Callable[..., list[Advice]], name: str) -> None:  # noqa: F811
+def test_the_text_of_a_file_is_not_blamed(found: Callable[..., list[LintFinding]], name: str) -> None:  # noqa: F811
     assert "commit-by-hand" not in ids(found(OUTSIDE[name]))
 
 
 @pytest.mark.parametrize("name", INSIDE)
-def test_the_text_of_a_file_is_blamed_once(found: Callable[..., list[Advice]], name: str) -> None:  # noqa: F811
+def test_the_text_of_a_file_is_blamed_once(found: Callable[..., list[LintFinding]], name: str) -> None:  # noqa: F811
     for up, down, level in ((INSIDE[name], "pass", Level.DANGER), ("pass", INSIDE[name], Level.NOTE)):
         blamed = [each for each in found(up, down) if each.id == "commit-by-hand"]
         assert [each.level for each in blamed] == [level]

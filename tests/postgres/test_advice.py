@@ -15,7 +15,7 @@ from alembic.util import CommandError
 
 from conftest import REPOSITORY
 from conftest import connect_as_project as connect
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.rule_ids import RULES
 from dbkit.lint import failure_rules, source_rules, trace_rules
 from dbkit.postgres.cluster import Cluster
@@ -81,7 +81,7 @@ def engine_of(target: Target) -> sa.Engine:
     return engine
 
 
-def advice_on(engine: sa.Engine, path: Path, text: str) -> list[Advice]:
+def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
     """What is found in the upgrade() of a migration, on tables of its own."""
     path.write_text(f"{IMPORTS}{text}")
     source_of.cache_clear()  # a process reads a file once, and cases have the same name
@@ -105,10 +105,10 @@ def advice_on(engine: sa.Engine, path: Path, text: str) -> list[Advice]:
 
 
 @pytest.fixture
-def advised(engine: sa.Engine, tmp_path: Path) -> Callable[..., dict[str, list[Advice]]]:
+def advised(engine: sa.Engine, tmp_path: Path) -> Callable[..., dict[str, list[LintFinding]]]:
     """What is found in a case, by style; for each its tables are made anew, with rows or without."""
 
-    def run(case: Case, *more: str) -> dict[str, list[Advice]]:
+    def run(case: Case, *more: str) -> dict[str, list[LintFinding]]:
         found = {}
         for number, (style, body) in enumerate(styles(case)):
             with engine.begin() as connection:
@@ -125,18 +125,18 @@ def test_there_are_enough() -> None:
 
 
 @pytest.mark.parametrize("name", DANGERS)
-def test_each_danger_is_found_in_each_style(advised: Callable[..., dict[str, list[Advice]]], name: str) -> None:
+def test_each_danger_is_found_in_each_style(advised: Callable[..., dict[str, list[LintFinding]]], name: str) -> None:
     for style, found in advised(DANGERS[name]).items():
         assert {each.id for each in found} >= set(DANGERS[name].ids), style
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_no_safe_one_is_blamed(advised: Callable[..., dict[str, list[Advice]]], name: str) -> None:
+def test_no_safe_one_is_blamed(advised: Callable[..., dict[str, list[LintFinding]]], name: str) -> None:
     for style, found in advised(SAFE[name]).items():
         assert [each for each in found if each.level != Level.NOTE] == [], style
 
 
-def test_what_a_new_type_makes_anew_is_told_of_the_type(advised: Callable[..., dict[str, list[Advice]]]) -> None:
+def test_what_a_new_type_makes_anew_is_told_of_the_type(advised: Callable[..., dict[str, list[LintFinding]]]) -> None:
     found = advised(DANGERS["type of a key"])["one by one"]
     assert [(each.id, each.tables) for each in found] == [
         ("type-change-rewrites", ("p0",)),
@@ -174,7 +174,7 @@ PARTITIONS = (
     ],
 )
 def test_what_is_done_to_all_partitions_is_told_once(
-    advised: Callable[..., dict[str, list[Advice]]], sql: tuple[str, ...], expected: list[tuple[str, str]]
+    advised: Callable[..., dict[str, list[LintFinding]]], sql: tuple[str, ...], expected: list[tuple[str, str]]
 ) -> None:
     parent = ("CREATE TABLE few{n} (id bigint PRIMARY KEY)", "INSERT INTO few{n} SELECT generate_series(1, 9)")
     found = advised(Case(sql, before=(*PARTITIONS, *parent)))["one by one"]
@@ -182,13 +182,13 @@ def test_what_is_done_to_all_partitions_is_told_once(
 
 
 @pytest.mark.parametrize("name", [name for name in DANGERS if name not in NEED_ROWS])
-def test_a_danger_is_found_in_empty_tables(advised: Callable[..., dict[str, list[Advice]]], name: str) -> None:
+def test_a_danger_is_found_in_empty_tables(advised: Callable[..., dict[str, list[LintFinding]]], name: str) -> None:
     for style, found in advised(DANGERS[name], EMPTIED).items():
         assert {each.id for each in found} >= set(DANGERS[name].ids), style
 
 
 @pytest.mark.parametrize("name", SAFE)
-def test_no_safe_one_is_blamed_in_empty_tables(advised: Callable[..., dict[str, list[Advice]]], name: str) -> None:
+def test_no_safe_one_is_blamed_in_empty_tables(advised: Callable[..., dict[str, list[LintFinding]]], name: str) -> None:
     for style, found in advised(SAFE[name], EMPTIED).items():
         assert [each for each in found if each.level != Level.NOTE] == [], style
 

@@ -8,9 +8,9 @@ import pytest
 from dbkit import catalog, project
 from dbkit.postgres import pg_dump, scratch_cluster
 from dbkit.roundtrip.compare import Facts
-from dbkit.roundtrip.env_runner import Access, Environment
+from dbkit.roundtrip.env_runner import Access, EnvRunner
 from dbkit.roundtrip.sample_rows import Planting
-from dbkit.roundtrip.selection import Scope, route
+from dbkit.roundtrip.selection import Scope, select_revisions
 from dbkit.roundtrip.walker import Walker
 from dbkit.settings import Settings
 from support.battery import BATTERY, make_project
@@ -31,8 +31,10 @@ def states(local_settings: Settings, ini: Path) -> Iterator[tuple[str, str, Fact
         names = scratch_cluster.Names(scratch_cluster.new_token())
         loaded = project.load(ini)
         databases = {"": cluster.target(next(names))}
-        environment = Environment(loaded, local_settings, Access(), databases)
-        walker = Walker(environment, cluster, route(loaded, Scope()), names, lambda _text: None, Planting(rows=0))
+        environment = EnvRunner(loaded, local_settings, Access(), databases)
+        walker = Walker(
+            environment, cluster, select_revisions(loaded, Scope()), names, lambda _text: None, Planting(rows=0)
+        )
         options = ("--no-owner",)  # with privileges, which the catalog reads
 
         def state() -> tuple[Facts, str]:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from test_advice import advice_on, engine_of
 
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.postgres.cluster import Cluster
 from support.dangers import Case, numbered, tables
 
@@ -22,10 +22,10 @@ def engine(server: Cluster) -> sa.Engine:
 
 
 @pytest.fixture
-def found(engine: sa.Engine, tmp_path: Path) -> Callable[..., list[Advice]]:
+def found(engine: sa.Engine, tmp_path: Path) -> Callable[..., list[LintFinding]]:
     """What is found of an upgrade() with these lines, on the tables of one danger, with rows."""
 
-    def run(*lines: str) -> list[Advice]:
+    def run(*lines: str) -> list[LintFinding]:
         with engine.begin() as connection:
             connection.exec_driver_sql(tables(Case(), 1))
         text = "def upgrade():\n" + "".join(f"    {line}\n" for line in lines)
@@ -50,7 +50,7 @@ def found(engine: sa.Engine, tmp_path: Path) -> Callable[..., list[Advice]]:
     ],
 )  # fmt: skip
 def test_a_statement_under_the_lock_of_an_earlier_one(
-    found: Callable[..., list[Advice]], line: str, words: str
+    found: Callable[..., list[LintFinding]], line: str, words: str
 ) -> None:
     (advice,) = found(COLUMN, line)
     assert words in advice.message
@@ -59,13 +59,13 @@ def test_a_statement_under_the_lock_of_an_earlier_one(
     assert found(line, COLUMN) == [], "the lock is taken afterwards"
 
 
-def test_the_same_twice_is_told_for_each_line(found: Callable[..., list[Advice]]) -> None:
+def test_the_same_twice_is_told_for_each_line(found: Callable[..., list[LintFinding]]) -> None:
     """The second UPDATE takes no lock any more."""
     update = "op.execute(\"UPDATE t1 SET note = 'x' WHERE slug = 'one'\")"
     assert [each.line for each in found(COLUMN, update, update)] == [6, 7]
 
 
-def test_reading_while_only_writes_wait_is_a_warning(found: Callable[..., list[Advice]]) -> None:
+def test_reading_while_only_writes_wait_is_a_warning(found: Callable[..., list[LintFinding]]) -> None:
     key = "op.execute('CREATE TABLE n1 (id bigint REFERENCES p1)')"
     (advice,) = found(key, "op.execute('SELECT count(*) FROM t1')")
     assert (advice.level, advice.blocks) == (Level.WARNING, "writes")
@@ -83,5 +83,5 @@ def test_reading_while_only_writes_wait_is_a_warning(found: Callable[..., list[A
         "op.execute('CREATE VIEW v1 AS SELECT * FROM t1')",
     ],
 )
-def test_what_reads_no_table(found: Callable[..., list[Advice]], line: str) -> None:
+def test_what_reads_no_table(found: Callable[..., list[LintFinding]], line: str) -> None:
     assert found(COLUMN, line) == []

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from conftest import connect_as_project as connect
-from dbkit.sample_data.fill import Planter
+from dbkit.sample_data.fill import TableFiller
 from dbkit.settings import Target
 
 ROWS = 5
@@ -143,16 +143,16 @@ UNFILLED = {
 }
 
 
-def plant(database: Target, schema: str, rows: int = ROWS) -> tuple[Planter, psycopg.Connection]:
+def plant(database: Target, schema: str, rows: int = ROWS) -> tuple[TableFiller, psycopg.Connection]:
     """A planter that has filled a schema, and a connection to look with."""
     connection = connect(database, autocommit=True)
     connection.execute(schema.encode())
-    planter = Planter(rows)
+    planter = TableFiller(rows)
     planter.fill(connection)
     return planter, connection
 
 
-def counts(planter: Planter, connection: psycopg.Connection) -> dict[str, int]:
+def counts(planter: TableFiller, connection: psycopg.Connection) -> dict[str, int]:
     return {
         table.shown: connection.execute(f"SELECT count(*) FROM ONLY {table.sql}".encode()).fetchall()[0][0]
         for table in planter.seen.values()

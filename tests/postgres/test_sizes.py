@@ -15,7 +15,7 @@ from test_roundtrip_environments import init as init
 from conftest import DEBIAN
 from conftest import connect_as_project as connect
 from dbkit.errors import InputError
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint.estimate import SMALL, concrete, told, told_rows
 from dbkit.lint.table_sizes import QUERY, Size, read
 from dbkit.lint.timing import KINDS, STEPS, Measured, Rates, measure
@@ -149,7 +149,7 @@ def test_small_tables_are_notes_and_others_get_figures(server: Cluster) -> None:
     target = server.create_database("rates_told")
     rates = measure(target)
     server.drop_database(target.dbname)
-    advice = Advice("not-null-by-scan", Level.DANGER, "aaaa", Path("x"), 1, "orders: wait", tables=("orders",))
+    advice = LintFinding("not-null-by-scan", Level.DANGER, "aaaa", Path("x"), 1, "orders: wait", tables=("orders",))
     small, big = (Size(rows, rows * 100, 1, 0, 12.0) for rows in (SMALL - 1, 43_000_000))
     assert concrete(advice, {"orders": small}, rates).level == Level.NOTE
     assert concrete(advice, {"orders": small}, rates, small=10).level == Level.DANGER

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from conftest import REPOSITORY
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import squawk
 from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
-from dbkit.trace.records import Lock, Statement, Touched, Trace
+from dbkit.trace.records import Lock, RelationAccess, Statement, Trace
 
 PATH = Path("versions/aaaa.py")
-NOTES = Touched("notes", "r", existed=True, lock=Lock.ACCESS_EXCLUSIVE, held=Lock.ACCESS_EXCLUSIVE)
+NOTES = RelationAccess("notes", "r", existed=True, lock=Lock.ACCESS_EXCLUSIVE, held=Lock.ACCESS_EXCLUSIVE)
 
 pytestmark = pytest.mark.skipif(squawk._program() is None, reason="squawk has no wheel for this machine")
 
 
-def outcome(*statements: tuple[str, int, bool], touched: tuple[Touched, ...] = (NOTES,)) -> RevisionOutcome:
+def outcome(*statements: tuple[str, int, bool], touched: tuple[RelationAccess, ...] = (NOTES,)) -> RevisionOutcome:
     """A revision with these statements: their SQL, the number of their transaction, and whether it is shared."""
     recorded = tuple(Statement(sql, line, *rest, touched=touched) for line, (sql, *rest) in enumerate(statements, 1))
     trace = Trace("upgrade", recorded, 180000)
@@ -68,8 +68,8 @@ def test_several_revisions_are_told_apart() -> None:
 
 
 def test_one_list_without_doubles() -> None:
-    def advice(identifier: str, line: int) -> Advice:
-        return Advice(identifier, Level.DANGER, "aaaa", PATH, line, "")
+    def advice(identifier: str, line: int) -> LintFinding:
+        return LintFinding(identifier, Level.DANGER, "aaaa", PATH, line, "")
 
     ours = [advice("index-without-concurrently", 3)]
     both = advice("squawk/require-concurrent-index-creation", 3)

@@ -10,7 +10,7 @@ from test_roundtrip_environments import ONLINE, plain  # noqa: F401  # a fixture
 from test_roundtrip_environments import init as init
 
 from dbkit.backfill.report import Report
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import estimate
 from dbkit.lint.source_rules import unbound_words
 from dbkit.lint.table_sizes import Size
@@ -72,7 +72,7 @@ def test_a_backfill_of_one_row_has_one_batch(capsys: pytest.CaptureFixture[str])
 )
 def test_a_time_is_about_so_long_or_less(rows: int, words: str) -> None:
     measured = [Measured(Size(1_000_000, size, 1, 0, 0.0), {"scan": 1.0}) for size in (1, 2)]
-    advice = Advice("scan-under-lock", Level.DANGER, "a", Path("a"), 1, "t is read", tables=("t",))
+    advice = LintFinding("scan-under-lock", Level.DANGER, "a", Path("a"), 1, "t is read", tables=("t",))
     told = estimate.concrete(advice, {"t": Size(rows, rows, 1, 0, 1.2)}, Rates(*measured)).message
     assert words in told
     assert told.endswith("with 1 write per second")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dbkit import project
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import source_rules
 from dbkit.roundtrip.alembic_steps import source_of
 
@@ -24,10 +24,10 @@ def versions(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def found(versions: Path) -> Callable[..., list[Advice]]:
+def found(versions: Path) -> Callable[..., list[LintFinding]]:
     """What is found in a migration whose upgrade(), and downgrade(), have these lines."""
 
-    def run(up: str = "op.execute('SELECT 1')", down: str = "op.execute('SELECT 2')") -> list[Advice]:
+    def run(up: str = "op.execute('SELECT 1')", down: str = "op.execute('SELECT 2')") -> list[LintFinding]:
         source_of.cache_clear()  # a process reads a file once
         body = "".join(f"\n\ndef {name}():\n    {text}\n" for name, text in (("upgrade", up), ("downgrade", down)))
         (versions / "aaaa.py").write_text(HEAD + body)
@@ -36,7 +36,7 @@ def found(versions: Path) -> Callable[..., list[Advice]]:
     return run
 
 
-def ids(found: list[Advice]) -> list[str]:
+def ids(found: list[LintFinding]) -> list[str]:
     return [each.id for each in found]
 
 
@@ -53,7 +53,7 @@ def ids(found: list[Advice]) -> list[str]:
         """op.execute(":1")""",
     ],
 )
-def test_a_word_after_a_colon_that_has_no_value(found: Callable[..., list[Advice]], statement: str) -> None:
+def test_a_word_after_a_colon_that_has_no_value(found: Callable[..., list[LintFinding]], statement: str) -> None:
     assert ids(found(statement)) == ["unbound-parameter"]
 
 
@@ -72,17 +72,17 @@ def test_a_word_after_a_colon_that_has_no_value(found: Callable[..., list[Advice
         """op.execute(":" + op.f("t"))""",
     ],
 )
-def test_what_is_no_parameter_or_has_a_value(found: Callable[..., list[Advice]], statement: str) -> None:
+def test_what_is_no_parameter_or_has_a_value(found: Callable[..., list[LintFinding]], statement: str) -> None:
     assert found(statement) == []
 
 
-def test_a_branch_that_is_not_run(found: Callable[..., list[Advice]]) -> None:
+def test_a_branch_that_is_not_run(found: Callable[..., list[LintFinding]]) -> None:
     (advice,) = found("if op.get_bind().scalar(text('SELECT false')):\n        op.execute('see :note')")
     assert (advice.id, advice.level, advice.line) == ("unbound-parameter", Level.DANGER, 10)
 
 
 @pytest.mark.parametrize("down", ["pass", '"""Nothing."""', "..."])
-def test_an_empty_downgrade(found: Callable[..., list[Advice]], down: str) -> None:
+def test_an_empty_downgrade(found: Callable[..., list[LintFinding]], down: str) -> None:
     assert ids(found(down=down)) == ["empty-downgrade"]
     assert found("pass", down) == []
     assert found(down="raise NotImplementedError") == []
@@ -96,7 +96,7 @@ def test_an_empty_downgrade(found: Callable[..., list[Advice]], down: str) -> No
         ("backfill(op, 't', 'a = 1')\n    op.execute('SELECT 2')", 9),
     ],
 )
-def test_a_block_that_is_not_alone(found: Callable[..., list[Advice]], body: str, line: int) -> None:
+def test_a_block_that_is_not_alone(found: Callable[..., list[LintFinding]], body: str, line: int) -> None:
     assert [(each.id, each.line, each.level) for each in found(body)] == [
         ("autocommit-block-shared", line, Level.WARNING)
     ]
@@ -111,7 +111,7 @@ def test_a_block_that_is_not_alone(found: Callable[..., list[Advice]], body: str
         "backfill(op, 't', 'a = 1')\n    backfill(op, 'u', 'a = 1')",
     ],
 )
-def test_a_block_that_is_alone(found: Callable[..., list[Advice]], body: str) -> None:
+def test_a_block_that_is_alone(found: Callable[..., list[LintFinding]], body: str) -> None:
     assert found(body) == []
 
 
@@ -124,19 +124,19 @@ def test_a_block_that_is_alone(found: Callable[..., list[Advice]], body: str) ->
         "op.execute(text('-- x\\nEND'))",
     ],
 )
-def test_a_commit_by_hand(found: Callable[..., list[Advice]], statement: str) -> None:
+def test_a_commit_by_hand(found: Callable[..., list[LintFinding]], statement: str) -> None:
     assert [(each.id, each.level) for each in found(statement)] == [("commit-by-hand", Level.DANGER)]
     assert [(each.id, each.level) for each in found(down=statement)] == [("commit-by-hand", Level.NOTE)]
     block = f"with op.get_context().autocommit_block():\n        {statement}"
     assert found(block) == [], "there Alembic has no transaction"
 
 
-def test_the_commit_of_an_orm_session_ends_nothing(found: Callable[..., list[Advice]]) -> None:
+def test_the_commit_of_an_orm_session_ends_nothing(found: Callable[..., list[LintFinding]]) -> None:
     assert found("session = sa.orm.Session(bind=op.get_bind()); session.commit()") == []
 
 
 @pytest.mark.parametrize("name", ["aaaa.py.orig", "aaaa.py~", ".aaaa.py.swp", ".#bbbb.py", "old/bbbb.py"])
-def test_a_file_that_alembic_passes_over(versions: Path, found: Callable[..., list[Advice]], name: str) -> None:
+def test_a_file_that_alembic_passes_over(versions: Path, found: Callable[..., list[LintFinding]], name: str) -> None:
     (versions / "old").mkdir()
     (versions / name).write_text(HEAD)
     (advice,) = found()
@@ -146,13 +146,13 @@ def test_a_file_that_alembic_passes_over(versions: Path, found: Callable[..., li
 @pytest.mark.parametrize(
     "name", ["__init__.py", "__pycache__/aaaa.cpython-311.pyc", "aaaa.sql", "README", "sql/helper.py"]
 )
-def test_files_that_may_lie_there(versions: Path, found: Callable[..., list[Advice]], name: str) -> None:
+def test_files_that_may_lie_there(versions: Path, found: Callable[..., list[LintFinding]], name: str) -> None:
     (versions / name).parent.mkdir(exist_ok=True)
     (versions / name).write_text("A = 1\n")
     assert found() == []
 
 
-def test_a_directory_that_alembic_reads(versions: Path, found: Callable[..., list[Advice]]) -> None:
+def test_a_directory_that_alembic_reads(versions: Path, found: Callable[..., list[LintFinding]]) -> None:
     (versions / "2026").mkdir()
     (versions / "2026/bbbb.py").write_text(HEAD.replace("aaaa", "bbbb"))
     assert ids(found()) == ["stray-file"]
@@ -161,7 +161,7 @@ def test_a_directory_that_alembic_reads(versions: Path, found: Callable[..., lis
     assert found() == []
 
 
-def test_revisions_that_were_not_asked_for(versions: Path, found: Callable[..., list[Advice]]) -> None:
+def test_revisions_that_were_not_asked_for(versions: Path, found: Callable[..., list[LintFinding]]) -> None:
     found(down="pass")
     loaded = project.load(versions.parents[1] / "alembic.ini")
     assert ids(list(source_rules.findings(loaded, ["aaaa"]))) == ["empty-downgrade"]

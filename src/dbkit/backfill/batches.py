@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from dbkit.errors import InputError
-from dbkit.postgres.row_hash import quoted
+from dbkit.postgres.row_hash import quote_ident
 
 Execute = Callable[[str], Sequence[Any]]
 """Runs one statement by itself, which commits it, and returns its rows."""
@@ -120,13 +120,13 @@ class Work:
             SELECT (SELECT pg_catalog.count(*) FROM dbkit_done), (SELECT pg_catalog.count(*) FROM dbkit_moved)"""  # noqa: S608
 
     def _names(self) -> str:
-        return ", ".join(quoted(column.name) for column in self.key)
+        return ", ".join(quote_ident(column.name) for column in self.key)
 
     def _texts(self) -> str:
-        return ", ".join(f"{quoted(column.name)}::pg_catalog.text" for column in self.key)
+        return ", ".join(f"{quote_ident(column.name)}::pg_catalog.text" for column in self.key)
 
     def _order(self, direction: str = "ASC") -> str:
-        return ", ".join(f"{quoted(column.name)} {direction}" for column in self.key)
+        return ", ".join(f"{quote_ident(column.name)} {direction}" for column in self.key)
 
     def _greatest(self, query: str) -> str:
         # the texts outside: ORDER BY would take a name for that of a text
@@ -149,7 +149,7 @@ class Work:
     def _first(self, operator: str, key: Key | None) -> str:
         if key is None:
             return ""
-        return f"{quoted(self.key[0].name)} {self._qualified(operator)} {literal(key[0])}::{self.key[0].type}"
+        return f"{quote_ident(self.key[0].name)} {self._qualified(operator)} {literal(key[0])}::{self.key[0].type}"
 
     def _compared(self, operator: str, key: Key) -> str:
         values = ", ".join(f"{literal(value)}::{column.type}" for value, column in zip(key, self.key, strict=True))
@@ -220,7 +220,7 @@ def qualified(table: str) -> str:
     parts = NAME.findall(table)
     if ".".join(parts) != table or len(parts) not in (1, 2):
         raise InputError(f"{table!r} cannot be the name of a table.", "Write orders, or schema.orders.")
-    return ".".join(part if part.startswith('"') else quoted(part) for part in parts)
+    return ".".join(part if part.startswith('"') else quote_ident(part) for part in parts)
 
 
 def literal(text: str) -> str:

@@ -11,9 +11,9 @@ from dbkit.backfill import batches as work_module
 from dbkit.backfill.progress import Progress
 from dbkit.backfill.runner import Limits, run
 from dbkit.errors import InputError
-from dbkit.gate.monitor import Connection, Watch
 from dbkit.postgres.own_statements import own_settings
-from dbkit.postgres.row_hash import quoted
+from dbkit.postgres.row_hash import quote_ident
+from dbkit.project.step_hooks import StepMonitor
 
 
 def run_in(
@@ -30,14 +30,14 @@ def run_in(
         context.impl.static_output(f"{comment}\n{statement}\n;")
         return
     with _outside(context):
-        watch = _watch_of(_connection(context))
-        with watch.resumable() if watch else nullcontext():
-            _run(context, watch, what, batch, max_lag)
+        monitor = _monitor_of(_connection(context))
+        with monitor.resumable() if monitor else nullcontext():
+            _run(context, monitor, what, batch, max_lag)
 
 
 def _run(
     context: MigrationContext,
-    watch: Watch | None,
+    monitor: StepMonitor | None,
     what: tuple[str, str, str | None, tuple[str, ...]],
     batch: int,
     max_lag: float,
@@ -54,12 +54,14 @@ def _run(
             return execute(statement)
 
     work = work_module.find(execute, execute_own, *what)
-    version_table = ".".join(quoted(name) for name in (context.version_table_schema, context.version_table) if name)
-    step = watch.step if watch else None
+    version_table = ".".join(
+        quote_ident(name) for name in (context.version_table_schema, context.version_table) if name
+    )
+    step = monitor.step if monitor else None
     progress = Progress(
         execute, execute_own, version_table, step.revision if step else "", step.parents if step else ()
     )
-    limits = Limits(batch=batch, lag=max_lag, lock_budget=watch.lock_budget if watch else Limits.lock_budget)
+    limits = Limits(batch=batch, lag=max_lag, lock_budget=monitor.lock_budget if monitor else Limits.lock_budget)
     row = run(execute, execute_own, work, progress, limits)
     if row is not None:
         _forget_with_version(context, progress, row.id)
@@ -93,7 +95,7 @@ def _connection(context: MigrationContext) -> sa.Connection:
     return context.connection
 
 
-def _watch_of(connection: sa.Connection) -> Watch | None:
-    """The gate's, where the gate runs this."""
-    driver = connection.connection.driver_connection
-    return driver.watch if isinstance(driver, Connection) else None
+def _monitor_of(connection: sa.Connection) -> StepMonitor | None:
+    """Return the gate's monitor; None where another program runs the revision."""
+    monitor: StepMonitor | None = getattr(connection.connection.driver_connection, "monitor", None)
+    return monitor

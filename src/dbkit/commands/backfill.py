@@ -10,7 +10,7 @@ from dbkit import signals
 from dbkit.backfill import batches as works
 from dbkit.backfill import runner as runs
 from dbkit.backfill.progress import Progress
-from dbkit.errors import InputError, Interrupted, failed, say
+from dbkit.errors import InputError, Interrupted, database_error, say
 from dbkit.gate import protection
 from dbkit.postgres import error_causes, session
 from dbkit.postgres.cluster import development_cluster
@@ -39,7 +39,7 @@ def backfill(
     works.qualified(table)
     target = settings.target or development_cluster(settings).ensure_running()
     protection.ask(settings, target, "change rows of")
-    with session.begin(target, settings, APPLICATION_NAME) as connection:
+    with session.connect_for_migration(target, settings, APPLICATION_NAME) as connection:
         require_writable(connection)
         connection.autocommit = True
 
@@ -67,7 +67,7 @@ def backfill(
             ) from None
         except psycopg.Error as error:
             words = error.diag.message_primary or str(error).strip()
-            raise failed(
+            raise database_error(
                 error,
                 f"the backfill of {work.table} failed: {words}; what was committed stays.",
                 error_causes.hint_for(connection, error, target.dbname)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dbkit.errors import InputError
-from dbkit.roundtrip.scratch_server import Where, where
+from dbkit.roundtrip.scratch_server import ScratchServer, open_server
 from dbkit.settings import Settings, Target, parse_url
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ def asked(
     seed: int = 0,
     name: str = "alembic",
     arguments: Sequence[str] = (),
-) -> Iterator[tuple[Where, "Request"]]:
+) -> Iterator[tuple[ScratchServer, "Request"]]:
     """A server for the databases, which is gone afterwards, and the request. Raises InputError."""
     given = {"--from": start, "--to": to, "--since": since, "--baseline": baseline, "--server": server}
     for option, value in (*given.items(), *(("--only", revision) for revision in only)):
         if value == "":
             raise InputError(f"{option} is empty.", "A variable that is not set would make it prove something else.")
-    with where(settings, _server(server) if server else None) as here:
+    with open_server(settings, _server(server) if server else None) as here:
         # after the server was told to start: loading Alembic takes as long
         from dbkit.roundtrip.env_runner import Access
         from dbkit.roundtrip.prove import Request

@@ -35,9 +35,9 @@ def rebase(settings: Settings, ini: Path, *, revision: str | None = None) -> Non
         return
     if len(heads) != 2:
         raise InputError(f"there are {len(heads)} heads: {', '.join(heads)}.", 'Join them: make merge m="merge heads".')
-    local = branches.local(loaded, directory, heads, revision)
+    local = branches.local_head(loaded, directory, heads, revision)
     other = next(head for head in heads if head != local)
-    first = branches.first(loaded, local, other)
+    first = branches.first_local_revision(loaded, local, other)
     _require_not_applied(loaded, settings, first)
     former = str(first.down_revision)
     _set_parent(Path(first.path), former, other)

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from dbkit import gate, project
 from dbkit.commands.upgrade import upgrade
-from dbkit.errors import CheckFailed, Refused, failed
+from dbkit.errors import CheckFailed, Refused, database_error
 from dbkit.gate import protection
 from dbkit.postgres import error_causes
 from dbkit.postgres.binaries import program_major
@@ -82,7 +82,7 @@ def _replace(target: Target, wait: float) -> None:
             connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(new, old))
         except psycopg.Error as error:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(new))
-            raise failed(
+            raise database_error(
                 error,
                 f'cannot drop and create "{target.dbname}" as {target.user}: {error.diag.message_primary}.',
                 error_causes.hint_for(connection, error, target.dbname)

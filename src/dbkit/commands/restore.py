@@ -27,7 +27,7 @@ def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: b
     loaded = project.load(ini)
     target = gate.target_of(settings)
     with (
-        session.begin(target, settings, "dbkit restore") as connection,
+        session.connect_for_migration(target, settings, "dbkit restore") as connection,
         migration_lock(connection, target.dbname, settings.wait),
     ):
         # the stash is marked once the disk has what was put back
@@ -46,7 +46,7 @@ def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: b
             backup.remove_unneeded(connection, settings, target)
             stashes = _not_asking(connection, settings, target, here, failed)
         connection.rollback()
-        session.hurry(connection, settings)
+        session.shorten_lock_wait(connection, settings)
         if not stashes and not failed:
             print(f'There is no stash of "{target.dbname}" to put back.')
         done = [_one(connection, settings, stash, applied, failed, overwrite=overwrite) for stash in stashes]
@@ -94,7 +94,7 @@ def _one(
         print(f"{stash}: waits for {missing[0]}: `make migrate to={missing[0]}` first.")
         return True
     try:
-        outcomes = stash_restore.put_back(connection, settings, stash, overwrite=overwrite)
+        outcomes = stash_restore.restore_stash(connection, settings, stash, overwrite=overwrite)
     except DbkitError as error:
         connection.rollback()
         failed.append(error)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dbkit import gate, project
 from dbkit.errors import InputError
-from dbkit.gate import alembic_command, next_step
+from dbkit.gate import alembic_command, heads
 from dbkit.settings import Settings
 
 LONGEST_MESSAGE = 200  # characters
@@ -29,7 +29,7 @@ def revision(
     loaded = project.load(ini)
     if not empty:
         loaded.require_gate()
-    next_step.require_one_head(loaded, settings)
+    heads.require_one_head(loaded, settings)
     project.configure_logging(ini)  # Alembic's log says which differences it found
     if not empty:
         _require_up_to_date(loaded, settings)
@@ -81,7 +81,7 @@ def _require_up_to_date(loaded: project.Project, settings: Settings) -> None:
         )
 
 
-def _say_what_is_next(passage: gate.Passage, then: str) -> None:
+def _say_what_is_next(passage: gate.RunContext, then: str) -> None:
     for script in passage.written:
         print(f"Wrote {_with_ascii_name(Path(script.path))}")
         print(then)

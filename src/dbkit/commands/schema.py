@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dbkit import files, project
 from dbkit.errors import WRITE_FIRST, InputError
-from dbkit.gate import alembic_command, next_step
+from dbkit.gate import alembic_command, heads
 from dbkit.postgres import pg_dump, scratch_cluster
 from dbkit.redaction import redact
 from dbkit.settings import Settings
@@ -18,7 +18,7 @@ def schema(settings: Settings, ini: Path) -> None:
     """Migrate a throw-away database to the head, and write its schema beside the migrations."""
     loaded = project.load(ini)
     loaded.require_gate()
-    next_step.require_one_head(loaded, settings)
+    heads.require_one_head(loaded, settings)
     path = snapshot_path(loaded)
     with scratch_cluster.cluster(settings) as cluster:
         on_scratch = scratch_cluster.settings_for(settings, cluster.target())

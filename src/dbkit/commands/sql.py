@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dbkit import files, project
 from dbkit.errors import InputError
-from dbkit.gate import alembic_command, next_step
+from dbkit.gate import alembic_command, heads
 from dbkit.redaction.outputs import write_data
 from dbkit.settings import Settings
 
@@ -20,7 +20,7 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
     """
     loaded = project.load(ini)
     loaded.require_gate()
-    next_step.require_one_head(loaded, settings)
+    heads.require_one_head(loaded, settings)
     for revision in (start, to):
         if revision is not None:
             alembic_command.check_target(revision)

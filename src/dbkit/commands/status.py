@@ -7,7 +7,7 @@ import psycopg
 from dbkit import project
 from dbkit.errors import DbkitError, as_dbkit_error
 from dbkit.gate import diagnosis, preconditions
-from dbkit.gate.next_step import MIGRATE, DatabaseState, next_step, read
+from dbkit.gate.next_step import MIGRATE, Facts, next_step, read
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect
 from dbkit.settings import Settings, Target
@@ -51,7 +51,7 @@ def status(settings: Settings, ini: Path) -> int:
     return _print(rows, step.words, exit_code=step.exit_code)
 
 
-def _describe(loaded: project.Project, state: DatabaseState) -> Rows:
+def _describe(loaded: project.Project, state: Facts) -> Rows:
     rows: Rows = [("marked", state.mark)] if state.mark else []
     rows += [("running", f"a migration: {state.running}")] if state.running else []
     if state.locked:

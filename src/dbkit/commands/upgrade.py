@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dbkit import gate, project
 from dbkit.errors import InputError
-from dbkit.gate import alembic_command, next_step
+from dbkit.gate import alembic_command, heads
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.settings import Settings
 from dbkit.stash import pending, store
@@ -22,7 +22,7 @@ def upgrade(settings: Settings, ini: Path, to: str) -> None:
         print('There are no revisions yet. Write the first one with `make revision m="…"`.')
         return
     if to == "head":
-        next_step.require_one_head(loaded, settings)
+        heads.require_one_head(loaded, settings)
     started = time.monotonic()
     before = alembic_command.position(loaded, settings)
     passage = alembic_command.run(loaded, settings, "upgrade", to, announce=True)

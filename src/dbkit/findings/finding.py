@@ -19,7 +19,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
-class Advice:
+class LintFinding:
     """One finding of one revision."""
 
     id: str

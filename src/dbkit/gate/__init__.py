@@ -25,10 +25,10 @@ from psycopg.pq import TransactionStatus
 from psycopg.types import TypeInfo
 
 from dbkit import journal, project, signals
-from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error, is_lock_timeout, not_granted, say
+from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error, is_lock_timeout, lock_error, say
 from dbkit.gate import diagnosis, executor, offline, preconditions, protection
-from dbkit.gate.executor import Course, Guard, NotGuarded, Step
-from dbkit.gate.monitor import Connection, Watch, driver_of, purge
+from dbkit.gate.executor import Executor, Step
+from dbkit.gate.monitor import Monitor, MonitoredConnection, driver_of, purge
 from dbkit.gate.version_table import moves
 from dbkit.postgres import connection_guard, session
 from dbkit.postgres.cluster import development_cluster
@@ -36,6 +36,7 @@ from dbkit.postgres.connect import connect, current_revisions, has_version_table
 from dbkit.postgres.locks import VERSION_TABLE, migration_lock, take_again
 from dbkit.postgres.own_statements import place_of
 from dbkit.project import autogenerate, configure_logging, revision_ids
+from dbkit.project.step_hooks import HookFailed, StepHook
 from dbkit.redaction import outputs, redact
 from dbkit.settings import Settings, Target, load
 from dbkit.wording import counted
@@ -60,7 +61,7 @@ Plan = Callable[[tuple[str, ...], MigrationContext], Any]
 
 
 @dataclass
-class Passage:
+class RunContext:
     """One passage through the gate: what a dbkit verb hands to env.py, and what it gets back.
 
     It travels in `config.attributes["dbkit"]`; a bare `alembic` command has none.
@@ -75,7 +76,7 @@ class Passage:
     """Where a script begins, when that is at several revisions."""
     proving: bool = False
     """Whether a proof decides step by step, on a scratch database: nothing is refused or recorded."""
-    guard: Guard | None = None
+    guard: StepHook | None = None
     """Who stands beside each step."""
     steps: list[Step] = field(default_factory=list)
     """What was begun, first to last; the last one may have failed."""
@@ -127,7 +128,7 @@ def target_of(settings: Settings) -> Target:
 
 def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], object]) -> None:
     connection_guard.require_none_refused()
-    passage = context.config.attributes.get(ATTRIBUTE) or Passage(load(root, warn=True))
+    passage = context.config.attributes.get(ATTRIBUTE) or RunContext(load(root, warn=True))
     passage.taken = True
     if context.is_offline_mode():
         _run_offline(context, passage)
@@ -136,7 +137,7 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
     connection_guard.require_meant(target.dbname)
     engine = sa.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: session.begin(target, passage.settings, APPLICATION_NAME, Connection),
+        creator=lambda: session.connect_for_migration(target, passage.settings, APPLICATION_NAME, MonitoredConnection),
         poolclass=sa.NullPool,
         hide_parameters=True,
     )
@@ -180,7 +181,7 @@ def _ask_qualified(engine: sa.Engine) -> None:
     dialect._get_default_schema_name = lambda connection: place_of(driver_of(connection)).current_schema or None
 
 
-def _find_version_table_qualified(migration: MigrationContext, driver: Connection) -> None:
+def _find_version_table_qualified(migration: MigrationContext, driver: MonitoredConnection) -> None:
     """Let Alembic find, read and make the version table as this package does, for which it has no public way."""
     overridden: Any = migration
 
@@ -195,7 +196,7 @@ def _find_version_table_qualified(migration: MigrationContext, driver: Connectio
     overridden._ensure_version_table = ensure_version_table
 
 
-def _prepare_comparison(context: EnvironmentContext, passage: Passage, load_metadata: Callable[[], object]) -> None:
+def _prepare_comparison(context: EnvironmentContext, passage: RunContext, load_metadata: Callable[[], object]) -> None:
     passage.metadata = _import_models(load_metadata)
     writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
     migration = context.get_context()
@@ -221,7 +222,7 @@ class Run:
     """One run of a command that changes the version table."""
 
     def __init__(
-        self, context: EnvironmentContext, passage: Passage, target: Target, connection: sa.Connection
+        self, context: EnvironmentContext, passage: RunContext, target: Target, connection: sa.Connection
     ) -> None:
         self.context = context
         self.migration = context.get_context()
@@ -242,9 +243,9 @@ class Run:
             self._run()
         except (sa.exc.DBAPIError, psycopg.Error) as error:
             if is_lock_timeout(error):
-                raise not_granted(error) from error
+                raise lock_error(error) from error
             standing = diagnosis.look_again(self.target, self.settings, error, self._make_room, self.driver)
-            raise diagnosis.told_outside(error, standing) from error
+            raise diagnosis.outside_error(error, standing) from error
         finally:
             self._let_go()
 
@@ -304,7 +305,7 @@ class Run:
         """Undo what a migration has set for the session, and have the lock again if it let go of it."""
         for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
             self.driver.execute(statement)
-        session.prepare(self.driver)
+        session.apply_settings(self.driver)
         take_again(self.driver, self.target.dbname)
 
     def _heads(self) -> tuple[str, ...]:
@@ -326,7 +327,7 @@ class Run:
             config = self.context.config
             origin = Path(config.config_file_name or ""), config.config_ini_section, ()
             loaded = project.Project(config, self.script, origin)
-            raise preconditions.explain(error, loaded, heads, destination) from error
+            raise preconditions.plan_error(error, loaded, heads, destination) from error
 
     def _refuse(self, heads: tuple[str, ...], steps: Sequence[Step]) -> None:
         """Refuse the run as a whole, before anything was done; and say first what will be lost, and where."""
@@ -387,7 +388,7 @@ class Run:
             raise RuntimeError("the migration connection is in a transaction before Alembic begins")
 
     def _apply(self, steps: Sequence[Step], invalid_before: dict[str, str]) -> None:
-        watch = Watch(
+        monitor = Monitor(
             self.driver,
             writes_journal=self.keeps_journal,
             lock_budget=self.settings.lock_budget,
@@ -396,47 +397,47 @@ class Run:
         )
         self.migration.purge = False  # not in a transaction of its own, as Alembic does it, but with the first stamp
         if self.command == UPGRADE and not self.settings.scratch and (self.settings.root / ".dbkit" / "stash").is_dir():
-            from dbkit.stash.upgrade_writes import Noter
+            from dbkit.stash.upgrade_writes import UpgradeWriteRecorder
 
-            self.passage.guard = Noter(self.settings, self.target)
-        session.hurry(self.driver, self.settings)
-        todo = Course(self.passage, steps, watch, self.driver)
+            self.passage.guard = UpgradeWriteRecorder(self.settings, self.target)
+        session.shorten_lock_wait(self.driver, self.settings)
+        todo = Executor(self.passage, steps, monitor, self.driver)
         _wrap_plan(self.migration, lambda _: todo.plan)
         self.migration.on_version_apply_callbacks += (todo.applied,)
         try:
-            with moves(watch.move, lambda: watch.purges, place_of(self.driver).table(VERSION_TABLE).as_string()):
+            with moves(monitor.move, lambda: monitor.purges, place_of(self.driver).table(VERSION_TABLE).as_string()):
                 todo.run(self.context)
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # a migration can raise anything
             if todo.running is None:
                 raise
-            watch.rest()
+            monitor.rest()
             with suppress(psycopg.Error, sa.exc.SQLAlchemyError):  # it may be the connection that is lost
                 # a migration that has ended Alembic's transaction may have begun one that nobody ends
                 self.connection.rollback()
                 self.driver.rollback()
                 self._flush()
-            if isinstance(error, NotGuarded | Refused):
+            if isinstance(error, HookFailed | Refused):
                 raise
             standing = diagnosis.look_again(self.target, self.settings, error, self._make_room, self.driver)
             if not self._was_committed(todo, standing):
-                raise self._failed(error, todo.running, watch, invalid_before, standing) from error
+                raise self._failed(error, todo.running, monitor, invalid_before, standing) from error
             self._go_on_without_reply(error, todo)
         if todo.heads is not None:
             self.passage.after = tuple(sorted(todo.heads))
-            self._require_done(todo.heads, watch, invalid_before, executor.revision_of(steps[-1]))
+            self._require_done(todo.heads, monitor, invalid_before, executor.revision_of(steps[-1]))
 
-    def _was_committed(self, todo: Course, standing: diagnosis.Standing | str) -> bool:
+    def _was_committed(self, todo: Executor, standing: diagnosis.DatabaseState | str) -> bool:
         """Whether only the reply to the step's COMMIT was lost."""
         if isinstance(standing, str) or not (todo.is_recorded and self.driver.closed) or signals.received:
             return False
         return set(standing.heads) == todo.heads
 
-    def _go_on_without_reply(self, error: BaseException, todo: Course) -> None:
+    def _go_on_without_reply(self, error: BaseException, todo: Executor) -> None:
         """Say that the step is committed. Raises CheckFailed when there are more, for which there is no lock now."""
         step = todo.running
         todo.confirm()
         action = f"{step.action} of {step.revision}" if step else "migration"
-        words = f"the connection was lost at the COMMIT of the {action} ({diagnosis.words_of(error).rstrip('.')})"
+        words = f"the connection was lost at the COMMIT of the {action} ({diagnosis.error_text(error).rstrip('.')})"
         left = len(todo.steps) - todo.done
         if left:
             raise CheckFailed(f"{words}; it is committed, and {left} more were not begun.", diagnosis.AGAIN) from error
@@ -446,26 +447,28 @@ class Run:
         self,
         error: BaseException,
         step: journal.Step,
-        watch: Watch,
+        monitor: Monitor,
         invalid_before: dict[str, str],
-        standing: diagnosis.Standing | str,
+        standing: diagnosis.DatabaseState | str,
     ) -> DbkitError:
         invalid: list[str] = []
-        if isinstance(standing, diagnosis.Standing):
-            invalid = diagnosis.new_or_named(standing.invalid, invalid_before, watch.index_statements)
-            invalid = diagnosis.not_repaired(invalid, standing.invalid, watch.index_statements)
-        return diagnosis.told(error, step, standing, left=watch.left, half_applied=watch.half_applied, invalid=invalid)
+        if isinstance(standing, diagnosis.DatabaseState):
+            invalid = diagnosis.new_or_named(standing.invalid, invalid_before, monitor.index_statements)
+            invalid = diagnosis.not_repaired(invalid, standing.invalid, monitor.index_statements)
+        return diagnosis.failure_error(
+            error, step, standing, left=monitor.left, half_applied=monitor.half_applied, invalid=invalid
+        )
 
-    def _require_done(self, heads: set[str], watch: Watch, invalid_before: dict[str, str], last: str) -> None:
+    def _require_done(self, heads: set[str], monitor: Monitor, invalid_before: dict[str, str], last: str) -> None:
         standing = self._look_after(last)
         if standing is None:
             return
         diagnosis.require_done(standing, heads)
-        invalid = diagnosis.new_or_named(standing.invalid, invalid_before, watch.index_statements)
+        invalid = diagnosis.new_or_named(standing.invalid, invalid_before, monitor.index_statements)
         if invalid:
             raise diagnosis.left_invalid(invalid, f"{last} is applied, but the index {', '.join(invalid)} is invalid.")
 
-    def _look_after(self, last: str) -> diagnosis.Standing | None:
+    def _look_after(self, last: str) -> diagnosis.DatabaseState | None:
         """Make all durable, and read where the database is: over a new connection, or else over our own.
 
         What is applied has not failed because it cannot be read: then say so, and return None.
@@ -473,7 +476,7 @@ class Run:
         try:
             self._flush()
         except psycopg.Error as error:
-            say(f"warning: the connection was lost after {last} was committed: {diagnosis.words_of(error)}")
+            say(f"warning: the connection was lost after {last} was committed: {diagnosis.error_text(error)}")
         is_alive = not self.driver.closed
         try:
             # nobody says that a second connection may be had: of a role with CONNECTION LIMIT 1, it may not
@@ -507,7 +510,7 @@ def _outline(heads: Sequence[str], steps: Sequence[Step]) -> str:
     return f"{counted(len(steps), 'migration')}, {first if len(steps) == 1 else f'from {first} to {last}'}"
 
 
-def _run_offline(context: EnvironmentContext, passage: Passage) -> None:
+def _run_offline(context: EnvironmentContext, passage: RunContext) -> None:
     several: dict[str, Any] = {"starting_rev": passage.start} if len(passage.start) > 1 else {}
     context.configure(**offline.OPTIONS, **COMMON, **several)
     migration = context.get_context()
@@ -537,7 +540,7 @@ def _wrap_plan(migration: MigrationContext, wrap: Callable[[Plan], Plan]) -> Non
     migration._migrations_fn = wrap(migration.opts["fn"])
 
 
-def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
+def _run_migrations(context: EnvironmentContext, passage: RunContext) -> None:
     """Run what needs no protection: a script, a comparison, a proof that looks after itself."""
     begun = len(passage.steps)
     try:
@@ -549,14 +552,14 @@ def _run_migrations(context: EnvironmentContext, passage: Passage) -> None:
         if len(passage.steps) == begun:
             raise
         step = executor.entry(passage.steps[-1], passage.settings)
-        place, words = diagnosis.place_of(error, step.path), diagnosis.words_of(error)
+        place, words = diagnosis.place_of(error, step.path), diagnosis.error_text(error)
         hint = NOTHING_RUN if context.is_offline_mode() else ""
         if context.is_offline_mode() and offline.reads_rows(error, step.path):
             hint = f"{NOTHING_RUN} {READS_ROWS}"
         raise CheckFailed(f"{step.action} of {step.revision} failed, at {place}: {words}", hint) from error
 
 
-def _recorded(plan: Plan, passage: Passage) -> Plan:
+def _recorded(plan: Plan, passage: RunContext) -> Plan:
     """The plan, with a record of each step as it begins."""
 
     def recorded(heads: tuple[str, ...], context: MigrationContext) -> Iterator[Step]:

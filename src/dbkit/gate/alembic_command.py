@@ -10,10 +10,10 @@ from alembic.util import CommandError, to_list
 from dbkit import gate
 from dbkit.errors import InputError
 from dbkit.gate import preconditions
-from dbkit.gate.executor import Guard
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.connection_guard import ConnectionGuard, ConnectionRefused, Identity, guarding, identify
 from dbkit.project import Project, env_file, require_known
+from dbkit.project.step_hooks import StepHook
 from dbkit.settings import Settings, Target
 from dbkit.wording import counted
 
@@ -24,7 +24,7 @@ WRITERS = ("revision", "merge")
 class OnlyGate(ConnectionGuard):
     """Lets no connection through before env.py has called the gate, and then only to the gate's database."""
 
-    def __init__(self, passage: gate.Passage, env_py: Path) -> None:
+    def __init__(self, passage: gate.RunContext, env_py: Path) -> None:
         self.passage = passage
         self.env_py = env_py
 
@@ -78,16 +78,16 @@ def run(
     *arguments: str,
     announce: bool = False,
     start: tuple[str, ...] = (),
-    guard: Guard | None = None,
+    guard: StepHook | None = None,
     **options: Any,
-) -> gate.Passage:
+) -> gate.RunContext:
     """Run `alembic <name>` and return what passed the gate.
 
     `announce` prints each migration as it begins; `start` is where a script begins, when that is at several revisions;
     `guard` stands beside each step.
     Raises DbkitError; Alembic's own errors become InputError.
     """
-    passage = gate.Passage(settings, name, announce, start, guard=guard)
+    passage = gate.RunContext(settings, name, announce, start, guard=guard)
     project.config.attributes[gate.ATTRIBUTE] = passage
     runs_env = (
         name not in WRITERS

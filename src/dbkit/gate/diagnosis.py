@@ -11,7 +11,7 @@ import psycopg
 import sqlalchemy as sa
 
 from dbkit import signals
-from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, Unreachable, not_granted, sqlstate_of
+from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, Unreachable, lock_error, sqlstate_of
 from dbkit.journal import DOWNGRADE, Step
 from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
@@ -42,7 +42,7 @@ CAUSES = {
 
 
 @dataclass(frozen=True)
-class Standing:
+class DatabaseState:
     """Where a database is. `invalid` are its invalid indexes, by their full name, with the short one."""
 
     heads: tuple[str, ...]
@@ -51,9 +51,9 @@ class Standing:
     """What to do about the error that came before, as far as the database says."""
 
 
-def look(connection: psycopg.Connection) -> Standing:
+def look(connection: psycopg.Connection) -> DatabaseState:
     """Read where the database is, and end the transaction."""
-    standing = Standing(current_revisions(connection), invalid_indexes(connection))
+    standing = DatabaseState(current_revisions(connection), invalid_indexes(connection))
     connection.rollback()
     return standing
 
@@ -85,7 +85,7 @@ def look_again(
     error: BaseException,
     make_room: Callable[[], None],
     lost: BoundedConnection | None = None,
-) -> Standing | str:
+) -> DatabaseState | str:
     """Read it over a fresh connection, and what to do about `error`.
 
     `lost` is the migration's connection: when it is closed, its session in the server is ended first, so that a COMMIT
@@ -99,14 +99,14 @@ def look_again(
     except NoRoom:
         return "there is no connection left to look with"
     except psycopg.errors.LockNotAvailable as held:
-        return not_granted(held).message.rstrip(".")
+        return lock_error(held).message.rstrip(".")
     except (DbkitError, psycopg.OperationalError):
         return "the server does not answer"
     except psycopg.Error as error:
-        return words_of(error)
+        return error_text(error)
 
 
-def require_done(standing: Standing, heads: Collection[str]) -> None:
+def require_done(standing: DatabaseState, heads: Collection[str]) -> None:
     """Raise CheckFailed when a run has ended without an error, and the database is not where it should be then."""
     if set(standing.heads) != set(heads):
         raise CheckFailed(
@@ -154,7 +154,7 @@ def place_of(error: BaseException, path: Path | None) -> str:
     return f"{path.name}:{frames[-1].lineno}" if frames else path.name
 
 
-def words_of(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """What went wrong, in one line."""
     if isinstance(error, sa.exc.PendingRollbackError) and error.__context__ is not None:
         error = error.__context__  # what Alembic did to leave an autocommit_block() hides why it was left
@@ -171,10 +171,10 @@ def words_of(error: BaseException) -> str:
     return f"{type(original).__name__}: {words}" if words else type(original).__name__
 
 
-def told(
+def failure_error(
     error: BaseException,
     step: Step,
-    standing: Standing | str,
+    standing: DatabaseState | str,
     *,
     left: bool,
     half_applied: bool,
@@ -189,7 +189,7 @@ def told(
     if _was_interrupted(error):
         message = f"interrupted in the {begin}, at {place}"
     else:
-        message = f"{begin} failed, at {place}: {words_of(error)}"
+        message = f"{begin} failed, at {place}: {error_text(error)}"
     message = message.rstrip(".")
     if isinstance(standing, str):
         return _exit_of(error, f"{message}; {standing}, so what was committed is not known.", LOST, Unreachable)
@@ -204,16 +204,16 @@ def told(
         return OperatorNeeded(
             f"{message}; {at}, but a part of it was committed: not safe to run again.", half_hint(step)
         )
-    lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in words_of(error)
+    lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in error_text(error)
     own = error.hint if isinstance(error, DbkitError) else ""
     hint = AGAIN if lost or _was_interrupted(error) else own or standing.hint or CAUSES.get(sqlstate_of(error), MEND)
     kept = "what it has committed can be done again" if left else "nothing of it was kept"
     return _exit_of(error, f"{message}; {kept}, {at}, and it is safe to run again.", hint)
 
 
-def told_outside(error: Exception, standing: Standing | str) -> DbkitError:
+def outside_error(error: Exception, standing: DatabaseState | str) -> DbkitError:
     """The error of a run that failed or was interrupted while no migration was running."""
-    words = "interrupted" if _was_interrupted(error) else words_of(error).rstrip(".")
+    words = "interrupted" if _was_interrupted(error) else error_text(error).rstrip(".")
     if isinstance(standing, str):
         why = "" if standing in words else f"{standing}, but "
         return _exit_of(error, f"{words}; {why}no migration was running.", LOST, Unreachable)

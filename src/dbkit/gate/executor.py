@@ -15,10 +15,11 @@ from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 from psycopg.pq import TransactionStatus
 
 from dbkit import journal
-from dbkit.errors import CheckFailed, say, sqlstate_of
-from dbkit.gate.monitor import Watch
+from dbkit.errors import say, sqlstate_of
+from dbkit.gate.monitor import Monitor
 from dbkit.postgres import connection_guard
 from dbkit.postgres.locks import OLDEST_TRANSACTION, TRY_AGAIN
+from dbkit.project.step_hooks import StepHook
 from dbkit.settings import Settings
 
 Step = RevisionStep | StampStep
@@ -26,40 +27,23 @@ Step = RevisionStep | StampStep
 LONGEST_PAUSE = 10.0  # seconds
 
 
-class NotGuarded(CheckFailed):
-    """A guard could not do its part, and so the step was not begun: nothing of it is to be mended."""
-
-
-class Guard(Protocol):
-    """Who stands beside each step. What it raises ends the step; a lock that is not granted is tried again."""
-
-    def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
-        """Called in the step's transaction, before anything else is executed in it."""
-
-    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
-        """Called after its function, before the commit; `left` when it has left the transaction that it began in."""
-
-    def done(self, step: RevisionStep, *, left: bool) -> None:
-        """Called when it is committed."""
-
-
-class Told(Protocol):
+class StepLog(Protocol):
     """Who wants to know what was begun: a Passage."""
 
     settings: Settings
     announce: bool
     steps: list[Step]
-    guard: Guard | None
+    guard: StepHook | None
 
 
-class Course:
+class Executor:
     """The steps of a run that holds the migration lock. It can go on at the step that did not get its locks."""
 
-    def __init__(self, passage: Told, steps: Sequence[Step], watch: Watch, driver: psycopg.Connection) -> None:
+    def __init__(self, passage: StepLog, steps: Sequence[Step], monitor: Monitor, driver: psycopg.Connection) -> None:
         self.passage = passage
         self.settings = passage.settings
         self.steps = steps
-        self.watch = watch
+        self.monitor = monitor
         self.driver = driver
         self.done = 0
         """How many steps are committed."""
@@ -84,13 +68,13 @@ class Course:
                     context.run_migrations()
                 return
             except (sa.exc.DBAPIError, psycopg.Error) as error:
-                self.watch.rest()
+                self.monitor.rest()
                 if self.done > done:
                     begun, attempt = time.monotonic(), 0
                 attempt += 1
                 left = begun + self.settings.lock_budget - time.monotonic()
                 pause = min(self._pause(attempt), LONGEST_PAUSE)
-                if sqlstate_of(error) not in TRY_AGAIN or self.watch.left or self.running is None or pause > left:
+                if sqlstate_of(error) not in TRY_AGAIN or self.monitor.left or self.running is None or pause > left:
                     raise
                 self._say_again(attempt, getattr(getattr(error, "orig", error), "locked", ""))
                 context.get_context().impl.memo.clear()  # Alembic remembers there which enum types it has created
@@ -105,9 +89,9 @@ class Course:
                     print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
             self.running = entry(step, self.settings)
             self.is_recorded = False
-            self.watch.begin(self.running)
+            self.monitor.begin(self.running)
             yield self._guarded(step)
-            if self.watch.left and self.driver.info.transaction_status == TransactionStatus.INTRANS:
+            if self.monitor.left and self.driver.info.transaction_status == TransactionStatus.INTRANS:
                 # it has ended Alembic's transaction by hand: what came after that, its revision too, would be lost
                 say(f"warning: {self.running.revision} commits by hand; see `make check`.")
                 self.driver.commit()
@@ -116,11 +100,11 @@ class Course:
     def confirm(self) -> None:
         """Note that the running step is committed."""
         step = self.steps[self.done]
-        self.watch.purges = False
+        self.monitor.purges = False
         self.running = None
         self.done += 1
         if self.passage.guard is not None and isinstance(step, RevisionStep):
-            self.passage.guard.done(step, left=self.watch.left)
+            self.passage.guard.done(step, left=self.monitor.left)
 
     def _guarded(self, step: Step) -> Step:
         """The step, with the guard of the passage around its function."""
@@ -131,11 +115,11 @@ class Course:
 
         @functools.wraps(step.migration_fn)  # Alembic logs its name
         def run(**keywords: Any) -> None:
-            with self.watch.aside():
+            with self.monitor.aside():
                 guard.before(step, self.driver)
             step.migration_fn(**keywords)
-            with self.watch.aside():
-                guard.after(step, self.driver, left=self.watch.left)
+            with self.monitor.aside():
+                guard.after(step, self.driver, left=self.monitor.left)
 
         guarded.migration_fn = run
         return guarded
@@ -144,7 +128,7 @@ class Course:
         """Called by Alembic at the end of each step, within its transaction."""
         self.heads = heads
         connection_guard.require_none_refused()
-        self.watch.end(heads)
+        self.monitor.end(heads)
         self.is_recorded = True
 
     def _pause(self, attempt: int) -> float:

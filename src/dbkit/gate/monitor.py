@@ -35,10 +35,10 @@ DECLARED_RERUNNABLE = re.compile(rb"^#\s*dbkit:\s*rerunnable\s*,\s*\S", re.MULTI
 SQLALCHEMYS_QUESTION = "show transaction isolation level"
 
 
-class Cursor(psycopg.Cursor[Any]):
-    """psycopg's, which tells the watch of its connection what it executes."""
+class MonitoredCursor(psycopg.Cursor[Any]):
+    """psycopg's, which tells the monitor of its connection what it executes."""
 
-    def execute(self, query: Any, *arguments: Any, **keywords: Any) -> "Cursor":
+    def execute(self, query: Any, *arguments: Any, **keywords: Any) -> "MonitoredCursor":
         """As psycopg's."""
         with self._watched(query):
             return super().execute(query, *arguments, **keywords)
@@ -56,55 +56,55 @@ class Cursor(psycopg.Cursor[Any]):
 
     @contextmanager
     def _watched(self, query: Any) -> Iterator[None]:
-        watch = cast("Connection", self.connection).watch
-        if watch is None or not watch.is_watching:
+        monitor = cast("MonitoredConnection", self.connection).monitor
+        if monitor is None or not monitor.is_watching:
             yield
             return
         if isinstance(query, bytes):
             text = query.decode()
         else:
             text = query.as_string(self) if isinstance(query, Composable) else str(query)
-        watch.before(text)
+        monitor.before(text)
         try:
             yield
         finally:
-            watch.after()
+            monitor.after()
 
 
-class Connection(OwnConnection):
+class MonitoredConnection(OwnConnection):
     """psycopg's, with somebody who watches it."""
 
-    watch: "Watch | None" = None
+    monitor: "Monitor | None" = None
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self.cursor_factory = Cursor
+        self.cursor_factory = MonitoredCursor
 
     @property
     def says_who_blocks(self) -> bool:
         """Not while a step runs: who does not get its locks is told when it is tried again."""
-        return self.watch is None or self.watch.step is None
+        return self.monitor is None or self.monitor.step is None
 
     def is_own(self) -> bool:
         """Whether no migration runs just now, or what is executed is the gate's."""
-        return self.watch is None or not self.watch.is_watching
+        return self.monitor is None or not self.monitor.is_watching
 
     def commit(self) -> None:
         """As psycopg's."""
-        if self.watch is not None and self.watch.is_watching:
-            self.watch.before_commit()
+        if self.monitor is not None and self.monitor.is_watching:
+            self.monitor.before_commit()
         super().commit()
 
     def rollback(self) -> None:
         """As psycopg's."""
-        if self.watch is not None and self.watch.is_watching:
-            self.watch.before_rollback()
+        if self.monitor is not None and self.monitor.is_watching:
+            self.monitor.before_rollback()
         super().rollback()
 
 
-def driver_of(connection: sa.Connection) -> Connection:
+def driver_of(connection: sa.Connection) -> MonitoredConnection:
     """psycopg's connection below SQLAlchemy's, for what is none of SQLAlchemy's business."""
-    return cast("Connection", connection.connection.driver_connection)
+    return cast("MonitoredConnection", connection.connection.driver_connection)
 
 
 def purge(connection: OwnConnection) -> sql.Composed:
@@ -112,7 +112,7 @@ def purge(connection: OwnConnection) -> sql.Composed:
     return sql.SQL("DELETE FROM {}").format(place_of(connection).table(VERSION_TABLE))
 
 
-class Watch:
+class Monitor:
     """Sees when a step leaves its transaction, and keeps a row in the journal of one that does.
 
     The row is written in the transaction that the step is about to commit. So whatever ends the step afterwards, even
@@ -121,14 +121,14 @@ class Watch:
 
     def __init__(
         self,
-        driver: Connection,
+        driver: MonitoredConnection,
         *,
         writes_journal: bool,
         lock_budget: float,
         restore_session: Callable[[], None],
         purges: bool = False,
     ) -> None:
-        driver.watch = self
+        driver.monitor = self
         self.driver = driver
         self.writes_journal = writes_journal
         self.lock_budget = lock_budget

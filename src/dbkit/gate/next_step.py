@@ -1,25 +1,20 @@
 """What to type next, for a database as it is found: the one place that decides it, for every verb."""
 
-import subprocess
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from alembic.script import Script
 
 from dbkit import journal, project
-from dbkit.errors import CheckFailed, DatabaseAhead, DbkitError, InputError, LockNotGranted, not_granted
-from dbkit.gate import diagnosis, preconditions, protection
-from dbkit.postgres.cluster import development_cluster
-from dbkit.postgres.connect import connect, current_revisions
+from dbkit.errors import DatabaseAhead, DbkitError, InputError, LockNotGranted, lock_error
+from dbkit.gate import diagnosis, heads, preconditions, protection
+from dbkit.postgres.connect import current_revisions
 from dbkit.postgres.locks import holder
-from dbkit.project import Project, branches, head_file
+from dbkit.project import Project
 from dbkit.settings import Settings, Target
 from dbkit.stash import pending
 
-MERGE = 'make merge m="merge heads"'
 MIGRATE = "make migrate"
 REVISION = 'make revision m="…"'
 # Whether the server takes writes, and whether it is the server itself that answers
@@ -27,7 +22,7 @@ SERVER = "SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_
 
 
 @dataclass(frozen=True)
-class DatabaseState:
+class Facts:
     """What a database says of itself, as far as it can be read: what is locked by others is left empty."""
 
     is_read_only: bool = False
@@ -61,7 +56,7 @@ class NextStep:
     exit_code: int = 0
 
 
-def read(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> DatabaseState:
+def read(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> Facts:
     """Read what `next_step` decides by. What others have locked is waited for as long as the connection waits."""
     found: dict[str, Any] = {}
     try:
@@ -69,8 +64,8 @@ def read(connection: psycopg.Connection, loaded: Project, settings: Settings, ta
             found[name] = value
     except psycopg.errors.LockNotAvailable as error:
         connection.rollback()
-        found["locked"] = not_granted(error)
-    return DatabaseState(**found)
+        found["locked"] = lock_error(error)
+    return Facts(**found)
 
 
 def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> Any:
@@ -102,12 +97,12 @@ def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, 
         yield "edited", tuple(journal.edited(rows, files_of))
 
 
-def next_step(loaded: Project, state: DatabaseState, settings: Settings) -> NextStep:
+def next_step(loaded: Project, state: Facts, settings: Settings) -> NextStep:
     """What to type for a database in this state."""
     return _stops(loaded, state, settings) or NextStep(_goes_on(loaded, state, settings))
 
 
-def _stops(loaded: Project, state: DatabaseState, settings: Settings) -> NextStep | None:
+def _stops(loaded: Project, state: Facts, settings: Settings) -> NextStep | None:
     """What comes before any migration."""
     if state.locked:
         return NextStep(state.locked.hint.partition("\n")[0], state.locked.exit_code)
@@ -128,7 +123,7 @@ def _stops(loaded: Project, state: DatabaseState, settings: Settings) -> NextSte
         revision = state.half_applied[0].revision
         return NextStep(f"look at what it did; then python -m dbkit resolve {revision}, or alembic stamp REV", 6)
     if len(loaded.heads) > 1:
-        return NextStep(join_heads(loaded, loaded.applied(state.current)))
+        return NextStep(heads.join_heads(loaded, loaded.applied(state.current)))
     if state.edited and protection.stated(settings) in protection.EXPENDABLE:
         return NextStep(_after_edit(loaded, state))
     for index, name in state.invalid.items():
@@ -139,7 +134,7 @@ def _stops(loaded: Project, state: DatabaseState, settings: Settings) -> NextSte
     return None
 
 
-def _goes_on(loaded: Project, state: DatabaseState, settings: Settings) -> str:
+def _goes_on(loaded: Project, state: Facts, settings: Settings) -> str:
     if not loaded.heads:
         return REVISION
     if loaded.pending(state.current):
@@ -154,85 +149,9 @@ def _goes_on(loaded: Project, state: DatabaseState, settings: Settings) -> str:
     return f"change the models, then {REVISION}"
 
 
-def _after_edit(loaded: Project, state: DatabaseState) -> str:
+def _after_edit(loaded: Project, state: Facts) -> str:
     revisions = {script.revision: Path(script.path) for script in loaded.script.walk_revisions()}
     edited = [revision for revision, path in revisions.items() if path in state.edited]
     if (*edited,) == state.current:
         return "make redo"
     return f"undo the edit of {state.edited[0].name}, or, if it changes nothing: python -m dbkit accept {edited[0]}"
-
-
-def join_heads(loaded: Project, applied: Collection[str] | None) -> str:
-    """What to do about several heads. `applied` is what the database has; None when that is not known.
-
-    A revision that nobody else has, and no database, gets another parent; what was applied or published is joined.
-    """
-    names = [head.revision for head in loaded.heads]
-    directory = Path(loaded.script.dir)
-    if len(names) != 2:
-        return MERGE
-    try:
-        if head_file.conflict(directory):
-            local, command = branches.local(loaded, directory, names, None), "make rebase-migration"
-        else:
-            mine = [head for head in names if _is_ours(loaded, head, names, applied)]
-            if len(mine) != 1:
-                return MERGE
-            local, command = mine[0], f"make rebase-migration rev={mine[0]}"
-        first = branches.first(loaded, local, next(name for name in names if name != local))
-    except InputError:
-        return MERGE
-    return MERGE if first.revision in (applied or ()) or _is_published(first) else command
-
-
-def _is_ours(loaded: Project, head: str, heads: Collection[str], applied: Collection[str] | None) -> bool:
-    """Whether, of two heads, this one is neither applied nor published, and the other is one of both."""
-    other = next(name for name in heads if name != head)
-
-    def is_bound(revision: str) -> bool:
-        return revision in (applied or ()) or bool(_is_published(loaded.revision(revision)))
-
-    return is_bound(other) and not is_bound(head)
-
-
-def _is_published(script: Script) -> bool:
-    """Whether git knows a branch of another repository that has the file."""
-    path = Path(script.path)
-    command = ["git", "log", "--remotes", "--max-count=1", "--format=%H", "--", path.name]
-    try:
-        result = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git here
-        return False
-    return result.returncode == 0 and bool(result.stdout.strip())
-
-
-def require_one_head(loaded: Project, settings: Settings) -> None:
-    """Raise CheckFailed, naming the files, when two branches each added a migration."""
-    if len(loaded.heads) > 1:
-        raise several_heads(loaded, _applied(loaded, settings))
-
-
-def several_heads(loaded: Project, applied: Collection[str] | None) -> CheckFailed:
-    """The error for several heads, with what to do about them."""
-    names = " and ".join(head.revision for head in loaded.heads)
-    files = "\n".join(Path(head.path).name for head in loaded.heads)
-    return CheckFailed(
-        f"{len(loaded.heads)} heads, {names}: each of these files was added beside the other:",
-        f"{files}\nNext: `{join_heads(loaded, applied)}`.",
-    )
-
-
-def _applied(loaded: Project, settings: Settings) -> set[str] | None:
-    """The revisions that the database has; None where there is none that answers now. Nothing is made for it."""
-    try:
-        target = settings.target
-        if target is None:
-            cluster = development_cluster(settings)
-            if not cluster.exists():
-                return None
-            target = cluster.ensure_running()
-        with connect(target, patience=min(settings.wait, diagnosis.PATIENCE)) as connection:
-            current = current_revisions(connection)
-        return loaded.applied(tuple(each for each in current if project.find(loaded.script, each)))
-    except (DbkitError, psycopg.Error):
-        return None

@@ -122,11 +122,11 @@ def require_whole(rows: Sequence[Row]) -> None:
         )
 
 
-def explain(error: CommandError, loaded: Project, heads: Sequence[str], destination: str) -> DbkitError:
+def plan_error(error: CommandError, loaded: Project, heads: Sequence[str], destination: str) -> DbkitError:
     """What Alembic says when it cannot make a plan, in a sentence with what to type."""
     script = loaded.script
     if "Multiple head revisions" in str(error) and len(loaded.heads) > 1:
-        from dbkit.gate.next_step import several_heads  # with what only this error needs
+        from dbkit.gate.heads import several_heads  # with what only this error needs
 
         return several_heads(loaded, loaded.applied(tuple(heads)))
     if "Ambiguous walk" in str(error):

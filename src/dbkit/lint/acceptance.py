@@ -5,17 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.rule_ids import SQUAWK, is_id
+from dbkit.project.revision_order import ancestors, parents_of
 from dbkit.roundtrip import acceptance
 from dbkit.roundtrip.acceptance import Acceptance
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
-from dbkit.roundtrip.selection import ancestors, parents_of
 
 
 def with_reasons(
-    outcome: Outcome, findings: Sequence[Advice], loaded: project.Project, baseline: str | None
-) -> Iterator[Advice]:
+    outcome: Outcome, findings: Sequence[LintFinding], loaded: project.Project, baseline: str | None
+) -> Iterator[LintFinding]:
     """The findings with the reasons for living with them, and one for each comment or baseline that accepts nothing.
 
     `baseline` is that of the command line, which goes before the settings file's.
@@ -35,10 +35,10 @@ def with_reasons(
     )
     if last and whole and not used and outcome.planted.rows and _squawk_was_asked(told):
         words = f"the baseline {history.named} accepts nothing: remove it"
-        yield Advice("unused-comment", Level.WARNING, last.revision, Path(last.path), None, words)
+        yield LintFinding("unused-comment", Level.WARNING, last.revision, Path(last.path), None, words)
 
 
-def left(findings: Sequence[Advice], loaded: project.Project) -> list[Advice]:
+def left(findings: Sequence[LintFinding], loaded: project.Project) -> list[LintFinding]:
     """The findings that neither a comment nor the settings file's baseline accepts."""
     history = _History(loaded, None)
     comments = _comments({each.path for each in findings if each.revision})
@@ -60,7 +60,7 @@ def _comments(paths: Iterable[Path]) -> dict[Path, list[Acceptance]]:
     return {path: acceptance.comments_in(path) for path in paths}
 
 
-def _told(finding: Advice, comments: Mapping[Path, Sequence[Acceptance]], history: _History) -> Advice:
+def _told(finding: LintFinding, comments: Mapping[Path, Sequence[Acceptance]], history: _History) -> LintFinding:
     for each in comments.get(finding.path, ()):
         if each.verdict == finding.id:
             return replace(finding, accepted=each.reason)
@@ -70,8 +70,8 @@ def _told(finding: Advice, comments: Mapping[Path, Sequence[Acceptance]], histor
 
 
 def _unused_comments(
-    outcome: Outcome, told: Sequence[Advice], comments: Mapping[Path, Sequence[Acceptance]], *, whole: bool
-) -> Iterator[Advice]:
+    outcome: Outcome, told: Sequence[LintFinding], comments: Mapping[Path, Sequence[Acceptance]], *, whole: bool
+) -> Iterator[LintFinding]:
     """A finding for each comment that nobody can read, or that accepts what was looked for and not found."""
     used = {(each.path, each.id) for each in told}
     revisions = {each.path: each for each in outcome.revisions}
@@ -88,7 +88,7 @@ def _unused_comments(
             else:
                 continue
             name = revision.revision if revision else ""
-            yield Advice("unused-comment", Level.WARNING, name, path, comment.line, words)
+            yield LintFinding("unused-comment", Level.WARNING, name, path, comment.line, words)
 
 
 def _was_seen(revision: RevisionOutcome, outcome: Outcome) -> bool:
@@ -98,5 +98,5 @@ def _was_seen(revision: RevisionOutcome, outcome: Outcome) -> bool:
     return revision.is_traced and outcome.planted.rows > 0 and not empty & touched
 
 
-def _squawk_was_asked(findings: Sequence[Advice]) -> bool:
+def _squawk_was_asked(findings: Sequence[LintFinding]) -> bool:
     return not any(each.id == "squawk-unavailable" for each in findings)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint.table_sizes import Size
 from dbkit.lint.timing import KINDS, Rates
 from dbkit.wording import counted
@@ -11,7 +11,7 @@ from dbkit.wording import counted
 SMALL = 10_000  # rows; findings on smaller tables are notes
 
 
-def concrete(advice: Advice, sizes: Mapping[str, Size], rates: Rates, small: int = SMALL) -> Advice:
+def concrete(advice: LintFinding, sizes: Mapping[str, Size], rates: Rates, small: int = SMALL) -> LintFinding:
     """The finding with what its tables' sizes make of it; as it is where none is known."""
     kind = KINDS.get(advice.id)
     known = {name: sizes[name] for name in advice.tables if name in sizes}

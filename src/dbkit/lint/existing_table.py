@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from dbkit.postgres.sql_text import targets, tokens, unquoted
-from dbkit.trace.records import Lock, Statement, Touched
+from dbkit.trace.records import Lock, RelationAccess, Statement
 from dbkit.trace.statement_text import is_alone
 
 
 class Table:
     """What a statement has done to it, with its partitions, and what waits for it."""
 
-    def __init__(self, name: str, kind: str, statement: Statement, met: Sequence[Touched]) -> None:
+    def __init__(self, name: str, kind: str, statement: Statement, met: Sequence[RelationAccess]) -> None:
         """`met`: it, and its partitions, as far as the statement has touched them."""
         self.name = name
         self.partitioned = kind == "p"
@@ -40,7 +40,7 @@ def _last_part(name: str) -> str:
     return unquoted([token.text for token in tokens(name)][-1])
 
 
-def _is_scanned(each: Touched, statement: Statement) -> bool:
+def _is_scanned(each: RelationAccess, statement: Statement) -> bool:
     # TRUNCATE makes the table anew, and then scans what is empty for its indexes
     is_emptied = each.rewritten and not (each.scanned or statement.changes)
     return each.scanned > 0 or (each.scans > 0 and not is_emptied)

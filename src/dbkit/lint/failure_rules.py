@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from dbkit.findings.finding import LONGEST_SQL, Advice, Level
+from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
 from dbkit.lint.source_rules import unbound_words
 from dbkit.roundtrip.alembic_steps import source_of
 from dbkit.roundtrip.outcome import Failure, RevisionOutcome
@@ -14,7 +14,7 @@ UNBOUND = re.compile(r"value is required for bind parameter '([^']+)'")
 NO_TYPE = re.compile(r'\btype "([^"]+)" does not exist')
 
 
-def advise(outcomes: Sequence[RevisionOutcome]) -> Iterator[Advice]:
+def advise(outcomes: Sequence[RevisionOutcome]) -> Iterator[LintFinding]:
     """Why revisions, in the order in which they were run, could not be run, up or down.
 
     Those that could not because of one before them are counted there.
@@ -28,12 +28,12 @@ def advise(outcomes: Sequence[RevisionOutcome]) -> Iterator[Advice]:
     for outcome in outcomes:
         if outcome.untraced:
             words = f"it works, but not while it is watched, so what it does is not known: {outcome.untraced}"
-            yield Advice("not-traced", Level.WARNING, outcome.revision, outcome.path, None, words)
+            yield LintFinding("not-traced", Level.WARNING, outcome.revision, outcome.path, None, words)
         if first.get(outcome.revision, outcome.revision) == outcome.revision:
             yield from _of_one(outcome, behind[outcome.revision] - 1)
 
 
-def _of_one(outcome: RevisionOutcome, behind: int) -> Iterator[Advice]:
+def _of_one(outcome: RevisionOutcome, behind: int) -> Iterator[LintFinding]:
     known = False
     for finding in outcome.findings:
         if finding.failure and finding.phase in ("up", "down"):
@@ -51,7 +51,7 @@ def _of_one(outcome: RevisionOutcome, behind: int) -> Iterator[Advice]:
         yield _not_traced(outcome, failure, f"it could not be run, so nothing is known of it{more}")
 
 
-def _of_failure(outcome: RevisionOutcome, failure: Failure, direction: str) -> Iterator[Advice]:
+def _of_failure(outcome: RevisionOutcome, failure: Failure, direction: str) -> Iterator[LintFinding]:
     unbound = UNBOUND.search(failure.words)
     no_type = NO_TYPE.search(failure.words)
     if unbound:
@@ -71,13 +71,17 @@ def _without_type(name: str) -> tuple[str, str, str]:
 
 def _advice(
     name: str, outcome: RevisionOutcome, failure: Failure, direction: str, words: tuple[str, str, str]
-) -> Advice:
+) -> LintFinding:
     message, why, code = words
     level = Level.DANGER if direction == "upgrade" else Level.NOTE
     sql = failure.sql[:LONGEST_SQL]
-    return Advice(name, level, outcome.revision, outcome.path, failure.line, message, "", why, code, direction, sql=sql)
+    return LintFinding(
+        name, level, outcome.revision, outcome.path, failure.line, message, "", why, code, direction, sql=sql
+    )
 
 
-def _not_traced(outcome: RevisionOutcome, failure: Failure | None, what: str) -> Advice:
+def _not_traced(outcome: RevisionOutcome, failure: Failure | None, what: str) -> LintFinding:
     words = f"{what}: {failure.words if failure else outcome.verdict}"
-    return Advice("not-traced", Level.WARNING, outcome.revision, outcome.path, failure.line if failure else None, words)
+    return LintFinding(
+        "not-traced", Level.WARNING, outcome.revision, outcome.path, failure.line if failure else None, words
+    )

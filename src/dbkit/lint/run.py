@@ -5,44 +5,44 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.findings.finding import Advice
+from dbkit.findings.finding import LintFinding
 from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk, trace_rules
 from dbkit.lint.table_sizes import Size, read
 from dbkit.lint.timing import measure
-from dbkit.roundtrip.outcome import Outcome, Planted
+from dbkit.roundtrip.outcome import Outcome, SampleRowCount
 from dbkit.roundtrip.prove import Request, prove_at
-from dbkit.roundtrip.scratch_server import Where
+from dbkit.roundtrip.scratch_server import ScratchServer
 from dbkit.roundtrip.walker import Progress
 from dbkit.settings import Settings
 
 
 @dataclass(frozen=True)
-class Advised:
+class LintOutcome:
     """What was found in all revisions that were asked for."""
 
     project: str
     server: str
     seconds: float
     revisions: int
-    findings: tuple[Advice, ...]
-    planted: Planted
+    findings: tuple[LintFinding, ...]
+    planted: SampleRowCount
     """The rows that the migrations met; without, changes of data are not seen."""
 
     @property
-    def failed(self) -> list[Advice]:
+    def failed(self) -> list[LintFinding]:
         """What is to be mended or accepted."""
         return [each for each in self.findings if each.failed]
 
 
 def lint_at(
-    here: Where,
+    here: ScratchServer,
     settings: Settings,
     ini: Path,
     request: Request,
     progress: Progress,
     version: int = 0,
     sizes: Path | None = None,
-) -> Advised:
+) -> LintOutcome:
     """Run the revisions on a server, and say what they would do to a live database of that major version (0: the same).
 
     `sizes` is the saved answer of `dbkit sizes`. Raises InputError when there is nothing to run.
@@ -54,7 +54,7 @@ def lint_at(
     if answer:
         small = int(options.get("small_table", estimate.SMALL))
         found = _concrete(here, found, read(answer), small)
-    return Advised(
+    return LintOutcome(
         outcome.project,
         outcome.server,
         outcome.seconds,
@@ -64,26 +64,28 @@ def lint_at(
     )
 
 
-def _concrete(here: Where, found: Iterator[Advice], sizes: Mapping[str, Size], small: int) -> Iterator[Advice]:
+def _concrete(
+    here: ScratchServer, found: Iterator[LintFinding], sizes: Mapping[str, Size], small: int
+) -> Iterator[LintFinding]:
     """The findings with what the tables' sizes make of them, at the rates that are measured on the same server."""
     rates = measure(here.place.create_database(next(here.names)))
     for each in found:
         yield estimate.concrete(each, sizes, rates, small)
 
 
-def _found(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
+def _found(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[LintFinding]:
     ours = list(_measured(outcome, loaded, version))
     on = max((trace.server_version for each in outcome.revisions for trace in each.traces), default=0) // 10000
     return _once(squawk.join(ours, squawk.find(outcome.revisions, version or on, Path(loaded.script.dir))))
 
 
-def _in_order(outcome: Outcome, findings: Iterable[Advice]) -> list[Advice]:
+def _in_order(outcome: Outcome, findings: Iterable[LintFinding]) -> list[LintFinding]:
     """By file, as the revisions follow each other, and by line."""
     order = {each.path: number for number, each in enumerate(outcome.revisions)}
     return sorted(findings, key=lambda each: (order.get(each.path, -1), each.direction == "downgrade", each.line or 0))
 
 
-def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[Advice]:
+def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[LintFinding]:
     yield from failure_rules.advise(outcome.revisions)
     for each in outcome.revisions:
         yield from trace_rules.advise(each, version)
@@ -91,7 +93,7 @@ def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterat
     yield from trace_rules.of_project(outcome.revisions, Path(loaded.script.dir) / "env.py")
 
 
-def _once(findings: Iterable[Advice]) -> Iterator[Advice]:
+def _once(findings: Iterable[LintFinding]) -> Iterator[LintFinding]:
     """Without what a loop says again and again, nor what a run says of a statement that the text has told of."""
     found = {(each.id, each.path, each.line, each.message, each.direction): each for each in findings}.values()
     for each in found:
@@ -102,7 +104,7 @@ def _once(findings: Iterable[Advice]) -> Iterator[Advice]:
             yield each
 
 
-def _is_of(seen: Advice, written: Advice) -> bool:
+def _is_of(seen: LintFinding, written: LintFinding) -> bool:
     """Whether a run has found what is found in the text: the same, in its lines."""
     if seen.lines or not written.lines or seen.line is None:
         return False

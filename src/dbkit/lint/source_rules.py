@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from dbkit.errors import say
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.postgres.sql_text import UNKNOWN, ends_transaction
 from dbkit.project import Project
 from dbkit.roundtrip.alembic_steps import is_bytecode, syntax_of
@@ -36,7 +36,7 @@ SHARES_REVISION = (
 )
 
 
-def findings(loaded: Project, revisions: Iterable[str] | None = None) -> Iterator[Advice]:
+def findings(loaded: Project, revisions: Iterable[str] | None = None) -> Iterator[LintFinding]:
     """What the files of these revisions give away (None: of all), and what lies beside them."""
     wanted = None if revisions is None else set(revisions)
     scripts = list(loaded.script.walk_revisions())
@@ -50,7 +50,7 @@ def findings(loaded: Project, revisions: Iterable[str] | None = None) -> Iterato
     yield from _stray_files({Path(script.path) for script in scripts})
 
 
-def of_file(revision: str, path: Path) -> Iterator[Advice]:
+def of_file(revision: str, path: Path) -> Iterator[LintFinding]:
     """What the text of one migration file gives away."""
     yield from _File(revision, path).findings()
 
@@ -62,7 +62,7 @@ class _File:
         self.tree = syntax_of(str(path))
         self.functions = {node.name: node for node in self.tree.body if isinstance(node, ast.FunctionDef)}
 
-    def findings(self) -> Iterator[Advice]:
+    def findings(self) -> Iterator[LintFinding]:
         yield from self._empty_downgrade()
         for direction in DIRECTIONS:
             if direction in self.functions:
@@ -80,17 +80,17 @@ class _File:
         direction: str,
         words: tuple[str, str, str],
         line: int = 0,
-    ) -> Advice:
+    ) -> LintFinding:
         """At the first line of the node, or at `line` within it."""
         message, why, code = words
         # nobody waits for a rollback while all goes well
         level = Level.NOTE if direction == "downgrade" else level
         lines = (node.lineno, node.end_lineno or node.lineno)
-        return Advice(
+        return LintFinding(
             name, level, self.revision, self.path, line or node.lineno, message, "", why, code, direction, lines=lines
         )
 
-    def _empty_downgrade(self) -> Iterator[Advice]:
+    def _empty_downgrade(self) -> Iterator[LintFinding]:
         if not set(DIRECTIONS) <= self.functions.keys():
             return
         downgrade = self.functions["downgrade"]
@@ -102,7 +102,7 @@ class _File:
             )
             yield self._advice("empty-downgrade", Level.WARNING, downgrade, "upgrade", words)
 
-    def _shared_block(self, direction: str) -> Iterator[Advice]:
+    def _shared_block(self, direction: str) -> Iterator[LintFinding]:
         """What is before the block is committed by it, and stays when it fails: running it again does it twice."""
         function = self.functions[direction]
         blocks, backfills = _autocommit_blocks(function), _backfills(function)
@@ -115,7 +115,7 @@ class _File:
             line = _first_line(several[0])
             yield self._advice("autocommit-block-shared", Level.WARNING, several[0], direction, SHARES_REVISION, line)
 
-    def _commits(self) -> Iterator[Advice]:
+    def _commits(self) -> Iterator[LintFinding]:
         """A commit by hand ends Alembic's transaction: after a failure a half stays, after a success no revision.
 
         An ORM session's commit does not, where the session was made on Alembic's connection. A run shows the others.
@@ -128,7 +128,7 @@ class _File:
                     told.add(id(node))
                     yield self._advice("commit-by-hand", Level.DANGER, node, direction, ENDS_TRANSACTION)
 
-    def _unbound(self, top: ast.stmt, direction: str) -> Iterator[Advice]:
+    def _unbound(self, top: ast.stmt, direction: str) -> Iterator[LintFinding]:
         for node in ast.walk(top):
             names = list(dict.fromkeys(_unbound_parameters(node))) if isinstance(node, ast.Call) else []
             if names and isinstance(node, ast.Call):
@@ -152,7 +152,7 @@ def unbound_words(names: Sequence[str]) -> tuple[str, str, str]:
     )
 
 
-def _stray_files(loaded: set[Path]) -> Iterator[Advice]:
+def _stray_files(loaded: set[Path]) -> Iterator[LintFinding]:
     """Files among the revisions that Alembic passes over: what somebody takes for a migration, and is none."""
     directories = {path.parent for path in loaded}
     tops = {each for each in directories if not directories & set(each.parents)}
@@ -160,7 +160,7 @@ def _stray_files(loaded: set[Path]) -> Iterator[Advice]:
         is_copy = path.suffix != ".py" or path.name.startswith(".")
         if path in loaded or not path.is_file() or not (is_copy or b"down_revision" in path.read_bytes()):
             continue
-        yield Advice(
+        yield LintFinding(
             "stray-file",
             Level.WARNING,
             "",

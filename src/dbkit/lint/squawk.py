@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dbkit.findings.finding import LONGEST_SQL, Advice, Level
+from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
 from dbkit.findings.rule_ids import SQUAWK
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.trace.records import Statement
@@ -77,24 +77,24 @@ class _File:
         self.lines += [statement] * len(text.split("\n"))
 
 
-def find(outcomes: Sequence[RevisionOutcome], version: int, root: Path) -> list[Advice]:
+def find(outcomes: Sequence[RevisionOutcome], version: int, root: Path) -> list[LintFinding]:
     """What squawk finds in the upgrades, for that major version; one note at `root` where it cannot be asked."""
     program = _program()
     if program is None:
         words = "squawk is not installed here, so that its rules were not asked: pip install squawk-cli"
-        return [Advice("squawk-unavailable", Level.NOTE, "", root, None, words)]
-    found: list[Advice] = []
+        return [LintFinding("squawk-unavailable", Level.NOTE, "", root, None, words)]
+    found: list[LintFinding] = []
     for in_transaction in (True, False):
         files = [each for each in _files(outcomes) if each.in_transaction == in_transaction]
         try:
             found += _ask(program, files, version, in_transaction)
         except (OSError, ValueError) as error:
             words = f"squawk failed, so that its rules were not asked: {error}"
-            return [Advice("squawk-unavailable", Level.NOTE, "", root, None, words)]
+            return [LintFinding("squawk-unavailable", Level.NOTE, "", root, None, words)]
     return found
 
 
-def join(ours: Sequence[Advice], squawks: Sequence[Advice]) -> list[Advice]:
+def join(ours: Sequence[LintFinding], squawks: Sequence[LintFinding]) -> list[LintFinding]:
     """One list: what both found is ours, with squawk's id beside it; what only squawk measures by its text is gone."""
     joined = list(ours)
     for each in squawks:
@@ -128,7 +128,7 @@ def _files(outcomes: Sequence[RevisionOutcome]) -> Iterator[_File]:
             yield from files.values()
 
 
-def _ask(program: str, files: Sequence[_File], version: int, in_transaction: bool) -> Iterator[Advice]:
+def _ask(program: str, files: Sequence[_File], version: int, in_transaction: bool) -> Iterator[LintFinding]:
     """Run squawk over the files. Raises ValueError when it does not answer as it should."""
     if not files:
         return
@@ -149,12 +149,12 @@ def _ask(program: str, files: Sequence[_File], version: int, in_transaction: boo
             yield advice
 
 
-def _advice(told: dict[str, Any], file: _File, statement: Statement) -> Advice | None:
+def _advice(told: dict[str, Any], file: _File, statement: Statement) -> LintFinding | None:
     rule = told["rule_name"]
     is_harmless = rule in ABOUT_LOCKS and not any(each.existed for each in statement.touched)
     if rule in LEFT_OUT or is_harmless:
         return None
-    return Advice(
+    return LintFinding(
         f"{SQUAWK}{rule}",
         Level.WARNING if rule in WARNINGS else Level.NOTE,
         file.outcome.revision,

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dbkit.findings.finding import LONGEST_SQL, Advice, Level
+from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
 from dbkit.gate.alembic_command import count
 from dbkit.lint import suggestions
 from dbkit.lint.existing_table import Table
 from dbkit.lint.source_rules import ENDS_TRANSACTION, SHARES_REVISION
 from dbkit.postgres.sql_text import ends_transaction, plain, targets
 from dbkit.roundtrip.outcome import RevisionOutcome
-from dbkit.trace.records import Change, Lock, Statement, Trace, What
+from dbkit.trace.records import Change, ChangeKind, Lock, Statement, Trace
 
 TABLES = ("r", "p", "m", "f")
 # a batch has an end: a limit, or a range of keys
@@ -54,11 +54,11 @@ class Found:
     tables: tuple[str, ...] = ()
 
 
-def advise(outcome: RevisionOutcome, version: int = 0) -> Iterator[Advice]:
+def advise(outcome: RevisionOutcome, version: int = 0) -> Iterator[LintFinding]:
     """What a traced revision would do to a live database of that major version; 0: of the one it was traced on."""
     for trace in outcome.traces:
         for statement, found in _Reader(trace, version or trace.server_version // 10000).findings():
-            advice = Advice(
+            advice = LintFinding(
                 found.id,
                 found.level,
                 outcome.revision,
@@ -76,7 +76,7 @@ def advise(outcome: RevisionOutcome, version: int = 0) -> Iterator[Advice]:
             yield advice if trace.direction == "upgrade" else replace(advice, level=Level.NOTE)
 
 
-def of_project(outcomes: Sequence[RevisionOutcome], path: Path) -> Iterator[Advice]:
+def of_project(outcomes: Sequence[RevisionOutcome], path: Path) -> Iterator[LintFinding]:
     """What is about the whole project; `path` is its env.py."""
     waiting = [
         outcome.revision
@@ -84,7 +84,7 @@ def of_project(outcomes: Sequence[RevisionOutcome], path: Path) -> Iterator[Advi
         if any(_waits_for_ever(statement) for trace in outcome.traces for statement in trace)
     ]
     if waiting:
-        yield Advice(
+        yield LintFinding(
             "no-lock-timeout",
             Level.WARNING,
             "",
@@ -161,38 +161,38 @@ class _Reader:
 
     def _remember(self, statement: Statement) -> None:
         for change in statement.changes:
-            if change.what == What.TABLE_CREATED:
+            if change.what == ChangeKind.TABLE_CREATED:
                 self.made.add(change.table)
-            elif change.what == What.COLUMN_ADDED:
+            elif change.what == ChangeKind.COLUMN_ADDED:
                 self.made.add(f"{change.table}.{change.name}")
-            elif change.what == What.TABLE_RENAMED and self.kinds.get(change.before):
+            elif change.what == ChangeKind.TABLE_RENAMED and self.kinds.get(change.before):
                 self.kinds[change.after] = self.kinds[change.before]
 
     # What the catalog shows
 
     def _of_change(self, statement: Statement, change: Change, tables: Mapping[str, Table]) -> Iterator[Found]:
         table = tables.get(change.table)
-        if change.what == What.CONSTRAINT_ADDED:
+        if change.what == ChangeKind.CONSTRAINT_ADDED:
             yield from self._unnamed(statement, change, is_new=table is None)
-        if change.what == What.CONSTRAINT_ADDED and change.kind == "foreign key" and table is None:
+        if change.what == ChangeKind.CONSTRAINT_ADDED and change.kind == "foreign key" and table is None:
             yield from self._foreign_key_of_new_table(statement, change, tables)
         if table is None:
             return
-        if change.what in (What.CONSTRAINT_ADDED, What.CONSTRAINT_VALIDATED):
+        if change.what in (ChangeKind.CONSTRAINT_ADDED, ChangeKind.CONSTRAINT_VALIDATED):
             yield from self._constraint(statement, change, table, tables)
-        elif change.what == What.INDEX_ADDED:
+        elif change.what == ChangeKind.INDEX_ADDED:
             yield from self._index(statement, change, table)
-        elif change.what in (What.NOT_NULL_SET, What.TYPE_CHANGED, What.COLUMN_ADDED):
+        elif change.what in (ChangeKind.NOT_NULL_SET, ChangeKind.TYPE_CHANGED, ChangeKind.COLUMN_ADDED):
             yield from self._column(statement, change, table)
-        elif change.what in (What.TABLE_RENAMED, What.COLUMN_RENAMED):
+        elif change.what in (ChangeKind.TABLE_RENAMED, ChangeKind.COLUMN_RENAMED):
             yield from self._rename(change)
-        elif change.what in (What.TABLE_DROPPED, What.COLUMN_DROPPED):
+        elif change.what in (ChangeKind.TABLE_DROPPED, ChangeKind.COLUMN_DROPPED):
             yield from self._drop(change)
 
     def _column(self, statement: Statement, change: Change, table: Table) -> Iterator[Found]:
-        if change.what == What.TYPE_CHANGED:
+        if change.what == ChangeKind.TYPE_CHANGED:
             yield from self._type(statement, change, table)
-        elif change.what == What.NOT_NULL_SET and table.scanned and table.blocks and not table.rewritten:
+        elif change.what == ChangeKind.NOT_NULL_SET and table.scanned and table.blocks and not table.rewritten:
             yield Found(
                 "not-null-by-scan",
                 Level.DANGER,
@@ -202,7 +202,7 @@ class _Reader:
                 table.blocks,
                 (table.name,),
             )
-        elif change.what == What.COLUMN_ADDED and table.rewritten:
+        elif change.what == ChangeKind.COLUMN_ADDED and table.rewritten:
             yield Found(
                 "volatile-default",
                 Level.DANGER,
@@ -218,11 +218,11 @@ class _Reader:
         self, statement: Statement, change: Change, table: Table, tables: Mapping[str, Table]
     ) -> Iterator[Found]:
         # what the new type of a column makes anew is told of the type, where it is in the same table
-        is_made_anew = change.before and any(each.what == What.TYPE_CHANGED for each in statement.changes)
+        is_made_anew = change.before and any(each.what == ChangeKind.TYPE_CHANGED for each in statement.changes)
         if not change.valid or change.kind == "not null" or (is_made_anew and change.kind != "foreign key"):
             return
         together = ""
-        if change.what == What.CONSTRAINT_VALIDATED:
+        if change.what == ChangeKind.CONSTRAINT_VALIDATED:
             together = (
                 "It was added NOT VALID, and is validated in the transaction that still holds that lock: no better."
             )
@@ -302,7 +302,7 @@ class _Reader:
 
     def _index(self, statement: Statement, change: Change, table: Table) -> Iterator[Found]:
         of_constraint = any(
-            each.what == What.CONSTRAINT_ADDED and each.name == change.name and each.table == change.table
+            each.what == ChangeKind.CONSTRAINT_ADDED and each.name == change.name and each.table == change.table
             for each in statement.changes
         )
         waiting = table.blocks or ("refreshes" if table.is_view and table.lock >= Lock.SHARE else "")
@@ -337,7 +337,7 @@ class _Reader:
         )
 
     def _rename(self, change: Change) -> Iterator[Found]:
-        is_table = change.what == What.TABLE_RENAMED
+        is_table = change.what == ChangeKind.TABLE_RENAMED
         if f"{change.table}.{change.name}" in self.made or (is_table and self._is_taken_again(change.before)):
             return
         what = "table" if is_table else "column"
@@ -356,12 +356,12 @@ class _Reader:
         views = (each for statement in self.trace for each in statement.touched if each.kind in ("v", "m"))
         names = {each.relation for each in views if not each.existed}
         for change in (each for statement in self.trace for each in statement.changes):
-            names |= {change.after} if change.what == What.TABLE_RENAMED else set()
-            names |= {change.table} if change.what == What.TABLE_CREATED else set()
+            names |= {change.after} if change.what == ChangeKind.TABLE_RENAMED else set()
+            names |= {change.table} if change.what == ChangeKind.TABLE_CREATED else set()
         return table in names
 
     def _drop(self, change: Change) -> Iterator[Found]:
-        is_table = change.what == What.TABLE_DROPPED
+        is_table = change.what == ChangeKind.TABLE_DROPPED
         if f"{change.table}.{change.name}" in self.made or (is_table and self._is_taken_again(change.table)):
             return
         name = f"{change.table}.{change.name}" if change.name else change.table
@@ -484,17 +484,17 @@ def _waiting(stopped: Mapping[str, str]) -> str:
 def _fails_on_a_row(statement: Statement, table: Table) -> bool:
     """Whether it adds a column that must not be NULL, and is: no row is read after the first."""
     return any(
-        each.what == What.COLUMN_ADDED and each.table == table.name and each.kind == "not null" and not each.after
+        each.what == ChangeKind.COLUMN_ADDED and each.table == table.name and each.kind == "not null" and not each.after
         for each in statement.changes
     )
 
 
 def _built_anew(statement: Statement) -> list[str]:
     """The indexes that went and came back in one statement, and those that have other files."""
-    gone = {each.name for each in statement.changes if each.what == What.INDEX_DROPPED}
-    back = [each.name for each in statement.changes if each.what == What.INDEX_ADDED and each.name in gone]
+    gone = {each.name for each in statement.changes if each.what == ChangeKind.INDEX_DROPPED}
+    back = [each.name for each in statement.changes if each.what == ChangeKind.INDEX_ADDED and each.name in gone]
     return back + [each.relation for each in statement.touched if each.kind == "i" and each.rewritten]
 
 
 def _builds(statement: Statement, change: Change) -> bool:
-    return any(each.what == What.INDEX_ADDED and each.name == change.name for each in statement.changes)
+    return any(each.what == ChangeKind.INDEX_ADDED and each.name == change.name for each in statement.changes)

@@ -32,18 +32,18 @@ class Fingerprint:
     """By name: how many values are not NULL, and their fingerprint."""
 
 
-def hashed(expression: str) -> str:
+def hash_sql(expression: str) -> str:
     """SQL for the 64-bit hash of a value; NULL for NULL. "C": in another collation, different texts may be equal."""
     # qualified, and of the exact type: it stands in statements that have the project's search path, too
     return f'pg_catalog.hashtextextended(({expression})::pg_catalog.text COLLATE pg_catalog."C", 0::pg_catalog.int8)'
 
 
-def hashed_each(columns: Sequence[str]) -> str:
+def hashes_sql(columns: Sequence[str]) -> str:
     """SQL for the hashes of columns, in one array: a table may have as many columns as a row can have."""
-    return f"ARRAY[{', '.join(hashed(quoted(name)) for name in columns)}]::bigint[]"
+    return f"ARRAY[{', '.join(hash_sql(quote_ident(name)) for name in columns)}]::bigint[]"
 
 
-def quoted(name: str) -> str:
+def quote_ident(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
@@ -53,12 +53,12 @@ def fingerprint(connection: psycopg.Connection, table: str, columns: Sequence[st
 
     Reads the table once. Inherited rows count, as they do in a SELECT.
     """
-    names = [quoted(name) for name in columns]
+    names = [quote_ident(name) for name in columns]
     parts = [
-        f"pg_catalog.count({name}), coalesce(pg_catalog.sum({hashed(name)}), 0)::pg_catalog.text" for name in names
+        f"pg_catalog.count({name}), coalesce(pg_catalog.sum({hash_sql(name)}), 0)::pg_catalog.text" for name in names
     ]
     row_of_all = f"ROW({', '.join(names)})"
-    whole = f"coalesce(pg_catalog.sum({hashed(row_of_all)}), 0)::pg_catalog.text"
+    whole = f"coalesce(pg_catalog.sum({hash_sql(row_of_all)}), 0)::pg_catalog.text"
     query = f"SELECT pg_catalog.count(*), {', '.join([whole, *parts])} FROM {table}"  # noqa: S608
     row = connection.execute(query.encode()).fetchone()
     assert row is not None  # noqa: S101  # an aggregate has a row

@@ -21,7 +21,9 @@ SESSION = {
 SINCE_14 = ("client_connection_check_interval", "idle_session_timeout")
 
 
-def begin(target: Target, settings: Settings, name: str, kind: type[OwnConnection] = OwnConnection) -> OwnConnection:
+def connect_for_migration(
+    target: Target, settings: Settings, name: str, kind: type[OwnConnection] = OwnConnection
+) -> OwnConnection:
     """A connection as a migration has it, called `name` in the server.
 
     Its time-outs are start-up options, so that no statement runs without them. Raises InputError for a pooler: a
@@ -40,21 +42,24 @@ def begin(target: Target, settings: Settings, name: str, kind: type[OwnConnectio
     )
     # for what is read before anything is done, the limit is MIGRATION_WAIT; `hurry` ends that
     # a pooler makes up the number that it gives its client
-    if prepare(connection, lock_timeout=max(settings.wait, SHORTEST_LOCK_TIMEOUT)) != connection.info.backend_pid:
+    if (
+        apply_settings(connection, lock_timeout=max(settings.wait, SHORTEST_LOCK_TIMEOUT))
+        != connection.info.backend_pid
+    ):
         connection.close()
         raise pooled(target)
     connection.autocommit = False
     return connection
 
 
-def hurry(connection: OwnConnection, settings: Settings) -> None:
+def shorten_lock_wait(connection: OwnConnection, settings: Settings) -> None:
     """From now on wait for a lock no longer than MIGRATION_LOCK_TIMEOUT: others wait behind us. Commits."""
     connection.execute("RESET lock_timeout")
     connection.commit()
     connection.lock_timeout = settings.lock_timeout
 
 
-def prepare(connection: psycopg.Connection, lock_timeout: float | None = None) -> int:
+def apply_settings(connection: psycopg.Connection, lock_timeout: float | None = None) -> int:
     """Set what SESSION says, and return the number of the server's process."""
     is_old = connection.info.server_version < 14_00_00
     settings = {name: value for name, value in SESSION.items() if not (is_old and name in SINCE_14)}

@@ -8,10 +8,10 @@ from alembic.script import Script
 
 from dbkit.errors import InputError
 from dbkit.project import Project, head_file
-from dbkit.roundtrip.selection import ancestors, parents_of
+from dbkit.project.revision_order import ancestors, parents_of
 
 
-def local(loaded: Project, directory: Path, heads: Sequence[str], named: str | None) -> str:
+def local_head(loaded: Project, directory: Path, heads: Sequence[str], named: str | None) -> str:
     """Which of two heads is ours: by the conflict in HEAD, or the `named` one. Raises InputError."""
     if named:
         revision = loaded.revision(named).revision
@@ -43,7 +43,7 @@ def _is_rebase(directory: Path) -> bool:
     return False
 
 
-def first(loaded: Project, local: str, other: str) -> Script:
+def first_local_revision(loaded: Project, local: str, other: str) -> Script:
     """The revision of the local ones that all others of them follow. Raises InputError where it is not that simple."""
     parents = {each.revision: parents_of(loaded, each) for each in loaded.script.walk_revisions()}
     ours = ancestors([local], parents) - ancestors([other], parents)

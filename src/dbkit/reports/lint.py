@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dbkit.findings.finding import Advice, Level
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.rule_ids import RULES, SQUAWK
 from dbkit.gate.alembic_command import count
 from dbkit.lint.rule_pages import page, section
-from dbkit.lint.run import Advised
+from dbkit.lint.run import LintOutcome
 from dbkit.redaction import redact
 from dbkit.reports.roundtrip import annotation, rows_as_json
 from dbkit.reports.roundtrip_text import shown, unfilled
@@ -24,7 +24,7 @@ GITHUB = {Level.DANGER: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def as_text(advised: Advised, least: Level) -> str:
+def as_text(advised: LintOutcome, least: Level) -> str:
     """By file: what was found, why, and what to write instead."""
     wanted = [each for each in _shown(advised, least) if each.accepted is None]
     lines = []
@@ -35,13 +35,13 @@ def as_text(advised: Advised, least: Level) -> str:
     return redact.text("\n".join([*lines, *unfilled(advised.planted), summary(advised, least)]))
 
 
-def _shown(advised: Advised, least: Level) -> list[Advice]:
+def _shown(advised: LintOutcome, least: Level) -> list[LintFinding]:
     """Those of a level, and graver ones."""
     order = list(Level)
     return [each for each in advised.findings if order.index(each.level) <= order.index(least)]
 
 
-def _told(each: Advice) -> list[str]:
+def _told(each: LintFinding) -> list[str]:
     place = f":{each.line}" if each.line else ""
     direction = " (downgrade)" if each.direction == "downgrade" else ""
     also = f" ({', '.join(each.also)})" if each.also else ""
@@ -52,7 +52,7 @@ def _told(each: Advice) -> list[str]:
     return lines
 
 
-def summary(advised: Advised, least: Level) -> str:
+def summary(advised: LintOutcome, least: Level) -> str:
     """One line that counts."""
     if not advised.revisions and not advised.findings:
         return "No migration is new, so nothing was run."
@@ -74,7 +74,7 @@ def _counted(number: int, level: Level) -> str:
     return counted(number, level)
 
 
-def as_json(advised: Advised, _least: Level) -> str:
+def as_json(advised: LintOutcome, _least: Level) -> str:
     """All findings, also those that were accepted. src/dbkit/lint/pages/README.md explains the shape."""
     document = {
         "project": advised.project,
@@ -87,7 +87,7 @@ def as_json(advised: Advised, _least: Level) -> str:
     return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
 
 
-def _finding(each: Advice) -> dict[str, Any]:
+def _finding(each: LintFinding) -> dict[str, Any]:
     return {
         "id": each.id,
         "level": each.level.value,
@@ -106,7 +106,7 @@ def _finding(each: Advice) -> dict[str, Any]:
     }
 
 
-def as_github(advised: Advised, least: Level) -> str:
+def as_github(advised: LintOutcome, least: Level) -> str:
     """Workflow commands that annotate files and lines; what is accepted is a notice."""
     lines = [
         annotation(
@@ -121,7 +121,7 @@ def as_github(advised: Advised, least: Level) -> str:
     return "\n".join([*lines, summary(advised, least)])
 
 
-def as_sarif(advised: Advised, least: Level) -> str:
+def as_sarif(advised: LintOutcome, least: Level) -> str:
     """SARIF 2.1.0, as code scanning takes it. What is accepted is a suppressed result.
 
     https://docs.github.com/en/code-security/reference/code-scanning/sarif-files/sarif-support
@@ -158,7 +158,7 @@ def _rule(identifier: str, level: Level) -> dict[str, Any]:
     } | helped
 
 
-def _result(each: Advice, index: int) -> dict[str, Any]:
+def _result(each: LintFinding, index: int) -> dict[str, Any]:
     # the same finding has the same fingerprint when lines above it come or go
     fingerprint = hashlib.sha256("\0".join([each.id, each.revision, each.direction, each.message]).encode()).hexdigest()
     result: dict[str, Any] = {
@@ -188,7 +188,7 @@ def _uri(path: Path) -> str:
     return path.resolve().as_uri() if relative.is_absolute() else quote(relative.as_posix())
 
 
-FORMATS: dict[str, Callable[[Advised, Level], str]] = {
+FORMATS: dict[str, Callable[[LintOutcome, Level], str]] = {
     "text": as_text,
     "json": as_json,
     "github": as_github,

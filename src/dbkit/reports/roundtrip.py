@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from dbkit.redaction import redact
 from dbkit.reports import roundtrip_text
 from dbkit.reports.trace import trace_as_json
-from dbkit.roundtrip.outcome import Finding, Outcome, Planted, RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount, Verdict
 
 
 def as_json(outcome: Outcome) -> str:
@@ -27,7 +27,7 @@ def as_json(outcome: Outcome) -> str:
     return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
 
 
-def rows_as_json(planted: Planted) -> dict[str, Any]:
+def rows_as_json(planted: SampleRowCount) -> dict[str, Any]:
     """The rows that there were."""
     return {"at_least": planted.rows, "filled": sorted(planted.filled), "unfilled": dict(planted.unfilled)}
 

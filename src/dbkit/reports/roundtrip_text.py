@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dbkit.gate.alembic_command import count
-from dbkit.roundtrip.outcome import Finding, Outcome, Planted, RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount, Verdict
 from dbkit.wording import counted
 
 
@@ -19,7 +19,7 @@ def render(outcome: Outcome) -> str:
     return "\n".join([*parts, *unfilled(outcome.planted), summary(outcome)])
 
 
-def unfilled(planted: Planted) -> list[str]:
+def unfilled(planted: SampleRowCount) -> list[str]:
     """A line for each table that never had rows."""
     return [f"no rows in {name}: {reason}" for name, reason in planted.unfilled]
 
@@ -81,7 +81,7 @@ def _chain(outcome: Outcome) -> str:
     return f"{outcome.chain} ({outcome.chain_length} of {count(len(outcome.revisions))})"
 
 
-def _rows(planted: Planted) -> str:
+def _rows(planted: SampleRowCount) -> str:
     if not planted.rows:
         return "the tables were empty, so nothing is said about rows"
     filled, tables = len(planted.filled), len(planted.filled) + len(planted.unfilled)

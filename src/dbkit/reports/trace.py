@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dbkit.redaction import redact
-from dbkit.trace.records import Lock, Statement, Touched, Trace
+from dbkit.trace.records import Lock, RelationAccess, Statement, Trace
 from dbkit.wording import counted
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ def shortened(sql: str) -> str:
     return line if len(line) <= LONGEST_SQL else f"{line[:LONGEST_SQL]}…"
 
 
-def _matters(each: Touched) -> bool:
+def _matters(each: RelationAccess) -> bool:
     is_strong = each.lock is not None and each.lock >= Lock.ROW_EXCLUSIVE
     return (
         each.kind != "i" and (is_strong or each.scans > 0 or each.scanned > 0 or each.written > 0)
     ) or each.rewritten
 
 
-def _words(each: Touched) -> str:
+def _words(each: RelationAccess) -> str:
     parts = [str(each.lock)] if each.lock else [f"under {each.held}"] if each.held else []
     if each.lock and each.lock.blocks:
         parts[0] += f" ({each.lock.blocks} wait)"
@@ -70,7 +70,7 @@ def _words(each: Touched) -> str:
     return f"{each.relation}: {', '.join(parts)}"
 
 
-def _counts(each: Touched) -> list[tuple[int, str]]:
+def _counts(each: RelationAccess) -> list[tuple[int, str]]:
     return [
         (each.scanned, "scanned"),
         (each.inserted, "inserted"),

@@ -18,7 +18,7 @@ from dbkit.postgres.binaries import server_bindir
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import Session
-from dbkit.sample_data.fill import Planter
+from dbkit.sample_data.fill import TableFiller
 from dbkit.settings import Settings
 from dbkit.stash import sequences, tables
 from dbkit.stash.losses import Moment, Replay
@@ -96,7 +96,7 @@ def _try(settings: Settings, ini: Path, heads: tuple[str, ...], to: str, *, plan
         if plants:
             # triggers and the like run with it, as they do for the application
             with connect(place.target(), autocommit=True, session=Session.PROJECT) as connection:
-                Planter(ROWS, version_tables=[VERSION_TABLE]).fill(connection)
+                TableFiller(ROWS, version_tables=[VERSION_TABLE]).fill(connection)
         with connect(place.target(), autocommit=True) as connection:
             observer = Observer(connection)
             alembic_command.run(loaded, own, "downgrade", to, guard=observer)

@@ -7,7 +7,7 @@ import psycopg
 
 from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.postgres.connect import connect, current_revisions
-from dbkit.postgres.row_hash import quoted
+from dbkit.postgres.row_hash import quote_ident
 from dbkit.rollback.dry_run import NoPrograms, work_out
 from dbkit.settings import Settings, Target
 from dbkit.stash import backup, obstacles, store, tables
@@ -15,7 +15,7 @@ from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
 from dbkit.wording import counted
 
 
-def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...], to: str) -> backup.Keeper | None:
+def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...], to: str) -> backup.BackupHook | None:
     """Say what a rollback of a database at `heads` loses, and return who keeps it; None where it goes without.
 
     Raises DbkitError where that cannot be told, and Refused where it could not be put back.
@@ -38,7 +38,7 @@ def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...
         print(f"A rollback to {to} loses, as of now:")
         print("\n".join(f"  {line}" for line in lines), flush=True)
     if settings.stash:
-        return backup.Keeper(settings, target, heads, replay)
+        return backup.BackupHook(settings, target, heads, replay)
     if lines:
         say("warning: STASH=0: nothing of it is kept.")
     return None
@@ -78,7 +78,7 @@ def _look(connection: psycopg.Connection, settings: Settings, target: Target, re
 
 def _lines(connection: psycopg.Connection, losses: list[Loss]) -> Iterator[str]:
     for loss in losses:
-        counts = "".join(f", count({quoted(column.name)})" for column in loss.columns)
+        counts = "".join(f", count({quote_ident(column.name)})" for column in loss.columns)
         query = f"SELECT count(*){counts} FROM {loss.table.source}"  # noqa: S608
         rows, *values = connection.execute(query.encode()).fetchone() or (0,)
         label = loss.table.label

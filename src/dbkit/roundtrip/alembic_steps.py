@@ -146,7 +146,7 @@ def mentions_server(script: Script) -> bool:
     return bool(OF_THE_SERVER.search(source.replace((told or "").encode(), b"", 1)))
 
 
-class Watch:
+class TransactionGuard:
     """Stops a migration, by LeavesTransaction, before it leaves the transaction that it runs in."""
 
     def __init__(self) -> None:

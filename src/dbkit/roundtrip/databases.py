@@ -15,7 +15,7 @@ from dbkit.settings import Settings, Target
 
 
 @dataclass
-class Trunk:
+class ProofDatabases:
     """One database, or several where a project has them: all are made, copied and dropped together."""
 
     databases: Databases

@@ -24,7 +24,7 @@ from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.alembic_steps import (
     LeavesTransaction,
     Step,
-    Watch,
+    TransactionGuard,
     commit_if_external,
     connection_of,
     failure,
@@ -38,7 +38,7 @@ from dbkit.roundtrip.alembic_steps import (
 from dbkit.roundtrip.catalog_fingerprint import Reader, Reading, can_count
 from dbkit.roundtrip.compare import Facts, Result, State, down_and_up
 from dbkit.roundtrip.outcome import Failure, Finding, Verdict
-from dbkit.trace.records import NotTraced
+from dbkit.trace.records import TraceFailed
 
 NOT_COUNTED = (
     "track_counts is off on this server, and only a superuser may turn it on: each revision is proven in a copy of its "
@@ -48,7 +48,7 @@ UP, DOWN = "dbkit_up", "dbkit_down"
 FORMATTED = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in FORMAT.items())
 
 
-class Suspended(BaseException):
+class NeedsClone(BaseException):
     """Ends a run of env.py before `script`, which is to be proven by clones; nothing of it is kept.
 
     Not an Exception: env.py may catch those.
@@ -63,14 +63,14 @@ class Suspended(BaseException):
         """Why its upgrade failed, where tables have rows."""
 
 
-class NotInside(BaseException):
+class CannotProve(BaseException):
     """The connection is not one that can be looked into: another driver, or one that commits each statement.
 
     Its words, where it has some, are for people: they can change that.
     """
 
 
-class _InDoubt(Exception):
+class _Inconclusive(Exception):
     """Fingerprints are not enough to say what happened to the schema, or (`rows_only`) to rows alone."""
 
     def __init__(self, *, rows_only: bool = False) -> None:
@@ -103,7 +103,7 @@ class Walk(Protocol):
         """A revision is applied; what its proof found, where it was wanted, and the OIDs of what it has touched."""
 
 
-class Inside:
+class TransactionProver:
     """One run of env.py that applies `scripts` one after the other, and proves those that are to be proven."""
 
     def __init__(self, project: Project, scripts: Sequence[Script], walk: Walk) -> None:
@@ -111,7 +111,7 @@ class Inside:
         self.scripts = scripts
         self.walk = walk
         self.result: Result | None = None
-        self.watch = Watch()
+        self.watch = TransactionGuard()
         self.facts: Facts | None = None
         """The catalog as it is now, where it was just read."""
         self.touched: set[int] | None = None
@@ -171,9 +171,9 @@ class Inside:
         connection = connection_of(context)
         driver: Any = connection.connection.driver_connection
         if not isinstance(driver, psycopg.Connection | psycopg.AsyncConnection) or driver.autocommit:
-            raise NotInside
+            raise CannotProve
         if not can_count(driver.pgconn):
-            raise NotInside(NOT_COUNTED)
+            raise CannotProve(NOT_COUNTED)
         # psycopg would send DEALLOCATE ALL after each DROP or ALTER, and that is for our statements, too
         driver.prepare_threshold = None
         self.context = context
@@ -189,19 +189,19 @@ class Inside:
     def _proof_of(self, script: Script) -> Callable[..., None]:
         def prove(**keywords: Any) -> None:
             if mentions_commit(script):
-                raise Suspended(script)
+                raise NeedsClone(script)
             try:
                 self._prove(script, keywords)
             except psycopg.OperationalError as error:
                 # the server does not answer as it should: the transaction is not the one that we began
-                raise Suspended(script, spoiled=True) from error
+                raise NeedsClone(script, spoiled=True) from error
 
         return prove
 
     def _upgrade_of(self, script: Script) -> Callable[..., None]:
         def upgrade(**keywords: Any) -> None:
             if mentions_commit(script) or self._run(script, keywords, up=True):
-                raise Suspended(script)
+                raise NeedsClone(script)
             self.facts = self.touched = None
 
         return upgrade
@@ -218,7 +218,7 @@ class Inside:
             verdict: Verdict = Verdict.PROVEN
             findings: tuple[Finding, ...] = ()
             self.facts = None
-        except _InDoubt as doubt:
+        except _Inconclusive as doubt:
             self.reader.execute(f"ROLLBACK TO SAVEPOINT {UP}")
             verdict, findings = self._compare_states(script, keywords, rows_only=doubt.rows_only)
             now = self._look()
@@ -233,18 +233,18 @@ class Inside:
         error = self._run(script, keywords, up=True, whatever=True)
         if error:
             if self.sums and may_be_rows(error) and settles(error, on_rows=True):
-                raise Suspended(script, on_rows=failure(error, script))
-            raise _InDoubt
+                raise NeedsClone(script, on_rows=failure(error, script))
+            raise _Inconclusive
         up = self._look()
         if not up.sure or self.watch.needs_catalog:
-            raise _InDoubt
+            raise _Inconclusive
         rows_up = self._rows_after_upgrade(script, up)
         self.reader.execute(f"SAVEPOINT {DOWN}")
         self._run_surely(script, keywords, up=False)
         down = self._look()
         self.knows_names = True
         if not down.sure or self.watch.needs_catalog or not self.memory.equals(down):
-            raise _InDoubt
+            raise _Inconclusive
         self._require_rows({oid: text for oid, text in self.sums.items() if oid in self._affected(down)})
         rows = self.memory.has_rows_written(down)
         self.memory.take(up)
@@ -253,7 +253,7 @@ class Inside:
             self._run_surely(script, keywords, up=True)
             again = self._look()
             if not again.sure or not self.memory.equals(again):
-                raise _InDoubt
+                raise _Inconclusive
             self._require_rows(rows_up)
             self._check_constraints(script)
         self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
@@ -291,14 +291,14 @@ class Inside:
         sums = self._sums(there)
         for oid in sums.keys() & up.written - up.touched:
             if sums[oid] != self.sums[oid] and not self._names(script, tables[oid]):
-                raise _InDoubt(rows_only=True)
+                raise _Inconclusive(rows_only=True)
         return sums
 
     def _require_rows(self, expected: Mapping[int, str]) -> None:
         """Raise _InDoubt when a table's rows are others than these."""
         tables = self.walk.tables()
         if self._sums({oid: tables[oid] for oid in expected}) != expected:
-            raise _InDoubt(rows_only=True)
+            raise _Inconclusive(rows_only=True)
 
     def _names(self, script: Script, table: str) -> bool:
         """Whether the revision names a table, in its file or in what it runs."""
@@ -315,7 +315,7 @@ class Inside:
         before = self._state({} if rows_only else self.facts)
         error = self._run(script, keywords, up=True)
         if error:
-            raise Suspended(script)
+            raise NeedsClone(script)
         after = self._state(unchanged)
         self.facts = None if rows_only else after.facts
         self._look()
@@ -336,7 +336,7 @@ class Inside:
 
     def _run_surely(self, script: Script, keywords: dict[str, Any], *, up: bool) -> None:
         if self._run(script, keywords, up=up, whatever=True):
-            raise _InDoubt
+            raise _Inconclusive
 
     def _run(
         self, script: Script, keywords: dict[str, Any], *, up: bool, whatever: bool = False
@@ -351,14 +351,14 @@ class Inside:
         try:
             with self.walk.recording(script, connection_of(self.context), up=up), self.watch.while_running():
                 function_of(script, up=up)(**keywords)
-        except (LeavesTransaction, NotTraced) as error:
-            raise Suspended(script) from error
+        except (LeavesTransaction, TraceFailed) as error:
+            raise NeedsClone(script) from error
         except (Exception, SystemExit) as error:
             if not whatever and not settles(error, on_rows=bool(self.sums)):
-                raise Suspended(script) from error
+                raise NeedsClone(script) from error
             return error
         if self.connection.pgconn.transaction_status != TransactionStatus.INTRANS:
-            raise Suspended(script, spoiled=True)
+            raise NeedsClone(script, spoiled=True)
         return None
 
     def _check_constraints(self, script: Script) -> None:
@@ -366,7 +366,7 @@ class Inside:
         try:
             self.reader.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except psycopg.OperationalError as error:
-            raise Suspended(script) from error
+            raise NeedsClone(script) from error
 
     def _state(self, facts: Facts | None = None) -> State:
         """The database as it is now; `facts`, where its catalog is known."""

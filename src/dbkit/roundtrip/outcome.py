@@ -128,7 +128,7 @@ class RevisionOutcome:
 
 
 @dataclass(frozen=True)
-class Planted:
+class SampleRowCount:
     """The rows that were in the tables."""
 
     rows: int = 0
@@ -138,11 +138,11 @@ class Planted:
     unfilled: tuple[tuple[str, str], ...] = ()
     """The tables that never had rows, each with the reason."""
 
-    def with_other(self, other: "Planted") -> "Planted":
+    def with_other(self, other: "SampleRowCount") -> "SampleRowCount":
         """What there was in this walk and in another one."""
         filled = self.filled | other.filled
         unfilled = {name: reason for name, reason in (*self.unfilled, *other.unfilled) if name not in filled}
-        return Planted(max(self.rows, other.rows), filled, tuple(sorted(unfilled.items())))
+        return SampleRowCount(max(self.rows, other.rows), filled, tuple(sorted(unfilled.items())))
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Outcome:
     revisions: tuple[RevisionOutcome, ...]
     chain: str
     """How far the whole chain went, in words."""
-    planted: Planted = Planted()
+    planted: SampleRowCount = SampleRowCount()
     chain_length: int = 0
     """How many revisions that were."""
 

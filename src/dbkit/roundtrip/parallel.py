@@ -17,10 +17,10 @@ from typing import cast
 from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.connect import connect
-from dbkit.roundtrip.env_runner import Environment, variables
+from dbkit.roundtrip.env_runner import EnvRunner, variables
 from dbkit.roundtrip.sample_rows import Planting
 from dbkit.roundtrip.scratch_server import THREAD
-from dbkit.roundtrip.selection import Route
+from dbkit.roundtrip.selection import Plan
 from dbkit.roundtrip.walker import Progress, Walked, Walker
 
 LOOK = 2.0  # seconds between looks at processes that say nothing
@@ -33,9 +33,9 @@ NEVER_SHARED = ("anon_inode:[eventpoll]", "anon_inode:[io_uring]")
 
 
 def walk(
-    environment: Environment,
+    environment: EnvRunner,
     place: scratch_cluster.Place,
-    parts: Sequence[Route],
+    parts: Sequence[Plan],
     names: scratch_cluster.Names,
     progress: Progress,
     planting: Planting,
@@ -101,7 +101,7 @@ class _Worker:
     number: int
     process: ForkProcess | SpawnProcess
     receiver: Connection
-    environment: Environment
+    environment: EnvRunner
     at: str = "the first run of its env.py"
     heard: float = field(default_factory=time.monotonic)
     """When it last said something."""
@@ -206,7 +206,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 class _Work:
     """What a process walks over. It can be pickled: what a process that is no fork loads itself is not in it."""
 
-    environment: Environment
+    environment: EnvRunner
     place: scratch_cluster.Place
     revisions: tuple[str, ...]
     """Those of its part of the route, in order."""
@@ -219,9 +219,9 @@ class _Work:
     @classmethod
     def of(
         cls,
-        environment: Environment,
+        environment: EnvRunner,
         place: scratch_cluster.Place,
-        part: Route,
+        part: Plan,
         names: scratch_cluster.Names,
         planting: Planting,
         trace: bool,
@@ -237,7 +237,7 @@ class _Work:
     def walk(self, progress: Progress) -> Walked:
         """Do it."""
         scripts = map(self.environment.project.revision, self.revisions)
-        part = Route(tuple(scripts), self.proven, self.parents)
+        part = Plan(tuple(scripts), self.proven, self.parents)
         walker = Walker(self.environment, self.place, part, self.names, progress, self.planting, self.trace)
         return walker.walk()
 

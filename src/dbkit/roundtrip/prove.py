@@ -10,13 +10,14 @@ from pathlib import Path
 
 from dbkit import project
 from dbkit.postgres import scratch_cluster
+from dbkit.project.revision_order import ancestors
 from dbkit.roundtrip import acceptance, parallel
 from dbkit.roundtrip.alembic_steps import mentions_server
-from dbkit.roundtrip.env_runner import Access, Environment, database_names, variables
-from dbkit.roundtrip.outcome import Outcome, Planted, Verdict
+from dbkit.roundtrip.env_runner import Access, EnvRunner, database_names, variables
+from dbkit.roundtrip.outcome import Outcome, SampleRowCount, Verdict
 from dbkit.roundtrip.sample_rows import ROWS, Planting
-from dbkit.roundtrip.scratch_server import Where, where
-from dbkit.roundtrip.selection import Route, Scope, ancestors, route
+from dbkit.roundtrip.scratch_server import ScratchServer, open_server
+from dbkit.roundtrip.selection import Plan, Scope, select_revisions
 from dbkit.roundtrip.walker import Progress, Walked, Walker
 from dbkit.settings import Settings, Target
 
@@ -54,13 +55,13 @@ def prove(
     Raises InputError when there is nothing to prove, or when env.py cannot be run on a scratch database.
     """
     request = request or Request()
-    with where(settings, request.server) as here:
+    with open_server(settings, request.server) as here:
         outcome, _loaded = prove_at(here, settings, ini, request, progress)
         return outcome
 
 
 def prove_at(
-    here: Where, settings: Settings, ini: Path, request: Request, progress: Progress
+    here: ScratchServer, settings: Settings, ini: Path, request: Request, progress: Progress
 ) -> tuple[Outcome, project.Project]:
     """As `prove`, on a server that was chosen before. Returns the project, too.
 
@@ -74,13 +75,13 @@ def prove_at(
     # before the project is loaded: its modules may read their settings when they are imported
     with variables(request.access.environment(main)):
         loaded = project.load(ini, request.section, request.arguments)
-        way = route(loaded, request.scope)
+        way = select_revisions(loaded, request.scope)
         named = request.baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
         baseline = loaded.revision(named).revision if named else ""
         here.wait()
         databases = {name: here.place.target(next(here.names)) for name in database_names(loaded)}
         databases[next(iter(databases))] = main
-        environment = Environment(loaded, settings, request.access, databases)
+        environment = EnvRunner(loaded, settings, request.access, databases)
         planting = Planting(request.rows, request.seed, _samples(loaded))
         jobs = request.jobs or _default_jobs(way)
         walks = (
@@ -100,7 +101,7 @@ def prove_at(
         revisions=outcomes,
         chain=chain,
         chain_length=chain_length,
-        planted=functools.reduce(Planted.with_other, [walked.planted for walked in walks], Planted()),
+        planted=functools.reduce(SampleRowCount.with_other, [walked.planted for walked in walks], SampleRowCount()),
     )
     return outcome, loaded
 
@@ -114,9 +115,9 @@ def _samples(loaded: project.Project) -> Path:
 
 
 def _walk(
-    environment: Environment,
-    here: Where,
-    way: Route,
+    environment: EnvRunner,
+    here: ScratchServer,
+    way: Plan,
     jobs: int,
     progress: Progress,
     planting: Planting,
@@ -158,11 +159,11 @@ def _how_far(walks: Sequence[Walked], whole: str, wanted: int) -> tuple[str, int
     return (words, length) if length else ("", 0)
 
 
-def _default_jobs(way: Route) -> int:
+def _default_jobs(way: Plan) -> int:
     return min(os.cpu_count() or 1, MOST_JOBS) if len(way.proven) >= WORTH_SPLITTING else 1
 
 
-def _parts(way: Route, jobs: int) -> list[Route]:
+def _parts(way: Plan, jobs: int) -> list[Plan]:
     """The route in pieces that take as long as each other: a later one has to apply first what comes before it."""
     wanted = [number for number, script in enumerate(way.scripts) if script.revision in way.proven]
     jobs = min(jobs, len(wanted))
@@ -173,5 +174,5 @@ def _parts(way: Route, jobs: int) -> list[Route]:
         if first < end:
             last = wanted[end - 1] if end < len(wanted) else len(way.scripts) - 1
             proven = frozenset(way.scripts[number].revision for number in wanted[first:end])
-            parts.append(Route(way.scripts[: last + 1], proven, way.parents))
+            parts.append(Plan(way.scripts[: last + 1], proven, way.parents))
     return parts

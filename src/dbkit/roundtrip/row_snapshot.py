@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from dbkit.postgres.row_hash import fingerprint, hashed, quoted
+from dbkit.postgres.row_hash import fingerprint, hash_sql, quote_ident
 from dbkit.sample_data.constraints import table_oids
 
 MOST_ROWS = 10_000  # of a table that is compared row by row; a larger one is compared by column
@@ -120,7 +120,7 @@ def read(
 
 
 def _row_query(oid: int, _name: str, table: str, columns: Sequence[str], _key: Sequence[str]) -> str:
-    hashes = ", ".join(hashed(quoted(column)) for column in columns)
+    hashes = ", ".join(hash_sql(quote_ident(column)) for column in columns)
     return f"SELECT {oid}::bigint, ARRAY[{hashes}]::bigint[] FROM ONLY {table}"  # noqa: S608
 
 
@@ -236,7 +236,7 @@ def sums_query(tables: Sequence[str]) -> str:
     """SQL for a text for each table (schema-qualified, quoted) that differs when its rows do: the quick way."""
     return " UNION ALL ".join(
         # not the bare name of the row: a column may have the same
-        f"SELECT {n}, pg_catalog.concat(pg_catalog.count(*), ' ', coalesce(pg_catalog.sum({hashed('ROW(r.*)')}), 0))"  # noqa: S608
+        f"SELECT {n}, pg_catalog.concat(pg_catalog.count(*), ' ', coalesce(pg_catalog.sum({hash_sql('ROW(r.*)')}), 0))"  # noqa: S608
         f" FROM ONLY {table} AS r"
         for n, table in enumerate(tables)
     )

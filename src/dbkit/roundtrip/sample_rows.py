@@ -12,9 +12,9 @@ from dbkit.errors import CheckFailed
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.roundtrip import row_snapshot
-from dbkit.roundtrip.outcome import Failure, Finding, Planted
+from dbkit.roundtrip.outcome import Failure, Finding, SampleRowCount
 from dbkit.sample_data.constraints import describe, table_oids
-from dbkit.sample_data.fill import Planter
+from dbkit.sample_data.fill import TableFiller
 from dbkit.settings import Target
 
 ROWS = 5
@@ -46,7 +46,7 @@ class Planters:
         self.databases = databases
         self.version_tables = [version_table]
         self.active = False
-        self.planters = {name: Planter(planting.rows, planting.seed, self.version_tables) for name in databases}
+        self.planters = {name: TableFiller(planting.rows, planting.seed, self.version_tables) for name in databases}
         self._connections: dict[str, psycopg.Connection] = {}
         self._samples: list[Path] = []
         self._filled: set[str] = set()
@@ -100,17 +100,17 @@ class Planters:
                 if concerns(oid, name):
                     yield Finding("rows", failure=Failure(f"{name} has no rows to prove it with: {reason}"))
 
-    def planted(self) -> Planted:
+    def planted(self) -> SampleRowCount:
         """What there was in all."""
         reasons = tuple((name, why) for name, why in sorted(self._reasons.items()) if name not in self._filled)
-        return Planted(self.planting.rows, frozenset(self._filled), reasons)
+        return SampleRowCount(self.planting.rows, frozenset(self._filled), reasons)
 
     def _connection(self, name: str) -> psycopg.Connection:
         if name not in self._connections:
             self._connections[name] = connect(self.databases[name], autocommit=True, session=Session.PROJECT)
         return self._connections[name]
 
-    def _count(self, planter: Planter) -> None:
+    def _count(self, planter: TableFiller) -> None:
         empty = {name for name, _ in planter.unfilled.values()}
         self._filled |= {table.shown for table in planter.seen.values()} - empty
         self._reasons |= dict(planter.unfilled.values())

@@ -16,7 +16,7 @@ THREAD = "dbkit-server"
 
 
 @dataclass(frozen=True)
-class Where:
+class ScratchServer:
     """A server, names for databases on it, and `wait`, which returns when it is running or raises why it is not."""
 
     place: scratch_cluster.Place
@@ -25,11 +25,11 @@ class Where:
 
 
 @contextmanager
-def where(settings: Settings, server: Target | None) -> Iterator[Where]:
+def open_server(settings: Settings, server: Target | None) -> Iterator[ScratchServer]:
     """The server that `server` is on; for None a throw-away one, which may still be starting."""
     if server:
         with scratch_cluster.named_server(server) as named:
-            yield Where(named, scratch_cluster.Names(named.token), lambda: None)
+            yield ScratchServer(named, scratch_cluster.Names(named.token), lambda: None)
         return
     # a throw-away server may be of any PostgreSQL that is here, whatever the settings say of the real one
     with (
@@ -37,4 +37,4 @@ def where(settings: Settings, server: Target | None) -> Iterator[Where]:
         ThreadPoolExecutor(1, thread_name_prefix=THREAD) as beside,
     ):
         starting = beside.submit(cluster.ensure_running)
-        yield Where(cluster, scratch_cluster.Names(scratch_cluster.new_token()), starting.result)
+        yield ScratchServer(cluster, scratch_cluster.Names(scratch_cluster.new_token()), starting.result)

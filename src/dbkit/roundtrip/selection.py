@@ -1,16 +1,15 @@
 """Which revisions are walked over, in which order, and which of them are proven."""
 
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 from alembic.script import Script
-from alembic.util import to_tuple
 
 from dbkit.errors import WRITE_FIRST, InputError
 from dbkit.project import Project
+from dbkit.project.revision_order import ancestors, in_order, parents_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Scope:
 
 
 @dataclass(frozen=True)
-class Route:
+class Plan:
     """All revisions to apply, parents first, and the ids of those to prove."""
 
     scripts: tuple[Script, ...]
@@ -39,7 +38,7 @@ class Route:
     """By id, the ids of what a revision follows or depends on."""
 
 
-def route(project: Project, scope: Scope) -> Route:
+def select_revisions(project: Project, scope: Scope) -> Plan:
     """Resolve `scope`. Raises InputError for an unknown revision or reference, and when there is nothing to prove.
 
     That a commit has all revisions is no error: most pull requests are without a migration.
@@ -63,43 +62,7 @@ def route(project: Project, scope: Scope) -> Route:
     # what is applied beside them is what they need
     needed = ancestors(proven, parents) if not scope.everything else applied
     order = in_order(needed, parents, list(everything))
-    return Route(tuple(everything[each] for each in order), frozenset(proven), parents)
-
-
-def parents_of(project: Project, script: Script) -> tuple[str, ...]:
-    """The ids of what `script` follows or depends on."""
-    named = (*to_tuple(script.down_revision, ()), *to_tuple(script.dependencies, ()))
-    return tuple(sorted({each.revision for each in project.script.get_revisions(named) if each}))
-
-
-def ancestors(revisions: Iterable[str], parents: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """`revisions` and all that they follow."""
-    found: set[str] = set()
-    ahead = list(revisions)
-    while ahead:
-        revision = ahead.pop()
-        if revision not in found:
-            found.add(revision)
-            ahead.extend(parents[revision])
-    return found
-
-
-def in_order(
-    revisions: Collection[str], parents: Mapping[str, tuple[str, ...]], newest_first: Sequence[str]
-) -> list[str]:
-    """Parents first; among those that may come in any order, as Alembic has it."""
-    rank = {revision: -number for number, revision in enumerate(newest_first)}
-    sorter = TopologicalSorter(
-        {each: [parent for parent in parents[each] if parent in revisions] for each in revisions}
-    )
-    sorter.prepare()
-    order: list[str] = []
-    ready: list[str] = []
-    while sorter.is_active():
-        ready = sorted([*ready, *sorter.get_ready()], key=rank.__getitem__)
-        order.append(ready.pop(0))
-        sorter.done(order[-1])
-    return order
+    return Plan(tuple(everything[each] for each in order), frozenset(proven), parents)
 
 
 def _resolve(project: Project, names: Sequence[str]) -> set[str]:

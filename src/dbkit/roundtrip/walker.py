@@ -30,14 +30,14 @@ from dbkit.roundtrip.alembic_steps import (
     names_table,
 )
 from dbkit.roundtrip.compare import Facts, Result, State, down_and_up
-from dbkit.roundtrip.databases import Trunk
-from dbkit.roundtrip.env_runner import Databases, Environment, WrongDatabase, explained
-from dbkit.roundtrip.in_transaction import Inside, NotInside, Suspended
-from dbkit.roundtrip.outcome import Failure, Finding, Planted, RevisionOutcome, Verdict
+from dbkit.roundtrip.databases import ProofDatabases
+from dbkit.roundtrip.env_runner import Databases, EnvRunner, WrongDatabase, explained
+from dbkit.roundtrip.in_transaction import CannotProve, NeedsClone, TransactionProver
+from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, SampleRowCount, Verdict
 from dbkit.roundtrip.sample_rows import Planters, Planting
-from dbkit.roundtrip.selection import Route
+from dbkit.roundtrip.selection import Plan
 from dbkit.roundtrip.tracing import Traces
-from dbkit.trace.records import NotTraced
+from dbkit.trace.records import TraceFailed
 
 Progress = Callable[[str], None]
 COMPARED = (Verdict.PROVEN, Verdict.DIRTY)
@@ -55,10 +55,10 @@ class Walked:
     """The revision that stopped it on the way down, which is one that was to be proven; None when nothing did."""
     failed_before: frozenset[str]
     """What could not be applied of the revisions that were only to be applied."""
-    planted: Planted
+    planted: SampleRowCount
 
 
-class _Doubtful(BaseException):
+class _Inconclusive(BaseException):
     """Ends a run of env.py after a revision that failed on the way down or up again, while tables have rows.
 
     Not an Exception: env.py may catch those.
@@ -78,9 +78,9 @@ class Walker:
 
     def __init__(
         self,
-        environment: Environment,
+        environment: EnvRunner,
         place: scratch_cluster.Place,
-        way: Route,
+        way: Plan,
         names: Iterator[str],
         progress: Progress,
         planting: Planting,
@@ -88,7 +88,7 @@ class Walker:
     ) -> None:
         """`names` are for further databases, beside those of the environment."""
         self.environment = environment
-        self.trunk = Trunk(environment.databases, place, names, environment.settings)
+        self.trunk = ProofDatabases(environment.databases, place, names, environment.settings)
         self.project = environment.project
         self.place = place
         self.route = way
@@ -167,17 +167,17 @@ class Walker:
     def prove_inside(self, scripts: Sequence[Script]) -> tuple[list[Script], bool]:
         """Prove as many as can be in one run of env.py. Returns the rest, and whether the first of it needs clones."""
         needs_clones = True
-        inside = Inside(self.project, self.applicable(scripts), self)
+        inside = TransactionProver(self.project, self.applicable(scripts), self)
         try:
             self.environment.run(inside.plan, inside.connected)
-        except NotInside as reason:
+        except CannotProve as reason:
             self.by_clones = True
             if reason.args:
                 say(f"{reason}.")
-        except _Doubtful:
+        except _Inconclusive:
             self._begin_without_rows(self.applied[-1])
             needs_clones = False
-        except Suspended as suspended:
+        except NeedsClone as suspended:
             if suspended.spoiled:
                 self.rebuild_trunk()
             elif suspended.on_rows:
@@ -241,7 +241,7 @@ class Walker:
             unfilled = self.planters.unfilled(lambda oid, _name: touched is None or oid in touched)
             self.results[script.revision] = replace(result, findings=(*result.findings, *unfilled))
             if self._may_be_rows(result):
-                raise _Doubtful
+                raise _Inconclusive
             self._end_without_rows(script)
         self.planters.applied(script)
 
@@ -518,7 +518,7 @@ class Walker:
             self.environment.run(plan)
         except WrongDatabase:
             raise
-        except NotTraced as error:
+        except TraceFailed as error:
             return current[0], Failure(str(error))
         except DbkitError as error:
             # the kit's own gate says in its words what a migration has raised

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from dbkit.postgres.row_hash import quoted
+from dbkit.postgres.row_hash import quote_ident
 from dbkit.sample_data.constraints import Reference, Table, describe, table_oids
 from dbkit.sample_data.row_generator import CannotFill, Row, candidates, literal
 
@@ -20,7 +20,7 @@ SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET CONSTRA
 
 
 @dataclass
-class Planter:
+class TableFiller:
     """Keeps the tables of one scratch database filled, whatever migrations make of them.
 
     It remembers what it has seen by OID, which a copy of the database has, too.
@@ -104,7 +104,7 @@ class _Filling:
     """One turn of filling."""
 
     def __init__(
-        self, connection: psycopg.Connection, planter: Planter, missing: Mapping[int, tuple[Table, int]]
+        self, connection: psycopg.Connection, planter: TableFiller, missing: Mapping[int, tuple[Table, int]]
     ) -> None:
         self.connection = connection
         self.planter = planter
@@ -176,7 +176,7 @@ class _Filling:
         return keys
 
     def _keys_of(self, reference: Reference) -> list[tuple[str, ...]]:
-        columns = [quoted(name) for name in reference.parent_columns]
+        columns = [quote_ident(name) for name in reference.parent_columns]
         query = (
             f"SELECT {', '.join(f'{column}::text' for column in columns)} FROM {reference.parent_sql} "  # noqa: S608
             f"WHERE {' AND '.join(f'{column} IS NOT NULL' for column in columns)} "
@@ -302,7 +302,7 @@ class _Filling:
 
     def _refer_later(self, table: Table, reference: Reference) -> None:
         """Let a row refer to what was not there yet: to its own table, or to one in a cycle with it."""
-        columns = [quoted(name) for name in reference.columns]
+        columns = [quote_ident(name) for name in reference.columns]
         nothing = " AND ".join(f"{column} IS NULL" for column in columns)
         for key in self._keys_of(reference)[:1]:
             assigned = ", ".join(f"{column} = {literal(value)}" for column, value in zip(columns, key, strict=True))
@@ -329,7 +329,7 @@ def _insert(table: Table, rows: Sequence[Row]) -> str:
     if not names:
         return f"INSERT INTO {table.sql} DEFAULT VALUES"
     listed = ", ".join(f"({', '.join(literal(row.get(name)) for name in names)})" for row in rows)
-    columns = ", ".join(map(quoted, names))
+    columns = ", ".join(map(quote_ident, names))
     conflict = "" if table.deferrable else " ON CONFLICT DO NOTHING"
     return f"INSERT INTO {table.sql} ({columns}) OVERRIDING SYSTEM VALUE VALUES {listed}{conflict}"  # noqa: S608
 

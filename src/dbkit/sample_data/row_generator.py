@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from dbkit.postgres.row_hash import quoted
+from dbkit.postgres.row_hash import quote_ident
 from dbkit.sample_data.constraints import Check, Column, Reference, Table
 from dbkit.sample_data.values import keys, suggested, values
 
@@ -126,7 +126,7 @@ def _filter(column: Column, rules: Sequence[str], found: Sequence[str]) -> str:
     """SQL for the numbers, from 1, of the values that rules allow."""
     # not as the domain: that would be an error, and not a value that is left out
     kind = column.type.sql if column.type.checks else column.type_sql
-    names = ", ".join(f"v.text::{kind} AS {name}" for name in (quoted(column.name), '"value"'))
+    names = ", ".join(f"v.text::{kind} AS {name}" for name in (quote_ident(column.name), '"value"'))
     return (
         f"SELECT v.n FROM unnest({_array(found)}) WITH ORDINALITY AS v (text, n) "  # noqa: S608
         f"WHERE EXISTS (SELECT FROM (SELECT {names}) AS made WHERE {_all([*column.type.checks, *rules])})"
@@ -143,7 +143,7 @@ def _allowed(connection: psycopg.Connection, table: Table, checks: Sequence[Chec
     """The rows that the rules about several columns allow."""
     columns = [column for column in table.columns if column.name in rows[0]]
     texts = ", ".join(_array([row.get(column.name) for row in rows]) for column in columns)
-    read = ", ".join(f"v.c{n}::{column.type_sql} AS {quoted(column.name)}" for n, column in enumerate(columns))
+    read = ", ".join(f"v.c{n}::{column.type_sql} AS {quote_ident(column.name)}" for n, column in enumerate(columns))
     names = ", ".join(f"c{n}" for n in range(len(columns)))
     query = (
         f"SELECT v.n FROM unnest({texts}) WITH ORDINALITY AS v ({names}, n) "  # noqa: S608

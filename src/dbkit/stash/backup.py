@@ -11,17 +11,17 @@ from alembic.runtime.migration import RevisionStep
 from psycopg.pq import TransactionStatus
 
 from dbkit.errors import DbkitError, Refused, say
-from dbkit.gate.executor import NotGuarded
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import TRY_AGAIN
 from dbkit.postgres.own_statements import SETTINGS, change_settings
-from dbkit.postgres.row_hash import hashed_each, quoted
+from dbkit.postgres.row_hash import hashes_sql, quote_ident
+from dbkit.project.step_hooks import HookFailed
 from dbkit.settings import Settings, Target
 from dbkit.stash import large_values, obstacles, sequences, store, tables
 from dbkit.stash.copy_file import copy_out
 from dbkit.stash.identity import Fate, judge, read_identity
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
-from dbkit.stash.manifest import Kept, Manifest, Position, note_of
+from dbkit.stash.manifest import Manifest, Position, SavedTable, note_of
 from dbkit.stash.obstacles import TOO_LARGE, WITHOUT
 from dbkit.stash.tables import Column, Sum, Table, summed
 from dbkit.wording import counted
@@ -34,13 +34,13 @@ class _Entry:
     """A table in a stash of this run."""
 
     loss: Loss
-    kept: Kept
+    kept: SavedTable
     path: Path
     number: int
     """Of the step that it was made for."""
 
 
-class Keeper:
+class BackupHook:
     """A guard that makes a stash before the first step, of all that this and the following ones lose.
 
     What a later step loses must then be as it was copied; where somebody has written to it meanwhile, it is copied once
@@ -71,7 +71,7 @@ class Keeper:
         """The last three as they were when a step was committed last."""
 
     def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
-        """Lock what the step loses, and copy what is not in a stash yet. Raises NotGuarded, and what a lock raises."""
+        """Lock what the step loses, and copy what is not in a stash yet. Raises HookFailed, and what a lock raises."""
         number = self.done_steps
         self._require_expected(step, number)
         self._begin_again(number)
@@ -133,7 +133,7 @@ class Keeper:
     def _require_expected(self, step: RevisionStep, number: int) -> None:
         expected = [moment.revision for moment in self.replay.moments[number : number + 1]]
         if expected != [step.revision.revision]:
-            raise NotGuarded(
+            raise HookFailed(
                 f"the database moved while the rollback was prepared: the next to undo is {step.revision.revision}.",
                 "Run the same command again.",
             )
@@ -224,8 +224,8 @@ class Keeper:
         keys = [after.columns.get(numbers.get(name, 0)) for name, _ in kept.key]
         if not there or not keys or None in keys:
             return
-        hashes = hashed_each([after.columns[numbers[name]].name for name in there])
-        chosen = ", ".join([*(quoted(column.name) for column in keys if column), hashes])
+        hashes = hashes_sql([after.columns[numbers[name]].name for name in there])
+        chosen = ", ".join([*(quote_ident(column.name) for column in keys if column), hashes])
         path = entry.path / Path(kept.saved.file).with_suffix(".after").name
         saved = copy_out(driver, f"SELECT {chosen} FROM {after.source}", path)  # noqa: S608
         store.write_json(path.with_suffix(".json"), note_of(there, saved))
@@ -242,19 +242,19 @@ class Keeper:
             words = error.diag.message_primary or " ".join(str(error).split())
             if error.sqlstate in TOO_LARGE:
                 raise Refused(f"refusing to roll back: {words}, so {revision} was not undone.", WITHOUT) from error
-            raise NotGuarded(
+            raise HookFailed(
                 f"what {revision} would lose cannot be kept: {words}; it was not undone.", WITHOUT
             ) from error
         except OSError as error:
             where = store.directory(self.settings)
-            raise NotGuarded(
+            raise HookFailed(
                 f"what {revision} would lose cannot be kept in {where}: {error.strerror or error}; it was not undone.",
                 f"Make room there, then run the same command again. {WITHOUT}",
             ) from error
-        except (NotGuarded, Refused):
+        except (HookFailed, Refused):
             raise
         except DbkitError as error:
-            raise NotGuarded(f"{error.message.rstrip('.')}; {revision} was not undone.", WITHOUT) from error
+            raise HookFailed(f"{error.message.rstrip('.')}; {revision} was not undone.", WITHOUT) from error
 
 
 def remove_unneeded(connection: psycopg.Connection, settings: Settings, target: Target) -> None:
@@ -284,16 +284,16 @@ def reading(driver: psycopg.Connection) -> Iterator[None]:
 
 
 def as_present(loss: Loss, present: Mapping[tuple[str, str], Table]) -> Loss:
-    """The loss with the columns and the key that the table has here. Raises NotGuarded where it lacks some."""
+    """The loss with the columns and the key that the table has here. Raises HookFailed where it lacks some."""
     table = present.get((loss.table.schema, loss.table.name))
     if table is None:
-        raise NotGuarded(f"the database has no table {loss.table.label}, which its revision has.", WITHOUT)
+        raise HookFailed(f"the database has no table {loss.table.label}, which its revision has.", WITHOUT)
     here = replace(table, oid=loss.table.oid)
     if loss.whole:
         return replace(loss, table=here, columns=here.stored)
     missing = [column.name for column in loss.columns if not here.column(column.name)]
     if missing:
-        raise NotGuarded(f"{here.label} has no column {', '.join(missing)}, which its revision has.", WITHOUT)
+        raise HookFailed(f"{here.label} has no column {', '.join(missing)}, which its revision has.", WITHOUT)
     return replace(loss, table=here, columns=tuple(filter(None, [here.column(each.name) for each in loss.columns])))
 
 
@@ -301,7 +301,7 @@ def has_something(connection: psycopg.Connection, loss: Loss) -> bool:
     """Whether the table has rows, or the columns any value. Looks no further than the first."""
     where = ""
     if loss.why == CHANGED:
-        where = " WHERE " + " OR ".join(f"{quoted(column.name)} IS NOT NULL" for column in loss.columns)
+        where = " WHERE " + " OR ".join(f"{quote_ident(column.name)} IS NOT NULL" for column in loss.columns)
     query = f"SELECT EXISTS (SELECT FROM {loss.table.source}{where})"  # noqa: S608
     return connection.execute(query.encode()).fetchone() == (True,)
 
@@ -332,10 +332,10 @@ def _sum(driver: psycopg.Connection, loss: Loss) -> Sum:
     return summed(driver, loss.table.source, loss.saved)
 
 
-def _copy(driver: psycopg.Connection, loss: Loss, path: Path) -> Kept:
+def _copy(driver: psycopg.Connection, loss: Loss, path: Path) -> SavedTable:
     """Copy one table. Raises CheckFailed when the file is not what was sent."""
     names = loss.saved
-    query = f"SELECT {', '.join(map(quoted, names))} FROM {loss.table.source}"  # noqa: S608
+    query = f"SELECT {', '.join(map(quote_ident, names))} FROM {loss.table.source}"  # noqa: S608
     large = large_values.condition(driver, loss.table, names)
     if large:
         more = large_values.rows_in_slices(driver, loss.table, names, large)
@@ -343,7 +343,7 @@ def _copy(driver: psycopg.Connection, loss: Loss, path: Path) -> Kept:
     else:
         saved = copy_out(driver, query, path)
     columns = {column.name: column for column in loss.table.columns.values()}
-    return Kept(
+    return SavedTable(
         schema=loss.table.schema,
         table=loss.table.name,
         why=loss.why,

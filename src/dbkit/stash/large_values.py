@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
 
-from dbkit.postgres.row_hash import quoted
+from dbkit.postgres.row_hash import quote_ident
 from dbkit.stash.tables import Column, Table
 
 SLICE = 8 * 1024 * 1024  # bytes of a value that are asked for at once; a larger value is a large one
@@ -29,7 +29,7 @@ def condition(connection: psycopg.Connection, table: Table, names: Sequence[str]
     if not is_toasted(connection, table):
         return ""
     sliced = [column for column in _columns(table, names) if _is_sliced(column)]
-    large = " OR ".join(f"coalesce(octet_length({quoted(column.name)}) > {SLICE}, false)" for column in sliced)
+    large = " OR ".join(f"coalesce(octet_length({quote_ident(column.name)}) > {SLICE}, false)" for column in sliced)
     if not large:
         return ""
     query = f"SELECT EXISTS (SELECT FROM {table.source} WHERE {large})"  # noqa: S608
@@ -67,7 +67,7 @@ def _lengths(connection: psycopg.Connection, columns: Sequence[Column], row: str
     """By name, of the values that are large, how many bytes they have."""
     sliced = [column for column in columns if _is_sliced(column)]
     parts = ", ".join(
-        f"CASE WHEN octet_length({quoted(column.name)}) > {SLICE} THEN octet_length({_as_bytes(column)}) END"
+        f"CASE WHEN octet_length({quote_ident(column.name)}) > {SLICE} THEN octet_length({_as_bytes(column)}) END"
         for column in sliced
     )
     found = connection.execute(f"SELECT {parts} {row}".encode()).fetchone() or ()
@@ -78,7 +78,7 @@ def _fields(
     connection: psycopg.Connection, columns: Sequence[Column], lengths: Mapping[str, int], row: str
 ) -> list[bytes]:
     """The other values of a row, as COPY writes them."""
-    chosen = ", ".join("NULL" if column.name in lengths else quoted(column.name) for column in columns)
+    chosen = ", ".join("NULL" if column.name in lengths else quote_ident(column.name) for column in columns)
     with connection.cursor() as cursor, cursor.copy(f"COPY (SELECT {chosen} {row}) TO STDOUT".encode()) as copy:
         line = b"".join(map(bytes, copy))
     return line.removesuffix(b"\n").split(b"\t")
@@ -86,7 +86,7 @@ def _fields(
 
 def _as_bytes(column: Column) -> str:
     """SQL for a value as bytes: to slice characters, the server would count them from the first one each time."""
-    name = quoted(column.name)
+    name = quote_ident(column.name)
     return name if column.type == "bytea" else f"convert_to({name}::text, 'UTF8')"
 
 

@@ -25,7 +25,7 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedTable:
     """What is kept of one table. Columns are pairs of a name and a type, as they were before the rollback."""
 
     schema: str
@@ -109,7 +109,7 @@ class Manifest:
     time: str
     transaction: int
     """The number of the transaction that undid it."""
-    tables: list[Kept]
+    tables: list[SavedTable]
     format: int = FORMAT
     identity: Identity | None = None
     """None in a stash of format 1."""
@@ -160,7 +160,7 @@ def note_of(columns: list[str], saved: Saved) -> dict[str, Any]:
     return {"columns": columns, "in_array": True, **asdict(saved)}
 
 
-def parse_note(text: bytes, kept: Kept, file: str) -> Note:
+def parse_note(text: bytes, kept: SavedTable, file: str) -> Note:
     """Read what describes `file`, with hashes of columns of a table. Raises ValueError."""
     raw = _json(text)
     if not isinstance(raw, dict):
@@ -180,14 +180,14 @@ def _json(text: bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
-def _kept(raw: object) -> Kept:
-    found = _object(raw, Kept, optional=("sequences",))
+def _kept(raw: object) -> SavedTable:
+    found = _object(raw, SavedTable, optional=("sequences",))
     if found["why"] not in WHY:
         raise ValueError(f"why is {found['why']!r}")
     sequences = found.get("sequences", {})
     if not isinstance(sequences, dict):
         raise ValueError("sequences is no object")
-    kept = Kept(
+    kept = SavedTable(
         schema=_name(found["schema"]),
         table=_name(found["table"]),
         why=found["why"],

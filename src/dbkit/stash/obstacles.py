@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import psycopg
 
 from dbkit.errors import Refused
-from dbkit.postgres.row_hash import hashed, quoted
+from dbkit.postgres.row_hash import hash_sql, quote_ident
 from dbkit.stash.large_values import is_toasted
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
 from dbkit.stash.tables import Table
@@ -135,10 +135,12 @@ def _violated(connection: psycopg.Connection, loss: Loss) -> Iterator[str]:
         if check is not None:
             violated = f"NOT ({check})"
         elif keys is None:  # of NOT NULL
-            violated = " OR ".join(f"t.{quoted(column)} IS NULL" for column in columns)
+            violated = " OR ".join(f"t.{quote_ident(column)} IS NULL" for column in columns)
         else:
-            filled = " AND ".join(f"t.{quoted(column)} IS NOT NULL" for column in columns)
-            same = " AND ".join(f"r.{quoted(key)} = t.{quoted(each)}" for key, each in zip(keys, columns, strict=True))
+            filled = " AND ".join(f"t.{quote_ident(column)} IS NOT NULL" for column in columns)
+            same = " AND ".join(
+                f"r.{quote_ident(key)} = t.{quote_ident(each)}" for key, each in zip(keys, columns, strict=True)
+            )
             violated = f"{filled} AND NOT EXISTS (SELECT FROM {referred} AS r WHERE {same})"
         if _has_rows(connection, f"{loss.table.source} AS t WHERE {violated}"):
             yield f"rows of {loss.table.label} violate its constraint {name}, which is NOT VALID"
@@ -157,7 +159,7 @@ def _too_large(connection: psycopg.Connection, loss: Loss) -> Iterator[str]:
     if not parts:
         return
     large = f"({' + '.join(parts)}) > {LARGE_ROW}"
-    row = hashed(f"ROW({', '.join(map(quoted, loss.saved))})")
+    row = hash_sql(f"ROW({', '.join(map(quote_ident, loss.saved))})")
     try:
         with connection.transaction():
             connection.execute(f"SELECT {row} FROM {loss.table.source} WHERE {large}".encode())  # noqa: S608
@@ -169,7 +171,7 @@ def _too_large(connection: psycopg.Connection, loss: Loss) -> Iterator[str]:
 
 def _length(name: str, kind: str) -> str:
     """SQL for how long a value is as text; without reading it, where that can be."""
-    column = quoted(name)
+    column = quote_ident(name)
     if kind in ("text", "character varying", "character"):
         return f"coalesce(octet_length({column}), 0)::int8"
     if kind == "bytea":

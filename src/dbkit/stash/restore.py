@@ -9,13 +9,13 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import CheckFailed, failed, say
+from dbkit.errors import CheckFailed, database_error, say
 from dbkit.postgres.locks import TRY_AGAIN
 from dbkit.postgres.own_statements import SETTINGS, change_settings
-from dbkit.postgres.row_hash import quoted
+from dbkit.postgres.row_hash import quote_ident
 from dbkit.settings import Settings
 from dbkit.stash import copy_file, obstacles, sequences, tables
-from dbkit.stash.manifest import Kept, Note, Saved, parse_note
+from dbkit.stash.manifest import Note, Saved, SavedTable, parse_note
 from dbkit.stash.restore_sql import Statements, same_key
 from dbkit.stash.sequences import Placed
 from dbkit.stash.store import Stash, read_small
@@ -38,7 +38,7 @@ SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal
 class Outcome:
     """What became of one table of a stash. All are numbers of rows."""
 
-    kept: Kept
+    kept: SavedTable
     matched: int
     """Of the stash, those that were in the table."""
     put_back: int
@@ -78,7 +78,7 @@ PLANNING = {"work_mem": "128MB", "jit": "off"}
 """For joins of whole tables: with the usual 4 MB they go through files."""
 
 
-def put_back(
+def restore_stash(
     connection: psycopg.Connection, settings: Settings, stash: Stash, *, overwrite: bool
 ) -> list[Outcome | Placed]:
     """Put back one stash, and commit. `overwrite` also replaces values that somebody has written since.
@@ -103,7 +103,7 @@ def put_back(
             connection.rollback()
             if error.sqlstate not in TRY_AGAIN or time.monotonic() + settings.lock_timeout > deadline:
                 words = error.diag.message_primary or " ".join(str(error).split())
-                raise failed(
+                raise database_error(
                     error,
                     f"{stash.name} cannot be put back: {words}; nothing of it was.",
                     "The stash stays. Mend that, then `make restore` again.",
@@ -114,7 +114,7 @@ def put_back(
             return [*outcomes, *placed]
 
 
-def fitting(kept: Kept, present: Mapping[tuple[str, str], Table]) -> Table:
+def fitting(kept: SavedTable, present: Mapping[tuple[str, str], Table]) -> Table:
     """The table that a part of a stash belongs to. Raises CheckFailed, by name, where it is not what it was."""
     table = present.get((kept.schema, kept.table))
     if table is None:
@@ -134,7 +134,7 @@ def fitting(kept: Kept, present: Mapping[tuple[str, str], Table]) -> Table:
     return table
 
 
-def _misfit(kept: Kept, why: str) -> CheckFailed:
+def _misfit(kept: SavedTable, why: str) -> CheckFailed:
     return CheckFailed(
         f"{kept.label} cannot be put back: {why}.",
         "The stash stays. Roll back to the revision that it is of, `make restore` there, then `make migrate`.",
@@ -154,7 +154,7 @@ def _require_visible(connection: psycopg.Connection, found: Sequence[Table]) -> 
         )
 
 
-def _load(connection: psycopg.Connection, stash: Stash, number: int, kept: Kept, table: Table) -> Statements:
+def _load(connection: psycopg.Connection, stash: Stash, number: int, kept: SavedTable, table: Table) -> Statements:
     """Load a part of a stash, which must read as it was written, into a temporary table, and sum it up."""
     name = f"pg_temp.dbkit_stash_{number}"
     _copy_in(connection, name, _defined(table, kept.columns), stash.path, kept.saved)
@@ -172,10 +172,10 @@ def _load(connection: psycopg.Connection, stash: Stash, number: int, kept: Kept,
 def _defined(table: Table, columns: Sequence[Sequence[str]]) -> str:
     """Columns as a statement defines them, with the types that the table has."""
     found = [table.column(name) for name, _ in columns]
-    return ", ".join(f"{quoted(column.name)} {column.type}" for column in found if column)
+    return ", ".join(f"{quote_ident(column.name)} {column.type}" for column in found if column)
 
 
-def _note(stash: Stash, kept: Kept, file: str) -> Note | None:
+def _note(stash: Stash, kept: SavedTable, file: str) -> Note | None:
     """What describes a file of hashes, where there is one. Raises CheckFailed where it is not as it was written."""
     path = (stash.path / file).with_suffix(".json")
     try:
@@ -188,7 +188,7 @@ def _note(stash: Stash, kept: Kept, file: str) -> Note | None:
 
 
 def _load_hashes(
-    connection: psycopg.Connection, name: str, stash: Stash, kept: Kept, table: Table, noted: Note
+    connection: psycopg.Connection, name: str, stash: Stash, kept: SavedTable, table: Table, noted: Note
 ) -> None:
     """Load a file of hashes into a temporary table with the key, and `h`, an array."""
     keys = _defined(table, kept.key)
@@ -198,20 +198,20 @@ def _load_hashes(
     columns = [f"h{position}" for position in range(len(noted.columns))]
     one = "pg_temp.dbkit_columns"
     _copy_in(connection, one, ", ".join([keys, *(f"{each} bigint" for each in columns)]), stash.path, noted.saved)
-    names = ", ".join(quoted(key) for key, _ in kept.key)
+    names = ", ".join(quote_ident(key) for key, _ in kept.key)
     connection.execute(f"DROP TABLE IF EXISTS {name}".encode())
     query = f"SELECT {names}, ARRAY[{', '.join(columns)}]::bigint[] AS h FROM {one}"  # noqa: S608
     connection.execute(f"CREATE TEMPORARY TABLE {name.removeprefix('pg_temp.')} AS {query}".encode())
 
 
-def _load_upgrade(connection: psycopg.Connection, stash: Stash, number: int, kept: Kept, table: Table) -> bool:
+def _load_upgrade(connection: psycopg.Connection, stash: Stash, number: int, kept: SavedTable, table: Table) -> bool:
     """Load what upgrades have written, the newest of each row: the hashes of all columns that were lost.
 
     Returns whether there is any.
     """
     found = sorted(stash.path.glob(f"{Path(kept.saved.file).stem}-*.up"), key=lambda path: path.stat().st_mtime_ns)
     notes = [each for path in found if (each := _note(stash, kept, path.name)) and each.saved.rows]
-    names = ", ".join(quoted(key) for key, _ in kept.key)
+    names = ", ".join(quote_ident(key) for key, _ in kept.key)
     whole, one = f"pg_temp.dbkit_up_{number}", f"pg_temp.dbkit_one_{number}"
     for turn, noted in enumerate(notes):
         _load_hashes(connection, one, stash, kept, table, noted)
@@ -246,7 +246,7 @@ FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d
 WHERE a.attrelid = %s AND a.attname = ANY (%s)"""
 
 
-def _defaults(connection: psycopg.Connection, table: Table, kept: Kept) -> dict[str, list[str]]:
+def _defaults(connection: psycopg.Connection, table: Table, kept: SavedTable) -> dict[str, list[str]]:
     """By column, what an upgrade that adds it has given to rows that were there: as SQL."""
     found: dict[str, list[str]] = {}
     for name, missing, default in connection.execute(DEFAULTS, [table.oid, kept.lost]):
@@ -264,19 +264,19 @@ def _put_all(connection: psycopg.Connection, pieces: Sequence[Statements], *, ov
     connection.execute(f"LOCK TABLE {locked} IN SHARE ROW EXCLUSIVE MODE".encode())
     ordered, circle = _in_order(connection, pieces)
     for table, name in circle:
-        connection.execute(f"ALTER TABLE {table} ALTER CONSTRAINT {quoted(name)} DEFERRABLE".encode())
+        connection.execute(f"ALTER TABLE {table} ALTER CONSTRAINT {quote_ident(name)} DEFERRABLE".encode())
     connection.execute("SET CONSTRAINTS ALL DEFERRED")
     triggers = [(piece, *row) for piece in pieces for row in connection.execute(TRIGGERS, [piece.table.oid])]
     for piece, name, _ in triggers:
-        connection.execute(f"ALTER TABLE {piece.table.sql} DISABLE TRIGGER {quoted(name)}".encode())
+        connection.execute(f"ALTER TABLE {piece.table.sql} DISABLE TRIGGER {quote_ident(name)}".encode())
     outcomes = {piece.name: _put(connection, piece, overwrite=overwrite) for piece in ordered}
     # what is deferred must have run before triggers can be enabled
     connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     for piece, name, enabled in triggers:
         always = "ALWAYS " if enabled == "A" else ""
-        connection.execute(f"ALTER TABLE {piece.table.sql} ENABLE {always}TRIGGER {quoted(name)}".encode())
+        connection.execute(f"ALTER TABLE {piece.table.sql} ENABLE {always}TRIGGER {quote_ident(name)}".encode())
     for table, name in circle:
-        connection.execute(f"ALTER TABLE {table} ALTER CONSTRAINT {quoted(name)} NOT DEFERRABLE".encode())
+        connection.execute(f"ALTER TABLE {table} ALTER CONSTRAINT {quote_ident(name)} NOT DEFERRABLE".encode())
     return [outcomes[piece.name] for piece in pieces]
 
 

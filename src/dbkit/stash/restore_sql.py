@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dbkit.postgres.row_hash import hashed, quoted
-from dbkit.stash.manifest import Kept
+from dbkit.postgres.row_hash import hash_sql, quote_ident
+from dbkit.stash.manifest import SavedTable
 from dbkit.stash.tables import Column, Sum, Table
 
 MOST_AT_ONCE = 700
@@ -17,7 +17,7 @@ class Statements:
 
     And `u` are the hashes of what upgrades have written."""
 
-    kept: Kept
+    kept: SavedTable
     table: Table
     name: str
     """Of the temporary table with the stash."""
@@ -49,7 +49,7 @@ class Statements:
     def _compared(self, group: Sequence[Column], *, overwrite: bool) -> str:
         """The rows that match, with their keys: whether they differ in these columns, and what of that is due."""
         columns = [(_differs(each), self._is_ours(each.name, overwrite=overwrite)) for each in group]
-        keys = "".join(f"s.{quoted(name)} AS k{number}, " for number, (name, _) in enumerate(self.kept.key))
+        keys = "".join(f"s.{quote_ident(name)} AS k{number}, " for number, (name, _) in enumerate(self.kept.key))
         return f"""
             SELECT {keys}{_any(differs for differs, _ in columns)} AS differs,
                 {_any(f"{differs} AND {ours}" for differs, ours in columns)} AS due,
@@ -68,7 +68,7 @@ class Statements:
 
         `empty`: the table has no rows. `skips`: leave out a row that is in the way of a unique key.
         """
-        names = ", ".join(quoted(name) for name, _ in self.kept.columns)
+        names = ", ".join(quote_ident(name) for name, _ in self.kept.columns)
         missing = [f"NOT {self._is_in(self.table.source)}"] if self.kept.key and not empty else []
         missing += [f"NOT {self._is_in(self.image)}"] if self.image else []
         where = f" WHERE {' AND '.join(missing)}" if missing else ""
@@ -87,11 +87,11 @@ class Statements:
     def _update(self, group: Sequence[Column], *, overwrite: bool, newer: bool) -> str:
         if not newer:
             due = {each.name: _differs(each) for each in group}
-            assignments = ", ".join(f"{quoted(name)} = s.{quoted(name)}" for name in due)
+            assignments = ", ".join(f"{quote_ident(name)} = s.{quote_ident(name)}" for name in due)
         else:
             due = {each.name: f"{_differs(each)} AND {self._is_ours(each.name, overwrite=overwrite)}" for each in group}
             assignments = ", ".join(
-                f"{quoted(name)} = CASE WHEN {condition} THEN s.{quoted(name)} ELSE t.{quoted(name)} END"
+                f"{quote_ident(name)} = CASE WHEN {condition} THEN s.{quote_ident(name)} ELSE t.{quote_ident(name)} END"
                 for name, condition in due.items()
             )
         return f"""
@@ -125,16 +125,16 @@ class Statements:
         """Whether a value is what rollback and upgrade have made of it, and not what somebody has written since."""
         if overwrite:
             return "true"
-        value = f"t.{quoted(name)}"
+        value = f"t.{quote_ident(name)}"
         ours = []
         if self.upgrade:
-            first = quoted(self.kept.key[0][0])
+            first = quote_ident(self.kept.key[0][0])
             position = self.kept.lost.index(name)
-            ours += [f"u.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM u.h[{position + 1}]"]
+            ours += [f"u.{first} IS NOT NULL AND {hash_sql(value)} IS NOT DISTINCT FROM u.h[{position + 1}]"]
         if name in self.imaged:
-            first = quoted(self.kept.key[0][0])
+            first = quote_ident(self.kept.key[0][0])
             position = list(self.imaged).index(name)
-            ours += [f"a.{first} IS NOT NULL AND {hashed(value)} IS NOT DISTINCT FROM a.h[{position + 1}]"]
+            ours += [f"a.{first} IS NOT NULL AND {hash_sql(value)} IS NOT DISTINCT FROM a.h[{position + 1}]"]
         elif not self.kept.whole:
             given = self.defaults.get(name, ())
             ours += [f"{value} IS NULL", *(f"{_text(value)} = {_text(default)}" for default in given)]
@@ -149,7 +149,7 @@ EXACT = {
 
 
 def _differs(column: Column) -> str:
-    ours, theirs = f"t.{quoted(column.name)}", f"s.{quoted(column.name)}"
+    ours, theirs = f"t.{quote_ident(column.name)}", f"s.{quote_ident(column.name)}"
     if column.type in EXACT:
         return f"{ours} IS DISTINCT FROM {theirs}"
     return f"{_text(ours)} IS DISTINCT FROM {_text(theirs)}"
@@ -169,5 +169,5 @@ def same_key(table: Table, key: Sequence[str], left: str, right: str) -> str:
     A type that an extension or the project has made is compared by its text: where its operators are is not known.
     """
     columns = filter(None, map(table.column, key))
-    casts = [(quoted(column.name), "" if column.is_builtin else "::text") for column in columns]
+    casts = [(quote_ident(column.name), "" if column.is_builtin else "::text") for column in columns]
     return " AND ".join(f"{left}.{name}{cast} = {right}.{name}{cast}" for name, cast in casts)

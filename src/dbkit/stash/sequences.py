@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 
 from dbkit.errors import CheckFailed
-from dbkit.stash.manifest import Kept, Position
+from dbkit.stash.manifest import Position, SavedTable
 from dbkit.stash.tables import WATCHING, Table
 
 DRAWN = 1000  # how far a trial lets each sequence be, so that a step that sets it back is seen
@@ -169,7 +169,7 @@ def _told(position: Position) -> str:
     return f"at {position.last_value}" + ("" if position.is_called else ", which it gives out next")
 
 
-def of_old_stash(connection: psycopg.Connection, tables: Iterable[tuple[Kept, Table]]) -> list[Position]:
+def of_old_stash(connection: psycopg.Connection, tables: Iterable[tuple[SavedTable, Table]]) -> list[Position]:
     """The positions in a stash of format 1, which had them by the column that owns a sequence."""
     present = Present(connection)
     return [

@@ -8,7 +8,7 @@ import psycopg
 
 from dbkit.journal import TABLE as JOURNAL
 from dbkit.postgres.locks import VERSION_TABLE
-from dbkit.postgres.row_hash import hashed, quoted
+from dbkit.postgres.row_hash import hash_sql, quote_ident
 
 SCHEMA = re.compile(r'(?:"(?:[^"]|"")+"|\w+)\.')
 WATCHING = "dbkit_watching"
@@ -79,7 +79,7 @@ class Table:
     @property
     def sql(self) -> str:
         """As a statement names it."""
-        return f"{quoted(self.schema)}.{quoted(self.name)}"
+        return f"{quote_ident(self.schema)}.{quote_ident(self.name)}"
 
     @property
     def source(self) -> str:
@@ -130,8 +130,8 @@ class Sum:
 
 def summed(connection: psycopg.Connection, source: str, columns: Sequence[str]) -> Sum:
     """The sum of `columns` (names) of a table (as SQL), whatever the order of its rows. Reads it once."""
-    names = [quoted(name) for name in columns]
-    whole = hashed(f"ROW({', '.join(names)})")
+    names = [quote_ident(name) for name in columns]
+    whole = hash_sql(f"ROW({', '.join(names)})")
     counts = "".join(f", count({name})" for name in names)
     query = f"SELECT count(*), coalesce(sum({whole}), 0)::text{counts} FROM {source}"  # noqa: S608
     row = connection.execute(query.encode()).fetchone()

@@ -5,14 +5,14 @@ from pathlib import Path
 import psycopg
 from alembic.runtime.migration import RevisionStep
 
-from dbkit.gate.executor import NotGuarded
-from dbkit.postgres.row_hash import hashed_each, quoted
+from dbkit.postgres.row_hash import hashes_sql, quote_ident
+from dbkit.project.step_hooks import HookFailed
 from dbkit.settings import Settings, Target
 from dbkit.stash import store, tables
 from dbkit.stash.backup import reading
 from dbkit.stash.copy_file import copy_out
 from dbkit.stash.identity import read_identity
-from dbkit.stash.manifest import Kept, note_of
+from dbkit.stash.manifest import SavedTable, note_of
 from dbkit.stash.store import Stash
 from dbkit.stash.tables import Table
 
@@ -23,7 +23,7 @@ WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode IN ('RowExclusiv
 OWN = "xmin = pg_current_xact_id()::xid"
 
 
-class Noter:
+class UpgradeWriteRecorder:
     """A guard of upgrades. Of each step, it keeps the hashes of the rows that the step itself has written."""
 
     def __init__(self, settings: Settings, target: Target) -> None:
@@ -36,7 +36,7 @@ class Noter:
         self.stashes = store.waiting(self.settings, self.target, read_identity(driver))
 
     def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
-        """Note what was written, in the transaction that has written it. Raises NotGuarded when there is no room."""
+        """Note what was written, in the transaction that has written it. Raises HookFailed when there is no room."""
         if not self.stashes:
             return
         held = {row[0] for row in driver.execute(HELD)}
@@ -51,19 +51,19 @@ class Noter:
     def done(self, step: RevisionStep, *, left: bool) -> None:
         """Nothing is to be done after it."""
 
-    def _note(self, driver: psycopg.Connection, stash: Stash, kept: Kept, table: Table, revision: str) -> None:
+    def _note(self, driver: psycopg.Connection, stash: Stash, kept: SavedTable, table: Table, revision: str) -> None:
         keys = [name for name, _ in kept.key]
         there = [name for name in kept.lost if table.column(name)]
         if not there or not all(table.column(name) for name in keys):
             return
-        chosen = ", ".join([*map(quoted, keys), hashed_each(there)])
+        chosen = ", ".join([*map(quote_ident, keys), hashes_sql(there)])
         path = stash.path / f"{Path(kept.saved.file).stem}-{revision}.up"
         try:
             path.unlink(missing_ok=True)
             saved = copy_out(driver, f"SELECT {chosen} FROM {table.source} WHERE {OWN}", path)  # noqa: S608
             store.write_json(path.with_suffix(".json"), note_of(there, saved))
         except OSError as error:
-            raise NotGuarded(
+            raise HookFailed(
                 f"what {revision} writes cannot be noted in {stash.path}: {error.strerror}; it was not applied.",
                 "Make room there, or put the stash elsewhere, then run the same command again.",
             ) from error

@@ -13,7 +13,7 @@ from dbkit.errors import without_secrets
 from dbkit.postgres.sql_text import statements
 from dbkit.settings import Target
 from dbkit.trace import statement_text
-from dbkit.trace.records import NotTraced, Statement, Trace
+from dbkit.trace.records import Statement, Trace, TraceFailed
 from dbkit.trace.session import Known, Session
 
 
@@ -31,7 +31,7 @@ class Recorder:
         """What is known of each database at the end, for the next recorder."""
         self.statements: list[Statement] = []
         self._sessions: dict[int, Session] = {}
-        self._failure: NotTraced | None = None
+        self._failure: TraceFailed | None = None
         """Why it cannot go on, when it cannot."""
         self._own = 0
         """Which of them Alembic has begun a transaction for."""
@@ -134,7 +134,7 @@ class Recorder:
         try:
             yield
         except Exception as error:
-            self._failure = NotTraced(without_secrets(" ".join(str(error).split())) or type(error).__name__)
+            self._failure = TraceFailed(without_secrets(" ".join(str(error).split())) or type(error).__name__)
             raise self._failure from error
 
     def _seen(self, connection: sa.Connection) -> Session | None:

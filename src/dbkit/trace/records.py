@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 
-class NotTraced(BaseException):
+class TraceFailed(BaseException):
     """The tracer itself has failed, and perhaps the transaction with it: the revision is to be run without it.
 
     Not an Exception: a migration may catch those.
@@ -43,7 +43,7 @@ class Lock(IntEnum):
         return "writes" if self >= Lock.SHARE else ""
 
 
-class What(StrEnum):
+class ChangeKind(StrEnum):
     """A kind of change to a table that was there before the statement, or to what belongs to it."""
 
     TABLE_CREATED = "table created"
@@ -67,7 +67,7 @@ class What(StrEnum):
 class Change:
     """One change that a statement made, as the catalog shows it."""
 
-    what: What
+    what: ChangeKind
     table: str
     """As it was called before, schema-qualified where it is not in the search path."""
     name: str = ""
@@ -89,7 +89,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Touched:
+class RelationAccess:
     """One relation, as one statement met it."""
 
     relation: str
@@ -141,7 +141,7 @@ class Statement:
     """Statements with the same number shared a transaction."""
     in_transaction: bool = True
     """False for one that ran by itself, in autocommit."""
-    touched: tuple[Touched, ...] = ()
+    touched: tuple[RelationAccess, ...] = ()
     """Of what existed before the revision, and of what it has made."""
     changes: tuple[Change, ...] = ()
     kept: tuple[tuple[str, Lock], ...] = ()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from dbkit.trace.queries import TABLE_KINDS, Constraint, Relation, Shape
-from dbkit.trace.records import Change, What
+from dbkit.trace.records import Change, ChangeKind
 
 KINDS = {"c": "check", "f": "foreign key", "n": "not null", "p": "primary key", "u": "unique", "x": "exclusion"}
 EMPTY = Shape({}, {}, {}, {})
@@ -22,12 +22,12 @@ def changes(
         was, now = before.get(oid), after.get(oid)
         if was and now:
             if was[0].name != now[0].name:
-                yield Change(What.TABLE_RENAMED, was[0].name, before=was[0].name, after=now[0].name)
+                yield Change(ChangeKind.TABLE_RENAMED, was[0].name, before=was[0].name, after=now[0].name)
             yield from _of_table(was[0].name, was[1], now[1], names)
         elif was and was[0].kind in TABLE_KINDS:
-            yield Change(What.TABLE_DROPPED, was[0].name)
+            yield Change(ChangeKind.TABLE_DROPPED, was[0].name)
         elif now and now[0].kind in TABLE_KINDS:
-            yield Change(What.TABLE_CREATED, now[0].name)
+            yield Change(ChangeKind.TABLE_CREATED, now[0].name)
             yield from _of_table(now[0].name, EMPTY, Shape({}, now[1].constraints, {}, {}), names)
 
 
@@ -39,13 +39,13 @@ def _of_table(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -> I
     for oid, index in now.indexes.items():
         if oid not in was.indexes and index.filenode not in kept:
             kind = "unique" if index.unique else ""
-            yield Change(What.INDEX_ADDED, table, index.name, kind, after=index.text, valid=index.valid)
+            yield Change(ChangeKind.INDEX_ADDED, table, index.name, kind, after=index.text, valid=index.valid)
     for oid, index in was.indexes.items():
         if oid not in now.indexes and index.filenode not in kept:
-            yield Change(What.INDEX_DROPPED, table, index.name, before=index.text)
+            yield Change(ChangeKind.INDEX_DROPPED, table, index.name, before=index.text)
     for oid, name in now.triggers.items():
         if oid not in was.triggers:
-            yield Change(What.TRIGGER_ADDED, table, name)
+            yield Change(ChangeKind.TRIGGER_ADDED, table, name)
 
 
 def _columns(table: str, was: Shape, now: Shape) -> Iterator[Change]:
@@ -53,18 +53,18 @@ def _columns(table: str, was: Shape, now: Shape) -> Iterator[Change]:
         before, after = was.columns.get(number), now.columns.get(number)
         if before is None and after is not None:
             kind = "not null" if after.not_null else ""
-            yield Change(What.COLUMN_ADDED, table, after.name, kind, before=after.type, after=after.default)
+            yield Change(ChangeKind.COLUMN_ADDED, table, after.name, kind, before=after.type, after=after.default)
         elif before is not None and after is None:
-            yield Change(What.COLUMN_DROPPED, table, before.name, before=before.type)
+            yield Change(ChangeKind.COLUMN_DROPPED, table, before.name, before=before.type)
         elif before is not None and after is not None:
             if before.name != after.name:
-                yield Change(What.COLUMN_RENAMED, table, before.name, before=before.name, after=after.name)
+                yield Change(ChangeKind.COLUMN_RENAMED, table, before.name, before=before.name, after=after.name)
             if (before.type_oid, before.type) != (after.type_oid, after.type):
-                yield Change(What.TYPE_CHANGED, table, after.name, before=before.type, after=after.type)
+                yield Change(ChangeKind.TYPE_CHANGED, table, after.name, before=before.type, after=after.type)
             if after.not_null and not before.not_null:
-                yield Change(What.NOT_NULL_SET, table, after.name)
+                yield Change(ChangeKind.NOT_NULL_SET, table, after.name)
             if before.default != after.default:
-                yield Change(What.DEFAULT_CHANGED, table, after.name, before=before.default, after=after.default)
+                yield Change(ChangeKind.DEFAULT_CHANGED, table, after.name, before=before.default, after=after.default)
 
 
 def _constraints(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -> Iterator[Change]:
@@ -72,16 +72,16 @@ def _constraints(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -
     for oid, each in now.constraints.items():
         before = was.constraints.get(oid)
         if before is None:
-            yield _constraint(What.CONSTRAINT_ADDED, table, each, now, names, namesakes.get(each.name, ""))
+            yield _constraint(ChangeKind.CONSTRAINT_ADDED, table, each, now, names, namesakes.get(each.name, ""))
         elif each.valid and not before.valid:
-            yield _constraint(What.CONSTRAINT_VALIDATED, table, each, now, names)
+            yield _constraint(ChangeKind.CONSTRAINT_VALIDATED, table, each, now, names)
     for oid, each in was.constraints.items():
         if oid not in now.constraints:
-            yield _constraint(What.CONSTRAINT_DROPPED, table, each, was, names)
+            yield _constraint(ChangeKind.CONSTRAINT_DROPPED, table, each, was, names)
 
 
 def _constraint(
-    what: What, table: str, each: Constraint, shape: Shape, names: Mapping[int, str], before: str = ""
+    what: ChangeKind, table: str, each: Constraint, shape: Shape, names: Mapping[int, str], before: str = ""
 ) -> Change:
     columns = tuple(shape.columns[number].name for number in each.columns if number in shape.columns)
     return Change(

@@ -12,7 +12,7 @@ from dbkit.settings import Target
 from dbkit.trace import queries
 from dbkit.trace.lock_probe import HeldUp, held_up
 from dbkit.trace.queries import TABLE_KINDS, Counts, Relation, Seen, Shape
-from dbkit.trace.records import Lock, Statement, Touched
+from dbkit.trace.records import Lock, RelationAccess, Statement
 from dbkit.trace.schema_diff import changes
 from dbkit.trace.statement_text import controls, is_alone
 
@@ -222,7 +222,7 @@ class Session:
             {oid: version for oid, version in self.known.versions.items() if oid not in strong | gone},
         )
 
-    def _touched(self, known: Known, before: Seen | None, now: Seen, counts: Counts) -> Touched | None:
+    def _touched(self, known: Known, before: Seen | None, now: Seen, counts: Counts) -> RelationAccess | None:
         """How the statement met a relation; None when not at all, or when it was there for its time only."""
         was = known.relations.get(now.oid)
         if (now.kind == "" and was is None) or (now == before and not any(counts)):
@@ -230,7 +230,7 @@ class Session:
         relation = was or Relation(now.name, now.kind, now.filenode, now.root)
         lock_before = before.lock if before else None
         table = self.known.relations.get(now.table) if now.table else None
-        return Touched(
+        return RelationAccess(
             relation.name,
             relation.kind,
             now.oid in self.first,
@@ -254,7 +254,7 @@ class Session:
         if not self.connection.autocommit:
             self.connection.rollback()
         touched = [
-            Touched(
+            RelationAccess(
                 known.relations[oid].name,
                 known.relations[oid].kind,
                 oid in self.first,
@@ -308,7 +308,7 @@ class Session:
 
 
 _Tables = Mapping[int, tuple[Relation, Shape]]
-_Found = tuple[tuple[tuple[str, Lock], ...], list[Touched], _Tables, _Tables]
+_Found = tuple[tuple[tuple[str, Lock], ...], list[RelationAccess], _Tables, _Tables]
 
 
 def _both(before: Known, after: Known, oids: set[int]) -> "tuple[_Tables, _Tables]":

@@ -1,0 +1,27 @@
+"""What a deployment loads: the bare `alembic upgrade head` needs the gate, and nothing that proves or lints."""
+
+import subprocess
+import sys
+
+from support.pair import Pair
+
+NOT_IN_PRODUCTION = ("commands", "reports", "drift", "lint", "rollback", "roundtrip", "trace", "sample_data")
+
+
+def loaded_by(pair: Pair, *arguments: str) -> set[str]:
+    """The package's modules that an alembic command loads."""
+    gated = pair.gated
+    command = [sys.executable, "-X", "importtime", *gated.command(*arguments)[1:]]
+    run = subprocess.run(
+        command, cwd=gated.root, env=gated.variables(), capture_output=True, text=True, check=True, timeout=60
+    )
+    names = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
+    return {name.partition(".")[2] for name in names if name.startswith("dbkit.")}
+
+
+def test_the_gate_loads_nothing_that_proves(pair: Pair) -> None:
+    pair.write("op.execute('CREATE TABLE t (id int)')")
+    for arguments in (("upgrade", "head"), ("upgrade", "head"), ("downgrade", "-1")):
+        loaded = loaded_by(pair, *arguments)
+        assert "gate" in loaded
+        assert not {name for name in loaded if name.partition(".")[0] in NOT_IN_PRODUCTION}
