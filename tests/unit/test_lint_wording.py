@@ -9,7 +9,7 @@ from test_lint import findings, lint  # noqa: F401  # a fixture
 from test_roundtrip_environments import ONLINE, plain  # noqa: F401  # a fixture
 from test_roundtrip_environments import init as init
 
-from dbkit.backfill.report import Report
+from dbkit.backfill.report import ProgressReport
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import estimate
 from dbkit.lint.source_rules import unbound_words
@@ -56,7 +56,7 @@ def test_a_noun_agrees_with_its_number(number: int, words: str) -> None:
 
 
 def test_a_backfill_of_one_row_has_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
-    report = Report("t", 1)
+    report = ProgressReport("t", 1)
     report.batch(1, 0.01)
     report.end()
     told = capsys.readouterr().err
