@@ -57,7 +57,7 @@ def _run(
     version_table = ".".join(
         quote_ident(name) for name in (context.version_table_schema, context.version_table) if name
     )
-    step = monitor.step if monitor else None
+    step = monitor.entry if monitor else None
     progress = Progress(
         execute, execute_own, version_table, step.revision if step else "", step.parents if step else ()
     )

@@ -14,6 +14,7 @@ from dbkit.backfill.replication_lag import ReplicationLag
 from dbkit.backfill.report import ProgressReport
 from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say, sqlstate_of
 from dbkit.postgres import locks
+from dbkit.postgres.durability import FLUSH_WAL
 from dbkit.postgres.lock_holders import Holder
 from dbkit.wording import counted
 
@@ -215,12 +216,10 @@ def run_backfill(
 
 @contextmanager
 def _session_settings(execute: Execute) -> Iterator[None]:
-    """Set what SESSION says; afterwards, wait until the disk has all of it, at once."""
+    """Set what SESSION says; afterwards flush the write-ahead log, all batches at once, and restore the settings."""
     before = {name: str(execute(f"SHOW {name}")[0][0]) for name in (*SESSION, "lock_timeout", "statement_timeout")}
     execute(_set_sql(SESSION))
-    # a commit that waits for the log only does so when it has written something
-    flush = "SELECT pg_catalog.pg_logical_emit_message(true, 'dbkit'::pg_catalog.text, 'flush'::pg_catalog.text)"
-    with _cleaned_up(execute, _set_sql({"synchronous_commit": "on"}), flush, _set_sql(before)):
+    with _cleaned_up(execute, FLUSH_WAL, _set_sql(before)):
         yield
 
 

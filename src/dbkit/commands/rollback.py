@@ -41,7 +41,7 @@ def _roll_back(settings: Settings, ini: Path, to: str, stash: bool | None) -> li
     protection.require_expendable_target(settings, target, "roll back")
     keeper = preview.preview_rollback(settings, ini, target, before, to)
     try:
-        passage = alembic_command.run_alembic(loaded, settings, "downgrade", to, announce=True, guard=keeper)
+        passage = alembic_command.run_alembic(loaded, settings, "downgrade", to, announce=True, hook=keeper)
     except BaseException:
         if keeper:
             keeper.forget_unneeded()

@@ -7,9 +7,10 @@ from typing import Any, NoReturn
 from alembic import command
 from alembic.util import CommandError, to_list
 
-from dbkit import gate
 from dbkit.errors import InputError
 from dbkit.gate import preconditions
+from dbkit.gate.context import ATTRIBUTE, RunContext
+from dbkit.gate.target import resolve_target
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.connection_guard import ConnectionGuard, ConnectionRefused, Identity, guarding, identify
 from dbkit.project import Project, env_file, require_known
@@ -24,8 +25,8 @@ WRITERS = ("revision", "merge")
 class GateConnectionGuard(ConnectionGuard):
     """Lets no connection through before env.py has called the gate, and then only to the gate's database."""
 
-    def __init__(self, passage: gate.RunContext, env_py: Path) -> None:
-        self.passage = passage
+    def __init__(self, run_context: RunContext, env_py: Path) -> None:
+        self.run_context = run_context
         self.env_py = env_py
 
     def before(self, dbname: str | None) -> None:
@@ -39,7 +40,7 @@ class GateConnectionGuard(ConnectionGuard):
         target = self._target()
         if target is None:
             self._refuse_other(target, f'"{identity.dbname}"')
-        with connect(target, self.passage.settings.wait) as connection:
+        with connect(target, self.run_context.settings.wait) as connection:
             if not identity.is_same_database(identify(connection)):
                 self._refuse_other(target, f'"{identity.dbname}" on another server')
 
@@ -50,14 +51,14 @@ class GateConnectionGuard(ConnectionGuard):
             self._refuse_other(meant, f'"{target.dbname}" on {target.server()}')
 
     def _target(self) -> Target | None:
-        if not self.passage.taken:
+        if not self.run_context.is_gate_called:
             self.refuse(
                 ConnectionRefused(
                     f"{self.env_py} opens a connection before it calls dbkit.gate.run; it was not let through.",
                     env_file.HOW_TO_ADD,
                 )
             )
-        return self.passage.target
+        return self.run_context.target
 
     def _refuse_other(self, meant: Target | None, other: str) -> NoReturn:
         """There is none meant where only a script is written."""
@@ -78,17 +79,17 @@ def run_alembic(
     *arguments: str,
     announce: bool = False,
     start: tuple[str, ...] = (),
-    guard: StepHook | None = None,
+    hook: StepHook | None = None,
     **options: Any,
-) -> gate.RunContext:
+) -> RunContext:
     """Run `alembic <name>` and return what passed the gate.
 
     `announce` prints each migration as it begins; `start` is where a script begins, when that is at several revisions;
     `guard` stands beside each step.
     Raises DbkitError; Alembic's own errors become InputError.
     """
-    passage = gate.RunContext(settings, name, announce, start, guard=guard)
-    project.config.attributes[gate.ATTRIBUTE] = passage
+    run_context = RunContext(settings, name, announce, start, hook=hook)
+    project.config.attributes[ATTRIBUTE] = run_context
     runs_env = (
         name not in WRITERS
         or options.get("autogenerate")
@@ -96,24 +97,24 @@ def run_alembic(
     )
     if runs_env:
         project.require_gate()
-    only = GateConnectionGuard(passage, Path(project.script.dir) / "env.py")
+    only = GateConnectionGuard(run_context, Path(project.script.dir) / "env.py")
     try:
         with guarding(only):
             result = getattr(command, name)(project.config, *arguments, **options)
-            if runs_env and not passage.taken:
+            if runs_env and not run_context.is_gate_called:
                 raise ConnectionRefused(
                     f"{only.env_py} ended without calling dbkit.gate.run, so nothing was done.", env_file.HOW_TO_ADD
                 )
     except CommandError as error:
         hint = "`make history` lists the revisions." if "locate revision" in str(error) else ""
         raise InputError(f"{str(error).rstrip('.')}.", hint) from error
-    passage.written = [script for script in to_list(result, []) if script]
-    return passage
+    run_context.revision_files = [script for script in to_list(result, []) if script]
+    return run_context
 
 
 def read_position(project: Project, settings: Settings) -> tuple[str, ...]:
     """The revisions that the database is at. Raises DatabaseAhead when this code does not have one of them."""
-    with connect(gate.resolve_target(settings), settings.wait) as connection:
+    with connect(resolve_target(settings), settings.wait) as connection:
         current = current_revisions(connection)
         preconditions.require_one_history(connection, project.script)
     require_known(project.script, current)

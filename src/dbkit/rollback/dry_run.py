@@ -99,7 +99,7 @@ def _run_in_scratch(settings: Settings, ini: Path, heads: tuple[str, ...], to: s
                 TableFiller(ROWS, version_tables=[VERSION_TABLE]).fill(connection)
         with connect(place.target(), autocommit=True) as connection:
             observer = DryRunObserver(connection)
-            alembic_command.run_alembic(loaded, own, "downgrade", to, guard=observer)
+            alembic_command.run_alembic(loaded, own, "downgrade", to, hook=observer)
             return observer.replay()
 
 
@@ -123,10 +123,10 @@ class DryRunObserver:
         self.positions = sequences.advance_sequences(self.connection, drawn_from)
         self.moments.append(DryRunStep(str(step.revision.revision), found, sequences=drawn_from))
 
-    def after(self, _step: RevisionStep, _driver: psycopg.Connection, *, left: bool) -> None:
+    def after(self, _step: RevisionStep, _driver: psycopg.Connection, *, left_transaction: bool) -> None:
         """It has run, and is about to be committed."""
 
-    def done(self, _step: RevisionStep, *, left: bool) -> None:
+    def done(self, _step: RevisionStep, *, left_transaction: bool) -> None:
         """It is committed."""
         moment = self.moments[-1]
         written = frozenset(row[0] for row in self.connection.execute(FOLLOWERS)) & moment.tables.keys()

@@ -97,11 +97,11 @@ class BackupHook:
                 if losses or positions:
                     self._keep(step, driver, losses, positions)
 
-    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
+    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left_transaction: bool) -> None:
         """Note what the step has made of the tables that stay."""
         number = self.done_steps
         touched = self.replay.touched(number)
-        if left and self._locked:
+        if left_transaction and self._locked:
             names = ", ".join(loss.table.label for loss in self._locked)
             revision = step.revision.revision
             say(f"warning: {revision} leaves its transaction: what was written to {names} meanwhile is in no stash.")
@@ -111,15 +111,15 @@ class BackupHook:
         following = [loss for loss in following if loss.table.oid in touched]
         with self._refusing(step), exact_session(driver):
             after = tables.read_tables(driver)
-            self._require_foreseen(step, driver, after, left=left)
+            self._require_foreseen(step, driver, after, left_transaction=left_transaction)
             for entry in last:
-                if entry.loss.stay and not left:
+                if entry.loss.stay and not left_transaction:
                     self._image(driver, entry, number)
             present = tables.index_by_name(after.values())
             for loss in following:
-                self.sums[loss.table.oid] = None if left else _sum(driver, match_loss(loss, present))
+                self.sums[loss.table.oid] = None if left_transaction else _sum(driver, match_loss(loss, present))
 
-    def done(self, step: RevisionStep, *, left: bool) -> None:
+    def done(self, step: RevisionStep, *, left_transaction: bool) -> None:
         """The step is committed."""
         self.done_steps += 1
         self._settled = dict(self.entries), dict(self.sums), dict(self.positions)
@@ -159,17 +159,17 @@ class BackupHook:
         return touched if number else list(_found(present, self.replay.sequences_lost(0), losses))
 
     def _require_foreseen(
-        self, step: RevisionStep, driver: psycopg.Connection, after: Mapping[int, StashTable], *, left: bool
+        self, step: RevisionStep, driver: psycopg.Connection, after: Mapping[int, StashTable], *, left_transaction: bool
     ) -> None:
         """Raise Refused when the step has dropped what its trial did not; where it is committed already, say so."""
         reasons = [
             f"drops {what}, which no revision makes and nothing keeps"
             for what in obstacles.find_unforeseen(self._there, after, self.replay.losses(self.done_steps))
         ]
-        if not left and obstacles.has_changed_large_objects(driver):
+        if not left_transaction and obstacles.has_changed_large_objects(driver):
             reasons += ["unlinks or changes large objects, which are not kept"]
         revision = step.revision.revision
-        if reasons and left:
+        if reasons and left_transaction:
             say(f"warning: undoing {revision} {reasons[0]}.")
         elif reasons:
             raise Refused(

@@ -35,7 +35,7 @@ class UpgradeWriteRecorder:
         """Find the stashes of the database."""
         self.stashes = store.find_waiting(self.settings, self.target, read_identity(driver))
 
-    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
+    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left_transaction: bool) -> None:
         """Note what was written, in the transaction that has written it. Raises HookFailed when there is no room."""
         if not self.stashes:
             return
@@ -48,7 +48,7 @@ class UpgradeWriteRecorder:
                     if table is not None and kept.key and table.kind == "r":
                         self._note(driver, stash, kept, table, str(step.revision.revision))
 
-    def done(self, step: RevisionStep, *, left: bool) -> None:
+    def done(self, step: RevisionStep, *, left_transaction: bool) -> None:
         """Nothing is to be done after it."""
 
     def _note(
