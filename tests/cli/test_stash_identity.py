@@ -98,13 +98,13 @@ def rewritten(stash: Path, manifest: dict[str, Any]) -> None:
 
 ELSEWHERE: list[tuple[dict[str, Callable[[int], int | None]] | None, str]] = [
     ({}, ""),
-    ({"system": lambda _: None}, "the server does not say which one it is"),
+    ({"system": lambda _: None}, "this role may not read the identity of the server"),
     ({"system": lambda number: number + 1}, "it was made on the server"),
     ({"database": lambda number: number + 1}, "it was made in the database with the OID"),
     ({"timeline": lambda number: number + 1}, "the server has had a recovery or a failover since"),
     ({"timeline": lambda _: None}, "the server has had a recovery or a failover since"),
     ({"log": lambda number: number + 2**40}, "the server is a copy from before it was made"),
-    (None, "it does not say which database it was made in"),
+    (None, "an older dbkit wrote it, which did not record the database"),
 ]
 
 

@@ -10,11 +10,11 @@ from dbkit.postgres import session
 from dbkit.postgres.connect import current_revisions
 from dbkit.postgres.locks import migration_lock
 from dbkit.settings import Settings, Target
-from dbkit.stash import backup, store
+from dbkit.stash import pending, store
 from dbkit.stash import restore as stash_restore
 from dbkit.stash.identity import assess_stash, read_identity
 from dbkit.stash.manifest import Identity
-from dbkit.stash.restore import TableOutcome
+from dbkit.stash.outcome import TableOutcome
 from dbkit.stash.store import Stash
 
 
@@ -43,7 +43,7 @@ def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: b
             if (verdict := assess_stash(connection, here, stashes[0])).asks:
                 say(f"warning: {name}: {verdict.why}. It was named, so it is put back by primary key.")
         else:
-            backup.remove_unneeded_stashes(connection, settings, target)
+            pending.remove_unneeded_stashes(connection, settings, target)
             stashes = _not_asking(connection, settings, target, here, failed)
         connection.rollback()
         session.shorten_lock_wait(connection, settings)

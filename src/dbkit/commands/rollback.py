@@ -44,7 +44,7 @@ def _roll_back(settings: Settings, ini: Path, to: str, stash: bool | None) -> li
         passage = alembic_command.run_alembic(loaded, settings, "downgrade", to, announce=True, hook=keeper)
     except BaseException:
         if keeper:
-            keeper.forget_unneeded()
+            keeper.remove_unneeded()
         raise
     if not passage.steps:
         # read once more: another process may have had the lock meanwhile

@@ -1,4 +1,4 @@
-"""Rows with a large value, written as COPY writes them, but in slices: libpq holds a whole row three times."""
+"""Write rows with a large value in the format of COPY, but in slices: libpq holds a whole row three times."""
 
 from binascii import hexlify
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +8,11 @@ import psycopg
 from dbkit.postgres.row_hash import quote_ident
 from dbkit.stash.tables import StashColumn, StashTable
 
-SLICE = 8 * 1024 * 1024  # bytes of a value that are asked for at once; a larger value is a large one
+SLICE = 8 * 1024 * 1024  # bytes of a value that are read at once; a larger value counts as large
 SLICED = ("text", "character varying", "bytea")
 ESCAPED = {b"\\": rb"\\", b"\b": rb"\b", b"\f": rb"\f", b"\n": rb"\n", b"\r": rb"\r", b"\t": rb"\t", b"\v": rb"\v"}
 """How COPY writes characters: https://www.postgresql.org/docs/18/sql-copy.html. The backslash comes first."""
-# the size of a value is known without reading it, but not without looking at each row
+# the size of a value is known without reading it, but not without reading its row
 TOASTED = """
 SELECT coalesce(sum(pg_relation_size(c.reltoastrelid)), 0)::int8 FROM pg_class AS c
 WHERE c.reltoastrelid <> 0 AND (c.oid = to_regclass(%(table)s)
@@ -20,12 +20,12 @@ WHERE c.reltoastrelid <> 0 AND (c.oid = to_regclass(%(table)s)
 
 
 def is_toasted(connection: psycopg.Connection, table: StashTable) -> bool:
-    """Whether a table has any value that does not fit into its row."""
+    """Whether a table has any value that is stored outside of its row (TOAST)."""
     return connection.execute(TOASTED, {"table": table.sql}).fetchone() != (0,)
 
 
 def find_condition(connection: psycopg.Connection, table: StashTable, names: Sequence[str]) -> str:
-    """SQL for whether a row has a large value in one of these columns; "" where none has one."""
+    """Return the SQL condition for rows with a large value in one of these columns; "" where no row has one."""
     if not is_toasted(connection, table):
         return ""
     sliced = [column for column in _columns(table, names) if _is_sliced(column)]
@@ -39,7 +39,7 @@ def find_condition(connection: psycopg.Connection, table: StashTable, names: Seq
 def read_in_slices(
     connection: psycopg.Connection, table: StashTable, names: Sequence[str], large: str
 ) -> Iterator[tuple[int, bytes]]:
-    """The rows for which `large` is true, in pieces; each with the number of rows that it is the end of."""
+    """Yield the rows for which `large` is true in pieces, each with the number of rows that end with it."""
     query = f"SELECT tableoid::int8, ctid::text FROM {table.source} WHERE {large}"  # noqa: S608
     columns = _columns(table, names)
     for relation, place in connection.execute(query.encode()).fetchall():
@@ -64,7 +64,7 @@ def _is_sliced(column: StashColumn) -> bool:
 
 
 def _lengths(connection: psycopg.Connection, columns: Sequence[StashColumn], row: str) -> dict[str, int]:
-    """By name, of the values that are large, how many bytes they have."""
+    """Return the lengths in bytes of the large values, by column name."""
     sliced = [column for column in columns if _is_sliced(column)]
     parts = ", ".join(
         f"CASE WHEN octet_length({quote_ident(column.name)}) > {SLICE} THEN octet_length({_as_bytes(column)}) END"
@@ -77,7 +77,7 @@ def _lengths(connection: psycopg.Connection, columns: Sequence[StashColumn], row
 def _fields(
     connection: psycopg.Connection, columns: Sequence[StashColumn], lengths: Mapping[str, int], row: str
 ) -> list[bytes]:
-    """The other values of a row, as COPY writes them."""
+    """Return the other values of a row, in the format of COPY."""
     chosen = ", ".join("NULL" if column.name in lengths else quote_ident(column.name) for column in columns)
     with connection.cursor() as cursor, cursor.copy(f"COPY (SELECT {chosen} {row}) TO STDOUT".encode()) as copy:
         line = b"".join(map(bytes, copy))
@@ -85,7 +85,7 @@ def _fields(
 
 
 def _as_bytes(column: StashColumn) -> str:
-    """SQL for a value as bytes: to slice characters, the server would count them from the first one each time."""
+    """Return SQL for a value as bytes: for characters, the server would count from the first one for each slice."""
     name = quote_ident(column.name)
     return name if column.type == "bytea" else f"convert_to({name}::text, 'UTF8')"
 

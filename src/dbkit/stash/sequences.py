@@ -1,4 +1,4 @@
-"""The sequences of a database: which a rollback drops or sets back, how far they were, and putting that back."""
+"""The sequences of a database: which of them a rollback drops or sets back, their positions, and restoring these."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dbkit.errors import CheckFailed
 from dbkit.stash.manifest import SavedTable, SequencePosition
 from dbkit.stash.tables import OBSERVER_SCHEMA, StashTable
 
-DRAWN = 1000  # how far a trial lets each sequence be, so that a step that sets it back is seen
+DRAWN = 1000  # numbers that a dry run draws from each sequence, so that a step that sets it back is noticed
 SEQUENCES = """
 SELECT c.oid::int8, n.nspname, c.relname, q.seqstart, q.seqincrement, q.seqmin, q.seqmax, q.seqcache,
     pg_has_role(c.relowner, 'USAGE'),
@@ -23,7 +23,7 @@ FROM pg_sequence AS q JOIN pg_class AS c ON c.oid = q.seqrelid JOIN pg_namespace
 WHERE c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', %s)
     AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 ORDER BY n.nspname, c.relname"""
-# where the range has no room for that, as far as the first number
+# only the first number where the range has no room for more
 ADVANCE = """
 SELECT setval(q.seqrelid::regclass,
     CASE WHEN far BETWEEN q.seqmin AND q.seqmax THEN far ELSE q.seqstart END::int8, true)
@@ -34,7 +34,7 @@ LAST = "SELECT seqrelid::int8, pg_sequence_last_value(seqrelid) FROM pg_sequence
 
 @dataclass(frozen=True)
 class Sequence:
-    """A sequence, and its parameters."""
+    """A sequence with its parameters."""
 
     oid: int
     schema: str
@@ -51,69 +51,72 @@ class Sequence:
 
     @property
     def identifier(self) -> sql.Identifier:
-        """As a statement names it."""
+        """The qualified name."""
         return sql.Identifier(self.schema, self.name)
 
     def position(self, connection: psycopg.Connection) -> SequencePosition:
-        """How far it is."""
+        """Read its position."""
         query = sql.SQL("SELECT last_value, is_called FROM {}").format(self.identifier)
         last, is_called = connection.execute(query).fetchone() or (self.start, False)
         return SequencePosition(self.schema, self.name, self.owner, last, is_called)
 
     def is_fresh(self, position: SequencePosition) -> bool:
-        """Whether nothing was drawn from it yet."""
+        """Whether no number was drawn from it yet."""
         return (position.last_value, position.is_called) == (self.start, False)
 
     def next_of(self, position: SequencePosition) -> int:
-        """The number that it gives out next, whatever its bounds."""
+        """Return the number that it gives out next, regardless of its bounds."""
         return position.last_value + (self.increment if position.is_called else 0)
 
 
 def read_sequences(connection: psycopg.Connection) -> dict[int, Sequence]:
-    """The sequences by OID; those of extensions are left out."""
+    """Read the sequences by OID, without those of extensions."""
     found = connection.execute(SEQUENCES, [OBSERVER_SCHEMA])
     return {row[0]: Sequence(*row) for row in found}
 
 
 def advance_sequences(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, int | None]:
-    """In a scratch database, draw from all that are fresh. Returns how far each is."""
+    """In a scratch database, draw from all fresh sequences. Returns the last value of each."""
     wanted = list(oids)
     connection.execute(ADVANCE, [DRAWN, wanted])
     return read_last_values(connection, wanted)
 
 
 def read_last_values(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, int | None]:
-    """The last number that each has given out; None for one that is fresh."""
+    """Read the last value of each sequence; None for a fresh one."""
     return dict(connection.execute(LAST, [list(oids)]).fetchall())
 
 
 def is_set_back(sequence: Sequence, before: int | None, after: int | None) -> bool:
-    """Whether something else than a few draws has changed how far a sequence is."""
+    """Whether a sequence was set to another position, and not only drawn from a few times."""
     if before is None or after is None:
         return before != after
     return not 0 <= (after - before) * (1 if sequence.increment > 0 else -1) <= DRAWN * abs(sequence.increment)
 
 
 class SequenceIndex:
-    """The sequences of the database, to be found as those of another one with the same schema."""
+    """The sequences of the database, to look up those of another database with the same schema."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.all = list(read_sequences(connection).values())
         self._by_name = {(each.schema, each.name): each for each in self.all}
 
     def find(self, schema: str, name: str, owner: list[str]) -> Sequence | None:
-        """By the column that owns it, which may own several, and otherwise by its own name."""
+        """Return the sequence owned by the column, which may own several, or else the one with the name."""
         named = self._by_name.get((schema, name))
         owned = [each for each in self.all if owner and each.owner == owner]
         return named if named in owned or not owned else owned[0]
 
     def owned_by(self, table: StashTable) -> list[Sequence]:
-        """Those of the columns of a table."""
+        """Return the sequences owned by columns of a table."""
         return [each for each in self.all if each.owner[:2] == [table.schema, table.name]]
 
 
 def lock_sequences(connection: psycopg.Connection, sequences: Iterable[Sequence]) -> None:
-    """Let whoever draws from them wait until the transaction ends. LOCK TABLE takes no sequence; this does the same."""
+    """Lock sequences, so that sessions which draw from them wait until the transaction ends.
+
+    LOCK TABLE does not accept a sequence; ALTER SEQUENCE takes the same lock.
+    """
     for each in sequences:
         if each.is_ours:
             query = sql.SQL("ALTER SEQUENCE {} CACHE {}").format(each.identifier, sql.Literal(each.cache))
@@ -122,19 +125,19 @@ def lock_sequences(connection: psycopg.Connection, sequences: Iterable[Sequence]
 
 @dataclass(frozen=True)
 class SequenceOutcome:
-    """What became of one sequence of a stash."""
+    """The outcome for one sequence of a stash."""
 
     position: SequencePosition
-    words: str
+    text: str
 
     def __str__(self) -> str:
-        return f"sequence {self.position.label}: {self.words}"
+        return f"sequence {self.position.label}: {self.text}"
 
 
 def restore_positions(connection: psycopg.Connection, positions: Iterable[SequencePosition]) -> list[SequenceOutcome]:
-    """Set each to where it was, unless it is further by now, and look again. It is never set back.
+    """Set each sequence to its position in the stash, unless it is further by now, and verify that.
 
-    Raises CheckFailed when one is not where it should be.
+    Raises CheckFailed when one has another position afterwards.
     """
     present = SequenceIndex(connection)
     found = [(position, present.find(position.schema, position.name, position.owner)) for position in positions]
@@ -176,18 +179,18 @@ def _describe(position: SequencePosition) -> str:
 def read_old_positions(
     connection: psycopg.Connection, tables: Iterable[tuple[SavedTable, StashTable]]
 ) -> list[SequencePosition]:
-    """The positions in a stash of format 1, which had them by the column that owns a sequence."""
+    """Return the positions in a stash of format 1, which has them by the column that owns a sequence."""
     present = SequenceIndex(connection)
     return [
-        SequencePosition(sequence.schema, sequence.name, sequence.owner, kept.sequences[sequence.owner[2]], True)
-        for kept, table in tables
+        SequencePosition(sequence.schema, sequence.name, sequence.owner, entry.sequences[sequence.owner[2]], True)
+        for entry, table in tables
         for sequence in present.owned_by(table)
-        if sequence.owner[2] in kept.sequences
+        if sequence.owner[2] in entry.sequences
     ]
 
 
 def find_lost(
     found: Mapping[int, Sequence], end: Mapping[int, Sequence], set_back: Iterable[frozenset[int]]
 ) -> set[int]:
-    """Of the sequences, those that are not there in the end, or that a step sets back."""
+    """Return the OIDs of the sequences that do not exist at the end, or that a step sets back."""
     return (found.keys() - end.keys()) | (found.keys() & frozenset().union(*set_back))
