@@ -1,11 +1,9 @@
 """What dbkit.pytest gives to a test suite of somebody else."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from conftest import REPOSITORY
 from support.battery import NOTHING, Planted, make_project
 
 THREE_LINES = """\
@@ -21,7 +19,6 @@ def run_pytest(project: Path, tests: str, *arguments: str) -> subprocess.Complet
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *arguments],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
         capture_output=True,
         text=True,
         check=False,
