@@ -1,8 +1,8 @@
-"""What was applied to a database: when, by whom, and which file; in a table of that database.
+"""The journal: a table of the database with what was applied, when, by whom, and from which file.
 
-Each step of a migration writes its row within its own transaction, so that the journal and the version table cannot
-say different things. A step that leaves its transaction writes a row before it does, and completes it at its end: a
-row without an end is one that was interrupted.
+Each migration step writes its row within its own transaction, so that the journal and the version table cannot differ.
+A step that leaves its transaction writes a row before it does, and completes it at its end: a row without an end is
+that of an interrupted step.
 """
 
 import configparser
@@ -50,21 +50,21 @@ INSERT = f"""\
 INSERT INTO {{table}} ({", ".join(COLUMNS)}, ended_at, versions)
 SELECT {{action}}, {{revision}}, {{heads}}::text[], {{half_applied}}, {{client}}, {{environment}}, {{file}}, {{sha256}},
     CASE WHEN {{ended}} THEN clock_timestamp() END, {{versions}} || current_setting('server_version')"""
-# A stamp says where the database is, and so settles what was interrupted before it
-# as text, in UTC: the driver cannot read each DateStyle
+# times as text, in UTC: the driver cannot read every DateStyle
 READ = """
 id, revision, action, to_char(began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
 to_char(ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), {half_applied}, applied_by, client, file, sha256"""
 LATEST = f"""
 SELECT DISTINCT ON (revision) {READ}
 FROM {{table}} ORDER BY revision, id DESC"""  # noqa: S608  # constants
+# A stamp declares where the database is, and so settles the steps that were interrupted before it
 NOT_STAMPED_SINCE = f"half_applied AND id > coalesce((SELECT max(id) FROM {{table}} WHERE action = '{STAMP}'), 0)"  # noqa: S608
 NEWEST = f"SELECT {READ} FROM {{table}} ORDER BY id DESC LIMIT %s"  # noqa: S608
 
 
 @dataclass(frozen=True)
 class JournalRow:
-    """One row of the journal. `ended_at` is None for what was interrupted."""
+    """One row of the journal. `ended_at` is None for an interrupted step."""
 
     id: int
     revision: str
@@ -80,20 +80,20 @@ class JournalRow:
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """What the journal is told of one step. `path` is None for a stamp; `environment` is "" when nothing says."""
+    """What the journal records of a step. `path` is None for a stamp, `environment` "" where it is not known."""
 
     action: str
     revision: str
     environment: str
     path: Path | None = None
     parents: tuple[str, ...] = ()
-    """The revisions that come right before, which are undone only after it. Not written down."""
+    """The revisions right before it, which are undone only after it; not written to the journal."""
 
 
 def is_enabled(root: Path) -> bool:
-    """Whether the project keeps a journal: `journal = off` in the [dbkit] section of root/alembic.ini says no.
+    """Whether the project keeps a journal, as it does without `journal = off` in the [dbkit] section of alembic.ini.
 
-    Raises InputError for a value that is neither yes nor no.
+    Raises InputError for a value that is neither on nor off.
     """
     parser = configparser.RawConfigParser()
     parser.read(root / "alembic.ini", encoding="utf-8")
@@ -105,20 +105,20 @@ def is_enabled(root: Path) -> bool:
 
 
 def table_exists(connection: psycopg.Connection) -> bool:
-    """Whether the database has a journal."""
+    """Whether the database has a journal table."""
     if not place_of(connection).schema:
         return False
     return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_table_sql(connection)]).fetchone() == (True,)
 
 
 def _table_sql(connection: psycopg.Connection) -> str:
-    """The journal as SQL: it is beside the version table."""
+    """Return the journal table as SQL: it is in the schema of the version table."""
     return place_of(connection).table(TABLE).as_string()
 
 
 def ensure_table(connection: psycopg.Connection) -> None:
-    """Create the table where it is missing, and commit."""
-    # not by IF NOT EXISTS alone: that asks for the right to create also where nothing is to be created
+    """Create the journal table where it is missing, and commit."""
+    # not by IF NOT EXISTS alone, which needs the privilege to create even where the table exists
     if not table_exists(connection):
         for statement in (CREATE, COMMENT):
             connection.execute(statement.format(table=_table_sql(connection)).encode())
@@ -127,57 +127,58 @@ def ensure_table(connection: psycopg.Connection) -> None:
 
 @dataclass(frozen=True)
 class VersionChange:
-    """A statement that changes one row of the version table, with its values by name."""
+    """A statement that changes one row of the version table, and its parameters by name."""
 
     statement: str
     values: dict[str, str]
 
 
 def record_step(
-    connection: psycopg.Connection, step: JournalEntry, heads: Sequence[str], move: VersionChange | None = None
+    connection: psycopg.Connection, entry: JournalEntry, heads: Sequence[str], change: VersionChange | None = None
 ) -> int:
-    """Write the row of a step that is done, within its transaction. `heads` is what the version table then says.
+    """Write the row of a finished step, within its transaction; `heads` are the revisions after it.
 
-    With a `move` both are one statement: without the one row, there is not the other. Returns how many were written.
+    With a `change` of the version table both are one statement: either both rows are written, or none. Returns how many
+    rows of the journal were written.
     """
-    if move is None:
+    if change is None:
         return connection.execute(
-            _insert_sql(connection).encode(), _encode_values(connection, _build_values(step, heads))
+            _insert_sql(connection).encode(), _encode_values(connection, _build_values(entry, heads))
         ).rowcount
-    query = f"WITH moved AS ({move.statement} RETURNING 1) {_insert_sql(connection)} FROM moved"  # no values in it
+    query = f"WITH moved AS ({change.statement} RETURNING 1) {_insert_sql(connection)} FROM moved"  # no values in it
     return connection.execute(
-        query.encode(), _encode_values(connection, _build_values(step, heads)) | move.values
+        query.encode(), _encode_values(connection, _build_values(entry, heads)) | change.values
     ).rowcount
 
 
-def record_begin(connection: psycopg.Connection, step: JournalEntry, *, half_applied: bool) -> int:
-    """Write the row of a step that is about to leave its transaction, and return its id."""
-    values = _encode_values(connection, _build_values(step, None)) | {"half_applied": half_applied}
+def record_begin(connection: psycopg.Connection, entry: JournalEntry, *, half_applied: bool) -> int:
+    """Write the row of a step before it leaves its transaction, and return its id."""
+    values = _encode_values(connection, _build_values(entry, None)) | {"half_applied": half_applied}
     row = connection.execute(f"{_insert_sql(connection)} RETURNING id".encode(), values).fetchone()
     return int(row[0]) if row else 0
 
 
 def mark_half_applied(connection: psycopg.Connection, identifier: int) -> None:
-    """Say that the step has done something that stays when it fails."""
+    """Record that the step has committed something that stays when it fails."""
     query = f"UPDATE {_table_sql(connection)} SET half_applied = true WHERE id = %s"  # noqa: S608
     connection.execute(query.encode(), [identifier])
 
 
 def record_end(connection: psycopg.Connection, identifier: int, heads: Sequence[str]) -> None:
-    """Complete the row of a step that has left its transaction, within its last one."""
+    """Complete the row of a step that has left its transaction, within its last transaction."""
     query = f"UPDATE {_table_sql(connection)} SET ended_at = clock_timestamp(), heads = %s::text[] WHERE id = %s"  # noqa: S608
     connection.execute(query.encode(), [sorted(heads), identifier])
 
 
-def render_insert(step: JournalEntry, heads: Sequence[str]) -> str:
-    """The statement that `write` runs, for a script; from where and on what it will be run is not known yet."""
-    values = _build_values(step, heads) | {"client": None, "environment": None}
+def render_insert(entry: JournalEntry, heads: Sequence[str]) -> str:
+    """Return the statement of `record_step` for a script, without what is only known when it runs."""
+    values = _build_values(entry, heads) | {"client": None, "environment": None}
     literals = {name: sql.Literal(value) for name, value in values.items()}
     return sql.SQL(INSERT).format(table=sql.SQL(TABLE), **literals).as_string()
 
 
 def read_latest(connection: psycopg.Connection) -> dict[str, JournalRow]:
-    """The newest row of each revision; empty where there is no journal."""
+    """Read the newest row of each revision; empty where there is no journal."""
     if not table_exists(connection):
         return {}
     table = _table_sql(connection)
@@ -186,7 +187,7 @@ def read_latest(connection: psycopg.Connection) -> dict[str, JournalRow]:
 
 
 def read_newest(connection: psycopg.Connection, count: int | None) -> list[JournalRow]:
-    """The last `count` rows (None: all), newest first; empty where there is no journal."""
+    """Read the last `count` rows (None: all), newest first; empty where there is no journal."""
     if not table_exists(connection):
         return []
     query = NEWEST.format(table=_table_sql(connection), half_applied="half_applied")
@@ -201,12 +202,12 @@ def _parse_row(values: Sequence[Any]) -> JournalRow:
 
 
 def find_half_applied(rows: Iterable[JournalRow]) -> list[JournalRow]:
-    """Of the newest rows, those of revisions that were interrupted after something had been committed."""
+    """Return those of the newest rows whose steps were interrupted after a part had been committed."""
     return [row for row in rows if row.ended_at is None and row.half_applied]
 
 
 def find_edited_files(rows: dict[str, JournalRow], files: Iterable[tuple[str, Path]]) -> list[Path]:
-    """Of the files of applied revisions, those that differ from what was applied."""
+    """Return the files of applied revisions that differ from what was applied."""
     return [
         path
         for revision, path in files
@@ -214,34 +215,34 @@ def find_edited_files(rows: dict[str, JournalRow], files: Iterable[tuple[str, Pa
         and row.action in (UPGRADE, ACCEPT)
         and row.ended_at is not None
         and row.sha256 is not None
-        and path.suffix == ".py"  # bytecode is another one whenever it is made
+        and path.suffix == ".py"  # bytecode differs each time it is compiled
         and row.sha256 != hash_file(path)
     ]
 
 
 def hash_file(path: Path) -> str:
-    """Of the file's text, whatever its line ends are: git may change those."""
+    """Return the SHA-256 of a file's text, regardless of its line ends, which git may change."""
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _build_values(step: JournalEntry, heads: Sequence[str] | None) -> dict[str, Any]:
-    """What INSERT takes; without `heads` the step is not done yet."""
+def _build_values(entry: JournalEntry, heads: Sequence[str] | None) -> dict[str, Any]:
+    """Return the parameters of INSERT; without `heads` the step has not ended yet."""
     return {
-        "action": step.action,
-        "revision": step.revision,
+        "action": entry.action,
+        "revision": entry.revision,
         "heads": None if heads is None else sorted(heads),
         "ended": heads is not None,
         "half_applied": False,
         "client": redact.text(_client_name()),
-        "environment": redact.text(step.environment) or None,
-        "file": step.path.name if step.path else None,
-        "sha256": hash_file(step.path) if step.path and step.path.suffix == ".py" else None,
+        "environment": redact.text(entry.environment) or None,
+        "file": entry.path.name if entry.path else None,
+        "sha256": hash_file(entry.path) if entry.path and entry.path.suffix == ".py" else None,
         "versions": _versions(),
     }
 
 
 def _encode_values(connection: psycopg.Connection, values: dict[str, Any]) -> dict[str, Any]:
-    """The values as a database of another encoding can keep them: a name that it has no letters for gets escapes."""
+    """Return the values as the database's encoding can store them: other characters are escaped."""
     if connection.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII"):
         return values
     return {
@@ -259,7 +260,7 @@ def _insert_sql(connection: psycopg.Connection) -> str:
 def _client_name() -> str:
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's number without a name
+    except (KeyError, OSError):  # a user id without a name, as in a container
         user = str(os.geteuid())
     return f"{user}@{socket.gethostname()}"
 
