@@ -76,7 +76,7 @@ def test_what_is_not_shown_is_told_once(lag: ReplicationLag, capsys: pytest.Capt
     for _ in range(2):
         assert lag.too_far_behind(parse_lag([hidden])) is None
     said = capsys.readouterr().err
-    assert said == "dbkit: warning: how far standbys are behind (1) is not shown to this role; it needs pg_monitor.\n"
+    assert said == "dbkit: warning: the lag of 1 standby is not shown to this role; it needs pg_monitor.\n"
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_real_standby(replicated: tuple[Cluster, Target], tmp_path: Path) -> N
         standing.execute("SELECT pg_wal_replay_resume()")
         rest = process.communicate()[1]
         assert process.returncode == 0, rest
-        assert "the standby has caught up; going on" in rest
+        assert "the standby has caught up; continuing" in rest
         assert counted(project) == [(2, FEW)]
     copy = Target(project.target.dbname, user="postgres", host=target.host, port=target.port)
     with psycopg.connect(**copy.parameters(), autocommit=True) as connection:

@@ -1,7 +1,7 @@
-"""How far a backfill has come, in a table of the database: written by each batch, in the batch's transaction.
+"""The progress of backfills, in a table of the database: written by each batch, in the batch's transaction.
 
-A revision's rows go in the transaction that moves the version table, and so does the table when it is empty. What was
-begun from the command line stays, so that the same command is not done twice by mistake.
+The rows of a revision are deleted in the transaction that changes the version table, and the table is dropped when it
+is empty. The rows of the command line stay, so that the same command is not executed twice by mistake.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from dbkit.redaction import redact
 from dbkit.wording import counted
 
 TABLE = "dbkit_backfill"
-# The project's search path finds the version table
+# Executed with the project's search path, which finds the version table
 SCHEMA = """
 SELECT pg_catalog.quote_ident(coalesce(
     (SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_class AS c
@@ -39,7 +39,7 @@ CREATE TABLE {table} (
     ended_at timestamptz,
     begun_by text NOT NULL DEFAULT session_user
 )"""
-# One at a time makes or drops the table
+# Only one session at a time creates or drops the table
 LOCK_KEY = int.from_bytes(hashlib.sha256(TABLE.encode()).digest()[:8], signed=True)
 LOCK = f"PERFORM pg_catalog.pg_advisory_xact_lock({LOCK_KEY});"
 BEGIN = """
@@ -65,7 +65,7 @@ $dbkit$"""
 READ = """
 SELECT id, statement, end_key, last_key, pass, still_matches, rows, batches, ended_at IS NOT NULL, ended_at::text
 FROM {table} WHERE revision IS NOT DISTINCT FROM {revision} ORDER BY id"""
-# Of a revision that was applied, undone, or settled by hand since; or that began on top of one that was undone since
+# Rows of a revision that was applied, undone, or resolved since, or whose parent was undone since
 SETTLED = f"""
 DELETE FROM {{table}} AS b WHERE revision IS NOT NULL AND EXISTS (
     SELECT FROM {{journal}} AS j
@@ -76,15 +76,15 @@ DELETE FROM {{table}} AS b WHERE revision IS NOT NULL AND EXISTS (
 
 @dataclass(frozen=True)
 class ProgressRow:
-    """One row of it. `last_key` is the last that is done, of `end_key`, the last there is to do in this pass."""
+    """One row of the table: `last_key` is the last key that is done, and `end_key` the last one of this pass."""
 
     id: int
     statement: str
     end_key: Key
     last_key: Key | None
-    sweep: int
+    pass_number: int
     still_matches: bool
-    """Whether a row that is done fulfils the condition again."""
+    """Whether a changed row still fulfils the condition."""
     rows: int
     batches: int
     done: bool
@@ -92,7 +92,7 @@ class ProgressRow:
 
 
 class Progress:
-    """The rows of one revision, or of the command line (None)."""
+    """The rows of one revision, or of the command line (revision None)."""
 
     def __init__(
         self,
@@ -102,9 +102,9 @@ class Progress:
         revision: str | None,
         parents: Sequence[str] = (),
     ) -> None:
-        """`execute` has the project's search path, `execute_own` runs statements of this package.
+        """`execute` runs with the project's search path, `execute_own` with this package's.
 
-        `version_table` as SQL; the table is beside it. `parents` are the revisions right before this one.
+        `version_table` is SQL; the progress table is in its schema. `parents` are the revisions right before this one.
         """
         self.execute = execute_own
         schema = str(execute(SCHEMA.format(version_table=quote_literal(version_table)))[0][0])
@@ -113,8 +113,8 @@ class Progress:
         self.revision = revision
         self.parents = tuple(parents)
 
-    def rows(self) -> list[ProgressRow]:
-        """What was begun; without what a revision had begun before it was settled in another way."""
+    def read_rows(self) -> list[ProgressRow]:
+        """Read the rows; those of a revision that was settled in another way since are deleted first."""
         if not self._is_there(self.table):
             return []
         if self._is_there(self.journal):
@@ -123,11 +123,11 @@ class Progress:
         return [_parse_row(values) for values in self.execute(READ.format(table=self.table, revision=self._revision()))]
 
     def find(self, work: BatchedUpdate) -> ProgressRow | None:
-        """Where this work stands; None when it was not begun.
+        """Return the row of a backfill; None when it was not begun.
 
-        Raises OperatorNeeded when the revision was interrupted in another one, on the same table.
+        Raises OperatorNeeded when the revision was interrupted in another backfill of the same table.
         """
-        rows = self.rows()
+        rows = self.read_rows()
         for row in rows:
             if row.statement in (_redacted_statement(work), work.statement):
                 return row
@@ -139,13 +139,13 @@ class Progress:
                 raise OperatorNeeded(
                     f"{work.table} has {counted(row.rows, 'row')} from a backfill that was interrupted, and was another"
                     f" one: {' '.join(row.statement.split())}",
-                    "Let the revision say that again, and run the same command again. Or take it back by hand, then:\n"
+                    "Restore that backfill in the revision, and run the same command again. Or undo it by hand, then:\n"
                     f'echo "{self._removal(row)}" | make psql',
                 )
         return None
 
     def begin(self, work: BatchedUpdate, end_key: Key) -> ProgressRow:
-        """Write the first row of this work. Raises InputError for who may not make the table."""
+        """Insert the row of a backfill. Raises InputError where the role may not create the table."""
         statement = BEGIN.format(
             lock=LOCK,
             name=quote_literal(self.table),
@@ -161,7 +161,7 @@ class Progress:
             if sqlstate_of(error) != "42501":  # insufficient_privilege
                 raise
             raise InputError(
-                f"the progress of the backfill cannot be kept: this user may not make {self.table}.",
+                f"the progress of the backfill cannot be kept: this role may not create {self.table}.",
                 "Use the role that migrations have.",
             ) from error
         row = self.find(work)
@@ -170,24 +170,24 @@ class Progress:
         return row
 
     def condition(self, row: ProgressRow) -> str:
-        """The row, as it was read: for a batch, which then moves it."""
+        """Return the condition for the row as it was read, for the batch that changes it."""
         last = f"OPERATOR(pg_catalog.=) {quote_array(row.last_key)}" if row.last_key is not None else "IS NULL"
         return f"id = {row.id} AND last_key {last}"
 
-    def begin_sweep(self, row: ProgressRow, end_key: Key) -> None:
-        """Go over the rows once more, up to `end_key`."""
+    def begin_second_pass(self, row: ProgressRow, end_key: Key) -> None:
+        """Begin to go over the rows once more, up to `end_key`."""
         self._change(row, f"pass = 2, last_key = NULL, end_key = {quote_array(end_key)}")
 
-    def end(self, row: ProgressRow) -> None:
-        """All is done."""
+    def complete(self, row: ProgressRow) -> None:
+        """Mark the backfill as done."""
         self._change(row, "ended_at = clock_timestamp()")
 
-    def forget(self, row: ProgressRow) -> None:
-        """Let the same work be begun anew."""
+    def delete(self, row: ProgressRow) -> None:
+        """Delete the row, so that the same backfill can be started again."""
         self.execute(self._removal(row))
 
-    def forgotten(self, rows: Sequence[int]) -> str:
-        """The statement that removes rows, by their ids, and the table with the last one."""
+    def delete_statement(self, rows: Sequence[int]) -> str:
+        """Return the statement that deletes rows by their ids, and drops the table when it is empty."""
         return END.format(lock=LOCK, table=self.table, ids=", ".join(map(str, rows)))
 
     def _change(self, row: ProgressRow, assignments: str) -> None:
@@ -204,18 +204,18 @@ class Progress:
 
 
 def _redacted_statement(work: BatchedUpdate) -> str:
-    """The statement as it is written down: others may read the table, so that a password in it is left out."""
+    """Return the statement as it is stored, without secrets, since other roles may read the table."""
     return redact.text(work.statement)
 
 
 def _parse_row(values: Sequence[Any]) -> ProgressRow:
-    identifier_, statement, end_key, last_key, sweep, still_matches, rows, batches, done, ended_at = values
+    identifier_, statement, end_key, last_key, pass_number, still_matches, rows, batches, done, ended_at = values
     return ProgressRow(
         int(identifier_),
         str(statement),
         tuple(end_key),
         None if last_key is None else tuple(last_key),
-        int(sweep),
+        int(pass_number),
         bool(still_matches),
         int(rows),
         int(batches),

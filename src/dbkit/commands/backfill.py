@@ -95,6 +95,6 @@ def _run(
         with runs.hold_table_lock(execute_own, work.table, limits.wait):
             forgotten = progress.find(work)
             if forgotten is not None:
-                progress.forget(forgotten)
+                progress.delete(forgotten)
     if runs.run_backfill(execute, execute_own, work, progress, limits) is None:
         say(f"{work.table} has no rows.")
