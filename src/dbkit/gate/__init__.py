@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dbkit.gate.context import ATTRIBUTE as ATTRIBUTE
 from dbkit.gate.context import RunContext as RunContext
-from dbkit.gate.target import resolve_target as resolve_target
+from dbkit.gate.context import resolve_target as resolve_target
 
 if TYPE_CHECKING:
     from alembic.runtime.environment import EnvironmentContext

@@ -9,8 +9,7 @@ from alembic.util import CommandError, to_list
 
 from dbkit.errors import InputError
 from dbkit.gate import preconditions
-from dbkit.gate.context import ATTRIBUTE, RunContext
-from dbkit.gate.target import resolve_target
+from dbkit.gate.context import ATTRIBUTE, RunContext, resolve_target
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.connection_guard import ConnectionGuard, ConnectionRefused, Identity, guarding, identify
 from dbkit.project import Project, env_file, require_known

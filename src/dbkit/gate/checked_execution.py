@@ -25,14 +25,13 @@ from dbkit.project.step_hooks import HookFailed
 class CheckedExecution:
     """One execution of steps, with the check of its result."""
 
-    def __init__(
-        self, session: MigrationSession, steps: Sequence[AlembicStep], invalid_before: dict[str, str], *, purges: bool
-    ) -> None:
-        """`invalid_before` are the indexes that are invalid already; `purges` empties the version table first."""
+    def __init__(self, session: MigrationSession, steps: Sequence[AlembicStep], *, purges: bool) -> None:
+        """`purges`: empty the version table before its first change."""
         self.session = session
         self.settings = session.settings
         self.steps = steps
-        self.invalid_before = invalid_before
+        self.invalid_before = diagnosis.read_invalid_indexes(session.driver)
+        session.driver.rollback()
         self.monitor = Monitor(
             session.driver,
             writes_journal=session.writes_journal,
@@ -123,7 +122,7 @@ class CheckedExecution:
         """
         driver = self.session.driver
         try:
-            flush_wal(driver)
+            self.session.flush()
         except psycopg.Error as error:
             say(f"warning: the connection was lost after {last} was committed: {diagnosis.error_text(error)}")
         is_alive = not driver.closed

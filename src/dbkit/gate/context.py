@@ -1,8 +1,9 @@
-"""The run context: what a verb passes to env.py, and what it gets back."""
+"""The run context: what a verb passes to env.py, and what it gets back; and the database of a run."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dbkit.postgres.cluster import development_cluster
 from dbkit.settings import Settings, Target
 
 if TYPE_CHECKING:
@@ -43,3 +44,8 @@ class RunContext:
     """Whether env.py has called the gate."""
     target: Target | None = None
     """The database that the gate has connected to, or is about to."""
+
+
+def resolve_target(settings: Settings) -> Target:
+    """Return the database that the settings name; without one, the embedded server's, which is started."""
+    return settings.target or development_cluster(settings).ensure_running()

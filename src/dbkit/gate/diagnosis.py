@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from dbkit import signals
 from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, Unreachable, lock_error, sqlstate_of
-from dbkit.gate.step_state import StepState
-from dbkit.journal import DOWNGRADE, JournalEntry
+from dbkit.gate.step_state import StepState, half_applied_hint
+from dbkit.journal import DOWNGRADE
 from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.connect import NoRoom, connect, current_revisions
@@ -226,16 +226,6 @@ def run_error(error: Exception, state: DatabaseState | UnknownState) -> DbkitErr
     at = f"the database is at {_join(state.heads)}"
     hint = RUN_AGAIN if _was_interrupted(error) else state.hint or "--debug (for alembic: --raiseerr) shows where."
     return _make_error(error, f"{text}; no migration was running, {at}, and it is safe to run again.", hint)
-
-
-def half_applied_hint(entry: JournalEntry) -> str:
-    """Return what to do about a step of which a part was committed."""
-    before, after = ("after", "before") if entry.action == DOWNGRADE else ("before", "after")
-    return (
-        f"Look at what it has done. Either undo that by hand, so that the database is as {before}\n"
-        f"{entry.revision}, and record it: python -m dbkit resolve {entry.revision}\nand run the same command again. "
-        f"Or finish it by hand, so that the database is as {after} it,\nand record where it is: alembic stamp REV"
-    )
 
 
 def _was_interrupted(error: BaseException) -> bool:

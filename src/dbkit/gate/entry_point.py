@@ -1,4 +1,8 @@
-"""What `dbkit.gate.run` does: turn errors into exit codes, connect, and choose how the command runs."""
+"""What `dbkit.gate.run` does: turn errors into exit codes, connect, and choose how the command runs.
+
+It is loaded by every command, also by an upgrade with nothing to do: what only some commands need is imported where
+they need it.
+"""
 
 import gc
 import os
@@ -12,16 +16,13 @@ from alembic.runtime.environment import EnvironmentContext
 
 from dbkit import signals
 from dbkit.errors import DbkitError, as_dbkit_error, say
-from dbkit.gate import offline, preconditions, protection
-from dbkit.gate.comparison import configure_comparison
-from dbkit.gate.context import ATTRIBUTE, RunContext
+from dbkit.gate import preconditions, protection
+from dbkit.gate.context import ATTRIBUTE, RunContext, resolve_target
 from dbkit.gate.engine import create_engine
 from dbkit.gate.migration_run import COMMANDS, MigrationRun
 from dbkit.gate.migration_session import MigrationSession
 from dbkit.gate.monitored_connection import driver_of
 from dbkit.gate.plan import record_steps, replace_plan
-from dbkit.gate.target import resolve_target
-from dbkit.gate.unlocked_run import run_unlocked
 from dbkit.gate.version_table import OPTIONS, override_queries
 from dbkit.postgres import connection_guard
 from dbkit.project import autogenerate, configure_logging
@@ -58,7 +59,9 @@ def _run_command(context: EnvironmentContext, root: Path, load_metadata: Callabl
     run_context = context.config.attributes.get(ATTRIBUTE) or RunContext(load(root, warn=True))
     run_context.is_gate_called = True
     if context.is_offline_mode():
-        offline.write_script(context, run_context)
+        from dbkit.gate.offline import write_script
+
+        write_script(context, run_context)
     else:
         _run_online(context, run_context, load_metadata)
 
@@ -74,13 +77,17 @@ def _run_online(context: EnvironmentContext, run_context: RunContext, load_metad
         if "revision_context" in migration.opts:
             if not run_context.settings.scratch:
                 protection.require_no_shadows(driver)
+            from dbkit.gate.comparison import configure_comparison
+
             configure_comparison(context, run_context, load_metadata)
+        if migration.opts["fn"].__name__ in COMMANDS and not run_context.is_proof:
+            MigrationRun(MigrationSession(context, run_context, target, connection)).run()
+            return
+        from dbkit.gate.unlocked_run import run_unlocked
+
         if run_context.is_proof:
             replace_plan(migration, lambda plan: record_steps(plan, run_context))
-            run_unlocked(context, run_context)
-        elif migration.opts["fn"].__name__ in COMMANDS:
-            MigrationRun(MigrationSession(context, run_context, target, connection)).run()
         else:
             preconditions.require_consistent(context.script, migration.get_current_heads())
             connection.rollback()
-            run_unlocked(context, run_context)
+        run_unlocked(context, run_context)

@@ -5,19 +5,15 @@ from pathlib import Path
 
 import psycopg
 import sqlalchemy as sa
-from alembic.runtime.migration import RevisionStep
 from alembic.util import CommandError
 
 from dbkit import journal, project
 from dbkit.errors import is_lock_timeout, lock_error, say
-from dbkit.gate import diagnosis, preconditions, protection
-from dbkit.gate.checked_execution import CheckedExecution
+from dbkit.gate import preconditions, protection
 from dbkit.gate.migration_session import MigrationSession
-from dbkit.gate.plan import AlembicStep, PlanFunction, outline, require_recordable
+from dbkit.gate.plan import AlembicStep, PlanFunction, outline, revisions_to_apply
 from dbkit.gate.version_table import empty_version_table
-from dbkit.postgres.durability import flush_wal
 from dbkit.postgres.locks import VERSION_TABLE, migration_lock
-from dbkit.project import revision_ids
 
 # Alembic's commands that change the version table, by the name of their function in alembic/command.py
 UPGRADE, DOWNGRADE, STAMP = COMMANDS = ("upgrade", "downgrade", "do_stamp")
@@ -45,6 +41,8 @@ class MigrationRun:
         except (sa.exc.DBAPIError, psycopg.Error) as error:
             if is_lock_timeout(error):
                 raise lock_error(error) from error
+            from dbkit.gate import diagnosis
+
             state = diagnosis.read_state_after_failure(
                 self.target, self.settings, error, self.session.close, self.driver
             )
@@ -67,12 +65,12 @@ class MigrationRun:
             steps = planned if heads == before else self._plan_steps(heads)
             self._refuse(heads, steps)
             self._prepare(heads, steps)
-            invalid = diagnosis.read_invalid_indexes(self.driver)
-            self.driver.rollback()
             self._require_idle()
             if steps:
                 self._set_hook()
-                CheckedExecution(self.session, steps, invalid, purges=self.purges).run()
+                from dbkit.gate.checked_execution import CheckedExecution  # an upgrade without steps goes without it
+
+                CheckedExecution(self.session, steps, purges=self.purges).run()
             elif self.purges:
                 self._purge()
 
@@ -106,11 +104,15 @@ class MigrationRun:
     def _refuse(self, heads: tuple[str, ...], steps: Sequence[AlembicStep]) -> None:
         """Refuse the run as a whole, before anything is done; announce first which data it may lose, and where."""
         if self.command == UPGRADE:
+            from dbkit.project import revision_ids  # an upgrade with nothing to do goes without it
+
+            revisions = revisions_to_apply(steps)
             if not heads:
-                files = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
+                files = [path for _, path in revisions]
                 preconditions.require_adopted(self.driver, files, self.target.dbname)
             self._require_unedited(heads)
-            require_recordable(steps, revision_ids.limit_of(self.driver, VERSION_TABLE))
+            limit = revision_ids.limit_of(self.driver, VERSION_TABLE)
+            revision_ids.require_recordable(revisions, VERSION_TABLE, limit)
         else:
             action = "purge the history of" if self.purges else "stamp" if self.command == STAMP else "roll back"
             mark = protection.read_mark(self.driver)
@@ -168,4 +170,4 @@ class MigrationRun:
             entry = journal.JournalEntry(journal.STAMP, "base", self.settings.app_env)
             journal.record_step(self.driver, entry, [])
         self.driver.commit()
-        flush_wal(self.driver)
+        self.session.flush()

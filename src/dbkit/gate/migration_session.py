@@ -11,7 +11,6 @@ from dbkit import journal
 from dbkit.gate.context import RunContext
 from dbkit.gate.monitored_connection import driver_of
 from dbkit.postgres import session
-from dbkit.postgres.durability import flush_wal
 from dbkit.postgres.locks import take_again
 from dbkit.settings import Target
 
@@ -52,7 +51,13 @@ class MigrationSession:
             # a migration that has ended Alembic's transaction may have begun one of which SQLAlchemy does not know
             self.connection.rollback()
             self.driver.rollback()
-            flush_wal(self.driver)
+            self.flush()
+
+    def flush(self) -> None:
+        """Make durable what was committed."""
+        from dbkit.postgres.durability import flush_wal
+
+        flush_wal(self.driver)
 
     def close(self) -> None:
         """Close the connection, which releases the migration lock: the role may be allowed only one connection."""

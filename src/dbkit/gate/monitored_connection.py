@@ -5,20 +5,22 @@ At the driver, since SQLAlchemy's statements, raw cursors and commits by hand al
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import psycopg
 import sqlalchemy as sa
 from psycopg.sql import Composable
 
-from dbkit.gate.step_state import StepState
 from dbkit.postgres.own_statements import OwnConnection
+
+if TYPE_CHECKING:
+    from dbkit.gate.step_state import StepState
 
 
 class StatementMonitor(Protocol):
     """What a monitored connection reports to."""
 
-    step: StepState | None
+    step: "StepState | None"
     """The migration step that is running."""
 
     @property

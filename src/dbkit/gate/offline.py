@@ -14,7 +14,7 @@ from dbkit import journal
 from dbkit.errors import InputError
 from dbkit.gate import version_table
 from dbkit.gate.context import RunContext
-from dbkit.gate.plan import make_entry, record_steps, replace_plan, require_recordable
+from dbkit.gate.plan import make_entry, record_steps, replace_plan, revisions_to_apply
 from dbkit.gate.unlocked_run import run_unlocked
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.project import revision_ids
@@ -32,7 +32,8 @@ def write_script(context: EnvironmentContext, run_context: RunContext) -> None:
     several: dict[str, Any] = {"starting_rev": run_context.start} if len(run_context.start) > 1 else {}
     context.configure(**OPTIONS, **version_table.OPTIONS, **several)
     migration = context.get_context()
-    require_recordable(migration.opts["fn"](migration.get_current_heads(), migration), revision_ids.LIMIT)
+    steps = migration.opts["fn"](migration.get_current_heads(), migration)
+    revision_ids.require_recordable(revisions_to_apply(steps), VERSION_TABLE, revision_ids.LIMIT)
     replace_plan(migration, lambda plan: record_steps(plan, run_context))
     writes_journal = journal.is_enabled(run_context.settings.root)
     context.static_output(render_preamble(migration.get_current_heads(), run_context.settings, writes_journal))

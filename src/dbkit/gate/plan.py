@@ -8,8 +8,6 @@ from alembic.runtime.migration import MigrationContext, RevisionStep, StampStep
 
 from dbkit import journal
 from dbkit.gate.context import RunContext
-from dbkit.postgres.locks import VERSION_TABLE
-from dbkit.project import revision_ids
 from dbkit.settings import Settings
 from dbkit.wording import counted
 
@@ -51,11 +49,10 @@ def revision_of(step: AlembicStep) -> str:
     return ", ".join(step.to_revisions) or "base"
 
 
-def require_recordable(steps: Iterable[AlembicStep], limit: int | None) -> None:
-    """Raise InputError for a revision id that is too long for the version table."""
+def revisions_to_apply(steps: Iterable[AlembicStep]) -> list[tuple[str, Path]]:
+    """Return the revisions that the steps apply, with their files."""
     upgrades = [step for step in steps if isinstance(step, RevisionStep) and step.is_upgrade]
-    named = [(str(step.revision.revision), Path(step.revision.path)) for step in upgrades]
-    revision_ids.require_recordable(named, VERSION_TABLE, limit)
+    return [(str(step.revision.revision), Path(step.revision.path)) for step in upgrades]
 
 
 def outline(heads: Sequence[str], steps: Sequence[AlembicStep]) -> str:

@@ -11,7 +11,6 @@ from alembic.util import CommandError
 from psycopg import sql
 
 from dbkit.errors import CheckFailed, DbkitError, InputError, OperatorNeeded, say
-from dbkit.gate.diagnosis import half_applied_hint
 from dbkit.gate.protection import EXPENDABLE, stated_environment
 from dbkit.journal import JournalEntry, JournalRow
 from dbkit.postgres.locks import VERSION_TABLE
@@ -113,6 +112,8 @@ def require_unedited(edited: Sequence[Path], settings: Settings) -> None:
 def require_none_half_applied(rows: Sequence[JournalRow]) -> None:
     """Raise OperatorNeeded when a step was interrupted after a part of it was committed."""
     if rows:
+        from dbkit.gate.step_state import half_applied_hint  # loaded for this error only
+
         row = rows[0]
         entry = JournalEntry(row.action, row.revision, "")
         raise OperatorNeeded(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dbkit.journal import JournalEntry, VersionChange
+from dbkit.journal import DOWNGRADE, JournalEntry, VersionChange
 
 DECLARED_RERUNNABLE = re.compile(rb"^#\s*dbkit:\s*rerunnable\s*,\s*\S", re.MULTILINE)
 
@@ -37,3 +37,13 @@ class StepState:
         """Whether its file declares that it may be run again after an interruption: `# dbkit: rerunnable, why`."""
         path = self.entry.path
         return path is not None and bool(DECLARED_RERUNNABLE.search(Path(path).read_bytes()))
+
+
+def half_applied_hint(entry: JournalEntry) -> str:
+    """Return what to do about a step of which a part was committed."""
+    before, after = ("after", "before") if entry.action == DOWNGRADE else ("before", "after")
+    return (
+        f"Look at what it has done. Either undo that by hand, so that the database is as {before}\n"
+        f"{entry.revision}, and record it: python -m dbkit resolve {entry.revision}\nand run the same command again. "
+        f"Or finish it by hand, so that the database is as {after} it,\nand record where it is: alembic stamp REV"
+    )
