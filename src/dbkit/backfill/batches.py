@@ -11,7 +11,7 @@ from dbkit.errors import InputError
 from dbkit.postgres.row_hash import quote_ident
 
 Execute = Callable[[str], Sequence[Any]]
-"""Executes one statement in a transaction of its own, and returns its rows."""
+"""Executes one statement in a separate transaction, and returns its rows."""
 
 NAME = re.compile(r'(?:"(?:[^"]|"")+"|[^".]+)')
 SCANNED = 10  # rows that are read for each one that may be changed, where there is a condition

@@ -44,7 +44,7 @@ class CheckedExecution:
     def run(self) -> None:
         """Execute the steps, and check the result. Raises DbkitError, which tells whether to run them again."""
         migration, driver = self.session.migration, self.session.driver
-        migration.purge = False  # not in a transaction of its own, as Alembic does it, but with the first stamp
+        migration.purge = False  # not in a separate transaction, as Alembic does it, but together with the first stamp
         sessions.shorten_lock_wait(driver, self.settings)
         replace_plan(migration, lambda _: self.executor.plan)
         migration.on_version_apply_callbacks += (self.executor.record,)

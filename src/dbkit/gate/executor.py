@@ -64,7 +64,7 @@ class Executor:
         """The step that was begun and is not committed."""
 
     def execute(self, context: EnvironmentContext) -> None:
-        """Execute all steps, each in a transaction of its own.
+        """Execute all steps, each in its own transaction.
 
         A step whose locks are not granted within lock_timeout is rolled back, and retried after a pause, for up to
         lock_budget: while it waits for a table, all other sessions that want the table wait behind it. Raises what a

@@ -143,7 +143,7 @@ class Monitor:
             self._ensure_row(step)
 
     def before_rollback(self) -> None:
-        """Called before a rollback: the step's by hand, or SQLAlchemy's after a query of its own."""
+        """Called before a rollback: the step's by hand, or SQLAlchemy's after one of its queries."""
         step = self._running_step()
         if not self.driver.autocommit:
             step.rolled_back = step.rolled_back or step.has_executed

@@ -73,7 +73,7 @@ def multiple_heads_error(loaded: Project, applied: Collection[str] | None) -> Ch
     names = " and ".join(head.revision for head in loaded.heads)
     files = "\n".join(Path(head.path).name for head in loaded.heads)
     return CheckFailed(
-        f"{len(loaded.heads)} heads, {names}: each of these files was added beside the other:",
+        f"{len(loaded.heads)} heads, {names}: these files were added on separate branches:",
         f"{files}\nNext: `{suggest_join(loaded, applied)}`.",
     )
 

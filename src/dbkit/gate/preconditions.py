@@ -37,7 +37,7 @@ def require_consistent(script: ScriptDirectory, heads: Sequence[str]) -> None:
             raise InputError(
                 f"{VERSION_TABLE} has {len(heads)} rows, {' and '.join(sorted(heads))}, and {head} already includes "
                 f"{included[0]}.",
-                f"Only one can be where the database is. When it has all of {head}, delete the row of\n"
+                f"Only one can be right. When the database has all of {head}, delete the row of\n"
                 f"the other one, with `make psql`. To start over from what it has: alembic stamp --purge REV",
             )
 

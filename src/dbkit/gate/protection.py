@@ -157,7 +157,7 @@ def require_expendable(settings: Settings, target: Target, action: str, mark: st
 
 
 def require_expendable_target(settings: Settings, target: Target, action: str) -> None:
-    """`refuse_unless_expendable`, for who has no connection to the database yet."""
+    """Connect to the database, and raise Refused as `require_expendable` does."""
     with connect(target, settings.wait) as connection:
         mark, heads = read_mark(connection), current_revisions(connection)
     require_expendable(settings, target, action, mark, has_history=bool(heads))

@@ -148,7 +148,7 @@ class BackupHook:
                 copies.expected[loss.table.oid] = expected
 
     def done(self, step: RevisionStep, *, left_transaction: bool) -> None:
-        """Take the copies of the step, which is committed, as those that the next one starts from."""
+        """Keep the copies of the step as the state that the next step starts from."""
         self._committed_steps += 1
         self._committed = self._step.copies
         self.heads = tuple(sorted(set(self.heads) - {step.revision.revision} | set(step.to_revisions)))
@@ -175,7 +175,7 @@ class BackupHook:
 
     def _lock_sequences(
         self, driver: psycopg.Connection, number: int, losses: Sequence[Loss]
-    ) -> list[sequences.Sequence]:
+    ) -> list[sequences.StashSequence]:
         """Lock the sequences that the step drops or sets back, so that no session draws from them any more.
 
         Returns those of which to read the position: for the first step, of all steps.

@@ -13,7 +13,7 @@ from dbkit.project.step_hooks import HookFailed
 from dbkit.stash.losses import CHANGED, DROPPED, DryRun, Loss
 from dbkit.stash.manifest import SequencePosition
 from dbkit.stash.obstacles import WITHOUT
-from dbkit.stash.sequences import Sequence, SequenceIndex
+from dbkit.stash.sequences import SequenceIndex, StashSequence
 from dbkit.stash.tables import StashTable, TableHash, hash_table
 
 SAVEPOINT = "dbkit_stash"
@@ -65,19 +65,21 @@ def hash_loss(driver: psycopg.Connection, loss: Loss) -> TableHash:
     return hash_table(driver, loss.table.source, loss.saved)
 
 
-def find_sequences(index: SequenceIndex, wanted: Iterable[Sequence], losses: Iterable[Loss]) -> list[Sequence]:
+def find_sequences(
+    index: SequenceIndex, wanted: Iterable[StashSequence], losses: Iterable[Loss]
+) -> list[StashSequence]:
     """Return the sequences of the database that match `wanted`, and all that belong to dropped tables."""
     found = [index.find(each.schema, each.name, each.owner) for each in wanted]
     owned = [each for loss in losses if loss.why == DROPPED for each in index.owned_by(loss.table)]
     return list({each.oid: each for each in [*found, *owned] if each}.values())
 
 
-def find_lost_sequences(connection: psycopg.Connection, dry_run: DryRun) -> list[Sequence]:
+def find_lost_sequences(connection: psycopg.Connection, dry_run: DryRun) -> list[StashSequence]:
     """Return the sequences of the database that a rollback drops or sets back."""
     return find_sequences(SequenceIndex(connection), dry_run.sequences_lost(0), dry_run.losses(0))
 
 
-def read_positions(connection: psycopg.Connection, sequences: Iterable[Sequence]) -> Iterator[SequencePosition]:
+def read_positions(connection: psycopg.Connection, sequences: Iterable[StashSequence]) -> Iterator[SequencePosition]:
     """Read the positions of sequences, without those that are still at their start."""
     for each in sequences:
         position = each.position(connection)

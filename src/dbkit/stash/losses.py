@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dbkit.stash import sequences
-from dbkit.stash.sequences import Sequence
+from dbkit.stash.sequences import StashSequence
 from dbkit.stash.tables import StashColumn, StashTable
 
 DROPPED, CHANGED, WRITTEN = "dropped", "changed", "written"
@@ -47,7 +47,7 @@ class DryRunStep:
     revision: str
     tables: Mapping[int, StashTable]
     written: frozenset[int] = frozenset()
-    sequences: Mapping[int, Sequence] = field(default_factory=dict)
+    sequences: Mapping[int, StashSequence] = field(default_factory=dict)
     set_back: frozenset[int] = frozenset()
     """The sequences that it sets to another position, other than by drawing from them."""
 
@@ -58,7 +58,7 @@ class DryRun:
 
     steps: tuple[DryRunStep, ...]
     end: Mapping[int, StashTable]
-    end_sequences: Mapping[int, Sequence] = field(default_factory=dict)
+    end_sequences: Mapping[int, StashSequence] = field(default_factory=dict)
 
     def losses(self, number: int) -> list[Loss]:
         """Return what the steps from `number` on lose of what is there before that step."""
@@ -67,13 +67,13 @@ class DryRun:
         whole = {oid for oid, loss in found.items() if loss and loss.whole}
         return [loss for loss in found.values() if loss and loss.table.parent not in whole]
 
-    def sequences_lost(self, number: int) -> list[Sequence]:
+    def sequences_lost(self, number: int) -> list[StashSequence]:
         """Return the sequences, of those before step `number`, that this or a later step drops or sets back."""
         found = self.steps[number].sequences
         oids = sequences.find_lost(found, self.end_sequences, [step.set_back for step in self.steps[number:]])
         return [found[oid] for oid in sorted(oids)]
 
-    def sequences_touched(self, number: int) -> list[Sequence]:
+    def sequences_touched(self, number: int) -> list[StashSequence]:
         """Return the sequences that one step drops or sets back."""
         step = self.steps[number]
         last = number + 1 == len(self.steps)
@@ -104,8 +104,9 @@ class DryRun:
                 yield table.oid, f"{table.label} has no primary key, and {_describe_loss(loss)}"
             after = self.end[table.oid].columns
             for index in table.key:
-                if _differs(table.columns[index], after.get(index)):
-                    yield table.oid, f"{table.label}.{table.columns[index].name}, of its primary key, goes or changes"
+                column = table.columns[index]
+                if _differs(column, after.get(index)):
+                    yield table.oid, f"{table.label}.{column.name}, of its primary key, is dropped or changes its type"
 
     def _tables(self, number: int) -> Mapping[int, StashTable]:
         return self.steps[number].tables if number < len(self.steps) else self.end

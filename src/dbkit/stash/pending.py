@@ -1,4 +1,4 @@
-"""The stashes that wait to be restored: what to tell about each, and removing those that are not needed."""
+"""The stashes that wait to be restored: a line about each, and the removal of those that are not needed."""
 
 from collections.abc import Collection, Iterator
 

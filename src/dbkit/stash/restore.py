@@ -64,7 +64,7 @@ def restore_stash(
                 text = error.diag.message_primary or " ".join(str(error).split())
                 raise database_error(
                     error,
-                    f"{stash.name} cannot be put back: {text}; nothing of it was.",
+                    f"{stash.name} cannot be put back: {text}; nothing of it was put back.",
                     "The stash stays. Fix that, then `make restore` again.",
                 ) from error
             say(f"{stash.name}: a lock was not granted; trying again for up to {settings.lock_budget:g} s.")

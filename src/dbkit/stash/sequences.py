@@ -33,7 +33,7 @@ LAST = "SELECT seqrelid::int8, pg_sequence_last_value(seqrelid) FROM pg_sequence
 
 
 @dataclass(frozen=True)
-class Sequence:
+class StashSequence:
     """A sequence with its parameters."""
 
     oid: int
@@ -69,10 +69,10 @@ class Sequence:
         return position.last_value + (self.increment if position.is_called else 0)
 
 
-def read_sequences(connection: psycopg.Connection) -> dict[int, Sequence]:
+def read_sequences(connection: psycopg.Connection) -> dict[int, StashSequence]:
     """Read the sequences by OID, without those of extensions."""
     found = connection.execute(SEQUENCES, [OBSERVER_SCHEMA])
-    return {row[0]: Sequence(*row) for row in found}
+    return {row[0]: StashSequence(*row) for row in found}
 
 
 def advance_sequences(connection: psycopg.Connection, oids: Iterable[int]) -> dict[int, int | None]:
@@ -87,7 +87,7 @@ def read_last_values(connection: psycopg.Connection, oids: Iterable[int]) -> dic
     return dict(connection.execute(LAST, [list(oids)]).fetchall())
 
 
-def is_set_back(sequence: Sequence, before: int | None, after: int | None) -> bool:
+def is_set_back(sequence: StashSequence, before: int | None, after: int | None) -> bool:
     """Whether a sequence was set to another position, and not only drawn from a few times."""
     if before is None or after is None:
         return before != after
@@ -101,18 +101,18 @@ class SequenceIndex:
         self.all = list(read_sequences(connection).values())
         self._by_name = {(each.schema, each.name): each for each in self.all}
 
-    def find(self, schema: str, name: str, owner: list[str]) -> Sequence | None:
+    def find(self, schema: str, name: str, owner: list[str]) -> StashSequence | None:
         """Return the sequence owned by the column, which may own several, or else the one with the name."""
         named = self._by_name.get((schema, name))
         owned = [each for each in self.all if owner and each.owner == owner]
         return named if named in owned or not owned else owned[0]
 
-    def owned_by(self, table: StashTable) -> list[Sequence]:
+    def owned_by(self, table: StashTable) -> list[StashSequence]:
         """Return the sequences owned by columns of a table."""
         return [each for each in self.all if each.owner[:2] == [table.schema, table.name]]
 
 
-def lock_sequences(connection: psycopg.Connection, sequences: Iterable[Sequence]) -> None:
+def lock_sequences(connection: psycopg.Connection, sequences: Iterable[StashSequence]) -> None:
     """Lock sequences, so that sessions which draw from them wait until the transaction ends.
 
     LOCK TABLE does not accept a sequence; ALTER SEQUENCE takes the same lock.
@@ -146,10 +146,10 @@ def restore_positions(connection: psycopg.Connection, positions: Iterable[Sequen
 
 
 def _restore_position(
-    connection: psycopg.Connection, was: SequencePosition, sequence: Sequence | None
+    connection: psycopg.Connection, was: SequencePosition, sequence: StashSequence | None
 ) -> SequenceOutcome:
     if sequence is None:
-        return SequenceOutcome(was, f"was {_describe(was)}, and is not there any more")
+        return SequenceOutcome(was, f"was {_describe(was)}, and does not exist any more")
     now = sequence.position(connection)
     state = (was.last_value, was.is_called)
     if (now.last_value, now.is_called) == state:
@@ -190,7 +190,7 @@ def read_old_positions(
 
 
 def find_lost(
-    found: Mapping[int, Sequence], end: Mapping[int, Sequence], set_back: Iterable[frozenset[int]]
+    found: Mapping[int, StashSequence], end: Mapping[int, StashSequence], set_back: Iterable[frozenset[int]]
 ) -> set[int]:
     """Return the OIDs of the sequences that do not exist at the end, or that a step sets back."""
     return (found.keys() - end.keys()) | (found.keys() & frozenset().union(*set_back))
