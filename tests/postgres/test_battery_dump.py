@@ -60,8 +60,8 @@ def test_the_catalog_and_pg_dump_agree(local_settings: Settings, tmp_path: Path)
         local_settings, make_project(tmp_path / "project", BATTERY)
     ):
         compared += 1
-        differences = [each for each in catalog.differences(facts, other_facts) if not each.residue]
+        differences = [each for each in catalog.compare_facts(facts, other_facts) if not each.is_residue]
         if bool(differences) != (dumped != other_dumped) and name not in EXCEPTIONS:
-            disagree.append((name, phase, [each.words() for each in differences]))
+            disagree.append((name, phase, [each.describe() for each in differences]))
     assert disagree == []
     assert compared > len(BATTERY)

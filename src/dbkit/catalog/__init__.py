@@ -1,5 +1,16 @@
-"""The whole schema of a database as a set of facts, so that two states of it can be compared object by object."""
+"""The schema of a database as a set of catalog facts, so that two states can be compared object by object."""
 
-from dbkit.catalog.read import FIRST_NORMAL_OID, Difference, Fact, differences, identity, of_tables, qualified, read
+from dbkit.catalog.diff import Difference, compare_facts
+from dbkit.catalog.facts import FIRST_NORMAL_OID, Fact, object_name, select_model_facts
+from dbkit.catalog.read import qualified, read_facts
 
-__all__ = ["FIRST_NORMAL_OID", "Difference", "Fact", "differences", "identity", "of_tables", "qualified", "read"]
+__all__ = [
+    "FIRST_NORMAL_OID",
+    "Difference",
+    "Fact",
+    "compare_facts",
+    "object_name",
+    "qualified",
+    "read_facts",
+    "select_model_facts",
+]

@@ -102,7 +102,9 @@ def _compare_with_models(cluster: Cluster, metadata: Sequence[sa.MetaData]) -> I
         yield f"the models' tables cannot be created by themselves, so they were not compared in full: {error}"
         return
     with connect(cluster.target()) as migrated:
-        found = catalog.differences(catalog.of_tables(catalog.read(migrated), modelled.tables), modelled.facts)
+        found = catalog.compare_facts(
+            catalog.select_model_facts(catalog.read_facts(migrated), modelled.tables), modelled.facts
+        )
     lines = [drift.describe_difference(difference, "the migrations", "the models") for difference in found]
     if lines:
         heading = 'autogenerate does not see these; write a migration by hand: `make revision empty=1 m="…"`.'
@@ -142,7 +144,7 @@ def compare_with_snapshot(path: Path, want: str, cluster: Cluster) -> Iterator[s
         except psycopg.Error as error:
             yield f"{path} is stale. Write it: `make schema`.\nIt cannot be loaded, so it is not shown where: {error}"
             return
-        found = catalog.differences(before, after)
+        found = catalog.compare_facts(before, after)
         lines = [drift.describe_difference(difference, "the snapshot", "the migrations") for difference in found]
     if lines:
         shown = "\n".join(lines[:LONGEST_DIFFERENCE] + (["…"] if len(lines) > LONGEST_DIFFERENCE else []))
@@ -158,4 +160,4 @@ def _facts_of(cluster: Cluster, dbname: str, dumped: str) -> drift.Facts:
         # a newer pg_dump sets what an older server does not have
         head = SETTING.sub(lambda setting: setting[0] if setting[1] in known else "", head)
         connection.execute((head + separator + rest).encode())
-        return catalog.read(connection)
+        return catalog.read_facts(connection)

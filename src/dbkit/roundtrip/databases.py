@@ -62,7 +62,7 @@ class ProofDatabases:
         facts: Facts = {}
         for name, target in self.databases.items():
             with connect(target, autocommit=True) as connection:
-                found = catalog.read(connection, version_tables=[self.version_table_name])
+                found = catalog.read_facts(connection, version_tables=[self.version_table_name])
             if name:
                 found = {replace(fact, identity=f"{name}: {fact.identity}"): text for fact, text in found.items()}
             facts |= found

@@ -398,7 +398,7 @@ class Walker:
     def outcome(self, script: Script) -> RevisionOutcome:
         """What is known of a revision, with residue apart."""
         result = self.results[script.revision]
-        notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.residue)
+        notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.is_residue)
         findings = tuple(finding for finding in result.findings if finding not in notes)
         verdict, *also = _verdicts(result, findings)
         if script.revision in self.too_long:
@@ -444,7 +444,9 @@ class Walker:
             if finding.failure and not dirty.isdisjoint(script.revision for script in way):
                 # what those leave behind is in the way, and they are told already
                 way = way[: [script.revision for script in way].index(revision or "")]
-            elif not (finding.difference and (finding.difference.residue or _is_known(finding.difference.fact, known))):
+            elif not (
+                finding.difference and (finding.difference.is_residue or _is_known(finding.difference.fact, known))
+            ):
                 found.append((revision, finding))
         return self._attributed(found), len(way)
 
@@ -453,12 +455,12 @@ class Walker:
         failed = self.run_all([(script, False) for script in way])
         if failed:
             return [_chain_failure(*failed)]
-        base = catalog.differences(self.start, self.trunk.read()) if whole and self.start is not None else []
+        base = catalog.compare_facts(self.start, self.trunk.read()) if whole and self.start is not None else []
         failed = self.run_all([(script, True) for script in reversed(way)])
         if failed:
             return [_chain_failure(*failed)]
         found: list[tuple[str | None, Finding]] = [(None, Finding("base", difference)) for difference in base]
-        found += [(None, Finding("chain", each)) for each in catalog.differences(head, self.trunk.read())]
+        found += [(None, Finding("chain", each)) for each in catalog.compare_facts(head, self.trunk.read())]
         if not found:
             # a second opinion, on what the catalog may not have
             found += [(way[0].revision, Finding("chain", each)) for each in _dumps_compared(dumped, self.trunk.dump())]
