@@ -12,7 +12,7 @@ from dbkit import catalog, gate
 from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError, say
 from dbkit.gate import alembic_command
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.own_statements import Session
@@ -79,7 +79,7 @@ def read_history(
     """What the migrations make, up to `revisions`, in a new database."""
     target = cluster.create_database(dbname)
     for revision in revisions:
-        alembic_command.run(loaded, scratch_cluster.settings_for(settings, target), "upgrade", revision)
+        alembic_command.run(loaded, scratch_database.settings_for(settings, target), "upgrade", revision)
     with connect(target) as connection:
         return catalog.read_facts(connection)
 

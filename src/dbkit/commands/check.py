@@ -26,7 +26,7 @@ from dbkit.errors import (
 from dbkit.findings.finding import LintFinding
 from dbkit.gate import alembic_command, diagnosis, heads
 from dbkit.lint import acceptance, source_rules
-from dbkit.postgres import pg_dump, scratch_cluster
+from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
 from dbkit.postgres.cluster import Cluster, development_cluster
 from dbkit.postgres.connect import connect
 from dbkit.postgres.connection_guard import ConnectionRefused
@@ -70,7 +70,7 @@ def _of_text(advice: LintFinding) -> str:
 
 
 def _check_migrated(settings: Settings, loaded: project.Project, cluster: Cluster) -> Iterator[str]:
-    on_scratch = scratch_cluster.settings_for(settings, cluster.target())
+    on_scratch = scratch_database.settings_for(settings, cluster.target())
     alembic_command.run(loaded, on_scratch, "upgrade", "head")
     loaded.config.stdout = io.StringIO()  # Alembic says there that it found nothing
     try:

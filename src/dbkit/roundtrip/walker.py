@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dbkit import catalog
 from dbkit.errors import CheckFailed, DbkitError, say
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.project import name_of, revision_ids
 from dbkit.roundtrip.alembic_steps import (
     Step,
@@ -79,7 +79,7 @@ class Walker:
     def __init__(
         self,
         environment: EnvRunner,
-        place: scratch_cluster.Place,
+        place: scratch_database.ProofServer,
         way: Plan,
         names: Iterator[str],
         progress: Progress,
@@ -278,9 +278,9 @@ class Walker:
 
     def _begin_again(self) -> bool:
         """Apply all on a new server, which has none of the roles yet. Returns False where there is no other server."""
-        if isinstance(self.place, scratch_cluster.NamedServer) or not any(map(mentions_server, self.applied)):
+        if isinstance(self.place, scratch_database.NamedServer) or not any(map(mentions_server, self.applied)):
             return False
-        scratch_cluster.renew(self.place)
+        scratch_database.renew(self.place)
         self.trunk.create()
         failed = self.run_all([(script, True) for script in self.applied])
         if failed:
