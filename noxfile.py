@@ -9,7 +9,7 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 
 DBKIT = {"PYTHONPATH": "src"}
-HOSTILE_TESTS = ("gate", "failure_modes", "verbs", "stash", "backfill", "backfill_command", "drift", "search_path")
+HOSTILE_TESTS = ("gate", "verbs", "stash", "backfill", "backfill_command", "drift", "search_path")
 
 
 def install(session: nox.Session) -> None:
@@ -38,7 +38,7 @@ def slow(session: nox.Session) -> None:
 def hostile(session: nox.Session) -> None:
     """Run the core of the tests on servers whose settings change what SQL means: DateStyle, statement_timeout, …"""
     install(session)
-    tests = session.posargs or [f"tests/test_{name}.py" for name in HOSTILE_TESTS]
+    tests = session.posargs or ["tests/failure_modes", *(f"tests/cli/test_{name}.py" for name in HOSTILE_TESTS)]
     session.run("python", "-m", "pytest", *tests, env={**DBKIT, "HOSTILE_SETTINGS": "1"})
 
 

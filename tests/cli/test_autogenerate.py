@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from conftest import Kit
+from support.kit import Kit
 
 
 def change(kit: Kit, module: str, pattern: str, replacement: str) -> None:

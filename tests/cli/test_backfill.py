@@ -11,33 +11,15 @@ from functools import partial
 import psycopg
 import pytest
 
-from conftest import foreground, others_slow, until
+from support.backfill_tables import FEW, ROWS, SLOW, counted, rows_done
 from support.pair import Pair, Project
+from support.running import foreground, others_slow, until
 
 TABLE = "op.execute('CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, m int NOT NULL DEFAULT 0)')"
 IMPORT = "from dbkit.backfill import backfill\n"
 COUNT = f"{IMPORT}backfill(op, 't', 'n = n + 1', batch=50)"
 UNCOUNT = f"{IMPORT}backfill(op, 't', 'n = n - 1')"
 KILL_ITSELF = "\nimport os\nos.environ.get('KILL') and os.kill(os.getpid(), 9)"
-ROWS, FEW = 20_000, 4000
-# every so often, a row takes its time: so that there is something to interrupt
-SLOW = """
-CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.0005); RETURN NEW; END';
-CREATE TRIGGER slow BEFORE UPDATE ON t FOR EACH ROW WHEN (OLD.id % 5 = 0) EXECUTE FUNCTION slow();
-"""
-PROGRESS = "SELECT rows FROM dbkit_backfill ORDER BY id DESC LIMIT 1"
-
-
-def rows_done(project: Project) -> int:
-    """What the progress says; 0 before there is any."""
-    if project.query("SELECT to_regclass('dbkit_backfill')") == [(None,)]:
-        return 0
-    return int(str((project.query(PROGRESS) or [(0,)])[0][0]))
-
-
-def counted(project: Project) -> list[tuple[object, ...]]:
-    """How often rows were done, with how many those are."""
-    return project.query("SELECT n, count(*) FROM t GROUP BY n ORDER BY n")
 
 
 def prepare(project: Project, rows: int = FEW, sql: str = "") -> None:

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import psycopg
 import pytest
-from test_backfill import FEW, SLOW, counted, rows_done, until
 
-from conftest import Kit, foreground, others_slow
+from support.backfill_tables import FEW, SLOW, counted, rows_done
+from support.kit import Kit
 from support.pair import Pair, Project
+from support.running import foreground, others_slow, until
 
 COUNT = ("backfill", "t", "--set", "n = n + 1", "--batch", "50")
 

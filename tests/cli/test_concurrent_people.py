@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import psycopg
 
-from conftest import SHOP_HEAD, Kit, until
 from dbkit.postgres.locks import lock_key
+from support.kit import SHOP_HEAD, Kit
+from support.running import until
 
 
 def start(kit: Kit, *arguments: str) -> "subprocess.Popen[str]":

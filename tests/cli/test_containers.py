@@ -9,10 +9,12 @@ from collections.abc import Mapping
 
 import psycopg
 import pytest
-from test_gate import add_revision, wait_for
 
-from conftest import REPOSITORY, SHOP_HEAD, Kit, foreground, free_port, others_slow
 from dbkit.postgres.locks import lock_key
+from support.kit import REPOSITORY, SHOP_HEAD, Kit
+from support.running import foreground, others_slow
+from support.servers import free_port
+from support.shop_revisions import add_revision, wait_for
 
 SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(600)'"
 RAN = ["echo", "the command ran"]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Kit, copy_checkout, plain_environment, until
+from support.kit import Kit, copy_checkout, plain_environment
+from support.running import until
 
 BOUND = 120  # seconds; what does not end by then has hung
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from psycopg import Connection
 
-from conftest import Kit
-from conftest import connect_as_project as connect
 from dbkit import catalog, drift
 from dbkit.drift import Facts, Live, Models
 from dbkit.postgres.cluster import Cluster
+from support.kit import Kit
+from support.sessions import connect_as_project as connect
 
 BASE = """
 CREATE TYPE mood AS ENUM ('sad', 'glad');

@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from conftest import others_slow
 from dbkit import catalog
 from dbkit.__main__ import VERBS
 from dbkit.postgres import scratch_cluster
@@ -21,6 +20,7 @@ from dbkit.settings import Settings, Target
 from support.battery import revision_file
 from support.installed import Installed, arguments_of, installed
 from support.pair import url_of
+from support.running import others_slow
 
 REVISIONS = (
     ("a111", None, "CREATE TABLE customers (id int PRIMARY KEY, name text)", "DROP TABLE customers"),

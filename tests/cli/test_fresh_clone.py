@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import SHOP_HEAD, Kit, copy_checkout, needs_root, plain_environment, python_for_everyone
+from support.kit import SHOP_HEAD, Kit, copy_checkout, plain_environment
+from support.running import needs_root, python_for_everyone
 
 HEAD = SHOP_HEAD
 

@@ -9,23 +9,13 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from conftest import HOSTILE_PASSWORD, SHOP_HEAD, Kit, foreground, others_slow, until
-from conftest import connect_as_project as connect
 from dbkit.postgres.locks import lock_key
 from dbkit.settings import Target
-
-HEAD = SHOP_HEAD
-
-
-def add_revision(kit: Kit, body: str, identifier: str = "0123456789ab") -> Path:
-    """A revision after the head whose upgrade() is `body`, and whose downgrade() does nothing."""
-    path = kit.path / "backend/alembic/versions" / f"20990101_000000_{identifier}_added.py"
-    path.write_text(
-        f'"""added"""\n\nimport sqlalchemy as sa\nfrom alembic import op\n\nrevision = "{identifier}"\n'
-        f'down_revision = "{HEAD}"\nbranch_labels = None\ndepends_on = None\n\n\n'
-        f"def upgrade() -> None:\n    {body}\n\n\ndef downgrade() -> None:\n    pass\n"
-    )
-    return path
+from support.kit import Kit
+from support.running import foreground, others_slow
+from support.servers import HOSTILE_PASSWORD
+from support.sessions import connect_as_project as connect
+from support.shop_revisions import HEAD, add_revision, wait_for
 
 
 def url_of(target: Target) -> str:
@@ -284,10 +274,6 @@ def test_a_signal_stops_the_statement_in_the_server(kit: Kit, number: int, code:
     assert f"nothing of it was kept, the database is at {HEAD}, and it is safe to run again." in errors
     wait_for(kit, sleeping, 0)
     assert kit.query("SELECT version_num FROM alembic_version") == [(HEAD,)]
-
-
-def wait_for(kit: Kit, query: str, count: int) -> None:
-    until(lambda: kit.query(query) == [(count,)])
 
 
 def test_the_database_ahead_of_the_code_is_said_so(kit: Kit) -> None:

@@ -2,10 +2,11 @@
 
 import psycopg
 import pytest
-from test_planted_functions import VERBS_RUN, prepare
 
-from conftest import HOSTILE_SETTINGS, others_slow
+from support.every_verb import VERBS_RUN, prepare
 from support.pair import Pair
+from support.running import others_slow
+from support.sessions import HOSTILE_SETTINGS
 
 STYLES = ("German, DMY", "SQL, DMY", "Postgres, MDY")
 OTHERS = {

@@ -8,50 +8,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from test_roundtrip_environments import ONLINE, plain  # noqa: F401  # a fixture
-from test_roundtrip_environments import init as init
 
-from conftest import REPOSITORY
 from dbkit.__main__ import main
 from dbkit.findings.rule_ids import RULES
-from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.alembic_steps import source_of
-
-TABLES = "CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE u (id int PRIMARY KEY)"
-REVISIONS = [
-    ("aaaa", None, TABLES, "DROP TABLE t; DROP TABLE u"),
-    ("bbbb", "aaaa", "CREATE INDEX ix ON t (note)", "DROP INDEX ix"),
-    ("cccc", "bbbb", "ALTER TABLE t ADD more int", "ALTER TABLE t DROP more"),
-]
-
-
-@pytest.fixture
-def lint(
-    server: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str]]:
-    """Run a verb on a project, on the run's server. Returns its exit code and what it printed."""
-    target = server.target("postgres")
-    url = f"postgresql://{target.user}@/{target.dbname}?host={target.host}&port={target.port}"
-
-    def run(ini: Path, *options: str, verb: str = "lint") -> tuple[int, str]:
-        source_of.cache_clear()  # a process reads a file once, and a test changes it
-        monkeypatch.chdir(ini.parent)
-        code = main([verb, "-c", str(ini), "--server", url, *options])
-        return code, capsys.readouterr().out
-
-    return run
+from support.alembic_templates import plain
+from support.kit import REPOSITORY
+from support.lint_runs import REVISIONS, TABLES, findings
 
 
 @pytest.fixture
 def ini(init: Callable[..., Path]) -> Path:
     return init(online=plain(), revisions=REVISIONS)
-
-
-def findings(document: str, identifier: str) -> list[dict[str, Any]]:
-    return [each for each in json.loads(document)["findings"] if each["id"] == identifier]
 
 
 def on(told: str) -> str:

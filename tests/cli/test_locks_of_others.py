@@ -9,10 +9,11 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from conftest import SHOP_HEAD, Kit, until
 from dbkit.__main__ import VERBS
 from dbkit.postgres.locks import lock_key
+from support.kit import SHOP_HEAD, Kit
 from support.pair import Pair
+from support.running import until
 
 TABLES = ("alembic_version", "dbkit_journal", "orders")
 BOUND = 120  # seconds; a verb that is ended by this has hung

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Kit, others_slow
+from support.kit import Kit
+from support.running import others_slow
 
 VERBATIM = [
     "add user's email",

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Kit, needs_root, others_slow
 from dbkit import files
+from support.kit import Kit
+from support.running import needs_root, others_slow
 
 TEXT = "SELECT 1;\n" * 20_000  # more than a pipe holds
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from conftest import SHOP_HEAD, Kit, others_slow
 from dbkit.postgres.locks import lock_key
+from support.kit import SHOP_HEAD, Kit
+from support.running import others_slow
 
 VERSIONS = "backend/alembic/versions"
 NEW = "0a1b2c3d4e5f"

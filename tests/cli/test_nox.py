@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import Kit
+from support.kit import Kit
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from conftest import HOSTILE_SETTINGS
 from dbkit.__main__ import VERBS
 from dbkit.postgres import scratch_cluster
 from dbkit.settings import Settings, Target
+from support.every_verb import VERBS_RUN, prepare
 from support.pair import Pair
 from support.pair import make as make_pair
+from support.sessions import HOSTILE_SETTINGS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src/dbkit"
 # Types that arguments of ours have, or that a literal can be taken for
@@ -49,21 +50,6 @@ SEVERAL = 3  # arguments; more are not combined
 # by the number of arguments: in every run, and in the slow one
 FEW = ((), (*TYPES, *MORE), ("text", "name", "varchar", "regclass", "oid", "int8"), ("text", "name", "bool"))
 MANY = ((), (*TYPES, *MORE), TYPES, ("text", "name", "int4", "bool"))
-UPGRADES = (
-    ("op.create_table('item', sa.Column('code', sa.String(20), primary_key=True), sa.Column('note', sa.Text()))",
-     "op.drop_table('item')"),
-    ("op.add_column('item', sa.Column('extra', sa.Text(), server_default='x'))", "op.drop_column('item', 'extra')"),
-    ("from dbkit.backfill import backfill\nbackfill(op, 'item', \"note = 'n'\", where='note IS NULL')", "pass"),
-)  # fmt: skip
-
-
-MODELS = """\
-    import sqlalchemy as sa
-
-    metadata = sa.MetaData()
-    columns = sa.Column("note", sa.Text()), sa.Column("extra", sa.Text(), server_default="x")
-    sa.Table("item", metadata, sa.Column("code", sa.String(20), primary_key=True), *columns)
-    return metadata"""
 
 
 def sql_of_the_package() -> str:
@@ -125,31 +111,6 @@ def _operator(name: str, types: tuple[str, str]) -> str:
     return f"CREATE OPERATOR public.{name} (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = public.planted);"
 
 
-# Each way into the database, in an order that does something: the arguments after `python -m dbkit`
-VERBS_RUN: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("migrate", ()),
-    ("status", ()),
-    ("log", ()),
-    ("mark", ()),
-    ("mark", ("test",)),
-    ("wait", ("--at-head",)),
-    ("accept", ("rev1",)),
-    ("seed", ()),
-    ("backfill", ("item", "--set", "note = 'm'", "--where", "extra = 'x'")),
-    ("rollback", ("--to", "rev1")),
-    ("status", ()),
-    ("sql", ("--out", "-")),
-    ("migrate", ()),
-    ("restore", ()),
-    ("redo", ()),
-    ("psql", ("-c", "SHOW search_path")),
-    ("drift", ()),
-    ("check", ()),
-    ("schema", ()),
-    ("rollback", ("--to", "base")),
-    ("resolve", ("rev1",)),
-    ("reset", ()),
-)
 # What runs SQL of the project, or of SQLAlchemy, needs a search path in which that is safe
 SQL_OF_THE_PROJECT = {"backfill", "seed", "reset", "drift", "check"}
 # These write files, or run on databases of their own
@@ -165,16 +126,6 @@ ELSEWHERE = {
     "db-start",
     "db-stop",
 }
-
-
-def prepare(pair: Pair) -> None:
-    """Write a chain, its models and its sample rows."""
-    pair.write(*UPGRADES)
-    (pair.gated.root / "backend/seed.sql").write_text(
-        "INSERT INTO item (code) VALUES ('a'), ('b') ON CONFLICT DO NOTHING"
-    )
-    env_py = pair.gated.env_py
-    env_py.write_text(env_py.read_text().replace("    from app.models import Base\n\n    return Base.metadata", MODELS))
 
 
 @pytest.fixture

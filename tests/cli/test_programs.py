@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from conftest import needs_root, others_slow
 from dbkit.errors import InputError
 from dbkit.postgres.binaries import client_program, server_bindir
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings
 from support.pair import url_of
+from support.running import needs_root, others_slow
 
 ASK = """
 import importlib.util, os, sys

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from conftest import others_slow
 from dbkit.__main__ import VERBS
 from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
@@ -15,6 +14,7 @@ from dbkit.project import revision_files
 from dbkit.project.autogenerate import as_metadata
 from support.battery import revision_file
 from support.installed import Installed, arguments_of, installed
+from support.running import others_slow
 
 ENV = """\
 from pathlib import Path

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import REPOSITORY
 from support.battery import NOTHING, Planted, make_project
+from support.kit import REPOSITORY
 
 THREE_LINES = """\
 from dbkit.pytest import migration, pytest_generate_tests

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Kit
-from conftest import connect_as_project as connect
 from dbkit import project
 from dbkit.commands.rebase_migration import rebase
 from dbkit.errors import InputError, Refused
 from dbkit.project import head_file
 from dbkit.settings import Settings, Target
+from support.kit import Kit
+from support.sessions import connect_as_project as connect
 
 FILE = '"""{revision} does something\n\nRevision ID: {revision}\nRevises: {parent}\n"""\n\nrevision: str = "{revision}"\ndown_revision: str | None = {assigned}\n'
 Git = Callable[..., str]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import SHOP_HEAD, Kit, until
+from support.kit import SHOP_HEAD, Kit
 from support.pair import gone
+from support.running import until
 
 
 @pytest.fixture

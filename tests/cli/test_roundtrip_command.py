@@ -11,9 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import REPOSITORY, foreground, others_slow, until
 from dbkit.postgres.cluster import Cluster
 from support.battery import NOTHING, Planted, make_project
+from support.kit import REPOSITORY
+from support.running import foreground, others_slow, until
 
 FINE = Planted(
     "fine", "python:print('from a migration')\n    op.execute('CREATE TABLE a (x int)')", "DROP TABLE a", "proven"

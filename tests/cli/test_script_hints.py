@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import others_slow
 from support.pair import Pair
+from support.running import others_slow
 
 READS = [
     "op.get_bind().execute(sa.text('SELECT 1')).scalar()",

@@ -14,7 +14,6 @@ from urllib.parse import quote, quote_plus
 import psycopg
 import pytest
 
-from conftest import HOSTILE_PASSWORD, REPOSITORY, others_slow
 from dbkit.__main__ import main
 from dbkit.findings.finding import Level
 from dbkit.lint.run import lint_at
@@ -26,7 +25,10 @@ from dbkit.roundtrip.prove import Request, prove
 from dbkit.roundtrip.scratch_server import open_server
 from dbkit.settings import Settings, Target
 from support import pair as pair_module
+from support.kit import REPOSITORY
 from support.pair import Pair, url_of
+from support.running import others_slow
+from support.servers import HOSTILE_PASSWORD
 
 # Each fails on the server, which repeats it in its error or its context; {c} is the secret, {n} a name of its own
 SQL = {

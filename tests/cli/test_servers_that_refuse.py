@@ -9,12 +9,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from conftest import free_port, others_slow
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import NoRoom, connect
 from dbkit.settings import Settings, Target
 from support.pair import Pair, Project
+from support.running import others_slow
+from support.servers import free_port
 
 TABLE = "op.execute('CREATE TABLE t (id int)')"
 

@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from conftest import others_slow
 from dbkit.postgres.bounded_connection import NETWORK
 from dbkit.postgres.connect import connect
 from dbkit.settings import Target
 from support import pair as pair_module
 from support.pair import Project
+from support.running import others_slow
 
 BOUND = 120  # seconds; a process that is ended by this has hung
 WAIT = {"MIGRATION_WAIT": "2s"}

@@ -16,51 +16,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import Kit, needs_root, others_slow
-from dbkit.postgres.row_hash import fingerprint
 from dbkit.settings import Target
 from support import pair as pair_module
+from support.kit import Kit
 from support.pair import Pair, Project
-
-KEYED = "op.execute('CREATE TABLE item (id int PRIMARY KEY, name text)')"
+from support.running import needs_root, others_slow
+from support.stashes import KEYED, execute, prints, stashes, typed
 
 
 @pytest.fixture
 def project(pair: Pair) -> Project:
     return pair.gated
-
-
-def execute(*statements: str) -> str:
-    return "\n".join(f"op.execute({statement!r})" for statement in statements)
-
-
-def typed(project: Project, *arguments: str, code: int = 0, **env: str) -> str:
-    """Run a verb, which must end with this code; returns what it printed on both streams."""
-    ran = project.dbkit(*arguments, env=env)
-    assert ran.returncode == code, ran.stdout + ran.stderr
-    return ran.stdout + ran.stderr
-
-
-def stashes(project: Project) -> list[Path]:
-    return sorted(path for path in (project.root / ".dbkit/stash").glob("*") if path.is_dir())
-
-
-def prints(project: Project) -> dict[str, object]:
-    """The fingerprint of each table of the database, its columns in the order of their names."""
-    found: dict[str, object] = {}
-    with psycopg.connect(**project.target.parameters()) as connection:
-        for (table,) in connection.execute(
-            "SELECT format('%I.%I', n.nspname, relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace"
-            " WHERE relkind IN ('r', 'p') AND NOT relispartition AND nspname !~ '^(pg_|information_schema)'"
-            " AND relname NOT IN ('alembic_version', 'dbkit_journal')"
-        ).fetchall():
-            columns = connection.execute(
-                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
-                " ORDER BY attname",
-                [table],
-            ).fetchall()
-            found[table] = fingerprint(connection, table, [name for (name,) in columns])
-    return found
 
 
 def there_and_back(project: Project, to: str = "-1") -> tuple[str, str]:

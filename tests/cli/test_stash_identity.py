@@ -10,15 +10,16 @@ from typing import Any
 
 import psycopg
 import pytest
-from test_stash import KEYED, execute, prints, stashes, typed
 
-from conftest import free_port, listening, others_slow
 from dbkit.settings import Settings, Target
 from dbkit.stash import store
 from dbkit.stash.identity import Fate, judge, read_identity
 from dbkit.stash.manifest import parse
 from support import pair as pair_module
 from support.pair import Pair, Project
+from support.running import others_slow
+from support.servers import free_port, listening
+from support.stashes import KEYED, execute, prints, stashes, typed
 
 DROPS = (KEYED, execute("DROP TABLE item"))
 FILL = "INSERT INTO item SELECT i, 'name ' || i FROM generate_series(1, 10) i"

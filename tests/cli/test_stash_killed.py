@@ -3,44 +3,21 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
-import psycopg
 import pytest
-from test_stash import execute, prints, stashes, typed
 
-from conftest import others_slow
+from support.held_up import holding, start, wait_for, waits
 from support.pair import Pair, Project
+from support.running import others_slow
+from support.stashes import execute, prints, stashes, typed
 
 HELD = "SELECT pg_advisory_xact_lock(42)"
-WAITS = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = ANY (%s) AND (database IS NULL OR database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'dbkit %' AND datname = current_database()"
 
 
 @pytest.fixture
 def project(pair: Pair) -> Project:
     return pair.gated
-
-
-def start(project: Project, *arguments: str) -> "subprocess.Popen[str]":
-    """Begin to run a verb, with time to wait for locks."""
-    variables = {**project.variables(), "PYTHONPATH": str(project.root / "src"), "MIGRATION_LOCK_TIMEOUT": "60s"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "dbkit", *arguments],
-        cwd=project.root,
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(process: "subprocess.Popen[str]", condition: Callable[[], bool]) -> None:
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.002)
 
 
 def kill(project: Project, process: "subprocess.Popen[str]") -> None:
@@ -50,25 +27,6 @@ def kill(project: Project, process: "subprocess.Popen[str]") -> None:
     process.communicate()
     while project.query(OURS) != [(0,)]:
         time.sleep(0.02)
-
-
-@contextmanager
-def holding(project: Project, statement: str) -> Iterator[psycopg.Connection]:
-    """A transaction of somebody else, which has executed this."""
-    with psycopg.connect(**project.target.parameters()) as connection:
-        connection.execute(statement)
-        yield connection
-        connection.rollback()
-
-
-def waits(project: Project, *kinds: str) -> Callable[[], bool]:
-    """Whether somebody waits for a lock of one of these kinds."""
-
-    def look() -> bool:
-        with psycopg.connect(**project.target.parameters()) as connection:
-            return connection.execute(WAITS, [list(kinds)]).fetchone() != (0,)
-
-    return look
 
 
 CREATE = execute("CREATE TABLE item (id int PRIMARY KEY, name text)")

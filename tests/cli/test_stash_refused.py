@@ -6,13 +6,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from test_stash import KEYED, execute, prints, stashes, typed
-from test_stash_killed import holding, start, wait_for, waits
 
-from conftest import others_slow
 from dbkit.settings import Target
 from support import pair as pair_module
+from support.held_up import holding, start, wait_for, waits
 from support.pair import Pair, Project
+from support.running import others_slow
+from support.stashes import KEYED, execute, prints, stashes, typed
 
 PARTITIONED = (
     "CREATE TABLE event (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)",

@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from test_stash import execute, stashes, typed
 
-from conftest import others_slow
 from support.pair import Pair, Project
+from support.running import others_slow
+from support.stashes import execute, stashes, typed
 
 POSITIONS = "SELECT sequencename, last_value FROM pg_sequences WHERE sequencename <> 'dbkit_journal_id_seq' ORDER BY 1"
 

@@ -5,17 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_lint import findings, lint  # noqa: F401  # a fixture
-from test_roundtrip_environments import ONLINE, plain  # noqa: F401  # a fixture
-from test_roundtrip_environments import init as init
-from test_sql_text import SQL_BODIES
-from test_written import found, ids, versions  # noqa: F401  # fixtures
 
-from conftest import connect_as_project as connect
-from conftest import others_slow
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.postgres.cluster import Cluster
+from support.alembic_templates import plain
+from support.lint_runs import findings
 from support.pair import Pair
+from support.running import others_slow
+from support.sessions import connect_as_project as connect
+from support.source_findings import ids
+from support.sql_bodies import SQL_BODIES
 
 TABLE = "op.execute('CREATE TABLE t (id int, note text)')"
 RAISE = "raise ValueError('on purpose')"
@@ -62,7 +61,7 @@ def test_the_gate_takes_no_text_for_a_commit(pair: Pair, statement: str) -> None
 
 def test_lint_and_the_round_trip_take_no_text_for_a_commit(
     init: Callable[..., Path],
-    lint: Callable[..., tuple[int, str]],  # noqa: F811
+    lint: Callable[..., tuple[int, str]],
     statement: str,
 ) -> None:
     table = "CREATE TABLE t (id int, note text)"
@@ -105,12 +104,12 @@ INSIDE = {
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_the_text_of_a_file_is_not_blamed(found: Callable[..., list[LintFinding]], name: str) -> None:  # noqa: F811
+def test_the_text_of_a_file_is_not_blamed(found: Callable[..., list[LintFinding]], name: str) -> None:
     assert "commit-by-hand" not in ids(found(OUTSIDE[name]))
 
 
 @pytest.mark.parametrize("name", INSIDE)
-def test_the_text_of_a_file_is_blamed_once(found: Callable[..., list[LintFinding]], name: str) -> None:  # noqa: F811
+def test_the_text_of_a_file_is_blamed_once(found: Callable[..., list[LintFinding]], name: str) -> None:
     for up, down, level in ((INSIDE[name], "pass", Level.DANGER), ("pass", INSIDE[name], Level.NOTE)):
         blamed = [each for each in found(up, down) if each.id == "commit-by-hand"]
         assert [each.level for each in blamed] == [level]

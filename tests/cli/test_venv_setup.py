@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Kit, copy_checkout, plain_environment, until
+from support.kit import Kit, copy_checkout, plain_environment
+from support.running import until
 
 # One package is enough to see what the script does, and takes a second instead of ten.
 SMALL_LOCK = "iniconfig"

@@ -10,7 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import REPOSITORY, SHOP_HEAD, Kit, foreground, others_slow
+from support.kit import REPOSITORY, SHOP_HEAD, Kit
+from support.running import foreground, others_slow
 
 HEAD = SHOP_HEAD
 VERSIONS = "backend/alembic/versions"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY, Kit
 from dbkit.__main__ import VERBS
+from support.kit import REPOSITORY, Kit
 
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 PAGES += sorted((REPOSITORY / "docs").rglob("*.md")) + sorted((REPOSITORY / "src/dbkit/lint/pages").glob("*.md"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import SHOP_HEAD, Kit
+from support.kit import SHOP_HEAD, Kit
 
 FIRST = "cd1d761afae9"
 

@@ -1,29 +1,18 @@
 """What lint finds in migrations that would hurt a live database, in whatever style they are written."""
 
 import re
-import runpy
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
-from alembic.util import CommandError
 
-from conftest import REPOSITORY
-from conftest import connect_as_project as connect
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.rule_ids import RULES
-from dbkit.lint import failure_rules, source_rules, trace_rules
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.alembic_steps import failure, source_of
-from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
-from dbkit.settings import Target
-from dbkit.trace.recorder import Recorder
 from support.dangers import DANGERS, SAFE, Case, numbered, tables
+from support.kit import REPOSITORY
+from support.lint_findings import advice_on, engine_of
 
 EMPTIED = """
 DO $$ BEGIN
@@ -40,7 +29,6 @@ NEED_ROWS = {
     "cluster",
 }
 """Not found in empty tables: rows changed under an earlier lock or through an index, and written anew as they are."""
-IMPORTS = "import sqlalchemy as sa\nfrom sqlalchemy.dialects import postgresql\nfrom alembic import op\n"
 
 
 def styles(case: Case) -> Iterator[tuple[str, str]]:
@@ -72,36 +60,6 @@ def styles(case: Case) -> Iterator[tuple[str, str]]:
 def engine(server: Cluster) -> sa.Engine:
     """A database for one case after the other."""
     return engine_of(server.create_database("dangers"))
-
-
-def engine_of(target: Target) -> sa.Engine:
-    """An engine that says which database it is for."""
-    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(target), poolclass=sa.NullPool)
-    engine.dbkit_target = target  # type: ignore[attr-defined]
-    return engine
-
-
-def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
-    """What is found in the upgrade() of a migration, on tables of its own."""
-    path.write_text(f"{IMPORTS}{text}")
-    source_of.cache_clear()  # a process reads a file once, and cases have the same name
-    outcome = RevisionOutcome("r", (), "", path, Verdict.UNPROVEN, 0.0)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
-        recorder = Recorder(str(path), "upgrade", {"": engine.dbkit_target})  # type: ignore[attr-defined]
-        module = runpy.run_path(str(path))
-        try:
-            with (
-                Operations.context(context),
-                context.begin_transaction(_per_migration=True),
-                recorder.recording(connection),
-            ):
-                module["upgrade"]()
-            outcome = replace(outcome, traces=(recorder.trace(),))
-        except (sa.exc.SQLAlchemyError, CommandError) as error:
-            why = failure(error, SimpleNamespace(path=path, module=None))  # type: ignore[arg-type]
-            outcome = replace(outcome, findings=(Finding("up", failure=why),))
-    return [*trace_rules.advise(outcome), *failure_rules.advise([outcome]), *source_rules.of_file("r", path)]
 
 
 @pytest.fixture

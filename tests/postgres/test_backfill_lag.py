@@ -6,9 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from test_backfill import FEW, counted, until
 
-from conftest import free_port
 from dbkit.backfill.replication_lag import Lag, looked
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
@@ -16,6 +14,9 @@ from dbkit.postgres.connect import connect
 from dbkit.postgres.process import program_environment, run_program
 from dbkit.settings import Settings, Target
 from support import pair as pair_module
+from support.backfill_tables import FEW, counted
+from support.running import until
+from support.servers import free_port
 
 NOBODY = ("1000", None, None, None, None, None)
 

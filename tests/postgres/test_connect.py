@@ -6,12 +6,12 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from conftest import HOSTILE_PASSWORD, free_port
 from dbkit.errors import Unreachable
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.own_statements import Session
 from dbkit.settings import Target
+from support.servers import HOSTILE_PASSWORD, free_port
 
 LONG = 3600.0  # seconds: a test that waits this long has failed
 

@@ -2,13 +2,13 @@
 
 import pytest
 from psycopg import Connection
-from test_catalog import BASE, CHANGES, Case, case
 
-from conftest import connect_as_project as connect
 from dbkit import catalog
 from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.alembic_steps import needs_catalog
 from dbkit.roundtrip.catalog_fingerprint import Memory, Reader
+from support.catalog_changes import BASE, CHANGES, Case, case
+from support.sessions import connect_as_project as connect
 
 MORE = [
     case("GRANT SELECT (note) ON orders TO app", "grants on column orders.note to app"),

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from test_advice import advice_on, engine_of
 
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.postgres.cluster import Cluster
 from support.dangers import Case, numbered, tables
+from support.lint_findings import advice_on, engine_of
 
 COLUMN = "op.add_column('t1', sa.Column('slug', sa.Text))"
 KEPT = "lock-kept-during-data-change"

@@ -5,9 +5,9 @@ import re
 import psycopg
 import pytest
 
-from conftest import connect_as_project as connect
 from dbkit.sample_data.fill import TableFiller
 from dbkit.settings import Target
+from support.sessions import connect_as_project as connect
 
 ROWS = 5
 

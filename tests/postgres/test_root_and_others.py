@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DEBIAN, needs_root, others_slow
 from dbkit.errors import DbkitError, InputError
 from dbkit.postgres import cluster as cluster_module
 from dbkit.postgres import private_dirs
@@ -20,6 +19,8 @@ from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.file_lock import hold_file_lock
 from dbkit.postgres.os_account import Account
 from dbkit.settings import Settings
+from support.running import needs_root, others_slow
+from support.servers import DEBIAN
 
 pytestmark = needs_root
 OTHER = Account("daemon", 1, 1)

@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from conftest import REPOSITORY
 from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
@@ -20,6 +19,7 @@ from dbkit.roundtrip.prove import Request, prove
 from dbkit.roundtrip.selection import Scope
 from dbkit.settings import Settings
 from support.battery import BATTERY, HABITS, NOTHING, Planted, alone, make_project, revision_file
+from support.kit import REPOSITORY
 
 CONTROLS = [case for case in BATTERY if case.verdict == "proven"]
 

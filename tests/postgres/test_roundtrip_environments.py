@@ -1,19 +1,13 @@
 """Any Alembic project's own env.py, unchanged: Alembic's templates, and what people make of them."""
 
-import atexit
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from conftest import connect_as_project as connect
 from dbkit.errors import InputError
 from dbkit.postgres import scratch_database
 from dbkit.postgres.cluster import Cluster
@@ -21,28 +15,11 @@ from dbkit.roundtrip.env_runner import Access
 from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target
-from support.battery import NOTHING, revision_file
+from support.alembic_templates import ENGINE, plain
+from support.battery import NOTHING
+from support.sessions import connect_as_project as connect
 
-# a table, an enum, a fault, and a step that leaves the transaction
-REVISIONS = [
-    ("aaaa", None, "CREATE TABLE t (id int PRIMARY KEY)", "DROP TABLE t"),
-    ("bbbb", "aaaa", "CREATE TYPE mood AS ENUM ('x'); CREATE TABLE m (m mood)", "DROP TABLE m; DROP TYPE mood"),
-    ("cccc", "bbbb", "CREATE INDEX IF NOT EXISTS ix ON t (id)", NOTHING),
-    ("dddd", "cccc", "python:with op.get_context().autocommit_block():\n        op.execute('CREATE INDEX CONCURRENTLY ic ON t (id)')", "DROP INDEX ic"),
-]  # fmt: skip
 EXPECTED = {"aaaa": "proven", "bbbb": "proven", "cccc": "dirty", "dddd": "proven"}
-
-# what the templates have between "run_migrations_online" and the end, as people change it
-ONLINE = """
-import os
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
-
-def run_migrations_online():
-    {body}
-
-run_migrations_online()
-"""
 
 
 @pytest.fixture
@@ -52,36 +29,6 @@ def proven(local_settings: Settings, server: Cluster) -> Callable[..., dict[str,
     def run(ini: Path, **request: object) -> dict[str, str]:
         outcome: Outcome = prove(local_settings, ini, Request(server=server.target("postgres"), **request))  # type: ignore[arg-type]
         return {each.revision: each.verdict.value for each in outcome.revisions}
-
-    return run
-
-
-@cache
-def initialized(template: str) -> Path:
-    """A directory in which `alembic init` was typed, to be copied."""
-    directory = Path(tempfile.mkdtemp(prefix="dbkit-tests-"))
-    atexit.register(shutil.rmtree, directory)
-    command = [sys.executable, "-m", "alembic", "init", "--template", template, "migrations"]
-    subprocess.run(command, cwd=directory, capture_output=True, check=True)
-    return directory
-
-
-@pytest.fixture
-def init(tmp_path: Path) -> Callable[..., Path]:
-    """`alembic init`, and revisions. Returns alembic.ini."""
-
-    def run(
-        template: str = "generic", *, online: str = "", revisions: list[tuple[str, str | None, str, str]] = REVISIONS
-    ) -> Path:
-        shutil.copytree(initialized(template), tmp_path, dirs_exist_ok=True)
-        for revision, parent, up, down in revisions:
-            path = tmp_path / f"migrations/versions/{revision}.py"
-            path.write_text(revision_file(revision, parent, revision, up, down))
-        if online:
-            env = tmp_path / "migrations/env.py"
-            head, _, _ = env.read_text().partition("def run_migrations_online")
-            env.write_text(head + ONLINE.format(body=online.strip().replace("\n", "\n    ")))
-        return tmp_path / "alembic.ini"
 
     return run
 
@@ -112,19 +59,6 @@ def test_several_databases_by_name(init: Callable[..., Path], proven: Callable[.
         text += function.format("downgrade_engine2", last)
         (ini.parent / f"migrations/versions/{revision}.py").write_text(text)
     assert proven(ini) == {"aaaa": "proven", "bbbb": "dirty"}
-
-
-ENGINE = 'create_engine(os.environ["DATABASE_URL"], poolclass=NullPool)'
-PLAIN = """
-with {engine}.connect() as connection:
-    context.configure(connection=connection{options})
-    with context.begin_transaction():
-        context.run_migrations()
-"""
-
-
-def plain(engine: str = ENGINE, options: str = "") -> str:
-    return PLAIN.format(engine=engine, options=options)
 
 
 SHAPES = {

@@ -13,8 +13,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conftest import DEBIAN, REPOSITORY, foreground, needs_root, others_slow, until
-from conftest import connect_as_project as connect
 from dbkit.errors import CheckFailed, InputError
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.binaries import client_program, program_major, server_bindir
@@ -22,6 +20,10 @@ from dbkit.postgres.cluster import Cluster, development_cluster
 from dbkit.postgres.os_account import Account, server_account
 from dbkit.postgres.private_dirs import private_directory
 from dbkit.settings import Settings
+from support.kit import REPOSITORY
+from support.running import foreground, needs_root, others_slow, until
+from support.servers import DEBIAN
+from support.sessions import connect_as_project as connect
 
 START = "from dbkit.settings import load; from dbkit.postgres.cluster import development_cluster; from pathlib import Path; "
 START += "import sys; development_cluster(load(Path(sys.argv[1]), {})).ensure_running()"

@@ -8,12 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_lint import ini as ini  # fixtures
-from test_lint import lint as lint
-from test_roundtrip_environments import init as init
 
-from conftest import DEBIAN
-from conftest import connect_as_project as connect
 from dbkit.errors import InputError
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint.estimate import SMALL, concrete, told, told_rows
@@ -23,6 +18,10 @@ from dbkit.postgres import scratch_cluster
 from dbkit.postgres.binaries import client_program
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings, Target
+from support.alembic_templates import plain
+from support.lint_runs import REVISIONS
+from support.servers import DEBIAN
+from support.sessions import connect_as_project as connect
 
 TABLES = """
 CREATE SCHEMA "Shop";
@@ -35,6 +34,11 @@ CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (100) TO (200);
 INSERT INTO parts SELECT generate_series(0, 149);
 CREATE TABLE never_analyzed (id int);
 """
+
+
+@pytest.fixture
+def ini(init: Callable[..., Path]) -> Path:
+    return init(online=plain(), revisions=REVISIONS)
 
 
 def prepare(target: Target) -> None:

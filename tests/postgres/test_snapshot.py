@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DEBIAN, REPOSITORY
 from dbkit import project
 from dbkit.commands.check import compare_with_snapshot
 from dbkit.commands.schema import snapshot
@@ -16,6 +15,8 @@ from dbkit.gate import alembic_command
 from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings
+from support.kit import REPOSITORY
+from support.servers import DEBIAN
 
 pytestmark = pytest.mark.shop
 EDITS = {

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from conftest import connect_as_project as connect
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.sql_text import (
     Kind,
@@ -20,8 +19,9 @@ from dbkit.postgres.sql_text import (
     value_of,
     without_comments,
 )
+from support.sessions import connect_as_project as connect
+from support.sql_bodies import SQL_BODIES
 
-SQL_BODIES = 14_00_00  # BEGIN ATOMIC came with this version
 # how many statements the server executes
 SCRIPTS = [
     ("SELECT 1", 1),

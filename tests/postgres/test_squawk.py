@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import squawk
 from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
 from dbkit.trace.records import Lock, RelationAccess, Statement, Trace
+from support.kit import REPOSITORY
 
 PATH = Path("versions/aaaa.py")
 NOTES = RelationAccess("notes", "r", existed=True, lock=Lock.ACCESS_EXCLUSIVE, held=Lock.ACCESS_EXCLUSIVE)

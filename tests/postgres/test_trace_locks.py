@@ -8,8 +8,6 @@ import pytest
 import sqlalchemy as sa
 from lock_table import ALONE, CASES, PAGE, SETUP, page
 
-from conftest import connect_as_project as connect
-from conftest import until
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Target
 from dbkit.trace.lock_probe import WAITS_FOR
@@ -17,6 +15,8 @@ from dbkit.trace.recorder import Recorder
 from dbkit.trace.records import Lock, Statement
 from support import dangers
 from support.dangers import DANGERS, SAFE
+from support.running import until
+from support.sessions import connect_as_project as connect
 
 PATIENCE = "50ms"
 

@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from test_lint import findings, lint  # noqa: F401  # a fixture
-from test_roundtrip_environments import ONLINE, plain  # noqa: F401  # a fixture
-from test_roundtrip_environments import init as init
 
-from conftest import connect_as_project as connect
-from conftest import others_slow
 from dbkit.lint import trace_rules
 from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
 from dbkit.trace.recorder import Recorder
+from support.alembic_templates import plain
+from support.lint_runs import findings
+from support.running import others_slow
+from support.sessions import connect_as_project as connect
 
 TABLES = "CREATE TABLE t (id int PRIMARY KEY, since date DEFAULT now(), note text CHECK (note <> '')); CREATE TABLE u (id int)"
 BLOCK = "with op.get_context().autocommit_block():\n        "
@@ -40,7 +39,7 @@ DOWN = "ALTER TABLE t DROP COLUMN x; DROP TABLE IF EXISTS v; DROP INDEX IF EXIST
 
 
 @pytest.fixture
-def told(init: Callable[..., Path], lint: Callable[..., tuple[int, str]]) -> Callable[..., tuple[Any, str]]:  # noqa: F811
+def told(init: Callable[..., Path], lint: Callable[..., tuple[int, str]]) -> Callable[..., tuple[Any, str]]:
     """For a second revision: what lint finds, and the verdicts of the round trip with a trace.
 
     The first one makes the tables, the third an index.

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import REPOSITORY
+from support.kit import REPOSITORY
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import REPOSITORY
 from dbkit.__main__ import VERBS
 from dbkit.settings import Target
+from support.kit import REPOSITORY
 from support.pair import url_of
 
 # what the verbs are given; one that is not named here is called without arguments

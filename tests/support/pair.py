@@ -12,8 +12,7 @@ from urllib.parse import quote
 import psycopg
 
 from dbkit.settings import Target
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from support.kit import REPOSITORY
 
 INI = """\
 [alembic]

@@ -5,9 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_lint import findings, lint  # noqa: F401  # a fixture
-from test_roundtrip_environments import ONLINE, plain  # noqa: F401  # a fixture
-from test_roundtrip_environments import init as init
 
 from dbkit.backfill.report import Report
 from dbkit.findings.finding import Level, LintFinding
@@ -16,6 +13,8 @@ from dbkit.lint.source_rules import unbound_words
 from dbkit.lint.table_sizes import Size
 from dbkit.lint.timing import Measured, Rates
 from dbkit.wording import counted
+from support.alembic_templates import plain
+from support.lint_runs import findings
 
 TABLES = "CREATE TABLE t (id int PRIMARY KEY, note text)"
 BLOCK = "with op.get_context().autocommit_block():\n        "
@@ -30,7 +29,7 @@ ONCE = {
 @pytest.mark.parametrize("name", ONCE)
 def test_one_statement_is_told_once(
     init: Callable[..., Path],
-    lint: Callable[..., tuple[int, str]],  # noqa: F811
+    lint: Callable[..., tuple[int, str]],
     name: str,
 ) -> None:
     revisions = [("aaaa", None, TABLES, "DROP TABLE t"), ("bbbb", "aaaa", f"python:{ONCE[name]}", "SELECT 1")]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Kit
+from support.kit import Kit
 
 GOOD = 'revision = "aaaa"\ndown_revision = "c96d09ae7993"\nbranch_labels = None\ndepends_on = None\n\n\ndef upgrade():\n    pass\n\n\ndef downgrade():\n    pass\n'
 

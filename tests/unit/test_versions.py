@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY, SHOP_HEAD
 from dbkit.project import revision_files
+from support.kit import REPOSITORY, SHOP_HEAD
 
 HEADER = 'revision = "{0}"\ndown_revision = {1}\nbranch_labels = None\ndepends_on = None\n'
 

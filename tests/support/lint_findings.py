@@ -1,0 +1,51 @@
+"""What lint finds in the text of one migration."""
+
+import runpy
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
+
+from dbkit.findings.finding import LintFinding
+from dbkit.lint import failure_rules, source_rules, trace_rules
+from dbkit.roundtrip.alembic_steps import failure, source_of
+from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
+from dbkit.settings import Target
+from dbkit.trace.recorder import Recorder
+from support.sessions import connect_as_project as connect
+
+IMPORTS = "import sqlalchemy as sa\nfrom sqlalchemy.dialects import postgresql\nfrom alembic import op\n"
+
+
+def engine_of(target: Target) -> sa.Engine:
+    """An engine that says which database it is for."""
+    engine = sa.create_engine("postgresql+psycopg://", creator=lambda: connect(target), poolclass=sa.NullPool)
+    engine.dbkit_target = target  # type: ignore[attr-defined]
+    return engine
+
+
+def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
+    """What is found in the upgrade() of a migration, on tables of its own."""
+    path.write_text(f"{IMPORTS}{text}")
+    source_of.cache_clear()  # a process reads a file once, and cases have the same name
+    outcome = RevisionOutcome("r", (), "", path, Verdict.UNPROVEN, 0.0)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
+        recorder = Recorder(str(path), "upgrade", {"": engine.dbkit_target})  # type: ignore[attr-defined]
+        module = runpy.run_path(str(path))
+        try:
+            with (
+                Operations.context(context),
+                context.begin_transaction(_per_migration=True),
+                recorder.recording(connection),
+            ):
+                module["upgrade"]()
+            outcome = replace(outcome, traces=(recorder.trace(),))
+        except (sa.exc.SQLAlchemyError, CommandError) as error:
+            why = failure(error, SimpleNamespace(path=path, module=None))  # type: ignore[arg-type]
+            outcome = replace(outcome, findings=(Finding("up", failure=why),))
+    return [*trace_rules.advise(outcome), *failure_rules.advise([outcome]), *source_rules.of_file("r", path)]

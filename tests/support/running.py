@@ -1,0 +1,50 @@
+"""Cases that run always or in `nox -s slow`; waiting; and who runs a process."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dbkit.postgres.os_account import Account
+
+
+def others_slow(kept: int, cases: Sequence[Any]) -> list[Any]:
+    """Cases of one kind for parametrize: some in every run, the others only in `nox -s slow`."""
+    slow = (each if isinstance(each, tuple) else (each,) for each in cases[kept:])
+    return [*cases[:kept], *(pytest.param(*each, marks=pytest.mark.slow) for each in slow)]
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that must come; for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def python_for_everyone() -> str:
+    """A Python with venv that another account may run; root's own may be below /root."""
+    nobody = Account("nobody", 65534, 65534)
+    for name in ("python3", "/usr/bin/python3", "/usr/local/bin/python3"):
+        python = shutil.which(name)
+        if python and nobody.can(os.X_OK, Path(python).resolve()):
+            enough = subprocess.run(
+                [python, "-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"], check=False
+            )
+            if enough.returncode == 0:
+                return python
+    pytest.skip("no Python 3.11 with venv that another account may run")
+
+
+def foreground() -> None:
+    """For a child: take Ctrl-C as a program in the foreground does, also where the tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -1,0 +1,46 @@
+"""A server as others run it: on TCP, with passwords."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from dbkit.postgres import scratch_cluster
+from dbkit.postgres.connect import connect
+from dbkit.settings import Settings, Target
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+HOSTILE_PASSWORD = "@ : / % # $ ' \" \\ ü"
+
+
+DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+
+
+@contextmanager
+def listening(local_settings: Settings, port: int) -> Iterator[Target]:
+    """A new server as others run it: on TCP, with passwords. The target is a role that owns its database."""
+    with scratch_cluster.cluster(local_settings) as cluster:
+        with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1'")
+            connection.execute(f"ALTER SYSTEM SET port = {port}")
+            connection.execute("CREATE DATABASE shop")
+            connection.execute("SET password_encryption = 'scram-sha-256'")
+            role = sql.SQL("CREATE ROLE shop LOGIN CREATEDB PASSWORD {}").format(HOSTILE_PASSWORD)
+            connection.execute(role)
+            connection.execute("ALTER DATABASE shop OWNER TO shop")
+        (cluster.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        cluster.stop()
+        cluster._spawn()
+        target = Target("shop", user="shop", password=HOSTILE_PASSWORD, host="127.0.0.1", port=port)
+        connect(target, wait=20).close()
+        yield target
