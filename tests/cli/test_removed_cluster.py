@@ -20,7 +20,7 @@ def own(kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     (path / "venv").symlink_to(kit.path / "venv")
     made = Kit(path, {**kit.environment, "PYTHONPATH": str(path / "src")})
     yield made
-    made.cluster.end_removed_server()
+    made.cluster.process.end_orphan()
     if made.cluster.exists():
         made.cluster.stop()
     shutil.rmtree(path)

@@ -11,6 +11,7 @@ from dbkit.errors import InputError
 from dbkit.gate import protection
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.locks import migration_lock, require_writable
+from dbkit.project.config import read_config
 from dbkit.settings import Settings
 
 
@@ -69,7 +70,7 @@ def resolve(settings: Settings, _ini: Path, revision: str) -> None:
 @contextmanager
 def _locked(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection to a database that has a journal, while no migration runs."""
-    if not journal.wanted(settings.root):
+    if not read_config(settings.root / "alembic.ini").journal:
         raise InputError("this project keeps no journal: see [dbkit] in alembic.ini.", "So nothing is recorded.")
     target = gate.target_of(settings)
     with (

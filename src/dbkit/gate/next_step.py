@@ -12,6 +12,7 @@ from dbkit.gate import diagnosis, heads, preconditions, protection
 from dbkit.postgres.connect import current_revisions
 from dbkit.postgres.locks import holder
 from dbkit.project import Project
+from dbkit.project.config import read_config
 from dbkit.settings import Settings, Target
 from dbkit.stash import pending
 
@@ -88,7 +89,7 @@ def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, 
             yield "not_adopted", error.message
     yield "stashes", tuple(pending.all_lines(connection, settings, target, applied))
     yield "restorable", bool(pending.lines(connection, settings, target, applied))
-    if journal.wanted(settings.root):
+    if read_config(settings.root / "alembic.ini").journal:
         rows = journal.latest(connection)
         # what runs just now looks the same as what was interrupted
         half = journal.half_applied(rows.values()) if not running else []

@@ -1,5 +1,6 @@
 """An Alembic project: its settings file, its history, and what goes wrong when they are loaded."""
 
+import functools
 import gc
 import logging.config
 import os
@@ -20,6 +21,7 @@ from alembic.util import CommandError
 
 from dbkit.errors import DatabaseAhead, InputError
 from dbkit.project import env_file, revision_files, revision_graph
+from dbkit.project.config import ProjectConfig, read_config
 from dbkit.redaction import redact
 
 
@@ -35,6 +37,12 @@ class Project:
     def __reduce__(self) -> tuple[object, ...]:
         """Let another process load it itself."""
         return load, self.origin
+
+    @functools.cached_property
+    def dbkit(self) -> ProjectConfig:
+        """The section `[dbkit]` of the config file. Raises InputError."""
+        ini = self.config.config_file_name
+        return read_config(Path(ini)) if ini else ProjectConfig()
 
     @property
     def heads(self) -> list[Script]:
@@ -84,7 +92,9 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
         words = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{ini} is not the settings file of an Alembic project: {words}.") from error
     require_loadable(script)
-    return Project(config, script, origin)
+    loaded = Project(config, script, origin)
+    _ = loaded.dbkit  # a mistake in it is reported before anything is run
+    return loaded
 
 
 def require_loadable(script: ScriptDirectory) -> None:
