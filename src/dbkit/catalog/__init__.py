@@ -2,7 +2,7 @@
 
 from dbkit.catalog.diff import Difference, compare_facts
 from dbkit.catalog.facts import FIRST_NORMAL_OID, Fact, object_name, select_model_facts
-from dbkit.catalog.read import qualified, read_facts
+from dbkit.catalog.read import read_facts
 
 __all__ = [
     "FIRST_NORMAL_OID",
@@ -10,7 +10,6 @@ __all__ = [
     "Fact",
     "compare_facts",
     "object_name",
-    "qualified",
     "read_facts",
     "select_model_facts",
 ]

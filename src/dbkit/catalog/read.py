@@ -99,8 +99,3 @@ def _set_locally(cursor: psycopg.Cursor[TupleRow], settings: Mapping[str, str]) 
         "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s::text[]) AS setting (name, value)",
         [list(settings), list(settings.values())],
     )
-
-
-def qualified(schema: str, name: str) -> str:
-    """A name as SQL takes it anywhere."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))

@@ -14,6 +14,7 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
 from dbkit.errors import InputError, say
+from dbkit.postgres.sql_quote import quote_literal
 from dbkit.project import created_objects
 
 COMPARISON: dict[str, Any] = {
@@ -222,7 +223,7 @@ def _own_types_and_schemas(context: MigrationContext, script: ops.MigrationScrip
     for type_ in new:
         name = ".".join(preparer.quote(part) for part in (type_.schema, type_.name) if part)
         if (type_.schema, type_.name) not in with_table:
-            labels = ", ".join("'" + label.replace("'", "''") + "'" for label in type_.enums)
+            labels = ", ".join(map(quote_literal, type_.enums))
             script.upgrade_ops.ops.insert(0, ops.ExecuteSQLOp(f"CREATE TYPE {name} AS ENUM ({labels})"))
         script.downgrade_ops.ops.append(ops.ExecuteSQLOp(f"DROP TYPE {name}"))
     schemas = {op.schema for op in script.upgrade_ops.ops if isinstance(op, ops.CreateTableOp) and op.schema}

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dbkit import catalog
 from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.postgres import scratch_database
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project import name_of, revision_ids
 from dbkit.roundtrip.alembic_steps import (
     Step,
@@ -122,7 +123,7 @@ class Walker:
             nonlocal calls
             calls += 1
             schema = context.version_table_schema or "public"
-            self.trunk.version_table = catalog.qualified(schema, context.version_table)
+            self.trunk.version_table = quote_ident(schema, context.version_table)
             self.trunk.version_table_name = context.version_table
             connection_of(context).connection.commit()
             yield from ()

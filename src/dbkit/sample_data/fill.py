@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Reference, Table, describe, table_oids
-from dbkit.sample_data.row_generator import CannotFill, Row, candidates, literal
+from dbkit.sample_data.row_generator import CannotFill, Row, candidates
 
 ONE_BY_ONE = 30  # rows that are tried each by itself when several at once fail
 OURS = ("dbkit_journal", "dbkit_backfill")
@@ -305,7 +305,9 @@ class _Filling:
         columns = [quote_ident(name) for name in reference.columns]
         nothing = " AND ".join(f"{column} IS NULL" for column in columns)
         for key in self._keys_of(reference)[:1]:
-            assigned = ", ".join(f"{column} = {literal(value)}" for column, value in zip(columns, key, strict=True))
+            assigned = ", ".join(
+                f"{column} = {quote_literal(value)}" for column, value in zip(columns, key, strict=True)
+            )
             row = f"SELECT max(ctid) FROM ONLY {table.sql} WHERE {nothing}"  # noqa: S608
             with self._trying():
                 self.connection.execute(f"UPDATE ONLY {table.sql} SET {assigned} WHERE ctid = ({row})".encode())  # noqa: S608
@@ -328,7 +330,7 @@ def _insert(table: Table, rows: Sequence[Row]) -> str:
     names = [column.name for column in table.columns if column.name in rows[0]]
     if not names:
         return f"INSERT INTO {table.sql} DEFAULT VALUES"
-    listed = ", ".join(f"({', '.join(literal(row.get(name)) for name in names)})" for row in rows)
+    listed = ", ".join(f"({', '.join(quote_literal(row.get(name)) for name in names)})" for row in rows)
     columns = ", ".join(map(quote_ident, names))
     conflict = "" if table.deferrable else " ON CONFLICT DO NOTHING"
     return f"INSERT INTO {table.sql} ({columns}) OVERRIDING SYSTEM VALUE VALUES {listed}{conflict}"  # noqa: S608

@@ -14,7 +14,8 @@ from dbkit.errors import DbkitError, Refused, say
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import TRY_AGAIN
 from dbkit.postgres.own_statements import SETTINGS, change_settings
-from dbkit.postgres.row_hash import hashes_sql, quote_ident
+from dbkit.postgres.row_hash import hashes_sql
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project.step_hooks import HookFailed
 from dbkit.settings import Settings, Target
 from dbkit.stash import large_values, obstacles, sequences, store, tables

@@ -12,7 +12,7 @@ from psycopg import sql
 from dbkit.errors import CheckFailed, database_error, say
 from dbkit.postgres.locks import TRY_AGAIN
 from dbkit.postgres.own_statements import SETTINGS, change_settings
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.settings import Settings
 from dbkit.stash import copy_file, obstacles, sequences, tables
 from dbkit.stash.manifest import Note, Saved, SavedTable, parse_note
