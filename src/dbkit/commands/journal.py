@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from dbkit import gate, journal, project
-from dbkit.errors import InputError
+from dbkit.errors import InputError, describe_error
 from dbkit.gate import protection
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.locks import migration_lock, require_writable
@@ -104,7 +104,8 @@ def mark(settings: Settings, _ini: Path, environment: str | None = None) -> None
             protection.record(connection, name)
         except psycopg.errors.InsufficientPrivilege as error:
             raise InputError(
-                f"cannot mark the database: {error.diag.message_primary}.", "The owner of the version table can."
+                f"cannot mark the database: {describe_error(error, primary=True)}.",
+                "The owner of the version table can.",
             ) from error
         connection.commit()
     print(f'"{target.dbname}" is marked {name}.')

@@ -11,7 +11,17 @@ import psycopg
 import sqlalchemy as sa
 
 from dbkit import signals
-from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, Unreachable, lock_error, sqlstate_of
+from dbkit.errors import (
+    CheckFailed,
+    DbkitError,
+    Interrupted,
+    OperatorNeeded,
+    Unreachable,
+    describe_error,
+    lock_error,
+    original_error,
+    sqlstate_of,
+)
 from dbkit.journal import DOWNGRADE, Step
 from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
@@ -160,15 +170,14 @@ def error_text(error: BaseException) -> str:
         error = error.__context__  # what Alembic did to leave an autocommit_block() hides why it was left
     if isinstance(error, DbkitError):
         return error.message
-    original = getattr(error, "orig", None) or error
     if isinstance(error, sa.exc.DBAPIError):
         redact.learn_from(error.statement or "")
-    words = redact.text(re.sub(r"\s+", " ", str(original)).strip())
+    original, words = original_error(error), describe_error(error)
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
-        if locked := getattr(original, "locked", ""):
-            words = f"{words.partition(' LINE ')[0]} ({locked})"
-        return re.sub(r" LINE \d+: .*", "", words) or type(original).__name__
-    return f"{type(original).__name__}: {words}" if words else type(original).__name__
+        locked = getattr(original, "locked", "")
+        return f"{words} ({locked})" if locked else words
+    name = type(original).__name__
+    return words if words == name else f"{name}: {words}"
 
 
 def failure_error(

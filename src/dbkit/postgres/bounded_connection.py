@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from dbkit.errors import say
+from dbkit.errors import describe_login_error, say
 from dbkit.postgres.lock_holders import Blocked, blocked
 
 Result = TypeVar("Result")
@@ -197,9 +197,9 @@ def _ask(login: Mapping[str, Any], question: Callable[[psycopg.Connection[Any]],
                 return _Seen(None)  # a pooler makes up the number that it gives its client
             return question(other)
     except psycopg.Error as error:
-        words = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        words = describe_login_error(error).rstrip(".")
         asked = error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password)
-        answered = error.sqlstate or "FATAL:" in words or asked
+        answered = error.sqlstate or "FATAL:" in str(error) or asked
         return _Seen(None, problem="" if answered else words)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import DbkitError, InputError, Unreachable, say
+from dbkit.errors import DbkitError, InputError, Unreachable, describe_login_error, say
 from dbkit.postgres import connection_guard
 from dbkit.postgres.bounded_connection import NETWORK
 from dbkit.postgres.locks import VERSION_TABLE
@@ -80,7 +80,7 @@ def connect(
                 target, left, autocommit, kind, patience, bounds=bounds, session=session, **parameters
             )
         except psycopg.ProgrammingError as error:
-            raise InputError(f"a parameter of the connection is wrong: {reason_of(error)}") from None
+            raise InputError(f"a parameter of the connection is wrong: {describe_login_error(error)}") from None
         except psycopg.OperationalError as error:
             has_options = "options" in parameters or "options" in target.parameters()
             if "unsupported startup parameter" in str(error) and bounds and not has_options:
@@ -92,7 +92,7 @@ def connect(
             end = max(deadline, began + MOMENT) if is_full else deadline
             if not may_pass(error) or (is_full and not waits_for_room) or time.monotonic() + pause > end:
                 raise problem from None
-            reason = reason_of(error)
+            reason = describe_login_error(error)
         if is_full and time.monotonic() - began < MOMENT / 2:
             time.sleep(pause)
             continue
@@ -104,7 +104,7 @@ def connect(
 
 def _problem(target: Target, error: psycopg.OperationalError, wait: float) -> DbkitError:
     """The error for a login that has failed, after `wait` seconds."""
-    reason = reason_of(error)
+    reason = describe_login_error(error)
     if "unsupported startup parameter" in reason:
         return pooled(target)
     if not may_pass(error):
@@ -185,15 +185,6 @@ def may_pass(error: psycopg.OperationalError) -> bool:
         return False
     asked = error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password)
     return not asked and "FATAL:" not in text
-
-
-def reason_of(error: psycopg.Error) -> str:
-    """The server's or libpq's own words, in one line."""
-    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    for lead in ("FATAL:", "failed: "):
-        if lead in line:
-            line = line.rsplit(lead, 1)[1]
-    return line.strip().rstrip(".") + "."
 
 
 def current_revisions(connection: psycopg.Connection) -> tuple[str, ...]:

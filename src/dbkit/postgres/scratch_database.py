@@ -12,9 +12,9 @@ from typing import Protocol
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import InputError, say
+from dbkit.errors import InputError, describe_error, describe_login_error, say
 from dbkit.postgres.cluster import Cluster
-from dbkit.postgres.connect import LONGEST_END, connect, end_sessions, reason_of
+from dbkit.postgres.connect import LONGEST_END, connect, end_sessions
 from dbkit.settings import Settings, Target
 from dbkit.signals import defer_signals
 
@@ -113,7 +113,7 @@ class NamedServer:
                 connection.execute(sql.SQL("ALTER DATABASE {} SET lock_timeout = '30s'").format(sql.Identifier(dbname)))
             except psycopg.errors.InsufficientPrivilege as error:
                 raise InputError(
-                    f"cannot create a database on {self.maintenance.server()}: {error.diag.message_primary}.",
+                    f"cannot create a database on {self.maintenance.server()}: {describe_error(error, primary=True)}.",
                     "Proofs use scratch databases: the user needs CREATEDB.",
                 ) from error
         target = self.target(dbname)
@@ -199,7 +199,7 @@ def _drop_leftovers(session: psycopg.Connection) -> None:
             if not _is_held_elsewhere(session, token):
                 _drop_all(session, token)
         except psycopg.Error as error:
-            say(f"could not drop the scratch databases of a killed proof ({token}): {reason_of(error)}")
+            say(f"could not drop the scratch databases of a killed proof ({token}): {describe_login_error(error)}")
         finally:
             session.execute("SELECT pg_catalog.pg_advisory_unlock(%s::pg_catalog.int8)", key)
 

@@ -19,7 +19,7 @@ from psycopg import sql
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
 from dbkit import gate
-from dbkit.errors import DbkitError, InputError, without_secrets
+from dbkit.errors import DbkitError, InputError, describe_error
 from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect, end_sessions
 from dbkit.postgres.connection_guard import ConnectionGuard, Identity, guarding, identify
@@ -231,7 +231,7 @@ def explained(error: BaseException, directory: str) -> DbkitError:
     """What env.py raised by itself, and no migration did."""
     if isinstance(error, DbkitError):
         return error
-    words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
+    words = describe_error(error)
     return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", hint_for(directory))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
+from dbkit.errors import describe_error
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Reference, Table, describe, table_oids
 from dbkit.sample_data.row_generator import CannotFill, Row, candidates
@@ -242,7 +243,7 @@ class _Filling:
             cursor = self.connection.execute(f"SAVEPOINT planting; {_insert(table, rows)}; RELEASE planting".encode())
         except psycopg.Error as error:
             self.connection.execute("ROLLBACK TO planting; RELEASE planting")
-            return 0, _words(error)
+            return 0, describe_error(error, primary=True)
         cursor.nextset()
         self.changed.add(table.oid)
         self.inserted[table.oid] = self.inserted.get(table.oid, 0) + cursor.rowcount
@@ -285,7 +286,7 @@ class _Filling:
         except CannotFill as error:
             reason = str(error)
         except psycopg.Error as error:
-            reason = _words(error)
+            reason = describe_error(error, primary=True)
         for table in group:
             self._note(table, reason)
 
@@ -334,7 +335,3 @@ def _insert(table: Table, rows: Sequence[Row]) -> str:
     columns = ", ".join(map(quote_ident, names))
     conflict = "" if table.deferrable else " ON CONFLICT DO NOTHING"
     return f"INSERT INTO {table.sql} ({columns}) OVERRIDING SYSTEM VALUE VALUES {listed}{conflict}"  # noqa: S608
-
-
-def _words(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error)

@@ -10,7 +10,7 @@ import psycopg
 from alembic.runtime.migration import RevisionStep
 from psycopg.pq import TransactionStatus
 
-from dbkit.errors import DbkitError, Refused, say
+from dbkit.errors import DbkitError, Refused, describe_error, say
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import TRY_AGAIN
 from dbkit.postgres.own_statements import SETTINGS, change_settings
@@ -240,7 +240,7 @@ class BackupHook:
         except psycopg.Error as error:
             if error.sqlstate in TRY_AGAIN:
                 raise
-            words = error.diag.message_primary or " ".join(str(error).split())
+            words = describe_error(error, primary=True)
             if error.sqlstate in TOO_LARGE:
                 raise Refused(f"refusing to roll back: {words}, so {revision} was not undone.", WITHOUT) from error
             raise HookFailed(
