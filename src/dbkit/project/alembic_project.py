@@ -1,27 +1,25 @@
-"""An Alembic project: its settings file, its history, and what goes wrong when they are loaded."""
+"""An Alembic project: its config file, and its loaded revision files."""
 
 import functools
 import gc
 import logging.config
 import os
-import traceback
 import warnings
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from pathlib import Path
 from tomllib import TOMLDecodeError
-from typing import cast
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
-from alembic.script.revision import CycleDetected, Revision
 from alembic.util import CommandError
 
 from dbkit.errors import DatabaseAhead, InputError
-from dbkit.project import env_file, revision_files, revision_graph
+from dbkit.project import env_file, revision_graph
 from dbkit.project.config import ProjectConfig, read_config
+from dbkit.project.load_errors import explain_load_error, record_loaded
 from dbkit.redaction import redact
 
 
@@ -32,10 +30,10 @@ class Project:
     config: Config
     script: ScriptDirectory
     origin: tuple[Path, str, tuple[str, ...]]
-    """What it was loaded with."""
+    """The arguments of `load`."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Let another process load it itself."""
+        """Pickle the arguments only: another process loads the project again."""
         return load, self.origin
 
     @functools.cached_property
@@ -46,11 +44,11 @@ class Project:
 
     @property
     def heads(self) -> list[Script]:
-        """The revisions that no other follows, in a stable order."""
+        """The revisions without a child, in a stable order."""
         return heads_of(self.script)
 
     def revision(self, identifier: str) -> Script:
-        """One revision by its id, a unique beginning of it, or `head`. Raises InputError."""
+        """Return a revision by its id, a unique prefix of it, or `head`. Raises InputError."""
         try:
             script = self.script.get_revision(identifier)
         except CommandError as error:
@@ -60,11 +58,11 @@ class Project:
         return script
 
     def applied(self, current: tuple[str, ...]) -> set[str]:
-        """The revisions that a database at `current` has: these, and those that they follow."""
+        """The revisions that are applied to a database at `current`: these and their ancestors."""
         return {script.revision for script in self.script.iterate_revisions(current, "base")} if current else set()
 
     def pending(self, current: tuple[str, ...]) -> list[Script]:
-        """What `upgrade heads` would apply to a database at `current`, first to last."""
+        """The revisions that `upgrade heads` would apply to a database at `current`, first to last."""
         done = self.applied(current)
         everything = list(self.script.walk_revisions())
         return [script for script in reversed(everything) if script.revision not in done]
@@ -75,12 +73,12 @@ class Project:
 
 
 def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> Project:
-    """Load the project whose settings are in `ini` (or in a pyproject.toml), and every revision file of it.
+    """Load the project of a config file (alembic.ini or pyproject.toml), with every revision file.
 
-    `section` is Alembic's `--name`, and `arguments` its `-x`. Raises InputError, naming the file, when a revision file
-    or the history they make is broken.
+    `section` is Alembic's `--name`, and `arguments` its `-x`. Raises InputError, naming the file, for an error in the
+    config file, in a revision file, or between revision files.
     """
-    origin = ini.absolute(), section, tuple(arguments)  # before the directory changes
+    origin = ini.absolute(), section, tuple(arguments)  # absolute, because the directory may change
     config = _config(ini, section)
     if arguments:
         config.cmd_opts = Namespace(x=list(arguments))
@@ -99,27 +97,27 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
 
 def require_loadable(script: ScriptDirectory) -> None:
     """Load every revision file. Raises InputError, naming the file, when one of them or their history is broken."""
-    loaded = _remember_loaded(script)
+    loaded = record_loaded(script)
     collects = gc.isenabled()
-    gc.disable()  # thousands of objects that all stay: looking through them again and again is a quarter of the time
+    gc.disable()  # it would examine thousands of objects that all stay, in a quarter of the time
     try:
         with warnings.catch_warnings():
-            # Alembic only warns of an id that two files have, and of a parent that none has
+            # Alembic only warns of a duplicate id, and of a missing parent
             warnings.filterwarnings("error", category=UserWarning, module="alembic")
             scripts = list(script.walk_revisions())
     except (Exception, SystemExit) as error:  # a revision file can raise anything when it is imported
-        raise InputError(*_explain(error, script, loaded)) from error
+        raise InputError(*explain_load_error(error, script, loaded)) from error
     finally:
         if collects:
             gc.enable()
-    # Alembic does not see every cycle, and would apply its revisions in some order
+    # Alembic does not detect every cycle
     fault = revision_graph.fault(scripts)
     if fault:
         raise InputError(*fault)
 
 
 def heads_of(script: ScriptDirectory) -> list[Script]:
-    """The revisions that no other follows, in a stable order."""
+    """The revisions without a child, in a stable order."""
     return sorted(script.get_revisions(script.get_heads()), key=lambda head: head.path)
 
 
@@ -133,20 +131,20 @@ def _config(ini: Path, section: str) -> Config:
 
 
 def _learn_secrets(config: Config) -> None:
-    """Remember the passwords in the URLs of the settings file, to hide them."""
+    """Register the passwords in the config file as secrets."""
     for section in config.file_config.sections():
         redact.learn_variables(dict(config.file_config.items(section, raw=True)))
 
 
 def _enter_directory(config: Config, directory: Path) -> None:
-    """Go where the project's commands are typed, when its script_location is relative and not there from here."""
+    """Change to the project's directory where its script_location is relative to that."""
     location = Path(config.get_alembic_option("script_location") or "")
     if not location.is_absolute() and not location.exists() and (directory / location).exists():
         os.chdir(directory)
 
 
 def configure_logging(ini: Path) -> None:
-    """Log as the top alembic.ini says. (The pointer in backend/ has no logging sections.)"""
+    """Configure logging as in alembic.ini; an ini without logging sections, as in backend/, logs warnings."""
     try:
         logging.config.fileConfig(ini, disable_existing_loggers=False, encoding="utf-8")
     except KeyError:
@@ -154,7 +152,7 @@ def configure_logging(ini: Path) -> None:
 
 
 def find(script: ScriptDirectory, revision: str) -> Script | None:
-    """The revision with exactly this id."""
+    """Return the revision with exactly this id; None where there is none."""
     try:
         found = script.get_revision(revision)
     except CommandError:
@@ -163,7 +161,7 @@ def find(script: ScriptDirectory, revision: str) -> Script | None:
 
 
 def require_known(script: ScriptDirectory, heads: Iterable[str]) -> None:
-    """Raise DatabaseAhead when a database at `heads` is at a revision that this code does not have."""
+    """Raise DatabaseAhead when one of the revisions of a database is not in the project."""
     for head in heads:
         if not find(script, head):
             raise DatabaseAhead(
@@ -174,46 +172,5 @@ def require_known(script: ScriptDirectory, heads: Iterable[str]) -> None:
 
 
 def name_of(script: Script) -> str:
-    """A revision as people know it: id and message."""
+    """The id and the message of a revision, for display."""
     return f'{script.revision} "{script.doc}"'
-
-
-def _remember_loaded(script: ScriptDirectory) -> list[Script]:
-    """The revisions that Alembic loads from now on, also where it then cannot make a history of them."""
-    loaded: list[Script] = []
-    load = script.revision_map._generator
-
-    def remembering() -> Iterator[Revision]:
-        for each in load():
-            loaded.append(cast("Script", each))
-            yield each
-
-    script.revision_map._generator = remembering
-    return loaded
-
-
-def _explain(error: BaseException, script: ScriptDirectory, loaded: Sequence[Script]) -> tuple[str, str]:
-    """What is wrong with the revision files, and what to do. `loaded` are those that Alembic could load."""
-    places = [Path(place) for place in script._version_locations]
-    found = {
-        path for place in places for path in (place.rglob if script.recursive_version_locations else place.glob)("*.py")
-    }
-    files = sorted(path for path in found if revision_files.REVISION_FILE.match(path.name))
-    for path in files:
-        try:
-            compile(path.read_bytes(), path, "exec")
-        except (SyntaxError, ValueError) as broken:
-            line = f", line {broken.lineno}" if isinstance(broken, SyntaxError) and broken.lineno else ""
-            return f"{path}{line}: not a Python file: {broken}", "Mend it, or remove it if it strayed in."
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in map(str, files)]
-    if frames:
-        place = f"{frames[-1].filename}, line {frames[-1].lineno}"
-        return f"{place}: {type(error).__name__}: {error}", "Mend the file; every Alembic command loads it."
-    fault = revision_graph.fault(loaded)
-    if fault:
-        return fault
-    if isinstance(error.__cause__, CycleDetected) and len(error.__cause__.revisions) == 1:
-        # the file of a revision that follows itself is not among those that were loaded
-        return revision_graph.self_loop(error.__cause__.revisions[0], files)
-    where = " and ".join(map(str, places))
-    return f"the revisions in {where} cannot be loaded: {type(error).__name__}: {error}", ""

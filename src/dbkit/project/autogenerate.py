@@ -16,6 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from dbkit.errors import InputError, say
 from dbkit.postgres.sql_quote import quote_literal
 from dbkit.project import created_objects
+from dbkit.project.created_tables import CreatedTables
 
 COMPARISON: dict[str, Any] = {
     "compare_type": True,
@@ -82,8 +83,8 @@ class Ownership:
         self.left_alone: set[str] = set()
 
     @cached_property
-    def created(self) -> created_objects.Tables:
-        return created_objects.read(self.revisions, self.default_schema)
+    def created(self) -> CreatedTables:
+        return created_objects.read_created_tables(self.revisions, self.default_schema)
 
     @cached_property
     def sources(self) -> str:
