@@ -38,7 +38,7 @@ def states(local_settings: Settings, ini: Path) -> Iterator[tuple[str, str, Fact
         options = ("--no-owner",)  # with privileges, which the catalog reads
 
         def state() -> tuple[Facts, str]:
-            return walker.trunk.read(), pg_dump.schema(local_settings, databases[""], "alembic_version", options)
+            return walker.trunk.read(), pg_dump.dump_schema(local_settings, databases[""], "alembic_version", options)
 
         for case, script in zip(BATTERY, walker.route.scripts, strict=True):
             before, backup = state(), walker.trunk.copy()

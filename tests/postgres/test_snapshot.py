@@ -59,7 +59,7 @@ def installations(local_settings: Settings) -> Iterator[list[Migrated]]:
             on_scratch = scratch_database.settings_for(settings, cluster.target())
             loaded = project.load(REPOSITORY / "alembic.ini")
             alembic_command.run(loaded, on_scratch, "upgrade", "head")
-            made.append(Migrated(cluster, snapshot(loaded, pg_dump.schema(on_scratch, cluster.target()))))
+            made.append(Migrated(cluster, snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))))
         yield made
 
 

@@ -82,7 +82,7 @@ def _check_migrated(settings: Settings, loaded: project.Project, cluster: Cluste
     else:
         if passage.metadata:
             yield from _compare_with_models(cluster, passage.metadata)
-    want = snapshot(loaded, pg_dump.schema(on_scratch, cluster.target()))
+    want = snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))
     yield from compare_with_snapshot(snapshot_path(loaded), want, cluster)
     yield from _compare_with_live(settings, loaded, cluster)
 

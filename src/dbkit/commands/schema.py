@@ -23,7 +23,7 @@ def schema(settings: Settings, ini: Path) -> None:
     with scratch_cluster.cluster(settings) as cluster:
         on_scratch = scratch_database.settings_for(settings, cluster.target())
         alembic_command.run(loaded, on_scratch, "upgrade", "head")
-        text = snapshot(loaded, pg_dump.schema(on_scratch, cluster.target()))
+        text = snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))
     if path.exists() and path.read_text(encoding="utf-8") == text:
         print(f"{path} is fresh.")
         return

@@ -33,7 +33,7 @@ from dbkit.gate.version_table import moves
 from dbkit.postgres import connection_guard, session
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect, current_revisions, has_version_table
-from dbkit.postgres.locks import VERSION_TABLE, migration_lock, take_again
+from dbkit.postgres.locks import VERSION_TABLE, migration_lock, retake_lock
 from dbkit.postgres.own_statements import place_of
 from dbkit.project import autogenerate, configure_logging, revision_ids
 from dbkit.project.config import read_config
@@ -307,7 +307,7 @@ class Run:
         for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
             self.driver.execute(statement)
         session.apply_settings(self.driver)
-        take_again(self.driver, self.target.dbname)
+        retake_lock(self.driver, self.target.dbname)
 
     def _heads(self) -> tuple[str, ...]:
         heads = self.migration.get_current_heads()

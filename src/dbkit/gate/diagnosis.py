@@ -26,7 +26,7 @@ from dbkit.journal import DOWNGRADE, Step
 from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.connect import NoRoom, connect, current_revisions
-from dbkit.postgres.locks import end_session
+from dbkit.postgres.locks import end_migration_session
 from dbkit.redaction import redact
 from dbkit.settings import Settings, Target
 
@@ -103,7 +103,11 @@ def look_again(
     """
     try:
         with fresh(target, min(settings.wait, PATIENCE), make_room, progress=_quietly) as connection:
-            if lost is not None and lost.closed and not end_session(connection, target.dbname, lost.server_pid):
+            if (
+                lost is not None
+                and lost.closed
+                and not end_migration_session(connection, target.dbname, lost.server_pid)
+            ):
                 return f"backend {lost.server_pid} still works for the connection that was lost"
             return replace(look(connection), hint=error_causes.hint_for(connection, error, target.dbname))
     except NoRoom:

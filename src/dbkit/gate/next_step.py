@@ -10,7 +10,7 @@ from dbkit import journal, project
 from dbkit.errors import DatabaseAhead, DbkitError, InputError, LockNotGranted, lock_error
 from dbkit.gate import diagnosis, heads, preconditions, protection
 from dbkit.postgres.connect import current_revisions
-from dbkit.postgres.locks import holder
+from dbkit.postgres.locks import find_holder
 from dbkit.project import Project
 from dbkit.project.config import read_config
 from dbkit.settings import Settings, Target
@@ -73,7 +73,7 @@ def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, 
     row = connection.execute(SERVER).fetchone() or (False, 0)
     yield "is_read_only", row[0]
     yield "is_pooled", row[1] != connection.info.backend_pid
-    running = holder(connection, target.dbname)
+    running = find_holder(connection, target.dbname)
     yield "running", running
     yield "mark", protection.recorded(connection)
     yield "invalid", diagnosis.invalid_indexes(connection)

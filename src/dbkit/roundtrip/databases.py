@@ -79,7 +79,7 @@ class ProofDatabases:
 
     def dump(self) -> str:
         """What pg_dump says of its schema."""
-        return "\n".join(pg_dump.schema(self.settings, target) for target in self.databases.values())
+        return "\n".join(pg_dump.dump_schema(self.settings, target) for target in self.databases.values())
 
     def make_room(self, revision: str) -> int | None:
         """Let the version table take a revision's id. Returns how many characters it took, if those were too few."""
