@@ -5,7 +5,6 @@ A step that leaves its transaction writes a row before it does, and completes it
 that of an interrupted step.
 """
 
-import configparser
 import getpass
 import hashlib
 import os
@@ -21,7 +20,6 @@ import psycopg
 from psycopg import sql
 
 from dbkit import __version__
-from dbkit.errors import InputError
 from dbkit.postgres.own_statements import place_of
 from dbkit.redaction import redact
 
@@ -88,20 +86,6 @@ class JournalEntry:
     path: Path | None = None
     parents: tuple[str, ...] = ()
     """The revisions right before it, which are undone only after it; not written to the journal."""
-
-
-def is_enabled(root: Path) -> bool:
-    """Whether the project keeps a journal, as it does without `journal = off` in the [dbkit] section of alembic.ini.
-
-    Raises InputError for a value that is neither on nor off.
-    """
-    parser = configparser.RawConfigParser()
-    parser.read(root / "alembic.ini", encoding="utf-8")
-    try:
-        return parser.getboolean("dbkit", "journal", fallback=True)
-    except ValueError:
-        value = parser.get("dbkit", "journal")
-        raise InputError(f"alembic.ini, [dbkit]: journal = {value!r} is neither on nor off.") from None
 
 
 def table_exists(connection: psycopg.Connection) -> bool:

@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
-
 from dbkit.errors import InputError
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 
 Execute = Callable[[str], Sequence[Any]]
 """Executes one statement in a separate transaction, and returns its rows."""
@@ -227,11 +225,6 @@ def qualify_table(table: str) -> str:
     if ".".join(parts) != table or len(parts) not in (1, 2):
         raise InputError(f"{table!r} cannot be the name of a table.", "Write orders, or schema.orders.")
     return ".".join(part if part.startswith('"') else quote_ident(part) for part in parts)
-
-
-def quote_literal(text: str) -> str:
-    """Return a text as an SQL literal."""
-    return sql.Literal(text).as_string().strip()
 
 
 def quote_array(values: Sequence[str]) -> str:

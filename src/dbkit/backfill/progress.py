@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbkit import journal
-from dbkit.backfill.batches import BatchedUpdate, Execute, Key, quote_array, quote_literal, update_sql
+from dbkit.backfill.batches import BatchedUpdate, Execute, Key, quote_array, update_sql
 from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
+from dbkit.postgres.sql_quote import quote_literal
 from dbkit.redaction import redact
 from dbkit.wording import counted
 

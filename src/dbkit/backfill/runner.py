@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dbkit.backfill.batches import BatchedUpdate, Execute, Key, quote_literal
+from dbkit.backfill.batches import BatchedUpdate, Execute, Key
 from dbkit.backfill.progress import Progress, ProgressRow
 from dbkit.backfill.replication_lag import ReplicationLag
 from dbkit.backfill.report import ProgressReport
@@ -16,6 +16,7 @@ from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say, sqlst
 from dbkit.postgres import locks
 from dbkit.postgres.durability import FLUSH_WAL
 from dbkit.postgres.lock_holders import Holder
+from dbkit.postgres.sql_quote import quote_literal
 from dbkit.wording import counted
 
 FIRST, MOST = 1000, 100_000  # rows in a batch

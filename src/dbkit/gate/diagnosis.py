@@ -11,13 +11,23 @@ import psycopg
 import sqlalchemy as sa
 
 from dbkit import signals
-from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, Unreachable, lock_error, sqlstate_of
+from dbkit.errors import (
+    CheckFailed,
+    DbkitError,
+    Interrupted,
+    OperatorNeeded,
+    Unreachable,
+    describe_error,
+    lock_error,
+    original_error,
+    sqlstate_of,
+)
 from dbkit.gate.step_state import StepState, half_applied_hint
 from dbkit.journal import DOWNGRADE
 from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.connect import NoRoom, connect, current_revisions
-from dbkit.postgres.locks import end_session
+from dbkit.postgres.locks import end_migration_session
 from dbkit.redaction import redact
 from dbkit.settings import Settings, Target
 
@@ -97,7 +107,7 @@ def read_state_after_failure(
     lost = migration_connection
     try:
         with connect_beside(target, wait, close_first, progress=_ignore_progress) as connection:
-            if lost.closed and not end_session(connection, target.dbname, lost.server_pid):
+            if lost.closed and not end_migration_session(connection, target.dbname, lost.server_pid):
                 return UnknownState(f"backend {lost.server_pid} still works for the connection that was lost")
             return replace(read_state(connection), hint=error_causes.hint_for(connection, error, target.dbname))
     except NoRoom:
@@ -164,15 +174,14 @@ def error_text(error: BaseException) -> str:
         error = error.__context__  # what Alembic did to leave an autocommit_block() hides why it was left
     if isinstance(error, DbkitError):
         return error.message
-    original = getattr(error, "orig", None) or error
     if isinstance(error, sa.exc.DBAPIError):
         redact.learn_from(error.statement or "")
-    text = redact.text(re.sub(r"\s+", " ", str(original)).strip())
+    original, text = original_error(error), describe_error(error)
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
-        if locked := getattr(original, "locked", ""):
-            text = f"{text.partition(' LINE ')[0]} ({locked})"
-        return re.sub(r" LINE \d+: .*", "", text) or type(original).__name__
-    return f"{type(original).__name__}: {text}" if text else type(original).__name__
+        locked = getattr(original, "locked", "")
+        return f"{text} ({locked})" if locked else text
+    name = type(original).__name__
+    return text if text == name else f"{name}: {text}"
 
 
 def failure_error(

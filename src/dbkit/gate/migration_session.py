@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from psycopg.pq import TransactionStatus
 
-from dbkit import journal
 from dbkit.gate.context import RunContext
 from dbkit.gate.monitored_connection import driver_of
 from dbkit.postgres import session
-from dbkit.postgres.locks import take_again
+from dbkit.postgres.locks import retake_lock
+from dbkit.project.config import read_config
 from dbkit.settings import Target
 
 RESET_SESSION = ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL")
@@ -30,7 +30,7 @@ class MigrationSession:
         self.target = target
         self.connection = connection
         self.driver = driver_of(connection)
-        self.writes_journal = not self.settings.scratch and journal.is_enabled(self.settings.root)
+        self.writes_journal = not self.settings.scratch and read_config(self.settings.root / "alembic.ini").journal
 
     def read_heads(self) -> tuple[str, ...]:
         """Return the revisions in the version table, and end the transaction."""
@@ -43,7 +43,7 @@ class MigrationSession:
         for statement in RESET_SESSION:
             self.driver.execute(statement)
         session.apply_settings(self.driver)
-        take_again(self.driver, self.target.dbname)
+        retake_lock(self.driver, self.target.dbname)
 
     def roll_back(self) -> None:
         """Roll back what a failed step has left open, and flush what was committed; a lost connection is ignored."""

@@ -75,7 +75,7 @@ class MonitoredConnection(OwnConnection):
         self.cursor_factory = MonitoredCursor
 
     @property
-    def says_who_blocks(self) -> bool:
+    def reports_lock_holders(self) -> bool:
         """Whether to report lock waits; not while a step runs, whose waits the executor reports when it retries."""
         return self.monitor is None or self.monitor.step is None
 

@@ -10,8 +10,9 @@ from dbkit import journal, project
 from dbkit.errors import DatabaseAhead, DbkitError, InputError, LockNotGranted, lock_error
 from dbkit.gate import diagnosis, multiple_heads, preconditions, protection
 from dbkit.postgres.connect import current_revisions
-from dbkit.postgres.locks import holder
+from dbkit.postgres.locks import find_holder
 from dbkit.project import Project
+from dbkit.project.config import read_config
 from dbkit.settings import Settings, Target
 from dbkit.stash import pending
 
@@ -72,7 +73,7 @@ def _read_values(connection: psycopg.Connection, loaded: Project, settings: Sett
     row = connection.execute(SERVER).fetchone() or (False, 0)
     yield "is_read_only", row[0]
     yield "is_pooled", row[1] != connection.info.backend_pid
-    running = holder(connection, target.dbname)
+    running = find_holder(connection, target.dbname)
     yield "running", running
     yield "mark", protection.read_mark(connection)
     yield "invalid", diagnosis.read_invalid_indexes(connection)
@@ -88,7 +89,7 @@ def _read_values(connection: psycopg.Connection, loaded: Project, settings: Sett
             yield "not_adopted", error.message
     yield "stashes", tuple(pending.describe_all(connection, settings, target, applied))
     yield "restorable", bool(pending.describe_restorable(connection, settings, target, applied))
-    if journal.is_enabled(settings.root):
+    if read_config(settings.root / "alembic.ini").journal:
         rows = journal.read_latest(connection)
         # a running step has the same row as an interrupted one
         half = journal.find_half_applied(rows.values()) if not running else []

@@ -18,6 +18,7 @@ from dbkit.gate.plan import make_entry, record_steps, replace_plan, revisions_to
 from dbkit.gate.unlocked_run import run_unlocked
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.project import revision_ids
+from dbkit.project.config import read_config
 from dbkit.settings import Settings
 
 OPTIONS: dict[str, Any] = {
@@ -35,7 +36,7 @@ def write_script(context: EnvironmentContext, run_context: RunContext) -> None:
     steps = migration.opts["fn"](migration.get_current_heads(), migration)
     revision_ids.require_recordable(revisions_to_apply(steps), VERSION_TABLE, revision_ids.LIMIT)
     replace_plan(migration, lambda plan: record_steps(plan, run_context))
-    writes_journal = journal.is_enabled(run_context.settings.root)
+    writes_journal = read_config(run_context.settings.root / "alembic.ini").journal
     context.static_output(render_preamble(migration.get_current_heads(), run_context.settings, writes_journal))
     if writes_journal:
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from alembic.runtime.migration import RevisionStep
 
-from dbkit.errors import DbkitError, Refused, say
+from dbkit.errors import DbkitError, Refused, describe_error, say
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import TRY_AGAIN
 from dbkit.project.step_hooks import HookFailed
@@ -257,7 +257,7 @@ class BackupHook:
         except psycopg.Error as error:
             if error.sqlstate in TRY_AGAIN:
                 raise
-            text = error.diag.message_primary or " ".join(str(error).split())
+            text = describe_error(error, primary=True)
             if error.sqlstate in TOO_LARGE:
                 raise Refused(f"refusing to roll back: {text}, so {revision} was not undone.", WITHOUT) from error
             raise HookFailed(

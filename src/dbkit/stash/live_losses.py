@@ -8,7 +8,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from dbkit.postgres.own_statements import SETTINGS, change_settings
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project.step_hooks import HookFailed
 from dbkit.stash.losses import CHANGED, DROPPED, DryRun, Loss
 from dbkit.stash.manifest import SequencePosition

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 
 from dbkit.errors import CheckFailed
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.stash import copy_file
 from dbkit.stash.manifest import HashFile, SavedFile, SavedTable, parse_hash_file
 from dbkit.stash.restore_sql import RestoreStatements, same_key_sql

@@ -6,10 +6,10 @@ from graphlib import CycleError, TopologicalSorter
 
 import psycopg
 
-from dbkit.errors import CheckFailed, database_error, say
+from dbkit.errors import CheckFailed, database_error, describe_error, say
 from dbkit.postgres.locks import TRY_AGAIN
 from dbkit.postgres.own_statements import SETTINGS, change_settings
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.settings import Settings
 from dbkit.stash import sequences, tables
 from dbkit.stash.load import load_table
@@ -61,7 +61,7 @@ def restore_stash(
         except psycopg.Error as error:
             connection.rollback()
             if error.sqlstate not in TRY_AGAIN or time.monotonic() + settings.lock_timeout > deadline:
-                text = error.diag.message_primary or " ".join(str(error).split())
+                text = describe_error(error, primary=True)
                 raise database_error(
                     error,
                     f"{stash.name} cannot be put back: {text}; nothing of it was put back.",

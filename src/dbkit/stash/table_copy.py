@@ -4,7 +4,8 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit.postgres.row_hash import hashes_sql, quote_ident
+from dbkit.postgres.row_hash import hashes_sql
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.stash import large_values, store
 from dbkit.stash.copy_file import write_copy_file
 from dbkit.stash.losses import Loss

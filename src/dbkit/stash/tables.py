@@ -8,7 +8,8 @@ import psycopg
 
 from dbkit.journal import TABLE as JOURNAL
 from dbkit.postgres.locks import VERSION_TABLE
-from dbkit.postgres.row_hash import hash_sql, quote_ident
+from dbkit.postgres.row_hash import hash_sql
+from dbkit.postgres.sql_quote import quote_ident
 
 SCHEMA = re.compile(r'(?:"(?:[^"]|"")+"|\w+)\.')
 OBSERVER_SCHEMA = "dbkit_watching"
