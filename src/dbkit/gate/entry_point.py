@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -25,9 +26,16 @@ from dbkit.gate.monitored_connection import driver_of
 from dbkit.gate.plan import record_steps, replace_plan
 from dbkit.gate.version_table import OPTIONS, override_queries
 from dbkit.postgres import connection_guard
-from dbkit.project import autogenerate, configure_logging
+from dbkit.project import configure_logging
 from dbkit.redaction import outputs, redact
 from dbkit.settings import load
+
+COMPARISON_OPTIONS: dict[str, Any] = {
+    "compare_type": True,
+    "compare_server_default": True,
+    # a list replaces Alembic's default, so its own plugins are named too
+    "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
+}
 
 
 def run_through_gate(context: EnvironmentContext, root: Path, load_metadata: Callable[[], object]) -> None:
@@ -70,7 +78,7 @@ def _run_online(context: EnvironmentContext, run_context: RunContext, load_metad
     target = run_context.target = resolve_target(run_context.settings)
     connection_guard.require_meant(target.dbname)
     with create_engine(target, run_context.settings).connect() as connection:
-        context.configure(connection=connection, **autogenerate.COMPARISON, **OPTIONS)
+        context.configure(connection=connection, **COMPARISON_OPTIONS, **OPTIONS)
         migration = context.get_context()
         driver = driver_of(connection)
         override_queries(migration, driver)

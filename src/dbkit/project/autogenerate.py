@@ -18,13 +18,6 @@ from dbkit.postgres.sql_quote import quote_literal
 from dbkit.project import created_objects
 from dbkit.project.created_tables import CreatedTables
 
-COMPARISON: dict[str, Any] = {
-    "compare_type": True,
-    "compare_server_default": True,
-    # a list replaces Alembic's default, so its own plugins are named too
-    "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
-}
-
 
 def as_metadata(given: object) -> list[sa.MetaData]:
     """What Alembic takes for target_metadata: None, one MetaData or several. Raises InputError for anything else."""
