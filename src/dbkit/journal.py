@@ -63,7 +63,7 @@ NEWEST = f"SELECT {READ} FROM {{table}} ORDER BY id DESC LIMIT %s"  # noqa: S608
 
 
 @dataclass(frozen=True)
-class Row:
+class JournalRow:
     """One row of the journal. `ended_at` is None for what was interrupted."""
 
     id: int
@@ -79,7 +79,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Step:
+class JournalEntry:
     """What the journal is told of one step. `path` is None for a stamp; `environment` is "" when nothing says."""
 
     action: str
@@ -90,7 +90,7 @@ class Step:
     """The revisions that come right before, which are undone only after it. Not written down."""
 
 
-def wanted(root: Path) -> bool:
+def is_enabled(root: Path) -> bool:
     """Whether the project keeps a journal: `journal = off` in the [dbkit] section of root/alembic.ini says no.
 
     Raises InputError for a value that is neither yes nor no.
@@ -104,102 +104,108 @@ def wanted(root: Path) -> bool:
         raise InputError(f"alembic.ini, [dbkit]: journal = {value!r} is neither on nor off.") from None
 
 
-def exists(connection: psycopg.Connection) -> bool:
+def table_exists(connection: psycopg.Connection) -> bool:
     """Whether the database has a journal."""
     if not place_of(connection).schema:
         return False
-    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_table(connection)]).fetchone() == (True,)
+    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_table_sql(connection)]).fetchone() == (True,)
 
 
-def _table(connection: psycopg.Connection) -> str:
+def _table_sql(connection: psycopg.Connection) -> str:
     """The journal as SQL: it is beside the version table."""
     return place_of(connection).table(TABLE).as_string()
 
 
-def ensure(connection: psycopg.Connection) -> None:
+def ensure_table(connection: psycopg.Connection) -> None:
     """Create the table where it is missing, and commit."""
     # not by IF NOT EXISTS alone: that asks for the right to create also where nothing is to be created
-    if not exists(connection):
+    if not table_exists(connection):
         for statement in (CREATE, COMMENT):
-            connection.execute(statement.format(table=_table(connection)).encode())
+            connection.execute(statement.format(table=_table_sql(connection)).encode())
     connection.commit()
 
 
 @dataclass(frozen=True)
-class Move:
+class VersionChange:
     """A statement that changes one row of the version table, with its values by name."""
 
     statement: str
     values: dict[str, str]
 
 
-def write(connection: psycopg.Connection, step: Step, heads: Sequence[str], move: Move | None = None) -> int:
+def record_step(
+    connection: psycopg.Connection, step: JournalEntry, heads: Sequence[str], move: VersionChange | None = None
+) -> int:
     """Write the row of a step that is done, within its transaction. `heads` is what the version table then says.
 
     With a `move` both are one statement: without the one row, there is not the other. Returns how many were written.
     """
     if move is None:
-        return connection.execute(_insert(connection).encode(), _storable(connection, _values(step, heads))).rowcount
-    query = f"WITH moved AS ({move.statement} RETURNING 1) {_insert(connection)} FROM moved"  # no values in it
-    return connection.execute(query.encode(), _storable(connection, _values(step, heads)) | move.values).rowcount
+        return connection.execute(
+            _insert_sql(connection).encode(), _encode_values(connection, _build_values(step, heads))
+        ).rowcount
+    query = f"WITH moved AS ({move.statement} RETURNING 1) {_insert_sql(connection)} FROM moved"  # no values in it
+    return connection.execute(
+        query.encode(), _encode_values(connection, _build_values(step, heads)) | move.values
+    ).rowcount
 
 
-def begin(connection: psycopg.Connection, step: Step, *, half_applied: bool) -> int:
+def record_begin(connection: psycopg.Connection, step: JournalEntry, *, half_applied: bool) -> int:
     """Write the row of a step that is about to leave its transaction, and return its id."""
-    values = _storable(connection, _values(step, None)) | {"half_applied": half_applied}
-    row = connection.execute(f"{_insert(connection)} RETURNING id".encode(), values).fetchone()
+    values = _encode_values(connection, _build_values(step, None)) | {"half_applied": half_applied}
+    row = connection.execute(f"{_insert_sql(connection)} RETURNING id".encode(), values).fetchone()
     return int(row[0]) if row else 0
 
 
 def mark_half_applied(connection: psycopg.Connection, identifier: int) -> None:
     """Say that the step has done something that stays when it fails."""
-    query = f"UPDATE {_table(connection)} SET half_applied = true WHERE id = %s"  # noqa: S608
+    query = f"UPDATE {_table_sql(connection)} SET half_applied = true WHERE id = %s"  # noqa: S608
     connection.execute(query.encode(), [identifier])
 
 
-def end(connection: psycopg.Connection, identifier: int, heads: Sequence[str]) -> None:
+def record_end(connection: psycopg.Connection, identifier: int, heads: Sequence[str]) -> None:
     """Complete the row of a step that has left its transaction, within its last one."""
-    query = f"UPDATE {_table(connection)} SET ended_at = clock_timestamp(), heads = %s::text[] WHERE id = %s"  # noqa: S608
+    query = f"UPDATE {_table_sql(connection)} SET ended_at = clock_timestamp(), heads = %s::text[] WHERE id = %s"  # noqa: S608
     connection.execute(query.encode(), [sorted(heads), identifier])
 
 
-def as_sql(step: Step, heads: Sequence[str]) -> str:
+def render_insert(step: JournalEntry, heads: Sequence[str]) -> str:
     """The statement that `write` runs, for a script; from where and on what it will be run is not known yet."""
-    values = _values(step, heads) | {"client": None, "environment": None}
+    values = _build_values(step, heads) | {"client": None, "environment": None}
     literals = {name: sql.Literal(value) for name, value in values.items()}
     return sql.SQL(INSERT).format(table=sql.SQL(TABLE), **literals).as_string()
 
 
-def latest(connection: psycopg.Connection) -> dict[str, Row]:
+def read_latest(connection: psycopg.Connection) -> dict[str, JournalRow]:
     """The newest row of each revision; empty where there is no journal."""
-    if not exists(connection):
+    if not table_exists(connection):
         return {}
-    table = _table(connection)
+    table = _table_sql(connection)
     query = LATEST.format(table=table, half_applied=NOT_STAMPED_SINCE.format(table=table))
-    return {row.revision: row for row in map(_row, connection.execute(query.encode()))}
+    return {row.revision: row for row in map(_parse_row, connection.execute(query.encode()))}
 
 
-def newest(connection: psycopg.Connection, count: int | None) -> list[Row]:
+def read_newest(connection: psycopg.Connection, count: int | None) -> list[JournalRow]:
     """The last `count` rows (None: all), newest first; empty where there is no journal."""
-    if not exists(connection):
+    if not table_exists(connection):
         return []
-    query = NEWEST.format(table=_table(connection), half_applied="half_applied")
-    return [_row(values) for values in connection.execute(query.encode(), [count])]
+    query = NEWEST.format(table=_table_sql(connection), half_applied="half_applied")
+    return [_parse_row(values) for values in connection.execute(query.encode(), [count])]
 
 
-def _row(values: Sequence[Any]) -> Row:
+def _parse_row(values: Sequence[Any]) -> JournalRow:
     identifier, revision, action, began, ended, *rest = values
     began_at, ended_at = (datetime.fromisoformat(each).replace(tzinfo=UTC) if each else None for each in (began, ended))
     assert began_at is not None  # noqa: S101  # the column is NOT NULL
-    return Row(identifier, revision, action, began_at, ended_at, *rest)
+    return JournalRow(identifier, revision, action, began_at, ended_at, *rest)
 
 
-def half_applied(rows: Iterable[Row]) -> list[Row]:
+def find_half_applied(rows: Iterable[JournalRow]) -> list[JournalRow]:
     """Of the newest rows, those of revisions that were interrupted after something had been committed."""
     return [row for row in rows if row.ended_at is None and row.half_applied]
 
 
-def edited(rows: dict[str, Row], files: Iterable[tuple[str, Path]]) -> list[Path]:
+def find_edited_files(rows: dict[str, JournalRow], files: Iterable[tuple[str, Path]]) -> list[Path]:
     """Of the files of applied revisions, those that differ from what was applied."""
     return [
         path
@@ -209,16 +215,16 @@ def edited(rows: dict[str, Row], files: Iterable[tuple[str, Path]]) -> list[Path
         and row.ended_at is not None
         and row.sha256 is not None
         and path.suffix == ".py"  # bytecode is another one whenever it is made
-        and row.sha256 != sha256_of(path)
+        and row.sha256 != hash_file(path)
     ]
 
 
-def sha256_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Of the file's text, whatever its line ends are: git may change those."""
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _values(step: Step, heads: Sequence[str] | None) -> dict[str, Any]:
+def _build_values(step: JournalEntry, heads: Sequence[str] | None) -> dict[str, Any]:
     """What INSERT takes; without `heads` the step is not done yet."""
     return {
         "action": step.action,
@@ -226,15 +232,15 @@ def _values(step: Step, heads: Sequence[str] | None) -> dict[str, Any]:
         "heads": None if heads is None else sorted(heads),
         "ended": heads is not None,
         "half_applied": False,
-        "client": redact.text(_client()),
+        "client": redact.text(_client_name()),
         "environment": redact.text(step.environment) or None,
         "file": step.path.name if step.path else None,
-        "sha256": sha256_of(step.path) if step.path and step.path.suffix == ".py" else None,
+        "sha256": hash_file(step.path) if step.path and step.path.suffix == ".py" else None,
         "versions": _versions(),
     }
 
 
-def _storable(connection: psycopg.Connection, values: dict[str, Any]) -> dict[str, Any]:
+def _encode_values(connection: psycopg.Connection, values: dict[str, Any]) -> dict[str, Any]:
     """The values as a database of another encoding can keep them: a name that it has no letters for gets escapes."""
     if connection.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII"):
         return values
@@ -244,13 +250,13 @@ def _storable(connection: psycopg.Connection, values: dict[str, Any]) -> dict[st
     }
 
 
-def _insert(connection: psycopg.Connection) -> str:
+def _insert_sql(connection: psycopg.Connection) -> str:
     values = {name: f"%({name})s" for name in (*COLUMNS, "ended", "versions")}
-    return INSERT.format(table=_table(connection), **values)
+    return INSERT.format(table=_table_sql(connection), **values)
 
 
 @cache
-def _client() -> str:
+def _client_name() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's number without a name

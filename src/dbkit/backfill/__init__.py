@@ -31,4 +31,4 @@ def backfill(
     from dbkit.backfill import revision  # the command line goes without Alembic, which takes long to load
 
     columns = (key,) if isinstance(key, str) else tuple(key)
-    revision.run_in(op.get_context(), (table, assignments, where, columns), batch, max_lag)
+    revision.run_in_revision(op.get_context(), (table, assignments, where, columns), batch, max_lag)

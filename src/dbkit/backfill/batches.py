@@ -40,7 +40,7 @@ Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Column:
+class KeyColumn:
     """A column of the key; `type` as SQL."""
 
     name: str
@@ -50,12 +50,12 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Work:
+class BatchedUpdate:
     """An UPDATE that is to be done in pieces. `assignments` and `where` are SQL; without `where`, every row."""
 
     table: str
     """Schema-qualified, as SQL."""
-    key: tuple[Column, ...]
+    key: tuple[KeyColumn, ...]
     assignments: str
     where: str | None
     estimate: int
@@ -64,7 +64,7 @@ class Work:
     @property
     def statement(self) -> str:
         """What it comes to, as one statement."""
-        return update(self.table, self.assignments, self.where)
+        return update_sql(self.table, self.assignments, self.where)
 
     def __str__(self) -> str:
         return " ".join(self.statement.split())
@@ -112,7 +112,7 @@ class Work:
                 WHERE {self._between(after, last)} AND {self._condition()} AND EXISTS (SELECT FROM {table} WHERE {row})
                 RETURNING {self._condition() if self.where else "false"} IS TRUE AS dbkit_matches
             ), dbkit_moved AS (
-                UPDATE {table} SET last_key = {array(last)}, updated_at = pg_catalog.clock_timestamp(),
+                UPDATE {table} SET last_key = {quote_array(last)}, updated_at = pg_catalog.clock_timestamp(),
                     batches = batches + 1, rows = rows + (SELECT pg_catalog.count(*) FROM dbkit_done),
                     still_matches = still_matches OR EXISTS (SELECT FROM dbkit_done WHERE dbkit_matches)
                 WHERE {row} RETURNING 1
@@ -149,10 +149,14 @@ class Work:
     def _first(self, operator: str, key: Key | None) -> str:
         if key is None:
             return ""
-        return f"{quote_ident(self.key[0].name)} {self._qualified(operator)} {literal(key[0])}::{self.key[0].type}"
+        return (
+            f"{quote_ident(self.key[0].name)} {self._qualified(operator)} {quote_literal(key[0])}::{self.key[0].type}"
+        )
 
     def _compared(self, operator: str, key: Key) -> str:
-        values = ", ".join(f"{literal(value)}::{column.type}" for value, column in zip(key, self.key, strict=True))
+        values = ", ".join(
+            f"{quote_literal(value)}::{column.type}" for value, column in zip(key, self.key, strict=True)
+        )
         return f"({self._names()}) {self._qualified(operator)} ({values})"
 
     def _qualified(self, operator: str) -> str:
@@ -160,9 +164,9 @@ class Work:
         return f"OPERATOR(pg_catalog.{operator})" if all(column.is_builtin for column in self.key) else operator
 
 
-def find(
+def plan_update(
     execute: Execute, execute_own: Execute, table: str, assignments: str, where: str | None, key: Sequence[str]
-) -> Work:
+) -> BatchedUpdate:
     """Look up the table, and what its rows are ordered by: `key` (names of columns), or else the primary key.
 
     `execute` has the project's search path, `execute_own` runs statements of this package.
@@ -172,7 +176,7 @@ def find(
     assignments = assignments.strip()
     if not assignments:
         raise InputError(f"{table}: nothing is to be set.", "Name it, as in SQL: \"reference = 'R-' || id\".")
-    ((oid,),) = execute(FIND.format(name=literal(qualified(table))))
+    ((oid,),) = execute(FIND.format(name=quote_literal(qualify_table(table))))
     if oid is None:
         raise InputError(f"there is no table {table}.", "Write it as in the database: orders, or schema.orders.")
     ((hides, user),) = execute(HIDDEN.format(oid=oid))
@@ -184,15 +188,15 @@ def find(
     ((name, kind, estimate),) = execute_own(TABLE.format(oid=oid))
     if kind not in ("r", "p"):
         raise InputError(f"{table} is not a table, but a view or the like.", "Name the table that has the rows.")
-    columns = _key(execute_own, table, int(oid), tuple(key))
-    return Work(str(name), columns, assignments, (where or "").strip() or None, int(estimate))
+    columns = _find_key(execute_own, table, int(oid), tuple(key))
+    return BatchedUpdate(str(name), columns, assignments, (where or "").strip() or None, int(estimate))
 
 
-def _key(execute: Execute, table: str, oid: int, wanted: tuple[str, ...]) -> tuple[Column, ...]:
-    found: dict[int, list[tuple[bool, Column, bool]]] = {}
+def _find_key(execute: Execute, table: str, oid: int, wanted: tuple[str, ...]) -> tuple[KeyColumn, ...]:
+    found: dict[int, list[tuple[bool, KeyColumn, bool]]] = {}
     for index, primary, name, type_, never_null, builtin in execute(KEYS.format(oid=oid)):
         found.setdefault(index, []).append(
-            (bool(primary), Column(str(name), str(type_), bool(builtin)), bool(never_null))
+            (bool(primary), KeyColumn(str(name), str(type_), bool(builtin)), bool(never_null))
         )
     for parts in found.values():
         columns = tuple(column for _, column, _ in parts)
@@ -210,12 +214,12 @@ def _key(execute: Execute, table: str, oid: int, wanted: tuple[str, ...]) -> tup
     )
 
 
-def update(table: str, assignments: str, where: str | None) -> str:
+def update_sql(table: str, assignments: str, where: str | None) -> str:
     """One UPDATE; the table as SQL. In lines: what is given may end with a comment."""
     return "\n".join([f"UPDATE {table} SET {assignments}", *([f"WHERE {where}"] if where else [])])  # noqa: S608
 
 
-def qualified(table: str) -> str:
+def qualify_table(table: str) -> str:
     """A table's name, with or without its schema, as SQL. Raises InputError for what cannot be one."""
     parts = NAME.findall(table)
     if ".".join(parts) != table or len(parts) not in (1, 2):
@@ -223,11 +227,11 @@ def qualified(table: str) -> str:
     return ".".join(part if part.startswith('"') else quote_ident(part) for part in parts)
 
 
-def literal(text: str) -> str:
+def quote_literal(text: str) -> str:
     """A text as an SQL literal."""
     return sql.Literal(text).as_string().strip()
 
 
-def array(values: Sequence[str]) -> str:
+def quote_array(values: Sequence[str]) -> str:
     """Texts as an SQL array."""
-    return f"ARRAY[{', '.join(literal(value) for value in values)}]::pg_catalog.text[]"
+    return f"ARRAY[{', '.join(quote_literal(value) for value in values)}]::pg_catalog.text[]"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbkit import journal
-from dbkit.backfill.batches import Execute, Key, Work, array, literal, update
+from dbkit.backfill.batches import BatchedUpdate, Execute, Key, quote_array, quote_literal, update_sql
 from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
 from dbkit.redaction import redact
 from dbkit.wording import counted
@@ -75,7 +75,7 @@ DELETE FROM {{table}} AS b WHERE revision IS NOT NULL AND EXISTS (
 
 
 @dataclass(frozen=True)
-class Row:
+class ProgressRow:
     """One row of it. `last_key` is the last that is done, of `end_key`, the last there is to do in this pass."""
 
     id: int
@@ -107,31 +107,35 @@ class Progress:
         `version_table` as SQL; the table is beside it. `parents` are the revisions right before this one.
         """
         self.execute = execute_own
-        schema = str(execute(SCHEMA.format(version_table=literal(version_table)))[0][0])
+        schema = str(execute(SCHEMA.format(version_table=quote_literal(version_table)))[0][0])
         self.table = f"{schema}.{TABLE}"
         self.journal = f"{schema}.{journal.TABLE}"
         self.revision = revision
         self.parents = tuple(parents)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[ProgressRow]:
         """What was begun; without what a revision had begun before it was settled in another way."""
         if not self._is_there(self.table):
             return []
         if self._is_there(self.journal):
-            settled = {"revision": self._revision(), "parents": array(self.parents)}
+            settled = {"revision": self._revision(), "parents": quote_array(self.parents)}
             self.execute(SETTLED.format(table=self.table, journal=self.journal, **settled))
-        return [_row(values) for values in self.execute(READ.format(table=self.table, revision=self._revision()))]
+        return [_parse_row(values) for values in self.execute(READ.format(table=self.table, revision=self._revision()))]
 
-    def find(self, work: Work) -> Row | None:
+    def find(self, work: BatchedUpdate) -> ProgressRow | None:
         """Where this work stands; None when it was not begun.
 
         Raises OperatorNeeded when the revision was interrupted in another one, on the same table.
         """
         rows = self.rows()
         for row in rows:
-            if row.statement in (_shown(work), work.statement):
+            if row.statement in (_redacted_statement(work), work.statement):
                 return row
-            if self.revision is not None and not row.done and row.statement.startswith(update(work.table, "", None)):
+            if (
+                self.revision is not None
+                and not row.done
+                and row.statement.startswith(update_sql(work.table, "", None))
+            ):
                 raise OperatorNeeded(
                     f"{work.table} has {counted(row.rows, 'row')} from a backfill that was interrupted, and was another"
                     f" one: {' '.join(row.statement.split())}",
@@ -140,16 +144,16 @@ class Progress:
                 )
         return None
 
-    def begin(self, work: Work, end_key: Key) -> Row:
+    def begin(self, work: BatchedUpdate, end_key: Key) -> ProgressRow:
         """Write the first row of this work. Raises InputError for who may not make the table."""
         statement = BEGIN.format(
             lock=LOCK,
-            name=literal(self.table),
+            name=quote_literal(self.table),
             create=CREATE.format(table=self.table),
             table=self.table,
             revision=self._revision(),
-            statement=literal(_shown(work)),
-            end_key=array(end_key),
+            statement=quote_literal(_redacted_statement(work)),
+            end_key=quote_array(end_key),
         )
         try:
             self.execute(statement)
@@ -165,20 +169,20 @@ class Progress:
             raise OperatorNeeded(f"what was just written to {self.table} is not there.")
         return row
 
-    def condition(self, row: Row) -> str:
+    def condition(self, row: ProgressRow) -> str:
         """The row, as it was read: for a batch, which then moves it."""
-        last = f"OPERATOR(pg_catalog.=) {array(row.last_key)}" if row.last_key is not None else "IS NULL"
+        last = f"OPERATOR(pg_catalog.=) {quote_array(row.last_key)}" if row.last_key is not None else "IS NULL"
         return f"id = {row.id} AND last_key {last}"
 
-    def begin_sweep(self, row: Row, end_key: Key) -> None:
+    def begin_sweep(self, row: ProgressRow, end_key: Key) -> None:
         """Go over the rows once more, up to `end_key`."""
-        self._change(row, f"pass = 2, last_key = NULL, end_key = {array(end_key)}")
+        self._change(row, f"pass = 2, last_key = NULL, end_key = {quote_array(end_key)}")
 
-    def end(self, row: Row) -> None:
+    def end(self, row: ProgressRow) -> None:
         """All is done."""
         self._change(row, "ended_at = clock_timestamp()")
 
-    def forget(self, row: Row) -> None:
+    def forget(self, row: ProgressRow) -> None:
         """Let the same work be begun anew."""
         self.execute(self._removal(row))
 
@@ -186,27 +190,27 @@ class Progress:
         """The statement that removes rows, by their ids, and the table with the last one."""
         return END.format(lock=LOCK, table=self.table, ids=", ".join(map(str, rows)))
 
-    def _change(self, row: Row, assignments: str) -> None:
+    def _change(self, row: ProgressRow, assignments: str) -> None:
         self.execute(f"UPDATE {self.table} SET {assignments} WHERE id = {row.id}")  # noqa: S608
 
-    def _removal(self, row: Row) -> str:
+    def _removal(self, row: ProgressRow) -> str:
         return f"DELETE FROM {self.table} WHERE id = {row.id}"  # noqa: S608
 
     def _revision(self) -> str:
-        return "NULL" if self.revision is None else literal(self.revision)
+        return "NULL" if self.revision is None else quote_literal(self.revision)
 
     def _is_there(self, table: str) -> bool:
-        return bool(self.execute(f"SELECT to_regclass({literal(table)}) IS NOT NULL")[0][0])
+        return bool(self.execute(f"SELECT to_regclass({quote_literal(table)}) IS NOT NULL")[0][0])
 
 
-def _shown(work: Work) -> str:
+def _redacted_statement(work: BatchedUpdate) -> str:
     """The statement as it is written down: others may read the table, so that a password in it is left out."""
     return redact.text(work.statement)
 
 
-def _row(values: Sequence[Any]) -> Row:
+def _parse_row(values: Sequence[Any]) -> ProgressRow:
     identifier_, statement, end_key, last_key, sweep, still_matches, rows, batches, done, ended_at = values
-    return Row(
+    return ProgressRow(
         int(identifier_),
         str(statement),
         tuple(end_key),

@@ -33,7 +33,7 @@ class Standby:
 
 
 @dataclass(frozen=True)
-class Look:
+class LagSample:
     """What was seen at one moment."""
 
     position: int
@@ -42,7 +42,7 @@ class Look:
     """How many there are of which this role is shown nothing."""
 
 
-class Lag:
+class ReplicationLag:
     """Whether standbys are too far behind. A `limit` of 0 seconds is none."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Lag:
         if not self.limit or self.clock() - self.looked < PAUSE:
             return
         waiting = False
-        while slowest := self.too_far_behind(look(self.execute)):
+        while slowest := self.too_far_behind(read_lag(self.execute)):
             if not waiting:
                 name, seconds = slowest
                 self.tell(f"waiting for the standby {name}, which is {seconds:.0f} s behind (limit {self.limit:g} s)")
@@ -74,7 +74,7 @@ class Lag:
         if waiting:
             self.tell("the standby has caught up; going on")
 
-    def too_far_behind(self, seen: Look) -> tuple[str, float] | None:
+    def too_far_behind(self, seen: LagSample) -> tuple[str, float] | None:
         """The slowest standby and its seconds, where those are too many."""
         now = self.looked = self.clock()
         self.positions.append((now, seen.position))
@@ -94,12 +94,12 @@ class Lag:
         return max(now - since, standby.lag)
 
 
-def look(execute: Execute) -> Look:
+def read_lag(execute: Execute) -> LagSample:
     """Ask the server."""
-    return looked(execute(STANDBYS))
+    return parse_lag(execute(STANDBYS))
 
 
-def looked(rows: Sequence[Any]) -> Look:
+def parse_lag(rows: Sequence[Any]) -> LagSample:
     """What the rows of STANDBYS say. A client that only reads the log, such as a backup, replays nothing."""
     standbys, hidden = [], 0
     for _, pid, name, state, replayed, lag in rows:
@@ -107,4 +107,4 @@ def looked(rows: Sequence[Any]) -> Look:
             hidden += 1
         elif replayed is not None:
             standbys.append(Standby(str(name), int(replayed), float(lag or 0)))
-    return Look(int(rows[0][0]), tuple(standbys), hidden)
+    return LagSample(int(rows[0][0]), tuple(standbys), hidden)

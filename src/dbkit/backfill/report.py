@@ -10,7 +10,7 @@ from dbkit.wording import counted
 ON_TERMINAL, IN_PIPE = 0.2, 10.0  # seconds between two lines
 
 
-class Report:
+class ProgressReport:
     """One line on a terminal, replaced; in a pipe, a line each ten seconds."""
 
     def __init__(self, table: str, estimate: int) -> None:

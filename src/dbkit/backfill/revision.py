@@ -9,14 +9,14 @@ from alembic.runtime.migration import MigrationContext
 
 from dbkit.backfill import batches as work_module
 from dbkit.backfill.progress import Progress
-from dbkit.backfill.runner import Limits, run
+from dbkit.backfill.runner import Limits, run_backfill
 from dbkit.errors import InputError
 from dbkit.postgres.own_statements import own_settings
 from dbkit.postgres.row_hash import quote_ident
 from dbkit.project.step_hooks import StepMonitor
 
 
-def run_in(
+def run_in_revision(
     context: MigrationContext,
     what: tuple[str, str, str | None, tuple[str, ...]],
     batch: int,
@@ -25,7 +25,7 @@ def run_in(
     """Do `what` (table, assignments, where, key) from the revision that runs, or write it to its script."""
     if context.as_sql:
         table, assignments, where, _ = what
-        statement = work_module.update(work_module.qualified(table), assignments, where)
+        statement = work_module.update_sql(work_module.qualify_table(table), assignments, where)
         comment = "-- a backfill: online it runs in batches, in this script as one statement"
         context.impl.static_output(f"{comment}\n{statement}\n;")
         return
@@ -53,7 +53,7 @@ def _run(
         with own_settings(execute):
             return execute(statement)
 
-    work = work_module.find(execute, execute_own, *what)
+    work = work_module.plan_update(execute, execute_own, *what)
     version_table = ".".join(
         quote_ident(name) for name in (context.version_table_schema, context.version_table) if name
     )
@@ -62,7 +62,7 @@ def _run(
         execute, execute_own, version_table, step.revision if step else "", step.parents if step else ()
     )
     limits = Limits(batch=batch, lag=max_lag, lock_budget=monitor.lock_budget if monitor else Limits.lock_budget)
-    row = run(execute, execute_own, work, progress, limits)
+    row = run_backfill(execute, execute_own, work, progress, limits)
     if row is not None:
         _forget_with_version(context, progress, row.id)
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dbkit.backfill.batches import Execute, Key, Work, literal
-from dbkit.backfill.progress import Progress, Row
-from dbkit.backfill.replication_lag import Lag
-from dbkit.backfill.report import Report
+from dbkit.backfill.batches import BatchedUpdate, Execute, Key, quote_literal
+from dbkit.backfill.progress import Progress, ProgressRow
+from dbkit.backfill.replication_lag import ReplicationLag
+from dbkit.backfill.report import ProgressReport
 from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say, sqlstate_of
 from dbkit.postgres import locks
 from dbkit.postgres.lock_holders import Holder
@@ -53,30 +53,32 @@ class Limits:
     """How long to wait for another backfill of the same table."""
 
 
-class Run:
+class BackfillRun:
     """One run over a table. Each call of `execute` is a transaction."""
 
-    def __init__(self, execute: Execute, execute_own: Execute, work: Work, progress: Progress, limits: Limits) -> None:
+    def __init__(
+        self, execute: Execute, execute_own: Execute, work: BatchedUpdate, progress: Progress, limits: Limits
+    ) -> None:
         self.execute = execute
         self.execute_own = execute_own
         self.work = work
         self.progress = progress
         self.limits = limits
         self.size = max(1, min(limits.batch, MOST))
-        self.report = Report(work.table, work.estimate)
-        self.lag = Lag(execute_own, limits.lag, self.report.tell)
+        self.report = ProgressReport(work.table, work.estimate)
+        self.lag = ReplicationLag(execute_own, limits.lag, self.report.tell)
         self.statement_timeout = str(execute("SHOW statement_timeout")[0][0])
         self.hurried = False
         """Whether the session has the limits of a batch now, and not its own."""
         self.begun = 0.0
         """When the last batch was sent."""
 
-    def run(self) -> Row | None:
+    def run(self) -> ProgressRow | None:
         """Do what is left to do. Returns the row of progress, complete; None where there was nothing to begin.
 
         Raises CheckFailed when rows stay locked by others, and OperatorNeeded when the progress was changed by them.
         """
-        self.execute(_set({"lock_timeout": f"{round(self.limits.lock_timeout * 1000)}"}))
+        self.execute(_set_sql({"lock_timeout": f"{round(self.limits.lock_timeout * 1000)}"}))
         row = self.progress.find(self.work)
         if row is None:
             last = self._key(self.work.last_key())
@@ -97,16 +99,16 @@ class Run:
         self.report.end()
         return self._read()
 
-    def _wants_sweep(self, row: Row) -> bool:
+    def _wants_sweep(self, row: ProgressRow) -> bool:
         """Whether rows that were written behind us are to be done; not where those that are done look the same."""
         if self.work.where is None or row.still_matches:
             return False
-        self.execute(_set({"enable_seqscan": "on"}))
+        self.execute(_set_sql({"enable_seqscan": "on"}))
         found = bool(self.execute(self.work.any_left())[0][0])
-        self.execute(_set({"enable_seqscan": SESSION["enable_seqscan"]}))
+        self.execute(_set_sql({"enable_seqscan": SESSION["enable_seqscan"]}))
         return found
 
-    def _pass(self, row: Row) -> Row:
+    def _pass(self, row: ProgressRow) -> ProgressRow:
         """Once over the table, from where the row is. Returns the row as it is then."""
         while True:
             self.lag.wait()
@@ -115,7 +117,7 @@ class Run:
                 return self._read()
             row = replace(row, last_key=last)
 
-    def _batch(self, row: Row) -> Key | None:
+    def _batch(self, row: ProgressRow) -> Key | None:
         """The next batch. Returns the key that it ended with; None when nothing was left."""
         self._hurry(False)
         last = self._key(*self.work.end_of_batch(row.last_key, row.end_key, self.size))
@@ -175,7 +177,7 @@ class Run:
         found = next((rows for query in queries if (rows := self.execute(query))), None)
         return tuple(str(value) for value in found[0]) if found else None
 
-    def _read(self) -> Row:
+    def _read(self) -> ProgressRow:
         row = self.progress.find(self.work)
         if row is None:
             raise OperatorNeeded(f"the row of this backfill in {self.progress.table} was removed by somebody else.")
@@ -193,11 +195,13 @@ class Run:
         lock_timeout = LOCK_WAIT if hurried else self.limits.lock_timeout
         statement_timeout = f"{round(LONGEST_BATCH * 1000)}" if hurried else self.statement_timeout
         limits = {"lock_timeout": f"{round(lock_timeout * 1000)}", "statement_timeout": statement_timeout}
-        self.execute(_set(limits))
+        self.execute(_set_sql(limits))
         self.hurried = hurried
 
 
-def run(execute: Execute, execute_own: Execute, work: Work, progress: Progress, limits: Limits) -> Row | None:
+def run_backfill(
+    execute: Execute, execute_own: Execute, work: BatchedUpdate, progress: Progress, limits: Limits
+) -> ProgressRow | None:
     """Run a backfill in a session that is left as it was: the only one on this table.
 
     `execute` runs a statement with the project's search path, `execute_own` one of this package.
@@ -205,28 +209,28 @@ def run(execute: Execute, execute_own: Execute, work: Work, progress: Progress, 
     What was committed is durable at the end, and not before: a crash of the server takes the last batches, with the
     progress that they have written. Raises LockNotGranted, and what `Run.run` raises.
     """
-    with only_one(execute_own, work.table, limits.wait), _settings(execute):
-        return Run(execute, execute_own, work, progress, limits).run()
+    with hold_table_lock(execute_own, work.table, limits.wait), _session_settings(execute):
+        return BackfillRun(execute, execute_own, work, progress, limits).run()
 
 
 @contextmanager
-def _settings(execute: Execute) -> Iterator[None]:
+def _session_settings(execute: Execute) -> Iterator[None]:
     """Set what SESSION says; afterwards, wait until the disk has all of it, at once."""
     before = {name: str(execute(f"SHOW {name}")[0][0]) for name in (*SESSION, "lock_timeout", "statement_timeout")}
-    execute(_set(SESSION))
+    execute(_set_sql(SESSION))
     # a commit that waits for the log only does so when it has written something
     flush = "SELECT pg_catalog.pg_logical_emit_message(true, 'dbkit'::pg_catalog.text, 'flush'::pg_catalog.text)"
-    with _undone(execute, _set({"synchronous_commit": "on"}), flush, _set(before)):
+    with _cleaned_up(execute, _set_sql({"synchronous_commit": "on"}), flush, _set_sql(before)):
         yield
 
 
-def _set(values: Mapping[str, str]) -> str:
-    calls = (f"pg_catalog.set_config('{name}', {literal(value)}, false)" for name, value in values.items())
+def _set_sql(values: Mapping[str, str]) -> str:
+    calls = (f"pg_catalog.set_config('{name}', {quote_literal(value)}, false)" for name, value in values.items())
     return f"SELECT {', '.join(calls)}"
 
 
 @contextmanager
-def only_one(execute: Execute, table: str, wait: float) -> Iterator[None]:
+def hold_table_lock(execute: Execute, table: str, wait: float) -> Iterator[None]:
     """Hold the lock of the backfills of a table. Raises LockNotGranted after `wait` seconds."""
     key = int.from_bytes(hashlib.sha256(f"dbkit backfill:{table}".encode()).digest()[:8], signed=True)
     deadline, told = time.monotonic() + wait, False
@@ -242,12 +246,12 @@ def only_one(execute: Execute, table: str, wait: float) -> Iterator[None]:
             say(f"waiting for another backfill of {table}: {who}")
             told = True
         time.sleep(locks.PAUSE)
-    with _undone(execute, f"SELECT pg_advisory_unlock({key})"):
+    with _cleaned_up(execute, f"SELECT pg_advisory_unlock({key})"):
         yield
 
 
 @contextmanager
-def _undone(execute: Execute, *statements: str) -> Iterator[None]:
+def _cleaned_up(execute: Execute, *statements: str) -> Iterator[None]:
     """Run statements afterwards; after a failure as well, if the session still can."""
     try:
         yield

@@ -27,9 +27,9 @@ from psycopg.types import TypeInfo
 from dbkit import journal, project, signals
 from dbkit.errors import CheckFailed, DbkitError, InputError, Refused, as_dbkit_error, is_lock_timeout, lock_error, say
 from dbkit.gate import diagnosis, executor, offline, preconditions, protection
-from dbkit.gate.executor import Executor, Step
-from dbkit.gate.monitor import Monitor, MonitoredConnection, driver_of, purge
-from dbkit.gate.version_table import moves
+from dbkit.gate.executor import AlembicStep, Executor
+from dbkit.gate.monitor import Monitor, MonitoredConnection, driver_of, empty_table_sql
+from dbkit.gate.version_table import capture_changes
 from dbkit.postgres import connection_guard, session
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect, current_revisions, has_version_table
@@ -53,11 +53,11 @@ SELECT t.oid::int8, t.typarray::int8 FROM pg_type AS t
 JOIN pg_depend AS d ON d.classid = 'pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
 WHERE t.typname = %s::name LIMIT 1"""
 
-COMMON: dict[str, Any] = {"transaction_per_migration": True, "version_table": VERSION_TABLE}
+COMMON_OPTIONS: dict[str, Any] = {"transaction_per_migration": True, "version_table": VERSION_TABLE}
 # Alembic's commands that change the version table, by the name of their function in alembic/command.py
 UPGRADE, DOWNGRADE, STAMP = "upgrade", "downgrade", "do_stamp"
 
-Plan = Callable[[tuple[str, ...], MigrationContext], Any]
+PlanFunction = Callable[[tuple[str, ...], MigrationContext], Any]
 
 
 @dataclass
@@ -78,7 +78,7 @@ class RunContext:
     """Whether a proof decides step by step, on a scratch database: nothing is refused or recorded."""
     guard: StepHook | None = None
     """Who stands beside each step."""
-    steps: list[Step] = field(default_factory=list)
+    steps: list[AlembicStep] = field(default_factory=list)
     """What was begun, first to last; the last one may have failed."""
     after: tuple[str, ...] = ()
     """The revisions that the database is at when the steps are done."""
@@ -101,7 +101,7 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], obj
     """
     command_line = context.config.cmd_opts
     if command_line is None:
-        _pass(context, root, load_metadata)
+        _run_command(context, root, load_metadata)
         return
     redact.learn_variables(os.environ)
     outputs.redact_for_alembic(stdout=not context.is_offline_mode())
@@ -109,7 +109,7 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], obj
     gc.freeze()  # what is loaded by now stays; looking through it again and again costs a tenth of a long run
     signals.raise_on_signals()
     try:
-        _pass(context, root, load_metadata)
+        _run_command(context, root, load_metadata)
     except (DbkitError, sa.exc.DBAPIError, psycopg.Error, OSError) as error:
         if getattr(command_line, "raiseerr", False):
             raise
@@ -121,19 +121,19 @@ def run(context: EnvironmentContext, root: Path, load_metadata: Callable[[], obj
         raise SystemExit(signals.exit_code()) from None
 
 
-def target_of(settings: Settings) -> Target:
+def resolve_target(settings: Settings) -> Target:
     """The database that `settings` mean, with the embedded server started where that is the one."""
     return settings.target or development_cluster(settings).ensure_running()
 
 
-def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], object]) -> None:
+def _run_command(context: EnvironmentContext, root: Path, load_metadata: Callable[[], object]) -> None:
     connection_guard.require_none_refused()
     passage = context.config.attributes.get(ATTRIBUTE) or RunContext(load(root, warn=True))
     passage.taken = True
     if context.is_offline_mode():
         _run_offline(context, passage)
         return
-    target = passage.target = target_of(passage.settings)
+    target = passage.target = resolve_target(passage.settings)
     connection_guard.require_meant(target.dbname)
     engine = sa.create_engine(
         "postgresql+psycopg://",
@@ -143,7 +143,7 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
     )
     _ask_qualified(engine)
     with engine.connect() as connection:
-        context.configure(connection=connection, **autogenerate.COMPARISON, **COMMON)
+        context.configure(connection=connection, **autogenerate.COMPARISON, **COMMON_OPTIONS)
         migration = context.get_context()
         _find_version_table_qualified(migration, driver_of(connection))
         if "revision_context" in migration.opts:
@@ -151,10 +151,10 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
                 protection.require_no_shadows(driver_of(connection))
             _prepare_comparison(context, passage, load_metadata)
         if passage.proving:
-            _wrap_plan(migration, lambda plan: _recorded(plan, passage))
+            _wrap_plan(migration, lambda plan: _record_steps(plan, passage))
             _run_migrations(context, passage)
         elif migration.opts["fn"].__name__ in (UPGRADE, DOWNGRADE, STAMP):
-            Run(context, passage, target, connection).run()
+            MigrationRun(context, passage, target, connection).run()
         else:
             preconditions.require_consistent(context.script, migration.get_current_heads())
             connection.rollback()
@@ -188,7 +188,7 @@ def _find_version_table_qualified(migration: MigrationContext, driver: Monitored
     def get_current_heads() -> tuple[str, ...]:
         return current_revisions(driver)
 
-    def ensure_version_table() -> None:  # without `purge`: `Run` empties the table itself
+    def ensure_version_table() -> None:  # without `purge`: `MigrationRun` empties the table itself
         if not has_version_table(driver):
             overridden._version.create(migration.connection, checkfirst=False)
 
@@ -218,7 +218,7 @@ def _import_models(load_metadata: Callable[[], object]) -> list[sa.MetaData]:
         ) from error
 
 
-class Run:
+class MigrationRun:
     """One run of a command that changes the version table."""
 
     def __init__(
@@ -233,9 +233,9 @@ class Run:
         self.connection = connection
         self.driver = driver_of(connection)
         self.command: str = self.migration.opts["fn"].__name__
-        self.plan: Plan = self.migration.opts["fn"]
+        self.plan: PlanFunction = self.migration.opts["fn"]
         self.purges = bool(self.migration.opts.get("purge"))
-        self.keeps_journal = not self.settings.scratch and journal.wanted(self.settings.root)
+        self.keeps_journal = not self.settings.scratch and journal.is_enabled(self.settings.root)
 
     def run(self) -> None:
         """Look, lock, refuse, apply, look again. Raises DbkitError."""
@@ -244,8 +244,10 @@ class Run:
         except (sa.exc.DBAPIError, psycopg.Error) as error:
             if is_lock_timeout(error):
                 raise lock_error(error) from error
-            standing = diagnosis.look_again(self.target, self.settings, error, self._make_room, self.driver)
-            raise diagnosis.outside_error(error, standing) from error
+            standing = diagnosis.read_state_after_failure(
+                self.target, self.settings, error, self._make_room, self.driver
+            )
+            raise diagnosis.run_error(error, standing) from error
         finally:
             self._let_go()
 
@@ -276,7 +278,7 @@ class Run:
             steps = planned if heads == before else self._steps(heads)
             self._refuse(heads, steps)
             self._prepare(heads, steps)
-            invalid = diagnosis.invalid_indexes(self.driver)
+            invalid = diagnosis.read_invalid_indexes(self.driver)
             self.driver.rollback()
             self._require_idle()
             if steps:
@@ -288,16 +290,16 @@ class Run:
         """Whether an upgrade without steps has to say or to record something all the same."""
         if self.command != UPGRADE or self.settings.scratch:
             return False
-        half = self.keeps_journal and journal.half_applied(journal.latest(self.driver).values())
-        found = bool(half) or protection.is_to_be_protected(self.driver, self.settings)
+        half = self.keeps_journal and journal.find_half_applied(journal.read_latest(self.driver).values())
+        found = bool(half) or protection.needs_mark(self.driver, self.settings)
         self.driver.rollback()
         return found
 
     def _purge(self) -> None:
         """`stamp --purge base`: forget the history, and write that down, in one transaction."""
-        self.driver.execute(purge(self.driver))
+        self.driver.execute(empty_table_sql(self.driver))
         if self.keeps_journal:
-            journal.write(self.driver, journal.Step(journal.STAMP, "base", self.settings.app_env), [])
+            journal.record_step(self.driver, journal.JournalEntry(journal.STAMP, "base", self.settings.app_env), [])
         self.driver.commit()
         self._flush()
 
@@ -313,7 +315,7 @@ class Run:
         self.connection.rollback()
         return heads
 
-    def _steps(self, heads: tuple[str, ...]) -> list[Step]:
+    def _steps(self, heads: tuple[str, ...]) -> list[AlembicStep]:
         """What Alembic would do to a database at `heads`. Raises DbkitError where it cannot say."""
         if self.purges:
             heads = ()
@@ -329,7 +331,7 @@ class Run:
             loaded = project.Project(config, self.script, origin)
             raise preconditions.plan_error(error, loaded, heads, destination) from error
 
-    def _refuse(self, heads: tuple[str, ...], steps: Sequence[Step]) -> None:
+    def _refuse(self, heads: tuple[str, ...], steps: Sequence[AlembicStep]) -> None:
         """Refuse the run as a whole, before anything was done; and say first what will be lost, and where."""
         if self.command == UPGRADE:
             if not heads:
@@ -339,8 +341,8 @@ class Run:
             _require_recordable(steps, revision_ids.limit_of(self.driver, VERSION_TABLE))
         else:
             what = "purge the history of" if self.purges else "stamp" if self.command == STAMP else "roll back"
-            mark = protection.recorded(self.driver)
-            protection.refuse_unless_expendable(self.settings, self.target, what, mark, has_history=bool(heads))
+            mark = protection.read_mark(self.driver)
+            protection.require_expendable(self.settings, self.target, what, mark, has_history=bool(heads))
             if (steps or self.purges) and not self.settings.scratch:
                 say(f'about to {what} "{self.target.dbname}" on {self.target.server()}: {_outline(heads, steps)}')
         if self.command != STAMP:
@@ -352,14 +354,18 @@ class Run:
         if self.command == UPGRADE and self.keeps_journal and heads:
             applied = self.script.iterate_revisions(heads, "base")
             files = [(each.revision, Path(each.path)) for each in applied]
-            preconditions.require_unedited(journal.edited(journal.latest(self.driver), files), self.settings)
+            preconditions.require_unedited(
+                journal.find_edited_files(journal.read_latest(self.driver), files), self.settings
+            )
         self.driver.rollback()
 
     def _require_whole(self) -> None:
         if self.keeps_journal:
-            preconditions.require_whole(journal.half_applied(journal.latest(self.driver).values()))
+            preconditions.require_none_half_applied(
+                journal.find_half_applied(journal.read_latest(self.driver).values())
+            )
 
-    def _prepare(self, heads: tuple[str, ...], steps: Sequence[Step]) -> None:
+    def _prepare(self, heads: tuple[str, ...], steps: Sequence[AlembicStep]) -> None:
         """Make the version table and the journal where they are missing, and record which environment this is."""
         if self.settings.scratch:
             return
@@ -369,12 +375,12 @@ class Run:
             self.migration._ensure_version_table()  # as run_migrations() does; it must be there to bear the mark
             self.connection.commit()
         if self.command == UPGRADE:
-            told = protection.record_if_due(self.driver, self.settings, is_new=is_new)
+            told = protection.update_mark(self.driver, self.settings, is_new=is_new)
             self.driver.commit()
             if told:
                 say(told)
         if self.keeps_journal:
-            journal.ensure(self.driver)
+            journal.ensure_table(self.driver)
 
     def _flush(self) -> None:
         """Make what was committed durable: all of it at once, not a disk's pause for each migration."""
@@ -387,7 +393,7 @@ class Run:
         if self.connection.in_transaction():
             raise RuntimeError("the migration connection is in a transaction before Alembic begins")
 
-    def _apply(self, steps: Sequence[Step], invalid_before: dict[str, str]) -> None:
+    def _apply(self, steps: Sequence[AlembicStep], invalid_before: dict[str, str]) -> None:
         monitor = Monitor(
             self.driver,
             writes_journal=self.keeps_journal,
@@ -405,7 +411,9 @@ class Run:
         _wrap_plan(self.migration, lambda _: todo.plan)
         self.migration.on_version_apply_callbacks += (todo.applied,)
         try:
-            with moves(monitor.move, lambda: monitor.purges, place_of(self.driver).table(VERSION_TABLE).as_string()):
+            with capture_changes(
+                monitor.move, lambda: monitor.purges, place_of(self.driver).table(VERSION_TABLE).as_string()
+            ):
                 todo.run(self.context)
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # a migration can raise anything
             if todo.running is None:
@@ -418,7 +426,9 @@ class Run:
                 self._flush()
             if isinstance(error, HookFailed | Refused):
                 raise
-            standing = diagnosis.look_again(self.target, self.settings, error, self._make_room, self.driver)
+            standing = diagnosis.read_state_after_failure(
+                self.target, self.settings, error, self._make_room, self.driver
+            )
             if not self._was_committed(todo, standing):
                 raise self._failed(error, todo.running, monitor, invalid_before, standing) from error
             self._go_on_without_reply(error, todo)
@@ -440,21 +450,23 @@ class Run:
         words = f"the connection was lost at the COMMIT of the {action} ({diagnosis.error_text(error).rstrip('.')})"
         left = len(todo.steps) - todo.done
         if left:
-            raise CheckFailed(f"{words}; it is committed, and {left} more were not begun.", diagnosis.AGAIN) from error
+            raise CheckFailed(
+                f"{words}; it is committed, and {left} more were not begun.", diagnosis.RUN_AGAIN
+            ) from error
         say(f"{words}; a new connection says that it is committed.")
 
     def _failed(
         self,
         error: BaseException,
-        step: journal.Step,
+        step: journal.JournalEntry,
         monitor: Monitor,
         invalid_before: dict[str, str],
         standing: diagnosis.DatabaseState | str,
     ) -> DbkitError:
         invalid: list[str] = []
         if isinstance(standing, diagnosis.DatabaseState):
-            invalid = diagnosis.new_or_named(standing.invalid, invalid_before, monitor.index_statements)
-            invalid = diagnosis.not_repaired(invalid, standing.invalid, monitor.index_statements)
+            invalid = diagnosis.find_concerned_indexes(standing.invalid, invalid_before, monitor.index_statements)
+            invalid = diagnosis.find_unrepaired_indexes(invalid, standing.invalid, monitor.index_statements)
         return diagnosis.failure_error(
             error, step, standing, left=monitor.left, half_applied=monitor.half_applied, invalid=invalid
         )
@@ -463,10 +475,12 @@ class Run:
         standing = self._look_after(last)
         if standing is None:
             return
-        diagnosis.require_done(standing, heads)
-        invalid = diagnosis.new_or_named(standing.invalid, invalid_before, monitor.index_statements)
+        diagnosis.require_heads(standing, heads)
+        invalid = diagnosis.find_concerned_indexes(standing.invalid, invalid_before, monitor.index_statements)
         if invalid:
-            raise diagnosis.left_invalid(invalid, f"{last} is applied, but the index {', '.join(invalid)} is invalid.")
+            raise diagnosis.invalid_index_error(
+                invalid, f"{last} is applied, but the index {', '.join(invalid)} is invalid."
+            )
 
     def _look_after(self, last: str) -> diagnosis.DatabaseState | None:
         """Make all durable, and read where the database is: over a new connection, or else over our own.
@@ -484,12 +498,12 @@ class Run:
             with connect(self.target, wait, patience=self.settings.wait, waits_for_room=False) as fresh:
                 if not is_alive:
                     diagnosis.flush(fresh)
-                return diagnosis.look(fresh)
+                return diagnosis.read_state(fresh)
         except (DbkitError, psycopg.Error) as error:
             reason: Exception = error
         if is_alive and not is_lock_timeout(reason):
             try:
-                return diagnosis.look(self.driver)
+                return diagnosis.read_state(self.driver)
             except psycopg.Error as error:
                 reason = error
         words = as_dbkit_error(reason).message.rstrip(".")
@@ -499,7 +513,7 @@ class Run:
         return None
 
 
-def _outline(heads: Sequence[str], steps: Sequence[Step]) -> str:
+def _outline(heads: Sequence[str], steps: Sequence[AlembicStep]) -> str:
     """What a run will do, in half a line."""
     here = ", ".join(heads) or "base"
     if not steps:
@@ -512,30 +526,30 @@ def _outline(heads: Sequence[str], steps: Sequence[Step]) -> str:
 
 def _run_offline(context: EnvironmentContext, passage: RunContext) -> None:
     several: dict[str, Any] = {"starting_rev": passage.start} if len(passage.start) > 1 else {}
-    context.configure(**offline.OPTIONS, **COMMON, **several)
+    context.configure(**offline.OPTIONS, **COMMON_OPTIONS, **several)
     migration = context.get_context()
     _require_recordable(migration.opts["fn"](migration.get_current_heads(), migration), revision_ids.LIMIT)
-    _wrap_plan(migration, lambda plan: _recorded(plan, passage))
-    keeps_journal = journal.wanted(passage.settings.root)
-    context.static_output(offline.preamble(migration.get_current_heads(), passage.settings, keeps_journal))
+    _wrap_plan(migration, lambda plan: _record_steps(plan, passage))
+    keeps_journal = journal.is_enabled(passage.settings.root)
+    context.static_output(offline.render_preamble(migration.get_current_heads(), passage.settings, keeps_journal))
     if keeps_journal:
 
         def applied(ctx: MigrationContext, heads: set[str], **_rest: Any) -> None:
-            step = executor.entry(passage.steps[-1], passage.settings)
-            ctx.impl.static_output(f"{journal.as_sql(step, sorted(heads))};\n")
+            step = executor.make_entry(passage.steps[-1], passage.settings)
+            ctx.impl.static_output(f"{journal.render_insert(step, sorted(heads))};\n")
 
         migration.on_version_apply_callbacks += (applied,)
     _run_migrations(context, passage)
 
 
-def _require_recordable(steps: Iterable[Step], limit: int | None) -> None:
+def _require_recordable(steps: Iterable[AlembicStep], limit: int | None) -> None:
     """Raise InputError for an id that is too long to be recorded."""
     upgrades = [step for step in steps if isinstance(step, RevisionStep) and step.is_upgrade]
     named = [(str(step.revision.revision), Path(step.revision.path)) for step in upgrades]
     revision_ids.require_recordable(named, VERSION_TABLE, limit)
 
 
-def _wrap_plan(migration: MigrationContext, wrap: Callable[[Plan], Plan]) -> None:
+def _wrap_plan(migration: MigrationContext, wrap: Callable[[PlanFunction], PlanFunction]) -> None:
     """Put something between Alembic and its plan of steps, for which it has no public way."""
     migration._migrations_fn = wrap(migration.opts["fn"])
 
@@ -551,18 +565,18 @@ def _run_migrations(context: EnvironmentContext, passage: RunContext) -> None:
     except (Exception, SystemExit) as error:  # a migration can raise anything
         if len(passage.steps) == begun:
             raise
-        step = executor.entry(passage.steps[-1], passage.settings)
-        place, words = diagnosis.place_of(error, step.path), diagnosis.error_text(error)
+        step = executor.make_entry(passage.steps[-1], passage.settings)
+        place, words = diagnosis.find_error_place(error, step.path), diagnosis.error_text(error)
         hint = NOTHING_RUN if context.is_offline_mode() else ""
-        if context.is_offline_mode() and offline.reads_rows(error, step.path):
+        if context.is_offline_mode() and offline.is_reading_rows(error, step.path):
             hint = f"{NOTHING_RUN} {READS_ROWS}"
         raise CheckFailed(f"{step.action} of {step.revision} failed, at {place}: {words}", hint) from error
 
 
-def _recorded(plan: Plan, passage: RunContext) -> Plan:
+def _record_steps(plan: PlanFunction, passage: RunContext) -> PlanFunction:
     """The plan, with a record of each step as it begins."""
 
-    def recorded(heads: tuple[str, ...], context: MigrationContext) -> Iterator[Step]:
+    def recorded(heads: tuple[str, ...], context: MigrationContext) -> Iterator[AlembicStep]:
         for step in plan(heads, context):
             passage.steps.append(step)
             yield step

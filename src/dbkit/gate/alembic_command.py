@@ -21,7 +21,7 @@ from dbkit.wording import counted
 WRITERS = ("revision", "merge")
 
 
-class OnlyGate(ConnectionGuard):
+class GateConnectionGuard(ConnectionGuard):
     """Lets no connection through before env.py has called the gate, and then only to the gate's database."""
 
     def __init__(self, passage: gate.RunContext, env_py: Path) -> None:
@@ -71,7 +71,7 @@ class OnlyGate(ConnectionGuard):
         )
 
 
-def run(
+def run_alembic(
     project: Project,
     settings: Settings,
     name: str,
@@ -96,7 +96,7 @@ def run(
     )
     if runs_env:
         project.require_gate()
-    only = OnlyGate(passage, Path(project.script.dir) / "env.py")
+    only = GateConnectionGuard(passage, Path(project.script.dir) / "env.py")
     try:
         with guarding(only):
             result = getattr(command, name)(project.config, *arguments, **options)
@@ -111,21 +111,21 @@ def run(
     return passage
 
 
-def position(project: Project, settings: Settings) -> tuple[str, ...]:
+def read_position(project: Project, settings: Settings) -> tuple[str, ...]:
     """The revisions that the database is at. Raises DatabaseAhead when this code does not have one of them."""
-    with connect(gate.target_of(settings), settings.wait) as connection:
+    with connect(gate.resolve_target(settings), settings.wait) as connection:
         current = current_revisions(connection)
         preconditions.require_one_history(connection, project.script)
     require_known(project.script, current)
     return current
 
 
-def check_target(to: str) -> None:
+def require_revision_name(to: str) -> None:
     """Raise InputError for what cannot be a revision: ids, `head`, `base`, `+2`, `-1`, `abc123+1`, `branch@head`."""
     if not re.fullmatch(r"[+-]\d+|([0-9A-Za-z_]+@)?[0-9A-Za-z_]+([+-]\d+)?", to) or re.match(r"heads?[+]", to):
         raise InputError(f"{to!r} is not a revision.", "`make history` lists them; head, base, +1 and -1 work too.")
 
 
-def count(number: int) -> str:
+def count_migrations(number: int) -> str:
     """A number of migrations, in words."""
     return counted(number, "migration")

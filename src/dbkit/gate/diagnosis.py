@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dbkit import signals
 from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, Unreachable, lock_error, sqlstate_of
-from dbkit.journal import DOWNGRADE, Step
+from dbkit.journal import DOWNGRADE, JournalEntry
 from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.connect import NoRoom, connect, current_revisions
@@ -28,9 +28,9 @@ WHERE NOT i.indisvalid AND c.relkind = 'i'
     AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS p WHERE p.index_relid = i.indexrelid)
 ORDER BY 1"""
 
-MEND = "Mend the migration, then run the same command again."
-LOST = "When the server is back, run the same command again."
-AGAIN = "Run the same command again."
+FIX_MIGRATION = "Mend the migration, then run the same command again."
+WAIT_FOR_SERVER = "When the server is back, run the same command again."
+RUN_AGAIN = "Run the same command again."
 # admin_shutdown and the like, connection exceptions: https://www.postgresql.org/docs/18/errcodes-appendix.html
 CONNECTION_LOST = ("08", "57P")
 CAUSES = {
@@ -51,9 +51,9 @@ class DatabaseState:
     """What to do about the error that came before, as far as the database says."""
 
 
-def look(connection: psycopg.Connection) -> DatabaseState:
+def read_state(connection: psycopg.Connection) -> DatabaseState:
     """Read where the database is, and end the transaction."""
-    standing = DatabaseState(current_revisions(connection), invalid_indexes(connection))
+    standing = DatabaseState(current_revisions(connection), read_invalid_indexes(connection))
     connection.rollback()
     return standing
 
@@ -65,12 +65,12 @@ def flush(connection: psycopg.Connection) -> None:
     connection.commit()
 
 
-def invalid_indexes(connection: psycopg.Connection) -> dict[str, str]:
+def read_invalid_indexes(connection: psycopg.Connection) -> dict[str, str]:
     """The invalid indexes that nobody is building just now: full name to short name."""
     return dict(connection.execute(INVALID_INDEXES).fetchall())
 
 
-def fresh(target: Target, wait: float, make_room: Callable[[], None], **options: Any) -> BoundedConnection:
+def connect_beside(target: Target, wait: float, make_room: Callable[[], None], **options: Any) -> BoundedConnection:
     """A connection beside the migration's; where there may be no second one, `make_room` closes that first."""
     try:
         return connect(target, wait, waits_for_room=False, **options)
@@ -79,7 +79,7 @@ def fresh(target: Target, wait: float, make_room: Callable[[], None], **options:
         return connect(target, wait, **options)
 
 
-def look_again(
+def read_state_after_failure(
     target: Target,
     settings: Settings,
     error: BaseException,
@@ -92,10 +92,10 @@ def look_again(
     which is still on its way changes nothing afterwards. Returns why not, when it cannot be read within a few seconds.
     """
     try:
-        with fresh(target, min(settings.wait, PATIENCE), make_room, progress=_quietly) as connection:
+        with connect_beside(target, min(settings.wait, PATIENCE), make_room, progress=_ignore_progress) as connection:
             if lost is not None and lost.closed and not end_session(connection, target.dbname, lost.server_pid):
                 return f"backend {lost.server_pid} still works for the connection that was lost"
-            return replace(look(connection), hint=error_causes.hint_for(connection, error, target.dbname))
+            return replace(read_state(connection), hint=error_causes.hint_for(connection, error, target.dbname))
     except NoRoom:
         return "there is no connection left to look with"
     except psycopg.errors.LockNotAvailable as held:
@@ -106,7 +106,7 @@ def look_again(
         return error_text(error)
 
 
-def require_done(standing: DatabaseState, heads: Collection[str]) -> None:
+def require_heads(standing: DatabaseState, heads: Collection[str]) -> None:
     """Raise CheckFailed when a run has ended without an error, and the database is not where it should be then."""
     if set(standing.heads) != set(heads):
         raise CheckFailed(
@@ -116,7 +116,7 @@ def require_done(standing: DatabaseState, heads: Collection[str]) -> None:
         )
 
 
-def new_or_named(invalid: dict[str, str], before: Collection[str], statements: Sequence[str]) -> list[str]:
+def find_concerned_indexes(invalid: dict[str, str], before: Collection[str], statements: Sequence[str]) -> list[str]:
     """Of the invalid indexes, those that this run has to do with: new ones, and those that its statements name.
 
     An index that was invalid before is named by a statement such as CREATE INDEX IF NOT EXISTS, which leaves it so.
@@ -129,7 +129,7 @@ def new_or_named(invalid: dict[str, str], before: Collection[str], statements: S
     ]
 
 
-def not_repaired(indexes: Sequence[str], invalid: dict[str, str], statements: Sequence[str]) -> list[str]:
+def find_unrepaired_indexes(indexes: Sequence[str], invalid: dict[str, str], statements: Sequence[str]) -> list[str]:
     """Of the invalid indexes, those that the migration does not drop itself before it creates them."""
     text = "\n".join(statements)
     return [
@@ -137,7 +137,7 @@ def not_repaired(indexes: Sequence[str], invalid: dict[str, str], statements: Se
     ]
 
 
-def left_invalid(indexes: Sequence[str], message: str) -> OperatorNeeded:
+def invalid_index_error(indexes: Sequence[str], message: str) -> OperatorNeeded:
     """The error for indexes that are there and not valid: they cost writes, answer no query, enforce nothing."""
     drops = "\n".join(f'echo "DROP INDEX CONCURRENTLY IF EXISTS {index}" | make psql' for index in indexes)
     return OperatorNeeded(
@@ -146,7 +146,7 @@ def left_invalid(indexes: Sequence[str], message: str) -> OperatorNeeded:
     )
 
 
-def place_of(error: BaseException, path: Path | None) -> str:
+def find_error_place(error: BaseException, path: Path | None) -> str:
     """File and line in the migration that an error came from."""
     if path is None:
         return "its stamp"
@@ -173,7 +173,7 @@ def error_text(error: BaseException) -> str:
 
 def failure_error(
     error: BaseException,
-    step: Step,
+    step: JournalEntry,
     standing: DatabaseState | str,
     *,
     left: bool,
@@ -184,7 +184,7 @@ def failure_error(
 
     `left` says that it has left its transaction, `half_applied` that something stays which cannot simply be done again.
     """
-    place = place_of(error, step.path)
+    place = find_error_place(error, step.path)
     begin = f"{step.action} of {step.revision}"
     if _was_interrupted(error):
         message = f"interrupted in the {begin}, at {place}"
@@ -192,37 +192,43 @@ def failure_error(
         message = f"{begin} failed, at {place}: {error_text(error)}"
     message = message.rstrip(".")
     if isinstance(standing, str):
-        return _exit_of(error, f"{message}; {standing}, so what was committed is not known.", LOST, Unreachable)
+        return _make_error(
+            error, f"{message}; {standing}, so what was committed is not known.", WAIT_FOR_SERVER, Unreachable
+        )
     at = f"the database is at {_names(standing.heads)}"
     if step.path and (step.revision in standing.heads) != (step.action == DOWNGRADE):
-        return _exit_of(error, f"{message}; but it was committed: {at}, and it is safe to run again.", AGAIN)
+        return _make_error(error, f"{message}; but it was committed: {at}, and it is safe to run again.", RUN_AGAIN)
     if invalid:
-        return left_invalid(
+        return invalid_index_error(
             invalid, f"{message}; {at}, with the invalid index {', '.join(invalid)}: not safe to run again."
         )
     if half_applied:
         return OperatorNeeded(
-            f"{message}; {at}, but a part of it was committed: not safe to run again.", half_hint(step)
+            f"{message}; {at}, but a part of it was committed: not safe to run again.", half_applied_hint(step)
         )
     lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in error_text(error)
     own = error.hint if isinstance(error, DbkitError) else ""
-    hint = AGAIN if lost or _was_interrupted(error) else own or standing.hint or CAUSES.get(sqlstate_of(error), MEND)
+    hint = (
+        RUN_AGAIN
+        if lost or _was_interrupted(error)
+        else own or standing.hint or CAUSES.get(sqlstate_of(error), FIX_MIGRATION)
+    )
     kept = "what it has committed can be done again" if left else "nothing of it was kept"
-    return _exit_of(error, f"{message}; {kept}, {at}, and it is safe to run again.", hint)
+    return _make_error(error, f"{message}; {kept}, {at}, and it is safe to run again.", hint)
 
 
-def outside_error(error: Exception, standing: DatabaseState | str) -> DbkitError:
+def run_error(error: Exception, standing: DatabaseState | str) -> DbkitError:
     """The error of a run that failed or was interrupted while no migration was running."""
     words = "interrupted" if _was_interrupted(error) else error_text(error).rstrip(".")
     if isinstance(standing, str):
         why = "" if standing in words else f"{standing}, but "
-        return _exit_of(error, f"{words}; {why}no migration was running.", LOST, Unreachable)
+        return _make_error(error, f"{words}; {why}no migration was running.", WAIT_FOR_SERVER, Unreachable)
     at = f"the database is at {_names(standing.heads)}"
-    hint = AGAIN if _was_interrupted(error) else standing.hint or "--debug (for alembic: --raiseerr) shows where."
-    return _exit_of(error, f"{words}; no migration was running, {at}, and it is safe to run again.", hint)
+    hint = RUN_AGAIN if _was_interrupted(error) else standing.hint or "--debug (for alembic: --raiseerr) shows where."
+    return _make_error(error, f"{words}; no migration was running, {at}, and it is safe to run again.", hint)
 
 
-def half_hint(step: Step) -> str:
+def half_applied_hint(step: JournalEntry) -> str:
     """What to do with a revision of which a part was committed."""
     before, after = ("after", "before") if step.action == DOWNGRADE else ("before", "after")
     return (
@@ -237,7 +243,7 @@ def _was_interrupted(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or bool(signals.received)
 
 
-def _exit_of(error: BaseException, message: str, hint: str, kind: type[DbkitError] = CheckFailed) -> DbkitError:
+def _make_error(error: BaseException, message: str, hint: str, kind: type[DbkitError] = CheckFailed) -> DbkitError:
     if _was_interrupted(error):
         return Interrupted(message, signals.exit_code(), hint)
     return kind(message, hint)
@@ -247,5 +253,5 @@ def _names(heads: Collection[str]) -> str:
     return " and ".join(sorted(heads)) or "base (nothing is applied)"
 
 
-def _quietly(*_arguments: object) -> None:
+def _ignore_progress(*_arguments: object) -> None:
     """Say nothing while waiting: the failure is told first."""

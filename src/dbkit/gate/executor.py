@@ -22,7 +22,7 @@ from dbkit.postgres.locks import OLDEST_TRANSACTION, TRY_AGAIN
 from dbkit.project.step_hooks import StepHook
 from dbkit.settings import Settings
 
-Step = RevisionStep | StampStep
+AlembicStep = RevisionStep | StampStep
 
 LONGEST_PAUSE = 10.0  # seconds
 
@@ -32,14 +32,16 @@ class StepLog(Protocol):
 
     settings: Settings
     announce: bool
-    steps: list[Step]
+    steps: list[AlembicStep]
     guard: StepHook | None
 
 
 class Executor:
     """The steps of a run that holds the migration lock. It can go on at the step that did not get its locks."""
 
-    def __init__(self, passage: StepLog, steps: Sequence[Step], monitor: Monitor, driver: psycopg.Connection) -> None:
+    def __init__(
+        self, passage: StepLog, steps: Sequence[AlembicStep], monitor: Monitor, driver: psycopg.Connection
+    ) -> None:
         self.passage = passage
         self.settings = passage.settings
         self.steps = steps
@@ -49,7 +51,7 @@ class Executor:
         """How many steps are committed."""
         self.heads: set[str] | None = None
         """What the version table says after the last step that got as far; None before the first."""
-        self.running: journal.Step | None = None
+        self.running: journal.JournalEntry | None = None
         """The step that was begun and is not committed."""
         self.is_recorded = False
         """Whether it has changed the version table, so that only its commit is left."""
@@ -80,14 +82,14 @@ class Executor:
                 context.get_context().impl.memo.clear()  # Alembic remembers there which enum types it has created
                 time.sleep(pause)
 
-    def plan(self, _heads: tuple[str, ...], _context: MigrationContext) -> Iterator[Step]:
+    def plan(self, _heads: tuple[str, ...], _context: MigrationContext) -> Iterator[AlembicStep]:
         """What Alembic is to run."""
         for number, step in enumerate(self.steps[self.done :], self.done):
             if number == len(self.passage.steps):
                 self.passage.steps.append(step)
                 if self.passage.announce:
                     print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
-            self.running = entry(step, self.settings)
+            self.running = make_entry(step, self.settings)
             self.is_recorded = False
             self.monitor.begin(self.running)
             yield self._guarded(step)
@@ -106,7 +108,7 @@ class Executor:
         if self.passage.guard is not None and isinstance(step, RevisionStep):
             self.passage.guard.done(step, left=self.monitor.left)
 
-    def _guarded(self, step: Step) -> Step:
+    def _guarded(self, step: AlembicStep) -> AlembicStep:
         """The step, with the guard of the passage around its function."""
         guard = self.passage.guard
         if guard is None or not isinstance(step, RevisionStep):
@@ -150,17 +152,17 @@ class Executor:
         return f" The oldest transaction: {holder[0]}." if holder else ""
 
 
-def entry(step: Step, settings: Settings) -> journal.Step:
+def make_entry(step: AlembicStep, settings: Settings) -> journal.JournalEntry:
     """What the journal is told of a step."""
     environment = settings.app_env
     if isinstance(step, StampStep):
-        return journal.Step(journal.STAMP, revision_of(step), environment)
+        return journal.JournalEntry(journal.STAMP, revision_of(step), environment)
     action = journal.DOWNGRADE if step.is_downgrade else journal.UPGRADE
     parents = tuple(step.revision._all_down_revisions)
-    return journal.Step(action, revision_of(step), environment, Path(step.revision.path), parents)
+    return journal.JournalEntry(action, revision_of(step), environment, Path(step.revision.path), parents)
 
 
-def revision_of(step: Step) -> str:
+def revision_of(step: AlembicStep) -> str:
     """The revision that a step applies, undoes or stamps; base for a stamp to nothing."""
     if isinstance(step, RevisionStep):
         return str(step.revision.revision)

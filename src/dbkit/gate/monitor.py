@@ -107,7 +107,7 @@ def driver_of(connection: sa.Connection) -> MonitoredConnection:
     return cast("MonitoredConnection", connection.connection.driver_connection)
 
 
-def purge(connection: OwnConnection) -> sql.Composed:
+def empty_table_sql(connection: OwnConnection) -> sql.Composed:
     """The statement that forgets where the database is."""
     return sql.SQL("DELETE FROM {}").format(place_of(connection).table(VERSION_TABLE))
 
@@ -135,7 +135,7 @@ class Monitor:
         self.restore_session = restore_session
         self.purges = purges
         """Whether the version table is to be emptied with the next step's change of it."""
-        self.step: journal.Step | None = None
+        self.step: journal.JournalEntry | None = None
         """The step that is running."""
         self.rolled_back = False
         """Whether it has rolled back by hand what it had done."""
@@ -146,7 +146,7 @@ class Monitor:
         self.index_statements: list[str] = []
         """What was executed, in all steps, that speaks of an index."""
         self._row = 0
-        self._move: journal.Move | None = None
+        self._move: journal.VersionChange | None = None
         self._rerunnable = False
         self._has_run = False
         self._session_changed = False
@@ -158,7 +158,7 @@ class Monitor:
         """Whether what comes by is a migration's, and not the gate's own."""
         return self.step is not None and not self._busy
 
-    def begin(self, step: journal.Step) -> None:
+    def begin(self, step: journal.JournalEntry) -> None:
         """A step is about to run."""
         self.step = step
         self.left = self.half_applied = self.rolled_back = self._session_changed = False
@@ -166,12 +166,12 @@ class Monitor:
         self._has_run = False
         self._rerunnable = step.path is not None and bool(DECLARED_RERUNNABLE.search(Path(step.path).read_bytes()))
 
-    def move(self, move: journal.Move) -> None:
+    def move(self, move: journal.VersionChange) -> None:
         """A step is done, and the version table is to be changed: all but the last change now, that one at the end."""
         with self._own():
             self._restore_session()
             if self.purges and self._move is None:
-                self.driver.execute(purge(self.driver))
+                self.driver.execute(empty_table_sql(self.driver))
             self._run_move()
             self._move = move
 
@@ -186,11 +186,11 @@ class Monitor:
         with self._own():
             if self.writes_journal and step is not None and not self._row:
                 move, self._move = self._move, None
-                self._require_one(journal.write(self.driver, step, sorted(heads), move))
+                self._require_one(journal.record_step(self.driver, step, sorted(heads), move))
             else:
                 self._run_move()
                 if self._row:
-                    journal.end(self.driver, self._row, sorted(heads))
+                    journal.record_end(self.driver, self._row, sorted(heads))
         self.step = None
 
     def rest(self) -> None:
@@ -272,7 +272,7 @@ class Monitor:
 
     def _ensure_row(self) -> None:
         if self.writes_journal and self.step is not None and not self._row:
-            self._row = journal.begin(self.driver, self.step, half_applied=self.half_applied)
+            self._row = journal.record_begin(self.driver, self.step, half_applied=self.half_applied)
 
     def _restore_session(self) -> None:
         """End with the migration what it has set: who comes next has limits, a lock, and a search path of its own."""

@@ -8,7 +8,7 @@ import psycopg
 
 from dbkit import journal, project
 from dbkit.errors import DatabaseAhead, DbkitError, InputError, LockNotGranted, lock_error
-from dbkit.gate import diagnosis, heads, preconditions, protection
+from dbkit.gate import diagnosis, multiple_heads, preconditions, protection
 from dbkit.postgres.connect import current_revisions
 from dbkit.postgres.locks import holder
 from dbkit.project import Project
@@ -22,7 +22,7 @@ SERVER = "SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_
 
 
 @dataclass(frozen=True)
-class Facts:
+class DatabaseStatus:
     """What a database says of itself, as far as it can be read: what is locked by others is left empty."""
 
     is_read_only: bool = False
@@ -32,7 +32,7 @@ class Facts:
     mark: str | None = None
     """Which environment it says that it is."""
     current: tuple[str, ...] = ()
-    half_applied: tuple[journal.Row, ...] = ()
+    half_applied: tuple[journal.JournalRow, ...] = ()
     """Of revisions that were interrupted after a part of them had been committed."""
     edited: tuple[Path, ...] = ()
     """Files of applied revisions that were edited since."""
@@ -56,26 +56,26 @@ class NextStep:
     exit_code: int = 0
 
 
-def read(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> Facts:
+def read_status(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> DatabaseStatus:
     """Read what `next_step` decides by. What others have locked is waited for as long as the connection waits."""
     found: dict[str, Any] = {}
     try:
-        for name, value in _facts(connection, loaded, settings, target):
+        for name, value in _read_values(connection, loaded, settings, target):
             found[name] = value
     except psycopg.errors.LockNotAvailable as error:
         connection.rollback()
         found["locked"] = lock_error(error)
-    return Facts(**found)
+    return DatabaseStatus(**found)
 
 
-def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> Any:
+def _read_values(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> Any:
     row = connection.execute(SERVER).fetchone() or (False, 0)
     yield "is_read_only", row[0]
     yield "is_pooled", row[1] != connection.info.backend_pid
     running = holder(connection, target.dbname)
     yield "running", running
-    yield "mark", protection.recorded(connection)
-    yield "invalid", diagnosis.invalid_indexes(connection)
+    yield "mark", protection.read_mark(connection)
+    yield "invalid", diagnosis.read_invalid_indexes(connection)
     current = current_revisions(connection)
     yield "current", current
     known = tuple(revision for revision in current if project.find(loaded.script, revision))
@@ -86,23 +86,23 @@ def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, 
             preconditions.require_adopted(connection, files, target.dbname)
         except InputError as error:
             yield "not_adopted", error.message
-    yield "stashes", tuple(pending.all_lines(connection, settings, target, applied))
-    yield "restorable", bool(pending.lines(connection, settings, target, applied))
-    if journal.wanted(settings.root):
-        rows = journal.latest(connection)
+    yield "stashes", tuple(pending.describe_all(connection, settings, target, applied))
+    yield "restorable", bool(pending.describe_restorable(connection, settings, target, applied))
+    if journal.is_enabled(settings.root):
+        rows = journal.read_latest(connection)
         # what runs just now looks the same as what was interrupted
-        half = journal.half_applied(rows.values()) if not running else []
+        half = journal.find_half_applied(rows.values()) if not running else []
         yield "half_applied", tuple(half)
         files_of = [(script.revision, Path(script.path)) for script in map(loaded.revision, sorted(applied))]
-        yield "edited", tuple(journal.edited(rows, files_of))
+        yield "edited", tuple(journal.find_edited_files(rows, files_of))
 
 
-def next_step(loaded: Project, state: Facts, settings: Settings) -> NextStep:
+def suggest_next_step(loaded: Project, state: DatabaseStatus, settings: Settings) -> NextStep:
     """What to type for a database in this state."""
     return _stops(loaded, state, settings) or NextStep(_goes_on(loaded, state, settings))
 
 
-def _stops(loaded: Project, state: Facts, settings: Settings) -> NextStep | None:
+def _stops(loaded: Project, state: DatabaseStatus, settings: Settings) -> NextStep | None:
     """What comes before any migration."""
     if state.locked:
         return NextStep(state.locked.hint.partition("\n")[0], state.locked.exit_code)
@@ -112,7 +112,9 @@ def _stops(loaded: Project, state: Facts, settings: Settings) -> NextStep | None
         preconditions.require_consistent(loaded.script, state.current)
     except DatabaseAhead as error:
         unknown = next(each for each in state.current if not project.find(loaded.script, each))
-        expendable = {protection.stated(settings), state.mark or protection.EXPENDABLE[0]} <= {*protection.EXPENDABLE}
+        expendable = {protection.stated_environment(settings), state.mark or protection.EXPENDABLE[0]} <= {
+            *protection.EXPENDABLE
+        }
         reset = "; or, where it may lose its data: make reset" if expendable else ""
         return NextStep(f"check out the code that has {unknown}{reset}", error.exit_code)
     except DbkitError as error:
@@ -123,8 +125,8 @@ def _stops(loaded: Project, state: Facts, settings: Settings) -> NextStep | None
         revision = state.half_applied[0].revision
         return NextStep(f"look at what it did; then python -m dbkit resolve {revision}, or alembic stamp REV", 6)
     if len(loaded.heads) > 1:
-        return NextStep(heads.join_heads(loaded, loaded.applied(state.current)))
-    if state.edited and protection.stated(settings) in protection.EXPENDABLE:
+        return NextStep(multiple_heads.suggest_join(loaded, loaded.applied(state.current)))
+    if state.edited and protection.stated_environment(settings) in protection.EXPENDABLE:
         return NextStep(_after_edit(loaded, state))
     for index, name in state.invalid.items():
         texts = [Path(script.path).read_text(encoding="utf-8") for script in loaded.pending(state.current)]
@@ -134,14 +136,16 @@ def _stops(loaded: Project, state: Facts, settings: Settings) -> NextStep | None
     return None
 
 
-def _goes_on(loaded: Project, state: Facts, settings: Settings) -> str:
+def _goes_on(loaded: Project, state: DatabaseStatus, settings: Settings) -> str:
     if not loaded.heads:
         return REVISION
     if loaded.pending(state.current):
         if state.is_read_only:
             return "name the primary in .env: this server is read-only"
         if state.not_adopted:
-            confirm = "" if protection.stated(settings) in protection.EXPENDABLE else "with CONFIRM=<database>, "
+            confirm = (
+                "" if protection.stated_environment(settings) in protection.EXPENDABLE else "with CONFIRM=<database>, "
+            )
             return f"{confirm}alembic stamp REV, where REV is the last revision that it has all of; then {MIGRATE}"
         return MIGRATE
     if state.restorable and not state.is_read_only:
@@ -149,7 +153,7 @@ def _goes_on(loaded: Project, state: Facts, settings: Settings) -> str:
     return f"change the models, then {REVISION}"
 
 
-def _after_edit(loaded: Project, state: Facts) -> str:
+def _after_edit(loaded: Project, state: DatabaseStatus) -> str:
     revisions = {script.revision: Path(script.path) for script in loaded.script.walk_revisions()}
     edited = [revision for revision, path in revisions.items() if path in state.edited]
     if (*edited,) == state.current:

@@ -26,7 +26,7 @@ OPTIONS: dict[str, Any] = {
 EXECUTE = ("execute", "exec_driver_sql", "scalar", "scalars")
 
 
-def preamble(start: tuple[str, ...], settings: Settings, keeps_journal: bool) -> str:
+def render_preamble(start: tuple[str, ...], settings: Settings, keeps_journal: bool) -> str:
     """What a script for psql begins with.
 
     It stops at its first error, waits for locks no longer than we would, takes the migration lock (with the key of
@@ -58,7 +58,7 @@ $dbkit$;
 {f"{journal.CREATE.format(table=journal.TABLE)};" if keeps_journal else ""}"""  # noqa: S608  # revision ids of this project
 
 
-def reads_rows(error: BaseException, path: Path | None) -> bool:
+def is_reading_rows(error: BaseException, path: Path | None) -> bool:
     """Whether a migration has failed since there is no connection that answers, while a script is written.
 
     What stands for it is a MockConnection; a statement that is executed on it, or by op.execute(), returns None.
@@ -70,10 +70,10 @@ def reads_rows(error: BaseException, path: Path | None) -> bool:
         return error.obj is None and hasattr(sa.CursorResult, error.name or "")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     is_none = isinstance(error, TypeError) and "NoneType" in words
-    return is_none and bool(frames) and _is_of_answer(Path(frames[-1].filename), frames[-1].lineno or 0)
+    return is_none and bool(frames) and _uses_result(Path(frames[-1].filename), frames[-1].lineno or 0)
 
 
-def _is_of_answer(path: Path, line: int) -> bool:
+def _uses_result(path: Path, line: int) -> bool:
     """Whether a line of a migration works on what a statement has returned, or on a name that was given that."""
     tree = ast.parse(path.read_bytes())
     given = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _executes(node.value)]

@@ -11,9 +11,9 @@ from alembic.util import CommandError
 from psycopg import sql
 
 from dbkit.errors import CheckFailed, DbkitError, InputError, OperatorNeeded, say
-from dbkit.gate.diagnosis import half_hint
-from dbkit.gate.protection import EXPENDABLE, stated
-from dbkit.journal import Row, Step
+from dbkit.gate.diagnosis import half_applied_hint
+from dbkit.gate.protection import EXPENDABLE, stated_environment
+from dbkit.journal import JournalEntry, JournalRow
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import place_of
 from dbkit.project import Project, find, require_known
@@ -100,7 +100,7 @@ def require_unedited(edited: Sequence[Path], settings: Settings) -> None:
         return
     names = ", ".join(path.name for path in edited)
     message = f"{names}: edited after it was applied, so this database does not have what the file says."
-    if stated(settings) not in EXPENDABLE:
+    if stated_environment(settings) not in EXPENDABLE:
         say(f"warning: {message}")
         return
     raise CheckFailed(
@@ -110,15 +110,15 @@ def require_unedited(edited: Sequence[Path], settings: Settings) -> None:
     )
 
 
-def require_whole(rows: Sequence[Row]) -> None:
+def require_none_half_applied(rows: Sequence[JournalRow]) -> None:
     """Raise OperatorNeeded when a revision was interrupted of which a part was committed."""
     if rows:
         row = rows[0]
-        step = Step(row.action, row.revision, "")
+        step = JournalEntry(row.action, row.revision, "")
         raise OperatorNeeded(
             f"the {row.action} of {row.revision} of {row.began_at:%Y-%m-%d %H:%M} was interrupted, and a part of it "
             "was committed: not safe to run again.",
-            half_hint(step),
+            half_applied_hint(step),
         )
 
 
@@ -126,9 +126,9 @@ def plan_error(error: CommandError, loaded: Project, heads: Sequence[str], desti
     """What Alembic says when it cannot make a plan, in a sentence with what to type."""
     script = loaded.script
     if "Multiple head revisions" in str(error) and len(loaded.heads) > 1:
-        from dbkit.gate.heads import several_heads  # with what only this error needs
+        from dbkit.gate.multiple_heads import multiple_heads_error  # with what only this error needs
 
-        return several_heads(loaded, loaded.applied(tuple(heads)))
+        return multiple_heads_error(loaded, loaded.applied(tuple(heads)))
     if "Ambiguous walk" in str(error):
         above = script.iterate_revisions(tuple(heads), "base")
         merge = next((each for each in above if each.is_merge_point), None)

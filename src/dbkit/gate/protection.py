@@ -15,7 +15,7 @@ from dbkit.postgres.own_statements import place_of
 from dbkit.settings import Settings, Target
 
 EXPENDABLE = ("development", "test", "ci")
-LINE = re.compile(r"^dbkit environment: (.+)$", re.MULTILINE)
+MARK_LINE = re.compile(r"^dbkit environment: (.+)$", re.MULTILINE)
 COMMENT = "SELECT obj_description(to_regclass(%s)::oid, 'pg_class'::name)"
 HAS_TABLES = """
 SELECT EXISTS (
@@ -61,15 +61,15 @@ def require_no_shadows(connection: psycopg.Connection) -> None:
         )
 
 
-def stated(settings: Settings) -> str:
+def stated_environment(settings: Settings) -> str:
     """What the caller says that the database is: APP_ENV, or development for the embedded server; "" for nothing."""
     name = "".join(character if character.isprintable() else "?" for character in " ".join(settings.app_env.split()))
     return name or ("development" if settings.target is None else "")
 
 
-def recorded(connection: psycopg.Connection) -> str | None:
+def read_mark(connection: psycopg.Connection) -> str | None:
     """The environment that the database says it is; None when it says none."""
-    marks = LINE.findall(_comment(connection))
+    marks = MARK_LINE.findall(_comment(connection))
     protecting = [mark for mark in marks if mark not in EXPENDABLE]
     return next(iter(protecting or marks), None)
 
@@ -83,7 +83,7 @@ def _comment(connection: psycopg.Connection) -> str:
     return (row and row[0]) or ""
 
 
-def record(connection: psycopg.Connection, environment: str) -> None:
+def write_mark(connection: psycopg.Connection, environment: str) -> None:
     """Write the environment into the database, within the caller's transaction.
 
     Raises InputError when there is no version table yet to write it to.
@@ -95,15 +95,15 @@ def record(connection: psycopg.Connection, environment: str) -> None:
         )
     line = f"dbkit environment: {environment}"
     old = _comment(connection)
-    comment = LINE.sub(lambda _: line, old) if LINE.search(old) else "\n".join(filter(None, [old, line]))
+    comment = MARK_LINE.sub(lambda _: line, old) if MARK_LINE.search(old) else "\n".join(filter(None, [old, line]))
     table = place_of(connection).table(VERSION_TABLE)
     connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(comment)))
 
 
-def is_to_be_protected(connection: psycopg.Connection, settings: Settings) -> bool:
+def needs_mark(connection: psycopg.Connection, settings: Settings) -> bool:
     """Whether the caller says that it is an environment which protects, and the database does not say so yet."""
-    environment = stated(settings)
-    return bool(environment) and environment not in EXPENDABLE and recorded(connection) in (None, *EXPENDABLE)
+    environment = stated_environment(settings)
+    return bool(environment) and environment not in EXPENDABLE and read_mark(connection) in (None, *EXPENDABLE)
 
 
 def has_tables(connection: psycopg.Connection) -> bool:
@@ -111,20 +111,20 @@ def has_tables(connection: psycopg.Connection) -> bool:
     return connection.execute(HAS_TABLES).fetchone() == (True,)
 
 
-def record_if_due(connection: psycopg.Connection, settings: Settings, *, is_new: bool) -> str | None:
+def update_mark(connection: psycopg.Connection, settings: Settings, *, is_new: bool) -> str | None:
     """Record the environment before migrations are applied, and return a sentence where something needs telling.
 
     A new database (without history and without tables) becomes what the caller says that it is. Of any other, only
     what protects it is believed unasked: somebody's development settings may point to a production database.
     """
-    environment, mark = stated(settings), recorded(connection)
+    environment, mark = stated_environment(settings), read_mark(connection)
     if not environment or environment == mark:
         return None
     protects = environment not in EXPENDABLE
     is_due = is_new or protects or settings.target is None if mark is None else mark in EXPENDABLE and protects
     if is_due:
         try:
-            record(connection, environment)
+            write_mark(connection, environment)
         except psycopg.errors.InsufficientPrivilege as error:
             connection.rollback()
             return f"warning: the database cannot be marked {environment}: {error.diag.message_primary}."
@@ -134,9 +134,7 @@ def record_if_due(connection: psycopg.Connection, settings: Settings, *, is_new:
     return None
 
 
-def refuse_unless_expendable(
-    settings: Settings, target: Target, what: str, mark: str | None, *, has_history: bool
-) -> None:
+def require_expendable(settings: Settings, target: Target, what: str, mark: str | None, *, has_history: bool) -> None:
     """Raise Refused when `what` may lose data, and not both sides allow it, nor CONFIRM.
 
     `mark` is what the database says that it is. One that says nothing allows it when it has no history yet, and when it
@@ -144,7 +142,7 @@ def refuse_unless_expendable(
     """
     if settings.confirm == target.dbname:
         return
-    caller = stated(settings)
+    caller = stated_environment(settings)
     if caller not in EXPENDABLE:
         why = f"marked {caller}" if caller else "not marked as development (APP_ENV is not set)"
     elif mark is None and has_history and settings.target is not None:
@@ -159,8 +157,8 @@ def refuse_unless_expendable(
     raise Refused(f'refusing to {what} "{target.dbname}" on {target.server()}: it is {why}.', hint)
 
 
-def ask(settings: Settings, target: Target, what: str) -> None:
+def require_expendable_target(settings: Settings, target: Target, what: str) -> None:
     """`refuse_unless_expendable`, for who has no connection to the database yet."""
     with connect(target, settings.wait) as connection:
-        mark, heads = recorded(connection), current_revisions(connection)
-    refuse_unless_expendable(settings, target, what, mark, has_history=bool(heads))
+        mark, heads = read_mark(connection), current_revisions(connection)
+    require_expendable(settings, target, what, mark, has_history=bool(heads))

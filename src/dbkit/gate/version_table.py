@@ -6,7 +6,7 @@ from typing import Any
 
 from alembic.runtime import migration
 
-from dbkit.journal import Move
+from dbkit.journal import VersionChange
 
 INSERT = "INSERT INTO {table} (version_num) VALUES (%(new)s)"
 DELETE = "DELETE FROM {table} WHERE version_num = %(old)s"
@@ -16,7 +16,7 @@ UPDATE = "UPDATE {table} SET version_num = %(new)s WHERE version_num = %(old)s"
 class HeadMaintainer(migration.HeadMaintainer):
     """Alembic's, except that it says what is to be done instead of doing it."""
 
-    move: Callable[[Move], None]
+    move: Callable[[VersionChange], None]
     purges: Callable[[], bool]
     table: str
     """The version table, as SQL."""
@@ -26,20 +26,20 @@ class HeadMaintainer(migration.HeadMaintainer):
 
     def _insert_version(self, version: str) -> None:
         self.heads.add(version)
-        self.move(Move(INSERT.format(table=self.table), {"new": version}))
+        self.move(VersionChange(INSERT.format(table=self.table), {"new": version}))
 
     def _delete_version(self, version: str) -> None:
         self.heads.remove(version)
-        self.move(Move(DELETE.format(table=self.table), {"old": version}))
+        self.move(VersionChange(DELETE.format(table=self.table), {"old": version}))
 
     def _update_version(self, from_: str, to_: str) -> None:
         self.heads.remove(from_)
         self.heads.add(to_)
-        self.move(Move(UPDATE.format(table=self.table), {"new": to_, "old": from_}))
+        self.move(VersionChange(UPDATE.format(table=self.table), {"new": to_, "old": from_}))
 
 
 @contextmanager
-def moves(move: Callable[[Move], None], purges: Callable[[], bool], table: str) -> Iterator[None]:
+def capture_changes(move: Callable[[VersionChange], None], purges: Callable[[], bool], table: str) -> Iterator[None]:
     """Hand each change of the version table (as SQL) to `move`; where it `purges`, as if it were empty.
 
     Alembic has no public way to this.

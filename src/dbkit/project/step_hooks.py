@@ -7,7 +7,7 @@ import psycopg
 from alembic.runtime.migration import RevisionStep
 
 from dbkit.errors import CheckFailed
-from dbkit.journal import Step
+from dbkit.journal import JournalEntry
 
 
 class HookFailed(CheckFailed):
@@ -30,7 +30,7 @@ class StepHook(Protocol):
 class StepMonitor(Protocol):
     """What the connection of the gate knows of the step that runs on it: its attribute `monitor`."""
 
-    step: Step | None
+    step: JournalEntry | None
     """The step that is running."""
     lock_budget: float
     """Seconds for which a lock may be tried for."""

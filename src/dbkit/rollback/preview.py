@@ -8,21 +8,23 @@ import psycopg
 from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.row_hash import quote_ident
-from dbkit.rollback.dry_run import NoPrograms, work_out
+from dbkit.rollback.dry_run import ServerProgramsMissing, run_dry_run
 from dbkit.settings import Settings, Target
 from dbkit.stash import backup, obstacles, store, tables
-from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
+from dbkit.stash.losses import CHANGED, DROPPED, DryRun, Loss
 from dbkit.wording import counted
 
 
-def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...], to: str) -> backup.BackupHook | None:
+def preview_rollback(
+    settings: Settings, ini: Path, target: Target, heads: tuple[str, ...], to: str
+) -> backup.BackupHook | None:
     """Say what a rollback of a database at `heads` loses, and return who keeps it; None where it goes without.
 
     Raises DbkitError where that cannot be told, and Refused where it could not be put back.
     """
     try:
-        replay = work_out(settings, ini, heads, to)
-    except (NoPrograms, CheckFailed) as error:
+        replay = run_dry_run(settings, ini, heads, to)
+    except (ServerProgramsMissing, CheckFailed) as error:
         if settings.stash:
             raise
         say(f"warning: STASH=0: nothing is kept, and {error.message}")
@@ -54,21 +56,21 @@ def _require_unmoved(connection: psycopg.Connection, heads: tuple[str, ...]) -> 
         )
 
 
-def _look(connection: psycopg.Connection, settings: Settings, target: Target, replay: Replay) -> list[str]:
+def _look(connection: psycopg.Connection, settings: Settings, target: Target, replay: DryRun) -> list[str]:
     """What is lost, a line each. Raises DbkitError where it cannot be kept, or not be put back."""
-    there = tables.read(connection)
-    present = tables.by_name(there.values())
-    losses = [backup.as_present(loss, present) for loss in replay.losses(0)]
+    there = tables.read_tables(connection)
+    present = tables.index_by_name(there.values())
+    losses = [backup.match_loss(loss, present) for loss in replay.losses(0)]
     if settings.stash:
-        store.sweep(settings)
-        backup.remove_unneeded(connection, settings, target)
+        store.remove_leftovers(settings)
+        backup.remove_unneeded_stashes(connection, settings, target)
         obstacles.require_visible(connection, losses)
-    hidden = obstacles.hidden(connection, [loss.table for loss in losses])
+    hidden = obstacles.find_hidden_tables(connection, [loss.table for loss in losses])
     lines = [f"some of {label}: row security hides rows of it" for label in hidden]
-    losses = [loss for loss in losses if loss.table.label not in hidden and backup.has_something(connection, loss)]
+    losses = [loss for loss in losses if loss.table.label not in hidden and backup.has_values(connection, loss)]
     if settings.stash:
         obstacles.require_restorable(connection, replay, 0, losses, there)
-    positions = backup.positions_of(connection, backup.found_sequences(connection, replay))
+    positions = backup.read_positions(connection, backup.find_lost_sequences(connection, replay))
     return [
         *lines,
         *_lines(connection, losses),

@@ -18,12 +18,12 @@ from dbkit.postgres.row_hash import hashes_sql, quote_ident
 from dbkit.project.step_hooks import HookFailed
 from dbkit.settings import Settings, Target
 from dbkit.stash import large_values, obstacles, sequences, store, tables
-from dbkit.stash.copy_file import copy_out
-from dbkit.stash.identity import Fate, judge, read_identity
-from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
-from dbkit.stash.manifest import Manifest, Position, SavedTable, note_of
+from dbkit.stash.copy_file import write_copy_file
+from dbkit.stash.identity import Fate, assess_stash, read_identity
+from dbkit.stash.losses import CHANGED, DROPPED, DryRun, Loss
+from dbkit.stash.manifest import Manifest, SavedTable, SequencePosition, describe_hash_file
 from dbkit.stash.obstacles import TOO_LARGE, WITHOUT
-from dbkit.stash.tables import Column, Sum, Table, summed
+from dbkit.stash.tables import StashColumn, StashTable, TableHash, hash_table
 from dbkit.wording import counted
 
 SAVEPOINT = "dbkit_stash"
@@ -47,7 +47,7 @@ class BackupHook:
     more, as it is before that step, into a stash of its own.
     """
 
-    def __init__(self, settings: Settings, target: Target, heads: tuple[str, ...], replay: Replay) -> None:
+    def __init__(self, settings: Settings, target: Target, heads: tuple[str, ...], replay: DryRun) -> None:
         self.settings = settings
         self.target = target
         self.heads = heads
@@ -58,14 +58,14 @@ class BackupHook:
         """The stashes of this run, by the number of the step that they were made for."""
         self.entries: dict[int, _Entry] = {}
         """The newest copy of each table, by its OID in the scratch database."""
-        self.sums: dict[int, Sum | None] = {}
+        self.sums: dict[int, TableHash | None] = {}
         """By the same: what the next step that touches the table must find; None for no matter what."""
         self.began = ""
         """When the first stash of this run was made."""
-        self.positions: dict[str, Position] = {}
+        self.positions: dict[str, SequencePosition] = {}
         """The newest position of each sequence that is in a stash, by its name."""
         self._locked: list[Loss] = []
-        self._there: dict[int, Table] = {}
+        self._there: dict[int, StashTable] = {}
         """The tables of the database before the step."""
         self._settled = dict(self.entries), dict(self.sums), dict(self.positions)
         """The last three as they were when a step was committed last."""
@@ -83,16 +83,16 @@ class BackupHook:
             if losses:
                 _lock(driver, losses)
             moved = self._lock_sequences(driver, number, losses)
-            with reading(driver):
-                self._there = tables.read(driver)
+            with exact_session(driver):
+                self._there = tables.read_tables(driver)
                 obstacles.require_visible(driver, losses)
-                present = tables.by_name(self._there.values())
-                losses = [as_present(loss, present) for loss in losses]
+                present = tables.index_by_name(self._there.values())
+                losses = [match_loss(loss, present) for loss in losses]
                 if number:
                     losses = [loss for loss in losses if _sum(driver, loss) != self.sums.get(loss.table.oid)]
-                losses = [loss for loss in losses if has_something(driver, loss)]
+                losses = [loss for loss in losses if has_values(driver, loss)]
                 obstacles.require_restorable(driver, self.replay, number, losses, self._there)
-                positions = list(positions_of(driver, moved))
+                positions = list(read_positions(driver, moved))
                 positions = [each for each in positions if self.positions.get(each.label) != each]
                 if losses or positions:
                     self._keep(step, driver, losses, positions)
@@ -109,15 +109,15 @@ class BackupHook:
         last = [entry for entry in entries if self.replay.last_touch(entry.loss.table.oid, number) == number]
         following = self.replay.losses(number + 1) if number + 1 < len(self.replay.moments) else []
         following = [loss for loss in following if loss.table.oid in touched]
-        with self._refusing(step), reading(driver):
-            after = tables.read(driver)
+        with self._refusing(step), exact_session(driver):
+            after = tables.read_tables(driver)
             self._require_foreseen(step, driver, after, left=left)
             for entry in last:
                 if entry.loss.stay and not left:
                     self._image(driver, entry, number)
-            present = tables.by_name(after.values())
+            present = tables.index_by_name(after.values())
             for loss in following:
-                self.sums[loss.table.oid] = None if left else _sum(driver, as_present(loss, present))
+                self.sums[loss.table.oid] = None if left else _sum(driver, match_loss(loss, present))
 
     def done(self, step: RevisionStep, *, left: bool) -> None:
         """The step is committed."""
@@ -128,7 +128,7 @@ class BackupHook:
     def forget_unneeded(self) -> None:
         """After a failure, remove the stashes of steps that were rolled back; where that cannot be seen, later."""
         with suppress(DbkitError, psycopg.Error), connect(self.target, autocommit=True) as connection:
-            remove_unneeded(connection, self.settings, self.target)
+            remove_unneeded_stashes(connection, self.settings, self.target)
 
     def _require_expected(self, step: RevisionStep, number: int) -> None:
         expected = [moment.revision for moment in self.replay.moments[number : number + 1]]
@@ -142,7 +142,7 @@ class BackupHook:
         """Forget what an earlier try of the same step has made, and remove its stash."""
         path = self.made.pop(number, None)
         if path is not None:
-            store.discard(path)
+            store.remove_stash(path)
         entries, sums, positions = self._settled
         self.entries, self.sums, self.positions = dict(entries), dict(sums), dict(positions)
 
@@ -153,20 +153,20 @@ class BackupHook:
 
         Nobody draws any more from those that this step changes.
         """
-        present = sequences.Present(driver)
+        present = sequences.SequenceIndex(driver)
         touched = list(_found(present, self.replay.sequences_touched(number), losses))
-        sequences.lock(driver, touched)
+        sequences.lock_sequences(driver, touched)
         return touched if number else list(_found(present, self.replay.sequences_lost(0), losses))
 
     def _require_foreseen(
-        self, step: RevisionStep, driver: psycopg.Connection, after: Mapping[int, Table], *, left: bool
+        self, step: RevisionStep, driver: psycopg.Connection, after: Mapping[int, StashTable], *, left: bool
     ) -> None:
         """Raise Refused when the step has dropped what its trial did not; where it is committed already, say so."""
         reasons = [
             f"drops {what}, which no revision makes and nothing keeps"
-            for what in obstacles.unforeseen(self._there, after, self.replay.losses(self.done_steps))
+            for what in obstacles.find_unforeseen(self._there, after, self.replay.losses(self.done_steps))
         ]
-        if not left and obstacles.changed_large_objects(driver):
+        if not left and obstacles.has_changed_large_objects(driver):
             reasons += ["unlinks or changes large objects, which are not kept"]
         revision = step.revision.revision
         if reasons and left:
@@ -178,13 +178,13 @@ class BackupHook:
             )
 
     def _keep(
-        self, step: RevisionStep, driver: psycopg.Connection, losses: Sequence[Loss], positions: list[Position]
+        self, step: RevisionStep, driver: psycopg.Connection, losses: Sequence[Loss], positions: list[SequencePosition]
     ) -> None:
         row = driver.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
         revision = step.revision.revision
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
-        name = store.new_name(self.target.dbname, revision)
-        with store.partial(self.settings, name) as path:
+        name = store.make_name(self.target.dbname, revision)
+        with store.write_stash(self.settings, name) as path:
             kept = [_copy(driver, loss, path / f"{number}.copy") for number, loss in enumerate(losses, 1)]
             manifest = Manifest(
                 database=self.target.dbname,
@@ -227,8 +227,8 @@ class BackupHook:
         hashes = hashes_sql([after.columns[numbers[name]].name for name in there])
         chosen = ", ".join([*(quote_ident(column.name) for column in keys if column), hashes])
         path = entry.path / Path(kept.saved.file).with_suffix(".after").name
-        saved = copy_out(driver, f"SELECT {chosen} FROM {after.source}", path)  # noqa: S608
-        store.write_json(path.with_suffix(".json"), note_of(there, saved))
+        saved = write_copy_file(driver, f"SELECT {chosen} FROM {after.source}", path)  # noqa: S608
+        store.write_json(path.with_suffix(".json"), describe_hash_file(there, saved))
 
     @contextmanager
     def _refusing(self, step: RevisionStep) -> Iterator[None]:
@@ -257,12 +257,12 @@ class BackupHook:
             raise HookFailed(f"{error.message.rstrip('.')}; {revision} was not undone.", WITHOUT) from error
 
 
-def remove_unneeded(connection: psycopg.Connection, settings: Settings, target: Target) -> None:
+def remove_unneeded_stashes(connection: psycopg.Connection, settings: Settings, target: Target) -> None:
     """Remove the stashes of a database whose rollback was not committed: what they hold is in the database still."""
     here = read_identity(connection)
-    for stash in store.waiting(settings, target, here):
-        if judge(connection, here, stash).fate is Fate.UNNEEDED:
-            store.discard(stash.path)
+    for stash in store.find_waiting(settings, target, here):
+        if assess_stash(connection, here, stash).fate is Fate.UNNEEDED:
+            store.remove_stash(stash.path)
 
 
 def _lock(driver: psycopg.Connection, losses: Sequence[Loss]) -> None:
@@ -272,7 +272,7 @@ def _lock(driver: psycopg.Connection, losses: Sequence[Loss]) -> None:
 
 
 @contextmanager
-def reading(driver: psycopg.Connection) -> Iterator[None]:
+def exact_session(driver: psycopg.Connection) -> Iterator[None]:
     """Read with values written exactly; afterwards the session is as it was, and only the locks remain."""
     driver.execute(f"SAVEPOINT {SAVEPOINT}")
     change_settings(driver, SETTINGS, local=True)
@@ -283,7 +283,7 @@ def reading(driver: psycopg.Connection) -> Iterator[None]:
             driver.execute(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}")
 
 
-def as_present(loss: Loss, present: Mapping[tuple[str, str], Table]) -> Loss:
+def match_loss(loss: Loss, present: Mapping[tuple[str, str], StashTable]) -> Loss:
     """The loss with the columns and the key that the table has here. Raises HookFailed where it lacks some."""
     table = present.get((loss.table.schema, loss.table.name))
     if table is None:
@@ -297,7 +297,7 @@ def as_present(loss: Loss, present: Mapping[tuple[str, str], Table]) -> Loss:
     return replace(loss, table=here, columns=tuple(filter(None, [here.column(each.name) for each in loss.columns])))
 
 
-def has_something(connection: psycopg.Connection, loss: Loss) -> bool:
+def has_values(connection: psycopg.Connection, loss: Loss) -> bool:
     """Whether the table has rows, or the columns any value. Looks no further than the first."""
     where = ""
     if loss.why == CHANGED:
@@ -307,7 +307,7 @@ def has_something(connection: psycopg.Connection, loss: Loss) -> bool:
 
 
 def _found(
-    present: sequences.Present, wanted: Iterable[sequences.Sequence], losses: Iterable[Loss]
+    present: sequences.SequenceIndex, wanted: Iterable[sequences.Sequence], losses: Iterable[Loss]
 ) -> Iterator[sequences.Sequence]:
     """The sequences of the database like these, and all that belong to tables which go as a whole."""
     found = [present.find(each.schema, each.name, each.owner) for each in wanted]
@@ -315,7 +315,7 @@ def _found(
     yield from {each.oid: each for each in [*found, *owned] if each}.values()
 
 
-def positions_of(connection: psycopg.Connection, found: Iterable[sequences.Sequence]) -> Iterator[Position]:
+def read_positions(connection: psycopg.Connection, found: Iterable[sequences.Sequence]) -> Iterator[SequencePosition]:
     """How far sequences are, without those that nothing was drawn from."""
     for each in found:
         position = each.position(connection)
@@ -323,25 +323,25 @@ def positions_of(connection: psycopg.Connection, found: Iterable[sequences.Seque
             yield position
 
 
-def found_sequences(connection: psycopg.Connection, replay: Replay) -> list[sequences.Sequence]:
+def find_lost_sequences(connection: psycopg.Connection, replay: DryRun) -> list[sequences.Sequence]:
     """The sequences of the database that a rollback drops or sets back."""
-    return list(_found(sequences.Present(connection), replay.sequences_lost(0), replay.losses(0)))
+    return list(_found(sequences.SequenceIndex(connection), replay.sequences_lost(0), replay.losses(0)))
 
 
-def _sum(driver: psycopg.Connection, loss: Loss) -> Sum:
-    return summed(driver, loss.table.source, loss.saved)
+def _sum(driver: psycopg.Connection, loss: Loss) -> TableHash:
+    return hash_table(driver, loss.table.source, loss.saved)
 
 
 def _copy(driver: psycopg.Connection, loss: Loss, path: Path) -> SavedTable:
     """Copy one table. Raises CheckFailed when the file is not what was sent."""
     names = loss.saved
     query = f"SELECT {', '.join(map(quote_ident, names))} FROM {loss.table.source}"  # noqa: S608
-    large = large_values.condition(driver, loss.table, names)
+    large = large_values.find_condition(driver, loss.table, names)
     if large:
-        more = large_values.rows_in_slices(driver, loss.table, names, large)
-        saved = copy_out(driver, f"{query} WHERE NOT {large}", path, more)
+        more = large_values.read_in_slices(driver, loss.table, names, large)
+        saved = write_copy_file(driver, f"{query} WHERE NOT {large}", path, more)
     else:
-        saved = copy_out(driver, query, path)
+        saved = write_copy_file(driver, query, path)
     columns = {column.name: column for column in loss.table.columns.values()}
     return SavedTable(
         schema=loss.table.schema,
@@ -354,5 +354,5 @@ def _copy(driver: psycopg.Connection, loss: Loss, path: Path) -> SavedTable:
     )
 
 
-def _pair(column: Column) -> list[str]:
+def _pair(column: StashColumn) -> list[str]:
     return [column.name, column.type]

@@ -15,14 +15,16 @@ import psycopg
 from psycopg import pq
 
 from dbkit.errors import CheckFailed
-from dbkit.stash.manifest import Saved
+from dbkit.stash.manifest import SavedFile
 from dbkit.stash.store import open_in_stash
 from dbkit.wording import counted
 
 CHUNK = 256 * 1024  # bytes; what is written, read, hashed and counted stays in the processor's cache
 
 
-def copy_out(driver: psycopg.Connection, query: str, path: Path, more: Iterable[tuple[int, bytes]] = ()) -> Saved:
+def write_copy_file(
+    driver: psycopg.Connection, query: str, path: Path, more: Iterable[tuple[int, bytes]] = ()
+) -> SavedFile:
     """Write what `query` selects to a new file (mode 0600), durably, and read it again.
 
     `more` are further rows in pieces, as COPY writes them, each with the number of rows that end with it.
@@ -50,7 +52,7 @@ def copy_out(driver: psycopg.Connection, query: str, path: Path, more: Iterable[
         os.close(descriptor)
     if written.lines != rows:
         raise CheckFailed(f"{path} has {counted(written.lines, 'row')}; sent: {rows:,}.")
-    return Saved(path.name, rows, written.size, written.digest.hexdigest())
+    return SavedFile(path.name, rows, written.size, written.digest.hexdigest())
 
 
 class _Written:
@@ -135,7 +137,7 @@ def _drain(connection: "pq.abc.PGconn") -> None:
         pass
 
 
-def read_checked(path: Path, saved: Saved) -> Iterator[bytes]:
+def read_checked(path: Path, saved: SavedFile) -> Iterator[bytes]:
     """The bytes of a file of a stash, in chunks.
 
     Raises CheckFailed, after the last chunk at the latest, when it has not the rows and bytes that it should have.

@@ -41,7 +41,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Assessment:
     """A fate, and why, as a sentence goes on."""
 
     fate: Fate
@@ -53,7 +53,7 @@ class Verdict:
         return self.fate in (Fate.ELSEWHERE, Fate.UNKNOWN)
 
 
-def judge(connection: psycopg.Connection, here: Identity, stash: Stash) -> Verdict:
+def assess_stash(connection: psycopg.Connection, here: Identity, stash: Stash) -> Assessment:
     """Say whether a stash is needed in the database that `here` is of.
 
     The number of its transaction means something only in the history that it was made in: the same server, database
@@ -61,19 +61,19 @@ def judge(connection: psycopg.Connection, here: Identity, stash: Stash) -> Verdi
     """
     made = stash.manifest.identity
     if made is not None and (difference := made.difference(here)):
-        return Verdict(Fate.ELSEWHERE, difference)
+        return Assessment(Fate.ELSEWHERE, difference)
     status = _status_of(connection, stash)
     if status not in ("aborted", "in progress"):
-        return Verdict(Fate.NEEDED)
+        return Assessment(Fate.NEEDED)
     if made is None:
-        return Verdict(Fate.UNKNOWN, "it does not say which database it was made in, as an older dbkit wrote it")
+        return Assessment(Fate.UNKNOWN, "it does not say which database it was made in, as an older dbkit wrote it")
     if made.system is None or here.system is None:
-        return Verdict(Fate.UNKNOWN, "the server does not say which one it is (pg_control_system())")
+        return Assessment(Fate.UNKNOWN, "the server does not say which one it is (pg_control_system())")
     if None in (made.timeline, here.timeline) or made.timeline != here.timeline:
-        return Verdict(Fate.UNKNOWN, "the server has had a recovery or a failover since")
+        return Assessment(Fate.UNKNOWN, "the server has had a recovery or a failover since")
     if made.log is None or here.log is None or here.log < made.log:
-        return Verdict(Fate.UNKNOWN, "the server is a copy from before it was made")
-    return Verdict(Fate.UNNEEDED if status == "aborted" else Fate.RUNNING)
+        return Assessment(Fate.UNKNOWN, "the server is a copy from before it was made")
+    return Assessment(Fate.UNNEEDED if status == "aborted" else Fate.RUNNING)
 
 
 def _status_of(connection: psycopg.Connection, stash: Stash) -> str | None:

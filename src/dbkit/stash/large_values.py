@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import psycopg
 
 from dbkit.postgres.row_hash import quote_ident
-from dbkit.stash.tables import Column, Table
+from dbkit.stash.tables import StashColumn, StashTable
 
 SLICE = 8 * 1024 * 1024  # bytes of a value that are asked for at once; a larger value is a large one
 SLICED = ("text", "character varying", "bytea")
@@ -19,12 +19,12 @@ WHERE c.reltoastrelid <> 0 AND (c.oid = to_regclass(%(table)s)
     OR c.oid IN (SELECT relid FROM pg_partition_tree(to_regclass(%(table)s))))"""
 
 
-def is_toasted(connection: psycopg.Connection, table: Table) -> bool:
+def is_toasted(connection: psycopg.Connection, table: StashTable) -> bool:
     """Whether a table has any value that does not fit into its row."""
     return connection.execute(TOASTED, {"table": table.sql}).fetchone() != (0,)
 
 
-def condition(connection: psycopg.Connection, table: Table, names: Sequence[str]) -> str:
+def find_condition(connection: psycopg.Connection, table: StashTable, names: Sequence[str]) -> str:
     """SQL for whether a row has a large value in one of these columns; "" where none has one."""
     if not is_toasted(connection, table):
         return ""
@@ -36,8 +36,8 @@ def condition(connection: psycopg.Connection, table: Table, names: Sequence[str]
     return f"({large})" if connection.execute(query.encode()).fetchone() == (True,) else ""
 
 
-def rows_in_slices(
-    connection: psycopg.Connection, table: Table, names: Sequence[str], large: str
+def read_in_slices(
+    connection: psycopg.Connection, table: StashTable, names: Sequence[str], large: str
 ) -> Iterator[tuple[int, bytes]]:
     """The rows for which `large` is true, in pieces; each with the number of rows that it is the end of."""
     query = f"SELECT tableoid::int8, ctid::text FROM {table.source} WHERE {large}"  # noqa: S608
@@ -55,15 +55,15 @@ def rows_in_slices(
         yield 1, b"\n"
 
 
-def _columns(table: Table, names: Sequence[str]) -> list[Column]:
+def _columns(table: StashTable, names: Sequence[str]) -> list[StashColumn]:
     return [column for name in names if (column := table.column(name))]
 
 
-def _is_sliced(column: Column) -> bool:
+def _is_sliced(column: StashColumn) -> bool:
     return column.type.partition("(")[0] in SLICED
 
 
-def _lengths(connection: psycopg.Connection, columns: Sequence[Column], row: str) -> dict[str, int]:
+def _lengths(connection: psycopg.Connection, columns: Sequence[StashColumn], row: str) -> dict[str, int]:
     """By name, of the values that are large, how many bytes they have."""
     sliced = [column for column in columns if _is_sliced(column)]
     parts = ", ".join(
@@ -75,7 +75,7 @@ def _lengths(connection: psycopg.Connection, columns: Sequence[Column], row: str
 
 
 def _fields(
-    connection: psycopg.Connection, columns: Sequence[Column], lengths: Mapping[str, int], row: str
+    connection: psycopg.Connection, columns: Sequence[StashColumn], lengths: Mapping[str, int], row: str
 ) -> list[bytes]:
     """The other values of a row, as COPY writes them."""
     chosen = ", ".join("NULL" if column.name in lengths else quote_ident(column.name) for column in columns)
@@ -84,13 +84,13 @@ def _fields(
     return line.removesuffix(b"\n").split(b"\t")
 
 
-def _as_bytes(column: Column) -> str:
+def _as_bytes(column: StashColumn) -> str:
     """SQL for a value as bytes: to slice characters, the server would count them from the first one each time."""
     name = quote_ident(column.name)
     return name if column.type == "bytea" else f"convert_to({name}::text, 'UTF8')"
 
 
-def _slices(connection: psycopg.Connection, column: Column, length: int, row: str) -> Iterator[bytes]:
+def _slices(connection: psycopg.Connection, column: StashColumn, length: int, row: str) -> Iterator[bytes]:
     is_bytes = column.type == "bytea"
     if is_bytes:
         yield rb"\\x"

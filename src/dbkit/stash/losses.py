@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from dbkit.stash import sequences
 from dbkit.stash.sequences import Sequence
-from dbkit.stash.tables import Column, Table
+from dbkit.stash.tables import StashColumn, StashTable
 
 DROPPED, CHANGED, WRITTEN = "dropped", "changed", "written"
 
@@ -18,9 +18,9 @@ class Loss:
     go or change their type. `columns` are those to keep, without generated ones and, for CHANGED, without the key.
     """
 
-    table: Table
+    table: StashTable
     why: str
-    columns: tuple[Column, ...]
+    columns: tuple[StashColumn, ...]
     stay: bool
     """Whether the table and some of these columns are still there after the rollback."""
 
@@ -37,14 +37,14 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Moment:
+class DryRunStep:
     """The tables before the step that undoes `revision`, and what that step does to rows of tables.
 
     `written` are tables whose rows it updates, deletes or truncates, by OID of the scratch database.
     """
 
     revision: str
-    tables: Mapping[int, Table]
+    tables: Mapping[int, StashTable]
     written: frozenset[int] = frozenset()
     sequences: Mapping[int, Sequence] = field(default_factory=dict)
     set_back: frozenset[int] = frozenset()
@@ -52,11 +52,11 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Replay:
+class DryRun:
     """A rollback that was tried in a scratch database, step by step."""
 
-    moments: tuple[Moment, ...]
-    end: Mapping[int, Table]
+    moments: tuple[DryRunStep, ...]
+    end: Mapping[int, StashTable]
     end_sequences: Mapping[int, Sequence] = field(default_factory=dict)
 
     def losses(self, number: int) -> list[Loss]:
@@ -69,7 +69,7 @@ class Replay:
     def sequences_lost(self, number: int) -> list[Sequence]:
         """The sequences that the steps from `number` on drop or set back, of those that are there before that one."""
         found = self.moments[number].sequences
-        oids = sequences.lost(found, self.end_sequences, [moment.set_back for moment in self.moments[number:]])
+        oids = sequences.find_lost(found, self.end_sequences, [moment.set_back for moment in self.moments[number:]])
         return [found[oid] for oid in sorted(oids)]
 
     def sequences_touched(self, number: int) -> list[Sequence]:
@@ -77,7 +77,9 @@ class Replay:
         moment = self.moments[number]
         last = number + 1 == len(self.moments)
         after = self.end_sequences if last else self.moments[number + 1].sequences
-        return [moment.sequences[oid] for oid in sorted(sequences.lost(moment.sequences, after, [moment.set_back]))]
+        return [
+            moment.sequences[oid] for oid in sorted(sequences.find_lost(moment.sequences, after, [moment.set_back]))
+        ]
 
     def touched(self, number: int) -> frozenset[int]:
         """The tables that a step drops, alters or writes rows of."""
@@ -89,7 +91,7 @@ class Replay:
         """The number of the last step, from `first` on, that touches a table; -1 for none."""
         return max((number for number in range(first, len(self.moments)) if oid in self.touched(number)), default=-1)
 
-    def named_after(self, number: int, oid: int) -> Table | None:
+    def named_after(self, number: int, oid: int) -> StashTable | None:
         """A table as it is after a step; None when it is gone."""
         return self._tables(number + 1).get(oid)
 
@@ -100,16 +102,16 @@ class Replay:
             if loss.why == DROPPED:
                 continue
             if not table.key:
-                yield table.oid, f"{table.label} has no primary key, and {_what(loss)}"
+                yield table.oid, f"{table.label} has no primary key, and {_describe_loss(loss)}"
             after = self.end[table.oid].columns
             for index in table.key:
                 if _differs(table.columns[index], after.get(index)):
                     yield table.oid, f"{table.label}.{table.columns[index].name}, of its primary key, goes or changes"
 
-    def _tables(self, number: int) -> Mapping[int, Table]:
+    def _tables(self, number: int) -> Mapping[int, StashTable]:
         return self.moments[number].tables if number < len(self.moments) else self.end
 
-    def _loss(self, number: int, table: Table) -> Loss | None:
+    def _loss(self, number: int, table: StashTable) -> Loss | None:
         after = self.end.get(table.oid)
         if after is None:
             return Loss(table, DROPPED, table.stored, stay=False)
@@ -124,7 +126,7 @@ class Replay:
             return None
         return Loss(table, CHANGED, tuple(lost.values()), stay=any(index in after.columns for index in lost))
 
-    def _rewritten(self, number: int, table: Table) -> bool:
+    def _rewritten(self, number: int, table: StashTable) -> bool:
         """Whether all rows are written anew, and no column that changes its type or comes anew is the reason."""
         now = table
         for position in range(number + 1, len(self.moments) + 1):
@@ -137,15 +139,15 @@ class Replay:
         return False
 
 
-def _types(table: Table) -> dict[int, tuple[int, str]]:
+def _types(table: StashTable) -> dict[int, tuple[int, str]]:
     return {number: (column.type_oid, column.type) for number, column in table.columns.items()}
 
 
-def _differs(column: Column, after: Column | None) -> bool:
+def _differs(column: StashColumn, after: StashColumn | None) -> bool:
     return after is None or after.generated or (after.type_oid, after.type) != (column.type_oid, column.type)
 
 
-def _what(loss: Loss) -> str:
+def _describe_loss(loss: Loss) -> str:
     if loss.whole:
         return "its rows may change"
     names = ", ".join(column.name for column in loss.columns)

@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedFile:
     """A file of a stash: its rows, bytes, and the SHA-256 of these."""
 
     file: str
@@ -36,7 +36,7 @@ class SavedTable:
     """All that are in the file, in its order."""
     lost: list[str]
     """Those of them that are to be put back."""
-    saved: Saved
+    saved: SavedFile
     sequences: dict[str, int] = field(default_factory=dict)
     """Of a stash of format 1: by column, the last number of the sequence that it owns."""
 
@@ -52,7 +52,7 @@ class SavedTable:
 
 
 @dataclass(frozen=True)
-class Position:
+class SequencePosition:
     """How far a sequence was. It is found again by the column that owns it, and otherwise by its own name."""
 
     schema: str
@@ -113,15 +113,15 @@ class Manifest:
     format: int = FORMAT
     identity: Identity | None = None
     """None in a stash of format 1."""
-    sequences: list[Position] = field(default_factory=list)
+    sequences: list[SequencePosition] = field(default_factory=list)
 
 
-def as_json(manifest: Manifest) -> dict[str, Any]:
+def manifest_as_json(manifest: Manifest) -> dict[str, Any]:
     """What the file is to say."""
     return asdict(manifest)
 
 
-def parse(text: bytes) -> Manifest:
+def parse_manifest(text: bytes) -> Manifest:
     """Read a manifest. Raises ValueError for anything that this kit would not have written itself."""
     raw = _object(_json(text), Manifest, optional=("format", "identity", "sequences"))
     if raw.get("format", 1) not in (1, FORMAT):
@@ -146,21 +146,21 @@ def parse(text: bytes) -> Manifest:
 
 
 @dataclass(frozen=True)
-class Note:
+class HashFile:
     """A file with the key and the hashes of some columns of each row: of what was left, or of what was written."""
 
     columns: list[str]
-    saved: Saved
+    saved: SavedFile
     in_array: bool
     """Whether the hashes are in one array. An older dbkit wrote a column for each."""
 
 
-def note_of(columns: list[str], saved: Saved) -> dict[str, Any]:
+def describe_hash_file(columns: list[str], saved: SavedFile) -> dict[str, Any]:
     """What describes such a file."""
     return {"columns": columns, "in_array": True, **asdict(saved)}
 
 
-def parse_note(text: bytes, kept: SavedTable, file: str) -> Note:
+def parse_hash_file(text: bytes, kept: SavedTable, file: str) -> HashFile:
     """Read what describes `file`, with hashes of columns of a table. Raises ValueError."""
     raw = _json(text)
     if not isinstance(raw, dict):
@@ -170,7 +170,7 @@ def parse_note(text: bytes, kept: SavedTable, file: str) -> Note:
         raise ValueError("its columns are not those of the stash")
     if not isinstance(in_array, bool):
         raise ValueError(f"in_array is {in_array!r}")
-    return Note(columns, _saved(raw, re.escape(file)), in_array)
+    return HashFile(columns, _saved(raw, re.escape(file)), in_array)
 
 
 def _json(text: bytes) -> Any:
@@ -205,22 +205,22 @@ def _kept(raw: object) -> SavedTable:
     return kept
 
 
-def _saved(raw: object, file: str) -> Saved:
-    found = _object(raw, Saved)
+def _saved(raw: object, file: str) -> SavedFile:
+    found = _object(raw, SavedFile)
     if not re.fullmatch(file, _name(found["file"]), re.ASCII):
         raise ValueError(f"its file is {found['file']!r}")
     if not re.fullmatch("[0-9a-f]{64}", _name(found["sha256"])):
         raise ValueError("sha256 is none")
-    return Saved(found["file"], _number(found["rows"]), _number(found["size"]), found["sha256"])
+    return SavedFile(found["file"], _number(found["rows"]), _number(found["size"]), found["sha256"])
 
 
-def _position(raw: object) -> Position:
-    found = _object(raw, Position)
+def _position(raw: object) -> SequencePosition:
+    found = _object(raw, SequencePosition)
     owner = _list(found["owner"], _name)
     if len(owner) not in (0, 3) or not isinstance(found["is_called"], bool):
         raise ValueError("the position of a sequence is none")
     last = _number(found["last_value"], least=-LARGEST - 1)
-    return Position(_name(found["schema"]), _name(found["name"]), owner, last, found["is_called"])
+    return SequencePosition(_name(found["schema"]), _name(found["name"]), owner, last, found["is_called"])
 
 
 def _identity(raw: object) -> Identity:

@@ -7,8 +7,8 @@ import psycopg
 from dbkit.errors import Refused
 from dbkit.postgres.row_hash import hash_sql, quote_ident
 from dbkit.stash.large_values import is_toasted
-from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
-from dbkit.stash.tables import Table
+from dbkit.stash.losses import CHANGED, DROPPED, DryRun, Loss
+from dbkit.stash.tables import StashTable
 
 WITHOUT = "To roll back without keeping anything: STASH=0 before the command."
 MOST_COLUMNS = 1600  # https://www.postgresql.org/docs/18/limits.html
@@ -38,7 +38,7 @@ FROM unnest(ARRAY['pg_largeobject_metadata'::regclass, 'pg_largeobject'::regclas
 
 def require_visible(connection: psycopg.Connection, losses: Sequence[Loss]) -> None:
     """Raise Refused where row security hides rows from this role: they could neither be counted nor kept."""
-    labels = hidden(connection, [loss.table for loss in losses])
+    labels = find_hidden_tables(connection, [loss.table for loss in losses])
     if labels:
         user = connection.info.user
         raise Refused(
@@ -48,14 +48,18 @@ def require_visible(connection: psycopg.Connection, losses: Sequence[Loss]) -> N
         )
 
 
-def hidden(connection: psycopg.Connection, tables: Iterable[Table]) -> list[str]:
+def find_hidden_tables(connection: psycopg.Connection, tables: Iterable[StashTable]) -> list[str]:
     """The labels of the tables of which row security may hide rows from this role."""
     labels = {table.sql: table.label for table in tables}
     return [labels[name] for (name,) in connection.execute(HIDDEN, [list(labels)])]
 
 
 def require_restorable(
-    connection: psycopg.Connection, replay: Replay, number: int, losses: Sequence[Loss], present: Mapping[int, Table]
+    connection: psycopg.Connection,
+    replay: DryRun,
+    number: int,
+    losses: Sequence[Loss],
+    present: Mapping[int, StashTable],
 ) -> None:
     """Raise Refused, naming the first table and why, where something could be kept, but never be put back.
 
@@ -66,7 +70,11 @@ def require_restorable(
 
 
 def _reasons(
-    connection: psycopg.Connection, replay: Replay, number: int, losses: Sequence[Loss], present: Mapping[int, Table]
+    connection: psycopg.Connection,
+    replay: DryRun,
+    number: int,
+    losses: Sequence[Loss],
+    present: Mapping[int, StashTable],
 ) -> Iterator[str]:
     unmatchable = dict(replay.unmatchable(number))
     for loss in losses:
@@ -84,7 +92,7 @@ def _reasons(
         yield from _too_large(connection, loss)
 
 
-def _other_shape(loss: Loss, made: Table) -> Iterator[str]:
+def _other_shape(loss: Loss, made: StashTable) -> Iterator[str]:
     """What is kept has other columns, or another key, than what the revisions make anew."""
     label = loss.table.label
     wanted = {column.name: column for column in made.columns.values()}
@@ -101,7 +109,7 @@ def _other_shape(loss: Loss, made: Table) -> Iterator[str]:
         yield f"the primary key of {label} is {here} in this database, and {there} after its revision"
 
 
-def _too_many_columns(loss: Loss, made: Table, end: Table | None) -> Iterator[str]:
+def _too_many_columns(loss: Loss, made: StashTable, end: StashTable | None) -> Iterator[str]:
     """Columns that go and are added again get new numbers, of which a table has not more than 1,600."""
     again = len(made.columns.keys() - end.columns.keys()) if end else 0
     if again and loss.table.numbers + again > MOST_COLUMNS:
@@ -112,7 +120,11 @@ def _too_many_columns(loss: Loss, made: Table, end: Table | None) -> Iterator[st
 
 
 def _without_partition(
-    connection: psycopg.Connection, loss: Loss, made: Table, known: Mapping[int, Table], present: Mapping[int, Table]
+    connection: psycopg.Connection,
+    loss: Loss,
+    made: StashTable,
+    known: Mapping[int, StashTable],
+    present: Mapping[int, StashTable],
 ) -> Iterator[str]:
     """Partitions with rows that no revision makes: after it, there is no place for these."""
     [root] = [oid for oid, table in present.items() if table.sql == loss.table.sql]
@@ -179,12 +191,14 @@ def _length(name: str, kind: str) -> str:
     return f"CASE WHEN pg_column_size({column}) > {LARGE_VALUE} THEN octet_length({column}::text) ELSE 0 END::int8"
 
 
-def changed_large_objects(connection: psycopg.Connection) -> bool:
+def has_changed_large_objects(connection: psycopg.Connection) -> bool:
     """Whether this transaction has unlinked large objects, or written to them."""
     return connection.execute(LARGE_OBJECTS).fetchone() != (0,)
 
 
-def unforeseen(before: Mapping[int, Table], after: Mapping[int, Table], losses: Iterable[Loss]) -> Iterator[str]:
+def find_unforeseen(
+    before: Mapping[int, StashTable], after: Mapping[int, StashTable], losses: Iterable[Loss]
+) -> Iterator[str]:
     """Tables and columns that a step has dropped, which its trial did not have: no revision makes them."""
     known = {loss.table.sql: {column.name for column in loss.columns} for loss in losses}
     for oid, table in before.items():
@@ -199,7 +213,7 @@ def unforeseen(before: Mapping[int, Table], after: Mapping[int, Table], losses: 
                 yield f"the column {table.label}.{column.name}"
 
 
-def _with_parents(table: Table | None, tables: Mapping[int, Table]) -> Iterator[Table]:
+def _with_parents(table: StashTable | None, tables: Mapping[int, StashTable]) -> Iterator[StashTable]:
     while table is not None:
         yield table
         table = tables.get(table.parent) if table.parent else None

@@ -15,11 +15,11 @@ from dbkit.postgres.own_statements import SETTINGS, change_settings
 from dbkit.postgres.row_hash import quote_ident
 from dbkit.settings import Settings
 from dbkit.stash import copy_file, obstacles, sequences, tables
-from dbkit.stash.manifest import Note, Saved, SavedTable, parse_note
-from dbkit.stash.restore_sql import Statements, same_key
-from dbkit.stash.sequences import Placed
-from dbkit.stash.store import Stash, read_small
-from dbkit.stash.tables import Table, summed
+from dbkit.stash.manifest import HashFile, SavedFile, SavedTable, parse_hash_file
+from dbkit.stash.restore_sql import RestoreStatements, same_key_sql
+from dbkit.stash.sequences import SequenceOutcome
+from dbkit.stash.store import Stash, read_json_bytes
+from dbkit.stash.tables import StashTable, hash_table
 from dbkit.wording import counted
 
 FOREIGN_KEYS = """
@@ -35,7 +35,7 @@ SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = %s AND NOT tgisinternal
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TableOutcome:
     """What became of one table of a stash. All are numbers of rows."""
 
     kept: SavedTable
@@ -80,24 +80,24 @@ PLANNING = {"work_mem": "128MB", "jit": "off"}
 
 def restore_stash(
     connection: psycopg.Connection, settings: Settings, stash: Stash, *, overwrite: bool
-) -> list[Outcome | Placed]:
+) -> list[TableOutcome | SequenceOutcome]:
     """Put back one stash, and commit. `overwrite` also replaces values that somebody has written since.
 
     The tables are locked against writers from when the first row is put back; a lock that is not granted is tried
     again for up to lock_budget. Raises CheckFailed, naming the table, where something does not fit any more.
     """
     change_settings(connection, SETTINGS | PLANNING, local=False)
-    present = tables.by_name(tables.read(connection).values())
-    fit = [(kept, fitting(kept, present)) for kept in stash.manifest.tables]
+    present = tables.index_by_name(tables.read_tables(connection).values())
+    fit = [(kept, match_table(kept, present)) for kept in stash.manifest.tables]
     _require_visible(connection, [table for _, table in fit])
     pieces = [_load(connection, stash, number, kept, table) for number, (kept, table) in enumerate(fit)]
-    positions = stash.manifest.sequences or sequences.of_old_stash(connection, fit)
+    positions = stash.manifest.sequences or sequences.read_old_positions(connection, fit)
     connection.commit()
     deadline = time.monotonic() + settings.lock_budget
     while True:
         try:
             outcomes = _put_all(connection, pieces, overwrite=overwrite)
-            placed = sequences.put_back(connection, positions)
+            placed = sequences.restore_positions(connection, positions)
             connection.commit()
         except psycopg.Error as error:
             connection.rollback()
@@ -114,7 +114,7 @@ def restore_stash(
             return [*outcomes, *placed]
 
 
-def fitting(kept: SavedTable, present: Mapping[tuple[str, str], Table]) -> Table:
+def match_table(kept: SavedTable, present: Mapping[tuple[str, str], StashTable]) -> StashTable:
     """The table that a part of a stash belongs to. Raises CheckFailed, by name, where it is not what it was."""
     table = present.get((kept.schema, kept.table))
     if table is None:
@@ -145,8 +145,8 @@ def _names(columns: Sequence[Sequence[str]]) -> str:
     return ", ".join(name for name, _ in columns)
 
 
-def _require_visible(connection: psycopg.Connection, found: Sequence[Table]) -> None:
-    hidden = obstacles.hidden(connection, found)
+def _require_visible(connection: psycopg.Connection, found: Sequence[StashTable]) -> None:
+    hidden = obstacles.find_hidden_tables(connection, found)
     if hidden:
         raise CheckFailed(
             f"{hidden[0]} cannot be put back: row security hides rows of it from {connection.info.user}.",
@@ -154,11 +154,13 @@ def _require_visible(connection: psycopg.Connection, found: Sequence[Table]) -> 
         )
 
 
-def _load(connection: psycopg.Connection, stash: Stash, number: int, kept: SavedTable, table: Table) -> Statements:
+def _load(
+    connection: psycopg.Connection, stash: Stash, number: int, kept: SavedTable, table: StashTable
+) -> RestoreStatements:
     """Load a part of a stash, which must read as it was written, into a temporary table, and sum it up."""
     name = f"pg_temp.dbkit_stash_{number}"
     _copy_in(connection, name, _defined(table, kept.columns), stash.path, kept.saved)
-    before = summed(connection, name, [column for column, _ in kept.columns])
+    before = hash_table(connection, name, [column for column, _ in kept.columns])
     image_name = f"pg_temp.dbkit_after_{number}"
     noted = _note(stash, kept, f"{Path(kept.saved.file).stem}.after")
     if noted:
@@ -166,20 +168,20 @@ def _load(connection: psycopg.Connection, stash: Stash, number: int, kept: Saved
     upgrade = f"pg_temp.dbkit_up_{number}" if _load_upgrade(connection, stash, number, kept, table) else ""
     defaults = _defaults(connection, table, kept)
     image = noted.columns if noted else []
-    return Statements(kept, table, name, image_name if noted else "", image, upgrade, defaults, before)
+    return RestoreStatements(kept, table, name, image_name if noted else "", image, upgrade, defaults, before)
 
 
-def _defined(table: Table, columns: Sequence[Sequence[str]]) -> str:
+def _defined(table: StashTable, columns: Sequence[Sequence[str]]) -> str:
     """Columns as a statement defines them, with the types that the table has."""
     found = [table.column(name) for name, _ in columns]
     return ", ".join(f"{quote_ident(column.name)} {column.type}" for column in found if column)
 
 
-def _note(stash: Stash, kept: SavedTable, file: str) -> Note | None:
+def _note(stash: Stash, kept: SavedTable, file: str) -> HashFile | None:
     """What describes a file of hashes, where there is one. Raises CheckFailed where it is not as it was written."""
     path = (stash.path / file).with_suffix(".json")
     try:
-        return parse_note(read_small(path), kept, file)
+        return parse_hash_file(read_json_bytes(path), kept, file)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -188,7 +190,7 @@ def _note(stash: Stash, kept: SavedTable, file: str) -> Note | None:
 
 
 def _load_hashes(
-    connection: psycopg.Connection, name: str, stash: Stash, kept: SavedTable, table: Table, noted: Note
+    connection: psycopg.Connection, name: str, stash: Stash, kept: SavedTable, table: StashTable, noted: HashFile
 ) -> None:
     """Load a file of hashes into a temporary table with the key, and `h`, an array."""
     keys = _defined(table, kept.key)
@@ -204,7 +206,9 @@ def _load_hashes(
     connection.execute(f"CREATE TEMPORARY TABLE {name.removeprefix('pg_temp.')} AS {query}".encode())
 
 
-def _load_upgrade(connection: psycopg.Connection, stash: Stash, number: int, kept: SavedTable, table: Table) -> bool:
+def _load_upgrade(
+    connection: psycopg.Connection, stash: Stash, number: int, kept: SavedTable, table: StashTable
+) -> bool:
     """Load what upgrades have written, the newest of each row: the hashes of all columns that were lost.
 
     Returns whether there is any.
@@ -221,7 +225,7 @@ def _load_upgrade(connection: psycopg.Connection, stash: Stash, number: int, kep
             connection.execute(f"DROP TABLE IF EXISTS {whole}".encode())
             connection.execute(f"CREATE TEMPORARY TABLE dbkit_up_{number} AS {selected}".encode())
             continue
-        same = same_key(table, [key for key, _ in kept.key], "w", "o")
+        same = same_key_sql(table, [key for key, _ in kept.key], "w", "o")
         connection.execute(f"DELETE FROM {whole} AS w USING {one} AS o WHERE {same}".encode())  # noqa: S608
         connection.execute(f"INSERT INTO {whole} {selected}".encode())
     if notes:
@@ -229,7 +233,7 @@ def _load_upgrade(connection: psycopg.Connection, stash: Stash, number: int, kep
     return bool(notes)
 
 
-def _copy_in(connection: psycopg.Connection, name: str, columns: str, directory: Path, saved: Saved) -> None:
+def _copy_in(connection: psycopg.Connection, name: str, columns: str, directory: Path, saved: SavedFile) -> None:
     connection.execute(f"DROP TABLE IF EXISTS {name}".encode())
     connection.execute(f"CREATE TEMPORARY TABLE {name.removeprefix('pg_temp.')} ({columns})".encode())
     with connection.cursor() as cursor, cursor.copy(f"COPY {name} FROM STDIN".encode()) as copy:
@@ -246,7 +250,7 @@ FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d
 WHERE a.attrelid = %s AND a.attname = ANY (%s)"""
 
 
-def _defaults(connection: psycopg.Connection, table: Table, kept: SavedTable) -> dict[str, list[str]]:
+def _defaults(connection: psycopg.Connection, table: StashTable, kept: SavedTable) -> dict[str, list[str]]:
     """By column, what an upgrade that adds it has given to rows that were there: as SQL."""
     found: dict[str, list[str]] = {}
     for name, missing, default in connection.execute(DEFAULTS, [table.oid, kept.lost]):
@@ -257,7 +261,9 @@ def _defaults(connection: psycopg.Connection, table: Table, kept: SavedTable) ->
     return found
 
 
-def _put_all(connection: psycopg.Connection, pieces: Sequence[Statements], *, overwrite: bool) -> list[Outcome]:
+def _put_all(
+    connection: psycopg.Connection, pieces: Sequence[RestoreStatements], *, overwrite: bool
+) -> list[TableOutcome]:
     if not pieces:  # but sequences
         return []
     locked = ", ".join(sorted(piece.table.source for piece in pieces))
@@ -281,8 +287,8 @@ def _put_all(connection: psycopg.Connection, pieces: Sequence[Statements], *, ov
 
 
 def _in_order(
-    connection: psycopg.Connection, pieces: Sequence[Statements]
-) -> tuple[list[Statements], list[tuple[str, str]]]:
+    connection: psycopg.Connection, pieces: Sequence[RestoreStatements]
+) -> tuple[list[RestoreStatements], list[tuple[str, str]]]:
     """Tables before those that refer to them, and no constraints.
 
     Where they refer to each other in a circle: as they come, and the constraints among them that must wait meanwhile
@@ -298,7 +304,7 @@ def _in_order(
         return list(pieces), connection.execute(CIRCLE_KEYS, {"oids": list(own)}).fetchall()
 
 
-def _put(connection: psycopg.Connection, piece: Statements, *, overwrite: bool) -> Outcome:
+def _put(connection: psycopg.Connection, piece: RestoreStatements, *, overwrite: bool) -> TableOutcome:
     kept = piece.kept
     if not kept.key:
         return _put_without_key(connection, piece)
@@ -318,7 +324,7 @@ def _put(connection: psycopg.Connection, piece: Statements, *, overwrite: bool) 
             f"{due:,} rows of {kept.label} were to be changed, and {updated} were; nothing of it was put back.",
             "The stash stays. Is there a rule on the table, or a trigger that keeps rows as they are?",
         )
-    outcome = Outcome(
+    outcome = TableOutcome(
         kept=kept,
         matched=matched,
         put_back=inserted + due,
@@ -332,7 +338,7 @@ def _put(connection: psycopg.Connection, piece: Statements, *, overwrite: bool) 
     return outcome
 
 
-def _insert(connection: psycopg.Connection, piece: Statements, *, empty: bool) -> int:
+def _insert(connection: psycopg.Connection, piece: RestoreStatements, *, empty: bool) -> int:
     """Insert the rows that are missing; only where one is in the way of a unique key, once more without such rows."""
     try:
         with connection.transaction():
@@ -343,14 +349,14 @@ def _insert(connection: psycopg.Connection, piece: Statements, *, empty: bool) -
         return connection.execute(piece.insert(empty=empty, skips=True)).rowcount
 
 
-def _put_without_key(connection: psycopg.Connection, piece: Statements) -> Outcome:
+def _put_without_key(connection: psycopg.Connection, piece: RestoreStatements) -> TableOutcome:
     """All rows, into an empty table; nothing, where they are there already. Raises CheckFailed for anything else."""
     kept = piece.kept
-    there = summed(connection, piece.table.source, [name for name, _ in kept.columns])
+    there = hash_table(connection, piece.table.source, [name for name, _ in kept.columns])
     if there.rows and there != piece.before:
         raise _misfit(kept, f"it has no primary key, and {counted(there.rows, 'other row')} by now")
     inserted = 0 if there.rows else connection.execute(piece.insert(empty=True, skips=False)).rowcount
-    outcome = Outcome(kept, there.rows, inserted, there.rows, 0, 0, 0, 0)
+    outcome = TableOutcome(kept, there.rows, inserted, there.rows, 0, 0, 0, 0)
     _verify(connection, piece, outcome)
     return outcome
 
@@ -359,18 +365,18 @@ def _numbers(connection: psycopg.Connection, query: bytes) -> list[int]:
     return [int(value) for value in connection.execute(query).fetchone() or ()]
 
 
-def _defers(connection: psycopg.Connection, piece: Statements) -> bool:
+def _defers(connection: psycopg.Connection, piece: RestoreStatements) -> bool:
     """Whether a unique key is deferrable: ON CONFLICT cannot be used then."""
     query = "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = %s AND indisunique AND NOT indimmediate)"
     return connection.execute(query, [piece.table.oid]).fetchone() == (True,)
 
 
-def _verify(connection: psycopg.Connection, piece: Statements, outcome: Outcome) -> None:
+def _verify(connection: psycopg.Connection, piece: RestoreStatements, outcome: TableOutcome) -> None:
     """Raise CheckFailed when the columns should be what they were, and are not."""
     if not outcome.same:
         return
     kept = piece.kept
-    found = summed(connection, piece.table.source, [name for name, _ in kept.columns])
+    found = hash_table(connection, piece.table.source, [name for name, _ in kept.columns])
     if found != piece.before:
         raise CheckFailed(
             f"{kept.label} has another fingerprint than before the rollback; nothing of it was put back.",

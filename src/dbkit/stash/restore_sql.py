@@ -5,20 +5,20 @@ from dataclasses import dataclass
 
 from dbkit.postgres.row_hash import hash_sql, quote_ident
 from dbkit.stash.manifest import SavedTable
-from dbkit.stash.tables import Column, Sum, Table
+from dbkit.stash.tables import StashColumn, StashTable, TableHash
 
 MOST_AT_ONCE = 700
 """Columns: a row in the middle of a join has at most 1,664."""
 
 
 @dataclass(frozen=True)
-class Statements:
+class RestoreStatements:
     """In these, `t` is the table, `s` the stash, `a` the image (hashes of the values that the rollback had left).
 
     And `u` are the hashes of what upgrades have written."""
 
     kept: SavedTable
-    table: Table
+    table: StashTable
     name: str
     """Of the temporary table with the stash."""
     image: str
@@ -29,7 +29,7 @@ class Statements:
     """The temporary table with the hashes of what upgrades have written; "" where there is none."""
     defaults: Mapping[str, Sequence[str]]
     """By column, what the upgrade may have given to all rows, as SQL."""
-    before: Sum
+    before: TableHash
     """Of the stash."""
 
     def plan(self, *, overwrite: bool) -> bytes:
@@ -46,7 +46,7 @@ class Statements:
                 count(*) FILTER (WHERE newer)
             FROM ({rows}) AS r""".encode()  # noqa: S608
 
-    def _compared(self, group: Sequence[Column], *, overwrite: bool) -> str:
+    def _compared(self, group: Sequence[StashColumn], *, overwrite: bool) -> str:
         """The rows that match, with their keys: whether they differ in these columns, and what of that is due."""
         columns = [(_differs(each), self._is_ours(each.name, overwrite=overwrite)) for each in group]
         keys = "".join(f"s.{quote_ident(name)} AS k{number}, " for number, (name, _) in enumerate(self.kept.key))
@@ -84,7 +84,7 @@ class Statements:
         """
         return [self._update(group, overwrite=overwrite, newer=newer).encode() for group in self._groups]
 
-    def _update(self, group: Sequence[Column], *, overwrite: bool, newer: bool) -> str:
+    def _update(self, group: Sequence[StashColumn], *, overwrite: bool, newer: bool) -> str:
         if not newer:
             due = {each.name: _differs(each) for each in group}
             assignments = ", ".join(f"{quote_ident(name)} = s.{quote_ident(name)}" for name in due)
@@ -100,13 +100,13 @@ class Statements:
             WHERE {self._same("t", "s")} AND {_any(due.values())}"""  # noqa: S608
 
     @property
-    def _groups(self) -> list[list[Column]]:
+    def _groups(self) -> list[list[StashColumn]]:
         """The columns whose values may be put back, as many at once as a join of both tables may have."""
         values = self._values
         return [values[start : start + MOST_AT_ONCE] for start in range(0, len(values), MOST_AT_ONCE)]
 
     @property
-    def _values(self) -> list[Column]:
+    def _values(self) -> list[StashColumn]:
         keys = [name for name, _ in self.kept.key]
         columns = [self.table.column(name) for name in self.kept.lost if name not in keys]
         return [column for column in columns if column]
@@ -116,7 +116,7 @@ class Statements:
         return image + (f" LEFT JOIN {self.upgrade} AS u ON {self._same('u', other)}" if self.upgrade else "")
 
     def _same(self, left: str, right: str) -> str:
-        return same_key(self.table, [name for name, _ in self.kept.key], left, right)
+        return same_key_sql(self.table, [name for name, _ in self.kept.key], left, right)
 
     def _is_in(self, source: str) -> str:
         return f"EXISTS (SELECT FROM {source} AS other WHERE {self._same('other', 's')})"
@@ -148,7 +148,7 @@ EXACT = {
 }
 
 
-def _differs(column: Column) -> str:
+def _differs(column: StashColumn) -> str:
     ours, theirs = f"t.{quote_ident(column.name)}", f"s.{quote_ident(column.name)}"
     if column.type in EXACT:
         return f"{ours} IS DISTINCT FROM {theirs}"
@@ -163,7 +163,7 @@ def _text(value: str) -> str:
     return f'({value})::text COLLATE "C"'
 
 
-def same_key(table: Table, key: Sequence[str], left: str, right: str) -> str:
+def same_key_sql(table: StashTable, key: Sequence[str], left: str, right: str) -> str:
     """SQL for whether two rows, by their names, have the same key.
 
     A type that an extension or the project has made is compared by its text: where its operators are is not known.

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from dbkit.errors import InputError
 from dbkit.postgres.private_dirs import private_directory
 from dbkit.settings import Settings, Target
-from dbkit.stash.manifest import Identity, Manifest, as_json, parse
+from dbkit.stash.manifest import Identity, Manifest, manifest_as_json, parse_manifest
 from dbkit.wording import counted
 
 PARTIAL, RESTORED = ".partial", ".restored"
@@ -61,14 +61,14 @@ def directory(settings: Settings) -> Path:
     return settings.root / ".dbkit" / "stash"
 
 
-def new_name(database: str, revision: str) -> str:
+def make_name(database: str, revision: str) -> str:
     """A name for a stash, by database, revision and time (UTC)."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', database)}-{revision}-{moment}Z"
 
 
 @contextmanager
-def partial(settings: Settings, name: str) -> Iterator[Path]:
+def write_stash(settings: Settings, name: str) -> Iterator[Path]:
     """A directory to write a stash into, which becomes NAME at the end; after an error it is gone.
 
     What killed processes left behind is removed first. Raises OSError.
@@ -100,7 +100,7 @@ def _base(settings: Settings) -> Path:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest of a stash into its directory, durably."""
-    write_json(path / "manifest.json", as_json(manifest))
+    write_json(path / "manifest.json", manifest_as_json(manifest))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -123,7 +123,7 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def waiting(settings: Settings, target: Target, here: Identity | None = None) -> list[Stash]:
+def find_waiting(settings: Settings, target: Target, here: Identity | None = None) -> list[Stash]:
     """The complete stashes of a database that were not put back: of the newest rollback first, and each in order.
 
     Those that were made under this address and name, and, where `here` says which database it is, under any other.
@@ -152,7 +152,7 @@ def _is_of(stash: Stash, target: Target, here: Identity | None) -> bool:
 def _read(path: Path) -> Stash:
     file = path / "manifest.json"
     try:
-        return Stash(path, parse(read_small(file)))
+        return Stash(path, parse_manifest(read_json_bytes(file)))
     except (ValueError, OSError) as error:
         words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
@@ -160,7 +160,7 @@ def _read(path: Path) -> Stash:
         ) from error
 
 
-def read_small(path: Path) -> bytes:
+def read_json_bytes(path: Path) -> bytes:
     """The bytes of a JSON file in a stash. Raises OSError, and ValueError for one that is too large."""
     with open_in_stash(path) as file:
         text = file.read(LARGEST_JSON + 1)
@@ -182,13 +182,13 @@ def open_in_stash(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
-def leftovers(settings: Settings) -> list[Path]:
+def find_leftovers(settings: Settings) -> list[Path]:
     """What killed processes left behind: directories that no living process writes into."""
     base = directory(settings)
     return [path for path in sorted(base.glob(f"*{PARTIAL}")) if _is_dead(path)] if base.is_dir() else []
 
 
-def discard(path: Path) -> None:
+def remove_stash(path: Path) -> None:
     """Remove a stash that is not needed: first its claim to be one."""
     gone = path.with_name(f"{path.name}{PARTIAL}")
     path.rename(gone)
@@ -203,7 +203,7 @@ def mark_restored(stash: Stash) -> Path:
     return kept
 
 
-def find(settings: Settings, target: Target, name: str, here: Identity) -> Stash:
+def find_stash(settings: Settings, target: Target, name: str, here: Identity) -> Stash:
     """A stash of a database by its name, also one that was put back already. Raises InputError."""
     for path in (directory(settings) / name, directory(settings) / f"{name}{RESTORED}"):
         if "/" not in name and name.strip(".") and not name.endswith(PARTIAL) and (path / "manifest.json").is_file():
@@ -215,7 +215,7 @@ def find(settings: Settings, target: Target, name: str, here: Identity) -> Stash
     raise InputError(f"there is no stash {name!r}.", f"`ls {directory(settings)}` lists them.")
 
 
-def sweep(settings: Settings) -> None:
+def remove_leftovers(settings: Settings) -> None:
     """Remove what killed processes left behind."""
     base = directory(settings)
     if base.is_dir():

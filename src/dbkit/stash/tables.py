@@ -11,7 +11,7 @@ from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.row_hash import hash_sql, quote_ident
 
 SCHEMA = re.compile(r'(?:"(?:[^"]|"")+"|\w+)\.')
-WATCHING = "dbkit_watching"
+OBSERVER_SCHEMA = "dbkit_watching"
 """The schema with what the replay in a scratch database notes."""
 
 TABLES = """
@@ -32,7 +32,7 @@ ORDER BY n.nspname, c.relname"""
 
 
 @dataclass(frozen=True)
-class Column:
+class StashColumn:
     """A column. `type` is as PostgreSQL writes it; `type_oid` also differs when a type was made anew."""
 
     name: str
@@ -52,7 +52,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class StashTable:
     """A table. Columns are by their number, which stays the same when one is renamed."""
 
     oid: int
@@ -65,7 +65,7 @@ class Table:
     """Of a partition, the table that it is a part of."""
     key: tuple[int, ...]
     """The columns of the primary key; empty when there is none."""
-    columns: Mapping[int, Column]
+    columns: Mapping[int, StashColumn]
     numbers: int = 0
     """How many columns it has had so far: PostgreSQL gives no number twice."""
     bound: str = ""
@@ -87,40 +87,40 @@ class Table:
         return self.sql if self.kind == "p" else f"ONLY {self.sql}"
 
     @property
-    def keys(self) -> tuple[Column, ...]:
+    def keys(self) -> tuple[StashColumn, ...]:
         """The columns of the primary key, in its order."""
         return tuple(self.columns[number] for number in self.key)
 
     @property
-    def stored(self) -> tuple[Column, ...]:
+    def stored(self) -> tuple[StashColumn, ...]:
         """The columns that have values of their own."""
         return tuple(column for column in self.columns.values() if not column.generated)
 
-    def column(self, name: str) -> Column | None:
+    def column(self, name: str) -> StashColumn | None:
         """The column of this name."""
         return next((column for column in self.columns.values() if column.name == name), None)
 
 
-def read(connection: psycopg.Connection) -> dict[int, Table]:
+def read_tables(connection: psycopg.Connection) -> dict[int, StashTable]:
     """The tables by OID; the kit's own, Alembic's and those of extensions are left out."""
-    found = connection.execute(TABLES.encode(), [WATCHING, VERSION_TABLE, JOURNAL])
+    found = connection.execute(TABLES.encode(), [OBSERVER_SCHEMA, VERSION_TABLE, JOURNAL])
     return {
-        oid: Table(oid, schema, name, kind, storage, parent, tuple(key), _columns(columns), numbers, bound)
+        oid: StashTable(oid, schema, name, kind, storage, parent, tuple(key), _columns(columns), numbers, bound)
         for oid, schema, name, kind, storage, parent, key, columns, numbers, bound in found
     }
 
 
-def _columns(found: Sequence[tuple[int, str, str, int, str]]) -> dict[int, Column]:
-    return {number: Column(name, kind, oid, bool(generated)) for number, name, kind, oid, generated in found}
+def _columns(found: Sequence[tuple[int, str, str, int, str]]) -> dict[int, StashColumn]:
+    return {number: StashColumn(name, kind, oid, bool(generated)) for number, name, kind, oid, generated in found}
 
 
-def by_name(tables: Iterable[Table]) -> dict[tuple[str, str], Table]:
+def index_by_name(tables: Iterable[StashTable]) -> dict[tuple[str, str], StashTable]:
     """The same tables by schema and name."""
     return {(table.schema, table.name): table for table in tables}
 
 
 @dataclass(frozen=True)
-class Sum:
+class TableHash:
     """The rows of a table at one moment: their number, how many values each column has, and the hash of all."""
 
     rows: int
@@ -128,7 +128,7 @@ class Sum:
     hash: str
 
 
-def summed(connection: psycopg.Connection, source: str, columns: Sequence[str]) -> Sum:
+def hash_table(connection: psycopg.Connection, source: str, columns: Sequence[str]) -> TableHash:
     """The sum of `columns` (names) of a table (as SQL), whatever the order of its rows. Reads it once."""
     names = [quote_ident(name) for name in columns]
     whole = hash_sql(f"ROW({', '.join(names)})")
@@ -136,4 +136,4 @@ def summed(connection: psycopg.Connection, source: str, columns: Sequence[str]) 
     query = f"SELECT count(*), coalesce(sum({whole}), 0)::text{counts} FROM {source}"  # noqa: S608
     row = connection.execute(query.encode()).fetchone()
     assert row is not None  # noqa: S101  # an aggregate has a row
-    return Sum(int(row[0]), tuple(row[2:]), str(row[1]))
+    return TableHash(int(row[0]), tuple(row[2:]), str(row[1]))

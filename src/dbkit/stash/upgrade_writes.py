@@ -9,12 +9,12 @@ from dbkit.postgres.row_hash import hashes_sql, quote_ident
 from dbkit.project.step_hooks import HookFailed
 from dbkit.settings import Settings, Target
 from dbkit.stash import store, tables
-from dbkit.stash.backup import reading
-from dbkit.stash.copy_file import copy_out
+from dbkit.stash.backup import exact_session
+from dbkit.stash.copy_file import write_copy_file
 from dbkit.stash.identity import read_identity
-from dbkit.stash.manifest import SavedTable, note_of
+from dbkit.stash.manifest import SavedTable, describe_hash_file
 from dbkit.stash.store import Stash
-from dbkit.stash.tables import Table
+from dbkit.stash.tables import StashTable
 
 # Tables that this transaction has written to, or keeps from everybody else
 HELD = """
@@ -33,15 +33,15 @@ class UpgradeWriteRecorder:
 
     def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
         """Find the stashes of the database."""
-        self.stashes = store.waiting(self.settings, self.target, read_identity(driver))
+        self.stashes = store.find_waiting(self.settings, self.target, read_identity(driver))
 
     def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
         """Note what was written, in the transaction that has written it. Raises HookFailed when there is no room."""
         if not self.stashes:
             return
         held = {row[0] for row in driver.execute(HELD)}
-        with reading(driver):
-            present = tables.by_name(table for oid, table in tables.read(driver).items() if oid in held)
+        with exact_session(driver):
+            present = tables.index_by_name(table for oid, table in tables.read_tables(driver).items() if oid in held)
             for stash in self.stashes:
                 for kept in stash.manifest.tables:
                     table = present.get((kept.schema, kept.table))
@@ -51,7 +51,9 @@ class UpgradeWriteRecorder:
     def done(self, step: RevisionStep, *, left: bool) -> None:
         """Nothing is to be done after it."""
 
-    def _note(self, driver: psycopg.Connection, stash: Stash, kept: SavedTable, table: Table, revision: str) -> None:
+    def _note(
+        self, driver: psycopg.Connection, stash: Stash, kept: SavedTable, table: StashTable, revision: str
+    ) -> None:
         keys = [name for name, _ in kept.key]
         there = [name for name in kept.lost if table.column(name)]
         if not there or not all(table.column(name) for name in keys):
@@ -60,8 +62,8 @@ class UpgradeWriteRecorder:
         path = stash.path / f"{Path(kept.saved.file).stem}-{revision}.up"
         try:
             path.unlink(missing_ok=True)
-            saved = copy_out(driver, f"SELECT {chosen} FROM {table.source} WHERE {OWN}", path)  # noqa: S608
-            store.write_json(path.with_suffix(".json"), note_of(there, saved))
+            saved = write_copy_file(driver, f"SELECT {chosen} FROM {table.source} WHERE {OWN}", path)  # noqa: S608
+            store.write_json(path.with_suffix(".json"), describe_hash_file(there, saved))
         except OSError as error:
             raise HookFailed(
                 f"what {revision} writes cannot be noted in {stash.path}: {error.strerror}; it was not applied.",

@@ -18,7 +18,7 @@ from dbkit.settings import Settings
 MERGE = 'make merge m="merge heads"'
 
 
-def join_heads(loaded: Project, applied: Collection[str] | None) -> str:
+def suggest_join(loaded: Project, applied: Collection[str] | None) -> str:
     """What to do about several heads. `applied` is what the database has; None when that is not known.
 
     A revision that nobody else has, and no database, gets another parent; what was applied or published is joined.
@@ -65,20 +65,20 @@ def _is_published(script: Script) -> bool:
 def require_one_head(loaded: Project, settings: Settings) -> None:
     """Raise CheckFailed, naming the files, when two branches each added a migration."""
     if len(loaded.heads) > 1:
-        raise several_heads(loaded, _applied(loaded, settings))
+        raise multiple_heads_error(loaded, _read_applied(loaded, settings))
 
 
-def several_heads(loaded: Project, applied: Collection[str] | None) -> CheckFailed:
+def multiple_heads_error(loaded: Project, applied: Collection[str] | None) -> CheckFailed:
     """The error for several heads, with what to do about them."""
     names = " and ".join(head.revision for head in loaded.heads)
     files = "\n".join(Path(head.path).name for head in loaded.heads)
     return CheckFailed(
         f"{len(loaded.heads)} heads, {names}: each of these files was added beside the other:",
-        f"{files}\nNext: `{join_heads(loaded, applied)}`.",
+        f"{files}\nNext: `{suggest_join(loaded, applied)}`.",
     )
 
 
-def _applied(loaded: Project, settings: Settings) -> set[str] | None:
+def _read_applied(loaded: Project, settings: Settings) -> set[str] | None:
     """The revisions that the database has; None where there is none that answers now. Nothing is made for it."""
     try:
         target = settings.target
