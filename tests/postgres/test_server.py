@@ -425,7 +425,7 @@ def test_what_a_killed_process_left_behind_is_removed_by_the_next(project: Path)
 
 
 def test_what_was_killed_before_its_server_started_is_removed_too(local_settings: Settings) -> None:
-    directory = scratch_cluster._own_base() / "dbkit-scratch-killed-early"
+    directory = scratch_cluster._base_directory() / "dbkit-scratch-killed-early"
     directory.mkdir()
     directory.with_suffix(".owner").touch()
     with scratch_cluster.cluster(local_settings):

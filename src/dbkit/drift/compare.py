@@ -12,7 +12,7 @@ from dbkit import catalog, gate
 from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError, say
 from dbkit.gate import alembic_command
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.own_statements import Session
@@ -68,9 +68,9 @@ def read_models(cluster: Cluster, metadata: Sequence[sa.MetaData]) -> Models:
                 each.create_all(connection)
     except sa.exc.SQLAlchemyError as error:
         raise NotModelled(str(getattr(error, "orig", None) or error)) from error
-    tables = tuple(catalog.identity(table.name, table.schema or "public") for table in made)
+    tables = tuple(catalog.object_name(table.name, table.schema or "public") for table in made)
     with connect(modelled) as created:
-        return Models(catalog.of_tables(catalog.read(created), tables), tables)
+        return Models(catalog.select_model_facts(catalog.read_facts(created), tables), tables)
 
 
 def read_history(
@@ -79,9 +79,9 @@ def read_history(
     """What the migrations make, up to `revisions`, in a new database."""
     target = cluster.create_database(dbname)
     for revision in revisions:
-        alembic_command.run_alembic(loaded, scratch_cluster.settings_for(settings, target), "upgrade", revision)
+        alembic_command.run_alembic(loaded, scratch_database.settings_for(settings, target), "upgrade", revision)
     with connect(target) as connection:
-        return catalog.read(connection)
+        return catalog.read_facts(connection)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def read_live(target: Target, wait: float, patience: float | None = None) -> Liv
     with connect(target, wait, patience=patience, options="-c default_transaction_read_only=on") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         revisions = current_revisions(connection)
-        return Live(catalog.read(connection), revisions)
+        return Live(catalog.read_facts(connection), revisions)
 
 
 def describe_difference(difference: Difference, first: str, second: str) -> str:
@@ -113,7 +113,7 @@ def describe_difference(difference: Difference, first: str, second: str) -> str:
 def compare_two(migrated: Facts, found: Live) -> Iterator[str]:
     """What the database has otherwise than the migrations that it says it has; without what is somebody else's."""
     facts = without_others(migrated, found.facts)
-    for difference in catalog.differences(migrated, facts):
+    for difference in catalog.compare_facts(migrated, facts):
         if _is_of_migrations(difference):
             yield f"the database moved: {describe_difference(difference, 'the migrations', 'the database')}"
 
@@ -121,9 +121,9 @@ def compare_two(migrated: Facts, found: Live) -> Iterator[str]:
 def compare_three(modelled: Models, migrated: Facts, found: Live) -> Iterator[str]:
     """Which of the three has moved, object by object. The database must be at the head."""
     tables = modelled.tables
-    history_facts, live_facts = (catalog.of_tables(facts, tables) for facts in (migrated, found.facts))
-    by_models = _by_fact(catalog.differences(history_facts, modelled.facts))
-    by_live = _by_fact(catalog.differences(history_facts, live_facts))
+    history_facts, live_facts = (catalog.select_model_facts(facts, tables) for facts in (migrated, found.facts))
+    by_models = _by_fact(catalog.compare_facts(history_facts, modelled.facts))
+    by_live = _by_fact(catalog.compare_facts(history_facts, live_facts))
     for fact in sorted(by_models.keys() | by_live.keys()):
         model, real = by_models.get(fact), by_live.get(fact)
         if model and not real:
@@ -139,7 +139,7 @@ def compare_three(modelled: Models, migrated: Facts, found: Live) -> Iterator[st
                 f" and {real.after!r} in the database"
             )
     told = by_models.keys() | by_live.keys()
-    for difference in catalog.differences(migrated, without_others(migrated, found.facts)):
+    for difference in catalog.compare_facts(migrated, without_others(migrated, found.facts)):
         if difference.fact not in told and _is_of_migrations(difference):
             yield f"the database moved: {describe_difference(difference, 'the migrations', 'the database')}"
 
@@ -170,11 +170,11 @@ def say_whose(migrated: Facts, found: Facts) -> None:
 
 def _is_of_migrations(difference: Difference) -> bool:
     fact = difference.fact
-    return not (difference.residue or fact.kind.startswith(OF_A_MACHINE) or fact.identity in OWN)
+    return not (difference.is_residue or fact.kind.startswith(OF_A_MACHINE) or fact.identity in OWN)
 
 
 def _by_fact(differences: list[Difference]) -> Mapping[Fact, Difference]:
-    return {each.fact: each for each in differences if not each.residue}
+    return {each.fact: each for each in differences if not each.is_residue}
 
 
 def require_comparable(loaded: Project, found: Live) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
 from dbkit import gate
 from dbkit.errors import DbkitError, InputError, without_secrets
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect, end_sessions
 from dbkit.postgres.connection_guard import ConnectionGuard, Identity, guarding, identify
 from dbkit.project import Project, env_file
@@ -205,7 +205,7 @@ class EnvRunner:
             named = {"sqlalchemy.url", *(config.get_section(section) or {})} & {"sqlalchemy.url", "url"}
             for option in named:
                 config.set_section_option(section, option, url.replace("%", "%%"))
-        settings = scratch_cluster.settings_for(self.settings, next(iter(self.databases.values())))
+        settings = scratch_database.settings_for(self.settings, next(iter(self.databases.values())))
         config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, proving=True)
         config.stdout = io.StringIO()
         with contextlib.ExitStack() as stack:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.project.revision_order import ancestors
 from dbkit.roundtrip import acceptance, parallel
 from dbkit.roundtrip.alembic_steps import mentions_server
@@ -129,7 +129,7 @@ def _walk(
         walks = parallel.walk(environment, here.place, parts, here.names, progress, planting, trace, own_sockets)
         if _agree(walks):
             return walks
-        scratch_cluster.renew(here.place)
+        scratch_database.renew(here.place)
     return [Walker(environment, here.place, way, here.names, progress, planting, trace).walk()]
 
 
