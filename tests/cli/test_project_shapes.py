@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
 from dbkit.project import revision_files

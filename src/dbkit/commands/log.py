@@ -1,26 +1,28 @@
-"""`dbkit log`, `accept`, `resolve` and `mark`: what is recorded in the database itself."""
+"""`dbkit log`: the journal of the database."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-
-import psycopg
 
 from dbkit import gate, journal, project
 from dbkit.errors import InputError
-from dbkit.gate import protection
-from dbkit.postgres.connect import connect, current_revisions
-from dbkit.postgres.locks import migration_lock, require_writable
+from dbkit.postgres.connect import connect
 from dbkit.settings import Settings
 
 
-def log(settings: Settings, ini: Path, count: str) -> None:
-    """Print what was applied, newest first; `count` rows, or `all`."""
-    if not (count == "all" or (count.isdecimal() and 0 < int(count) < 10**9)):
-        raise InputError(f"{count!r} is not a number of lines.", "Write a number, or all.")
+@dataclass(frozen=True)
+class LogOptions:
+    """Options of `dbkit log`."""
+
+    count: str
+    """The number of rows, or `all`."""
+
+
+def log(settings: Settings, ini: Path, options: LogOptions) -> None:
+    """Print the rows of the journal, newest first."""
+    limit = _parse_count(options.count)
     loaded = project.load(ini)
     with connect(gate.resolve_target(settings), settings.wait) as connection:
-        rows = journal.read_newest(connection, None if count == "all" else int(count))
+        rows = journal.read_newest(connection, limit)
         latest = journal.read_latest(connection)
     if not rows:
         print("Nothing is recorded yet.")
@@ -29,81 +31,27 @@ def log(settings: Settings, ini: Path, count: str) -> None:
     current = {row.id for row in latest.values()}
     edited = {path.name for path in journal.find_edited_files(latest, files)}
     for row in rows:
-        print(_line(loaded, row, is_edited=row.id in current and row.file in edited))
+        print(_format_row(loaded, row, is_edited=row.id in current and row.file in edited))
 
 
-def _line(loaded: project.Project, row: journal.JournalRow, *, is_edited: bool) -> str:
+def _parse_count(count: str) -> int | None:
+    """Return the number of rows, or None for all. Raises InputError."""
+    if count == "all":
+        return None
+    if not (count.isdecimal() and 0 < int(count) < 10**9):
+        raise InputError(f"{count!r} is not a number of lines.", "Write a number, or all.")
+    return int(count)
+
+
+def _format_row(loaded: project.Project, row: journal.JournalRow, *, is_edited: bool) -> str:
     script = project.find(loaded.script, row.revision)
     name = project.name_of(script) if script else row.revision
     if row.ended_at is None:
-        took = "not finished, a part was committed" if row.half_applied else "not finished"
+        duration = "not finished, a part was committed" if row.half_applied else "not finished"
     else:
-        took = f"{(row.ended_at - row.began_at).total_seconds():.3f} s"
+        duration = f"{(row.ended_at - row.began_at).total_seconds():.3f} s"
     client = f" from {row.client}" if row.client else ""
     edited = "; edited since" if is_edited else ""
-    return f"{row.began_at:%Y-%m-%d %H:%M:%S%z}  {row.action:<9}  {name}  {took}, by {row.applied_by}{client}{edited}"
-
-
-def accept(settings: Settings, ini: Path, revision: str) -> None:
-    """Record that the file of an applied revision may be as it is now: its edit changes nothing that runs."""
-    script = project.load(ini).revision(revision)
-    with _locked(settings) as connection:
-        step = journal.JournalEntry(journal.ACCEPT, script.revision, settings.app_env, Path(script.path))
-        journal.record_step(connection, step, current_revisions(connection))
-        connection.commit()
-    print(f"The file of {project.name_of(script)} is accepted as it is.")
-
-
-def resolve(settings: Settings, _ini: Path, revision: str) -> None:
-    """Record that a step which was interrupted has been taken back by hand. Raises InputError when none was."""
-    with _locked(settings) as connection:
-        row = journal.read_latest(connection).get(revision)
-        if row is None or row.ended_at is not None:
-            raise InputError(f"{revision} was not interrupted.", "`python -m dbkit log` shows what was.")
-        step = journal.JournalEntry(journal.RESOLVE, revision, settings.app_env)
-        journal.record_step(connection, step, current_revisions(connection))
-        connection.commit()
-    print(f"{revision} counts as taken back. Run the same command again.")
-
-
-@contextmanager
-def _locked(settings: Settings) -> Iterator[psycopg.Connection]:
-    """A connection to a database that has a journal, while no migration runs."""
-    if not journal.is_enabled(settings.root):
-        raise InputError("this project keeps no journal: see [dbkit] in alembic.ini.", "So nothing is recorded.")
-    target = gate.resolve_target(settings)
-    with (
-        connect(target, settings.wait) as connection,
-        migration_lock(connection, target.dbname, settings.wait),
-    ):
-        journal.ensure_table(connection)
-        yield connection
-
-
-def mark(settings: Settings, _ini: Path, environment: str | None = None) -> None:
-    """Print which environment the database says it is, or make it say so.
-
-    Raises Refused when it is protected so far and would not be any more, without CONFIRM.
-    """
-    target = gate.resolve_target(settings)
-    with connect(target, settings.wait) as connection:
-        before = protection.read_mark(connection)
-        if environment is None:
-            print(before or "The database does not say what it is.")
-            return
-        require_writable(connection)
-        name = environment.strip()
-        if not name or not name.isprintable():
-            raise InputError(
-                f"{environment!r} is not the name of an environment.", "Such as development, or production."
-            )
-        if name in protection.EXPENDABLE and before not in (None, *protection.EXPENDABLE):
-            protection.require_expendable(settings, target, "take the protection from", before, has_history=True)
-        try:
-            protection.write_mark(connection, name)
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise InputError(
-                f"cannot mark the database: {error.diag.message_primary}.", "The owner of the version table can."
-            ) from error
-        connection.commit()
-    print(f'"{target.dbname}" is marked {name}.')
+    return (
+        f"{row.began_at:%Y-%m-%d %H:%M:%S%z}  {row.action:<9}  {name}  {duration}, by {row.applied_by}{client}{edited}"
+    )

@@ -1,19 +1,20 @@
-"""A round trip's outcome for machines: JSON, JUnit's XML, and GitHub's annotations."""
+"""Outcomes of round trips, lint and traces as JSON. docs/round-trip.md and docs/lint.md explain the shapes."""
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any
 
 from dbkit.redaction import redact
-from dbkit.reports import roundtrip_text
-from dbkit.reports.trace import trace_as_json
+from dbkit.reports.text import row_counts
 from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount, Verdict
+from dbkit.trace.records import Statement, Trace
+
+if TYPE_CHECKING:
+    from dbkit.findings.finding import Level, LintFinding
+    from dbkit.lint.run import LintOutcome
 
 
-def as_json(outcome: Outcome) -> str:
-    """The whole outcome. docs/round-trip.md explains the shape."""
+def render_roundtrip(outcome: Outcome) -> str:
+    """Render the outcome of a round trip, with the traces where there are some."""
     document = {
         "project": outcome.project,
         "server": outcome.server,
@@ -21,14 +22,17 @@ def as_json(outcome: Outcome) -> str:
         "summary": {verdict.value: outcome.count(verdict) for verdict in Verdict},
         "chain": outcome.chain,
         "chain_length": outcome.chain_length,
-        "rows": rows_as_json(outcome.planted),
+        "rows": _sample_rows(outcome.planted),
         "revisions": [_revision(each) for each in outcome.revisions],
     }
+    return _dump(document)
+
+
+def _dump(document: dict[str, Any]) -> str:
     return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
 
 
-def rows_as_json(planted: SampleRowCount) -> dict[str, Any]:
-    """The rows that there were."""
+def _sample_rows(planted: SampleRowCount) -> dict[str, Any]:
     return {"at_least": planted.rows, "filled": sorted(planted.filled), "unfilled": dict(planted.unfilled)}
 
 
@@ -45,7 +49,7 @@ def _revision(each: RevisionOutcome) -> dict[str, Any]:
         "transactional": each.transactional,
         "findings": [_finding(finding) for finding in each.findings],
         "notes": [_finding(note) for note in each.notes],
-    } | ({"traces": list(map(trace_as_json, each.traces))} if each.traces else {})
+    } | ({"traces": list(map(_trace, each.traces))} if each.traces else {})
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -65,72 +69,97 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def as_junit(outcome: Outcome) -> str:
-    """A test suite with a test for each revision."""
-    suite = ElementTree.Element(
-        "testsuite",
-        name="dbkit roundtrip",
-        tests=str(len(outcome.revisions)),
-        failures=str(len(outcome.failed)),
-        time=f"{outcome.seconds:.3f}",
-    )
-    for each in outcome.revisions:
-        case = ElementTree.SubElement(
-            suite,
-            "testcase",
-            classname="roundtrip",
-            name=_plain(each.name),
-            file=roundtrip_text.shown(each.path),
-            time=f"{each.seconds:.4f}",
-        )
-        words = _plain("\n".join(finding.words for finding in each.findings))
-        if each.failed:
-            ElementTree.SubElement(case, "failure", type=each.verdict, message=_plain(_first_words(each))).text = words
-        elif each.accepted is not None:
-            ElementTree.SubElement(case, "system-out").text = _plain(
-                f"accepted {each.verdict}: {each.accepted}\n{words}"
-            )
-    ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+def render_lint(outcome: "LintOutcome", _least: "Level") -> str:
+    """Render all findings of lint, accepted ones included, whatever their level."""
+    document = {
+        "project": outcome.project,
+        "server": outcome.server,
+        "seconds": round(outcome.seconds, 3),
+        "revisions": outcome.revisions,
+        "rows": _sample_rows(outcome.planted),
+        "findings": [_lint_finding(each) for each in outcome.findings],
+    }
+    return _dump(document)
 
 
-def as_github(outcome: Outcome) -> str:
-    """Workflow commands that annotate files and lines; what is accepted is a notice."""
-    lines = []
-    for each in outcome.revisions:
-        for finding in each.findings:
-            level = "error" if each.accepted is None or finding.phase == "file" else "notice"
-            title = f"{each.verdict}: {each.revision}"
-            lines.append(annotation(level, each.path, finding.line, title, finding.words))
-    return "\n".join([*lines, roundtrip_text.summary(outcome)])
+def _lint_finding(each: "LintFinding") -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "level": each.level.value,
+        "revision": each.revision,
+        "path": str(each.path),
+        "line": each.line,
+        "direction": each.direction,
+        "message": each.message,
+        "blocks": each.blocks,
+        "tables": list(each.tables),
+        "why": each.why,
+        "instead": each.instead,
+        "sql": each.sql,
+        "also": list(each.also),
+        "accepted": each.accepted,
+    }
 
 
-def annotation(level: str, path: Path, line: int | None, title: str, words: str) -> str:
-    """A workflow command of GitHub's; `level` is error, warning or notice."""
-    place = f"file={_property(roundtrip_text.shown(path))},line={line or 1},title={_property(title)}"
-    return f"::{level} {place}::{_data(redact.text(words))}"
+def render_trace(outcome: Outcome) -> str:
+    """Render all statements with everything that was recorded of them."""
+    document = {
+        "project": outcome.project,
+        "server": outcome.server,
+        "revisions": [
+            {
+                "revision": each.revision,
+                "path": str(each.path),
+                "traces": [_trace(trace) for trace in each.traces],
+            }
+            for each in outcome.revisions
+        ],
+    }
+    return _dump(document)
 
 
-def _first_words(each: RevisionOutcome) -> str:
-    return each.findings[0].words if each.findings else each.verdict.value
+def _trace(trace: Trace) -> dict[str, Any]:
+    return {
+        "direction": trace.direction,
+        "server_version": trace.server_version,
+        "statements": [_statement(each) for each in trace],
+    }
 
 
-def _plain(words: str) -> str:
-    """Without secrets, and without what XML 1.0 cannot hold."""
-    return "".join(letter if letter in "\t\n" or letter >= " " else "�" for letter in redact.text(words))
-
-
-def _data(words: str) -> str:
-    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(words: str) -> str:
-    return _data(words).replace(":", "%3A").replace(",", "%2C")
-
-
-FORMATS: dict[str, Callable[[Outcome], str]] = {
-    "text": lambda outcome: redact.text(roundtrip_text.render(outcome)),
-    "json": as_json,
-    "junit": as_junit,
-    "github": as_github,
-}
+def _statement(each: Statement) -> dict[str, Any]:
+    return {
+        "sql": each.sql,
+        "line": each.line,
+        "transaction": each.transaction,
+        "in_transaction": each.in_transaction,
+        "seconds": round(each.seconds, 6),
+        "lock_timeout": each.lock_timeout,
+        "kept": {name: str(lock) for name, lock in each.kept},
+        "touched": [
+            {
+                "relation": touched.relation,
+                "kind": touched.kind,
+                "existed": touched.existed,
+                "lock": str(touched.lock) if touched.lock else None,
+                "blocks": touched.lock.blocks if touched.lock else "",
+                "held": str(touched.held) if touched.held else None,
+                "table": touched.table,
+                "partition_of": touched.partition_of,
+                "rewritten": touched.rewritten,
+                "scans": touched.scans,
+                **row_counts(touched),
+            }
+            for touched in each.touched
+        ],
+        "changes": [
+            {
+                "what": change.what.value,
+                "table": change.table,
+                "name": change.name,
+                "kind": change.kind,
+                "before": change.before,
+                "after": change.after,
+            }
+            for change in each.changes
+        ],
+    }

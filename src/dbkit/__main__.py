@@ -1,0 +1,93 @@
+"""Run a verb of the command line: an error becomes one line on stderr and an exit code."""
+
+import gc
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dbkit import cli, settings, signals
+from dbkit.errors import DbkitError, InputError, as_dbkit_error, say
+from dbkit.redaction import outputs, redact
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    redact.learn_variables(os.environ)
+    with outputs.redacted_streams():
+        invocation = cli.parse(arguments)
+        signals.raise_on_signals()
+        _escape_unprintable_characters()
+        try:
+            return _run(invocation)
+        except KeyboardInterrupt:
+            say("interrupted")
+            return signals.exit_code()
+        except BrokenPipeError:
+            # the reader is gone; Python would print an error when it flushes the stream at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+        except Exception as error:
+            if invocation.debug or not _is_expected(error):
+                raise
+            failure = as_dbkit_error(error)
+            print(failure, file=sys.stderr)
+            return failure.exit_code
+
+
+def _run(invocation: cli.Invocation) -> int:
+    function, options = invocation.load()
+    if cli.VERBS[invocation.verb].no_project:
+        return function(*options) or 0
+    if invocation.config:
+        # another project's .env is read by its own env.py
+        ini = _find_config(invocation.config)
+        return function(settings.load(ini.parent, dotenv=False), ini, *options) or 0
+    ini = _find_ini()
+    return function(settings.load(ini.parent, warn=True), ini, *options) or 0
+
+
+def _find_ini() -> Path:
+    """Return the alembic.ini of this checkout, or, where dbkit is installed, that of the current directory."""
+    checkout = Path(__file__).resolve().parents[2] / "alembic.ini"
+    ini = checkout if checkout.exists() else Path("alembic.ini")
+    if not ini.is_file():
+        raise InputError(f"there is no alembic.ini in {Path.cwd()}.", "Run this in the root of the project.")
+    return _without_percent(ini.resolve())
+
+
+def _find_config(name: str) -> Path:
+    """Return another project's settings file, which --config names."""
+    ini = Path(name).resolve()
+    if not ini.is_file():
+        raise InputError(f"there is no {name}.", "Name the project's alembic.ini, or its pyproject.toml.")
+    return _without_percent(ini)
+
+
+def _without_percent(ini: Path) -> Path:
+    if "%" in str(ini):
+        raise InputError(f"Alembic does not work in a directory with % in its name: {ini.parent}", "Rename it.")
+    return ini
+
+
+def _escape_unprintable_characters() -> None:
+    """Write characters that an output stream cannot encode as escapes, not as an error."""
+    for stream in (sys.stdout, sys.stderr):
+        real = getattr(stream, "stream", stream)
+        if isinstance(real, io.TextIOWrapper):
+            real.reconfigure(errors="backslashreplace")
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether the operating system or the database raised it, or it is an error of our own for people."""
+    modules = {each.__module__.partition(".")[0] for each in type(error).__mro__}
+    return isinstance(error, DbkitError | OSError) or bool(modules & {"psycopg", "sqlalchemy"})
+
+
+if __name__ == "__main__":
+    code = main()
+    # nothing is left to collect, and the last collection takes a sixth of a no-op `migrate`
+    gc.freeze()
+    sys.exit(code)
