@@ -71,7 +71,7 @@ def sourceless(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 SAID = (
     ("revision", 0, "no changes found; no file was written"),
-    ("rebase-migration", 2, "the revisions may be without their text"),
+    ("rebase-migration", 2, "the revisions may be bytecode only"),
     # the last one cannot be undone
     ("rollback", 1, "kept"),
     ("drift", 0, "The models, the migrations and the database agree"),

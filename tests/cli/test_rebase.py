@@ -131,7 +131,7 @@ def test_where_the_database_does_not_answer_that_is_said(
     two_branches(ini, git)
     stopped(ini, "merge", "main")
     rebase(replace(settings, target=Target("x", host="/nowhere")), ini)
-    assert "the database was not asked whether it has mmmm" in capsys.readouterr().err
+    assert "the database was not checked for mmmm" in capsys.readouterr().err
     assert order(ini)[-1] == "nnnn"
 
 
