@@ -45,7 +45,7 @@ def check(settings: Settings, ini: Path) -> None:
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to check.", WRITE_FIRST)
     # without their text, revisions are not in git, where HEAD is of use
-    stale = "" if loaded.script.sourceless else head_file.problem(Path(loaded.script.dir), loaded.heads[0])
+    stale = "" if loaded.script.sourceless else head_file.find_problem(Path(loaded.script.dir), loaded.heads[0])
     findings = [
         *([stale] if stale else []),
         *map(_of_text, acceptance.left(list(source_rules.findings(loaded)), loaded)),

@@ -202,7 +202,7 @@ def _prepare_comparison(context: EnvironmentContext, passage: RunContext, load_m
     writes_file = passage.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
     migration = context.get_context()
     revisions = [Path(each.path) for each in context.script.walk_revisions()][::-1]
-    options = autogenerate.options(passage.metadata, revisions, migration, writes_file=writes_file)
+    options = autogenerate.comparison_options(passage.metadata, revisions, migration, writes_file=writes_file)
     migration.opts.update(options)
 
 
@@ -337,7 +337,7 @@ class Run:
                 files = [Path(step.revision.path) for step in steps if isinstance(step, RevisionStep)]
                 preconditions.require_adopted(self.driver, files, self.target.dbname)
             self._require_unedited(heads)
-            _require_recordable(steps, revision_ids.limit_of(self.driver, VERSION_TABLE))
+            _require_recordable(steps, revision_ids.read_limit(self.driver, VERSION_TABLE))
         else:
             what = "purge the history of" if self.purges else "stamp" if self.command == STAMP else "roll back"
             mark = protection.recorded(self.driver)
