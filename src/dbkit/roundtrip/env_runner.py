@@ -206,7 +206,7 @@ class EnvRunner:
             for option in named:
                 config.set_section_option(section, option, url.replace("%", "%%"))
         settings = scratch_database.settings_for(self.settings, next(iter(self.databases.values())))
-        config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, proving=True)
+        config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, is_proof=True)
         config.stdout = io.StringIO()
         with contextlib.ExitStack() as stack:
             stack.enter_context(variables(self.access.environment(next(iter(self.databases.values())))))
