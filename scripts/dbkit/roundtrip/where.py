@@ -36,5 +36,8 @@ def where(settings: Settings, server: Target | None) -> Iterator[Where]:
         scratch.future_cluster(replace(settings, app_env="test")) as cluster,
         ThreadPoolExecutor(1, thread_name_prefix=THREAD) as beside,
     ):
-        starting = beside.submit(cluster.ensure_running)
+        # a signal that is raised within submit() would leave a thread that is not waited for: it would make
+        # the cluster once more, after it was removed
+        with scratch.undisturbed():
+            starting = beside.submit(cluster.ensure_running)
         yield Where(cluster, scratch.Names(scratch.new_token()), starting.result)
