@@ -55,6 +55,15 @@ def test_changes_that_bare_autogenerate_does_not_see_are_seen(kit: Kit) -> None:
         assert name in shown.stdout + shown.stderr
 
 
+def test_a_comparison_does_not_depend_on_how_the_database_writes_names_and_strings(kit: Kit) -> None:
+    """Without a usual quoting, each default and each type would be found to be another one."""
+    for setting in ("quote_all_identifiers = on", "standard_conforming_strings = off", "extra_float_digits = -15"):
+        kit.query(f"ALTER DATABASE app SET {setting}")
+    for typed in (kit.alembic("check"), kit.make("revision", "m=nothing")):
+        assert typed.returncode == 0, typed.stderr
+        assert "Couldn't determine database type" not in typed.stderr
+
+
 def test_a_database_that_is_behind_is_not_compared(kit: Kit) -> None:
     kit.alembic("downgrade", "-1")
     typed = kit.make("revision", "m=x")

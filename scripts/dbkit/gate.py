@@ -54,7 +54,7 @@ from dbkit.errors import (
 )
 from dbkit.heads import moves
 from dbkit.lock import VERSION_TABLE, migration_lock, take_again
-from dbkit.own_statements import place_of
+from dbkit.own_statements import OF_TEXT, change_settings, place_of
 from dbkit.project import configure_logging
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target, load
@@ -169,6 +169,7 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
         if "revision_context" in migration.opts:
             if not passage.settings.scratch:
                 protection.require_no_shadows(driver_of(connection))
+            _have_usual_text(connection)
             _prepare_comparison(context, passage, load_metadata)
         if passage.proving:
             _wrap_plan(migration, lambda plan: _recorded(plan, passage))
@@ -179,6 +180,18 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
             history.require_consistent(context.script, migration.get_current_heads())
             connection.rollback()
             _run_migrations(context, passage)
+
+
+def _have_usual_text(connection: sa.Connection) -> None:
+    """Let the rest of the session read and write definitions as by default, for a comparison.
+
+    SQLAlchemy and Alembic compare them as text: with quote_all_identifiers = on, all of them differ.
+    """
+    driver = driver_of(connection)
+    change_settings(driver, OF_TEXT, local=False)
+    driver.commit()
+    connection.dialect.initialize(connection)  # it notes how strings are read
+    connection.rollback()
 
 
 def _ask_qualified(engine: sa.Engine) -> None:

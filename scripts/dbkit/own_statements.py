@@ -36,6 +36,8 @@ SETTINGS = {
     "transform_null_equals": "off",
 }
 """What changes the meaning or the answer of a statement; any role may set them."""
+OF_TEXT = {name: value for name, value in SETTINGS.items() if name not in ("search_path", "row_security")}
+"""Those for how text is read and written: not where names are looked up, nor which rows are seen."""
 OF_A_SESSION = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
