@@ -66,6 +66,7 @@ ENTER = "SELECT " + ", ".join(
     for name, value in SETTINGS.items()
     for call in (_set(f"dbkit.{name}", _current(name)), _set(name, _text(value)))
 )
+UNLIMITED = f"SELECT {_set('statement_timeout', _text('0'))}"
 LEAVE = "SELECT " + ", ".join(_set(name, _current(f"dbkit.{name}")) for name in reversed(SETTINGS))
 # Of these, PostgreSQL looks up functions, operators, types and tables by name
 LOOKS_UP = re.compile(r"\s*(?:select|with|insert|update|delete|do|lock|comment|create\s+table)\b", re.IGNORECASE)
@@ -157,11 +158,17 @@ class OwnConnection(BoundedConnection):
         """
         was, self.autocommit = self.autocommit, True
         self.wraps = session is Session.SHARED or (session is Session.OWN and self._is_pooled())
-        self.place = find_place(lambda query: super(OwnConnection, self).execute(query).fetchall())
+        self.place = find_place(self._first)
         if session is Session.OWN and not self.wraps:
             changes = {**SETTINGS, **OF_A_SESSION, **({"transaction_timeout": "0"} if self._has(17) else {})}
             super().execute("; ".join(f"SET {name} = {_literal(name, value)}" for name, value in changes.items()))
         self.autocommit = was
+
+    def _first(self, query: str) -> list[Any]:
+        """Run a query before the settings are ours, without a limit of its time."""
+        cursor = super().execute(f"{UNLIMITED};{query}")
+        cursor.nextset()
+        return cursor.fetchall()
 
     def _is_pooled(self) -> bool:
         row = super().execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
