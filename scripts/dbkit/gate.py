@@ -54,7 +54,7 @@ from dbkit.errors import (
 )
 from dbkit.heads import moves
 from dbkit.lock import VERSION_TABLE, migration_lock, take_again
-from dbkit.own_statements import OF_TEXT, change_settings, place_of
+from dbkit.own_statements import OF_TEXT, change_settings, place_of, without_limits
 from dbkit.project import configure_logging
 from dbkit.server.cluster import development_cluster
 from dbkit.settings import Settings, Target, load
@@ -185,10 +185,11 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
 def _have_usual_text(connection: sa.Connection) -> None:
     """Let the rest of the session read and write definitions as by default, for a comparison.
 
-    SQLAlchemy and Alembic compare them as text: with quote_all_identifiers = on, all of them differ.
+    SQLAlchemy and Alembic compare them as text: with quote_all_identifiers = on, all of them differ. Between two
+    queries they compute in the transaction, which only reads: no limit of the project's is to end it.
     """
     driver = driver_of(connection)
-    change_settings(driver, OF_TEXT, local=False)
+    change_settings(driver, OF_TEXT | without_limits(driver), local=False)
     driver.commit()
     connection.dialect.initialize(connection)  # it notes how strings are read
     connection.rollback()

@@ -160,7 +160,7 @@ class OwnConnection(BoundedConnection):
         self.wraps = session is Session.SHARED or (session is Session.OWN and self._is_pooled())
         self.place = find_place(self._first)
         if session is Session.OWN and not self.wraps:
-            changes = {**SETTINGS, **OF_A_SESSION, **({"transaction_timeout": "0"} if self._has(17) else {})}
+            changes = SETTINGS | without_limits(self)
             super().execute("; ".join(f"SET {name} = {_literal(name, value)}" for name, value in changes.items()))
         self.autocommit = was
 
@@ -174,8 +174,11 @@ class OwnConnection(BoundedConnection):
         row = super().execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
         return row is None or row[0] != self.info.backend_pid
 
-    def _has(self, major: int) -> bool:
-        return self.info.server_version >= major * 10000
+
+def without_limits(connection: psycopg.Connection) -> dict[str, str]:
+    """The settings with which the server ends no session of ours: OF_A_SESSION, and what newer servers have."""
+    is_new = connection.info.server_version >= 17_00_00
+    return OF_A_SESSION | ({"transaction_timeout": "0"} if is_new else {})
 
 
 def _literal(name: str, value: str) -> str:
