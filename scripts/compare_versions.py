@@ -46,6 +46,9 @@ COMMANDS = (
 TIMES = {"seconds", "time", "timestamp", "version"}
 """Fields that differ from run to run, and the kit's own version."""
 
+UNORDERED = ".touched"
+"""Lists whose order is the server's."""
+
 
 @dataclass
 class Comparison:
@@ -61,6 +64,8 @@ class Comparison:
                 if name not in TIMES:
                     self.compare(old.get(name), new.get(name), f"{place}.{name}")
         elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+            if place.endswith(UNORDERED):
+                old, new = (sorted(each, key=lambda one: str(one.get("relation"))) for each in (old, new))
             for number, (one, other) in enumerate(zip(old, new, strict=True)):
                 self.compare(one, other, f"{place}[{number}]")
         elif old != new:
@@ -108,7 +113,8 @@ def parse(text: str, kind: str) -> Any:
     if kind in ("json", "sarif"):
         return json.loads(text) if text.strip() else None
     if kind == "junit":
-        return [(each.tag, dict(each.attrib), each.text) for each in ET.fromstring(text).iter()] if text else None  # noqa: S314
+        elements = ET.fromstring(text).iter() if text else ()  # noqa: S314
+        return [{"tag": each.tag, "text": each.text, **each.attrib} for each in elements]
     return text.splitlines()
 
 
