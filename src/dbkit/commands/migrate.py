@@ -9,6 +9,7 @@ from dbkit.gate import protection
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.project import env_file, revision_files
+from dbkit.project.config import read_config
 from dbkit.settings import Settings, Target
 
 
@@ -36,11 +37,16 @@ def _is_at_head(settings: Settings, ini: Path) -> bool:
     target = settings.target or development_cluster(settings).ensure_running()
     with connect(target, settings.wait) as connection:
         current = current_revisions(connection)
-        rows = journal.latest(connection) if journal.wanted(settings.root) else {}
-        unmarked = protection.is_to_be_protected(connection, settings)
+        rows = journal.read_latest(connection) if read_config(ini).journal else {}
+        unmarked = protection.needs_mark(connection, settings)
         waiting = _offers(connection, settings, target, [file.revision for file in files if file])
     applied = [(file.revision, file.path) for file in files if file]
-    if unmarked or set(current) != heads or journal.edited(rows, applied) or journal.half_applied(rows.values()):
+    if (
+        unmarked
+        or set(current) != heads
+        or journal.find_edited_files(rows, applied)
+        or journal.find_half_applied(rows.values())
+    ):
         return False
     print(f'"{target.dbname}" is at {current[0]}, the head: nothing to apply.')
     for line in waiting:
@@ -54,4 +60,4 @@ def _offers(connection: psycopg.Connection, settings: Settings, target: Target, 
         return []
     from dbkit.stash import pending
 
-    return pending.lines(connection, settings, target, applied)
+    return pending.describe_restorable(connection, settings, target, applied)

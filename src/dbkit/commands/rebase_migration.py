@@ -47,7 +47,7 @@ def rebase(settings: Settings, ini: Path, *, revision: str | None = None) -> Non
 
 def _require_not_applied(loaded: project.Project, settings: Settings, first: Script) -> None:
     try:
-        applied = loaded.applied(alembic_command.position(loaded, settings))
+        applied = loaded.applied(alembic_command.read_position(loaded, settings))
     except Unreachable as error:
         say(f"the database was not asked whether it has {first.revision}: {error.message}")
         return

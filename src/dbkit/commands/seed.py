@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 
 from dbkit import gate, project
-from dbkit.errors import InputError, database_error
+from dbkit.errors import InputError, database_error, describe_error
 from dbkit.gate import alembic_command, protection
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import require_writable
@@ -21,9 +21,9 @@ def seed(settings: Settings, ini: Path) -> None:
     path = Path(loaded.script.dir).parent / "seed.sql"
     if not path.exists():
         raise InputError(f"there is no {path}.", "Write one: INSERT statements that can be repeated.")
-    target = gate.target_of(settings)
-    protection.ask(settings, target, "add sample rows to")
-    if loaded.pending(alembic_command.position(loaded, settings)):
+    target = gate.resolve_target(settings)
+    protection.require_expendable_target(settings, target, "add sample rows to")
+    if loaded.pending(alembic_command.read_position(loaded, settings)):
         raise InputError("the database is not at the head.", "Bring it there first: `make migrate`.")
     started = time.monotonic()
     with connect(target, settings.wait, session=Session.SHARED) as connection:
@@ -33,7 +33,7 @@ def seed(settings: Settings, ini: Path) -> None:
         try:
             rows = _run(connection, path.read_text(encoding="utf-8"))
         except psycopg.Error as error:
-            words = error.diag.message_primary or " ".join(str(error).split()).rstrip(".")
+            words = describe_error(error, primary=True)
             raise database_error(error, f"{path} failed: {words}.", "No row of it was kept.") from error
     print(f"{counted(rows, 'row')} added in {time.monotonic() - started:.1f} s.")
 

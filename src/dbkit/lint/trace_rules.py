@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
-from dbkit.gate.alembic_command import count
+from dbkit.gate.alembic_command import count_migrations
 from dbkit.lint import suggestions
 from dbkit.lint.existing_table import Table
 from dbkit.lint.source_rules import ENDS_TRANSACTION, SHARES_REVISION
@@ -90,7 +90,8 @@ def of_project(outcomes: Sequence[RevisionOutcome], path: Path) -> Iterator[Lint
             "",
             path,
             None,
-            f"no lock_timeout: {count(len(waiting))} (the last: {waiting[-1]}) would wait for a lock without an end",
+            f"no lock_timeout: {count_migrations(len(waiting))} (the last: {waiting[-1]}) "
+            "would wait for a lock without an end",
             "reads and writes",
             "While a migration waits behind one long transaction, all that come after it wait behind the migration.",
             "connection.execute(text(\"SET lock_timeout = '5s'\"))  # in env.py, before the migrations; and try again",

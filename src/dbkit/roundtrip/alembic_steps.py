@@ -17,7 +17,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 from alembic.script.revision import RevisionMap
 
-from dbkit.errors import InputError, without_secrets
+from dbkit.errors import InputError, describe_error, without_secrets
 from dbkit.postgres.sql_text import ends_transaction
 from dbkit.roundtrip.outcome import Failure
 
@@ -210,8 +210,7 @@ def failure(error: BaseException, script: Script) -> Failure:
     original = getattr(error, "orig", None) or error
     statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
     sql = without_secrets(" ".join((statement or "").split()))  # first: the error may repeat a part of it
-    said = without_secrets(" ".join(str(original).split()))
-    words = re.sub(r" LINE \d+: .*", "", said) or type(original).__name__
+    words = describe_error(error)
     if not isinstance(error, sa.exc.DBAPIError):
         words = f"{type(original).__name__}: {words}" if words != type(original).__name__ else words
     if re.search(r'extension "[^"]*" is not available', words):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from psycopg import OperationalError, pq
 
 from dbkit.catalog import FIRST_NORMAL_OID
+from dbkit.postgres.sql_quote import quote_literal
 
 # With OIDs: two that have changed their names look the same, and what depends on them is told by name and not read.
 # What is read of each of these is one text; it is read only when the server counts a change.
@@ -246,7 +247,7 @@ class Reader:
         self.connection = connection
         self.execute("SET plan_cache_mode = force_generic_plan; SET jit = off")
         self._prepare()
-        named = ", ".join(map(_literal, version_tables))
+        named = ", ".join(map(quote_literal, version_tables))
         rows = self.execute(f"SELECT oid FROM pg_class WHERE relname IN ({named})")  # noqa: S608
         self.left_out = {int(oid or 0) for (oid,) in rows}
         self.search_path = self.execute("SELECT current_setting('search_path')")[0][0]
@@ -304,7 +305,7 @@ class Reader:
         return _rows(self.connection.exec_prepared(f"dbkit_{name}".encode(), parameters))
 
     def _prepare(self) -> None:
-        names = ", ".join(map(_literal, (*COMMON, *RARE)))
+        names = ", ".join(map(quote_literal, (*COMMON, *RARE)))
         system = "relnamespace = 'pg_catalog'::regnamespace"
         rows = self.execute(f"SELECT relname, oid FROM pg_class WHERE {system} AND relname IN ({names})")  # noqa: S608
         oids = {str(name): str(oid) for name, oid in rows}
@@ -345,7 +346,3 @@ def _rows(result: pq.abc.PGresult) -> list[list[str | None]]:
     columns = range(result.nfields)
     values = [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
     return [[None if value is None else value.decode() for value in row] for row in values]
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

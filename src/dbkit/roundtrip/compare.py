@@ -70,7 +70,7 @@ def down_and_up(
 def compared(phase: str, script: Script, before: Facts, after: Facts) -> tuple[Finding, ...]:
     """A finding for each difference, at the function to mend: always downgrade(), which did not undo all."""
     line = line_of(script, "downgrade")
-    return tuple(Finding(phase, difference, line=line) for difference in catalog.differences(before, after))
+    return tuple(Finding(phase, difference, line=line) for difference in catalog.compare_facts(before, after))
 
 
 def _accidents(script: Script, before: State, after: State, named: Callable[[str], bool]) -> Iterator[Finding]:

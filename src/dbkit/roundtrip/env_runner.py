@@ -19,8 +19,8 @@ from psycopg import sql
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool
 
 from dbkit import gate
-from dbkit.errors import DbkitError, InputError, without_secrets
-from dbkit.postgres import scratch_cluster
+from dbkit.errors import DbkitError, InputError, describe_error
+from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect, end_sessions
 from dbkit.postgres.connection_guard import ConnectionGuard, Identity, guarding, identify
 from dbkit.project import Project, env_file
@@ -205,8 +205,8 @@ class EnvRunner:
             named = {"sqlalchemy.url", *(config.get_section(section) or {})} & {"sqlalchemy.url", "url"}
             for option in named:
                 config.set_section_option(section, option, url.replace("%", "%%"))
-        settings = scratch_cluster.settings_for(self.settings, next(iter(self.databases.values())))
-        config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, proving=True)
+        settings = scratch_database.settings_for(self.settings, next(iter(self.databases.values())))
+        config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, is_proof=True)
         config.stdout = io.StringIO()
         with contextlib.ExitStack() as stack:
             stack.enter_context(variables(self.access.environment(next(iter(self.databases.values())))))
@@ -231,7 +231,7 @@ def explained(error: BaseException, directory: str) -> DbkitError:
     """What env.py raised by itself, and no migration did."""
     if isinstance(error, DbkitError):
         return error
-    words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
+    words = describe_error(error)
     return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", hint_for(directory))
 
 

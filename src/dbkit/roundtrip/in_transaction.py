@@ -371,7 +371,7 @@ class TransactionProver:
     def _state(self, facts: Facts | None = None) -> State:
         """The database as it is now; `facts`, where its catalog is known."""
         if facts is None:
-            facts = catalog.read(self.connection, version_tables=self.version_tables)
+            facts = catalog.read_facts(self.connection, version_tables=self.version_tables)
         only = self.seen_names if self.knows_names else None
         if not self.sums:
             return State(facts)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from dbkit.errors import CheckFailed, DbkitError, say
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.roundtrip.env_runner import EnvRunner, variables
 from dbkit.roundtrip.sample_rows import Planting
@@ -34,9 +34,9 @@ NEVER_SHARED = ("anon_inode:[eventpoll]", "anon_inode:[io_uring]")
 
 def walk(
     environment: EnvRunner,
-    place: scratch_cluster.Place,
+    place: scratch_database.ProofServer,
     parts: Sequence[Plan],
-    names: scratch_cluster.Names,
+    names: scratch_database.DatabaseNames,
     progress: Progress,
     planting: Planting,
     trace: bool = False,
@@ -134,7 +134,7 @@ class _Worker:
         self.heard = self.busy = time.monotonic()
         self.computed = self._cpu_time()
 
-    def look(self, place: scratch_cluster.Place) -> None:
+    def look(self, place: scratch_database.ProofServer) -> None:
         """Tell people that it says nothing. Raises CheckFailed when it does nothing, either."""
         now = time.monotonic()
         if now - self.heard < LONG_SILENCE:
@@ -153,7 +153,7 @@ class _Worker:
                 "It waits for something that does not come. See whether it does so in one process, too: --jobs 1.",
             )
 
-    def _runs_statement(self, place: scratch_cluster.Place) -> bool:
+    def _runs_statement(self, place: scratch_database.ProofServer) -> bool:
         """Whether a session in one of its databases does anything."""
         query = "SELECT FROM pg_catalog.pg_stat_activity WHERE datname = ANY (%s) AND state = 'active'"
         names = [target.dbname for target in self.environment.databases.values()]
@@ -169,7 +169,7 @@ class _Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _collect(workers: Sequence[_Worker], place: scratch_cluster.Place, progress: Progress) -> list[Walked]:
+def _collect(workers: Sequence[_Worker], place: scratch_database.ProofServer, progress: Progress) -> list[Walked]:
     found: dict[int, Walked] = {}
     while len(found) < len(workers):
         waiting = {each.receiver: each for each in workers if each.number not in found}
@@ -207,12 +207,12 @@ class _Work:
     """What a process walks over. It can be pickled: what a process that is no fork loads itself is not in it."""
 
     environment: EnvRunner
-    place: scratch_cluster.Place
+    place: scratch_database.ProofServer
     revisions: tuple[str, ...]
     """Those of its part of the route, in order."""
     proven: frozenset[str]
     parents: Mapping[str, tuple[str, ...]]
-    names: scratch_cluster.Names
+    names: scratch_database.DatabaseNames
     planting: Planting
     trace: bool
 
@@ -220,9 +220,9 @@ class _Work:
     def of(
         cls,
         environment: EnvRunner,
-        place: scratch_cluster.Place,
+        place: scratch_database.ProofServer,
         part: Plan,
-        names: scratch_cluster.Names,
+        names: scratch_database.DatabaseNames,
         planting: Planting,
         trace: bool,
         number: int,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.project.revision_order import ancestors
 from dbkit.roundtrip import acceptance, parallel
 from dbkit.roundtrip.alembic_steps import mentions_server
@@ -76,7 +76,7 @@ def prove_at(
     with variables(request.access.environment(main)):
         loaded = project.load(ini, request.section, request.arguments)
         way = select_revisions(loaded, request.scope)
-        named = request.baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
+        named = request.baseline or loaded.dbkit.baseline
         baseline = loaded.revision(named).revision if named else ""
         here.wait()
         databases = {name: here.place.target(next(here.names)) for name in database_names(loaded)}
@@ -107,11 +107,8 @@ def prove_at(
 
 
 def _samples(loaded: project.Project) -> Path:
-    """Where a project has its own rows: as its settings file says, or `samples` beside its revisions."""
-    named = (loaded.config.get_section("dbkit") or {}).get("samples")
-    if named and loaded.config.config_file_name:
-        return Path(loaded.config.config_file_name).parent / named
-    return Path(loaded.script.dir) / "samples"
+    """Where a project has its own rows: as its config file says, or `samples` beside its revisions."""
+    return loaded.dbkit.samples or Path(loaded.script.dir) / "samples"
 
 
 def _walk(
@@ -129,7 +126,7 @@ def _walk(
         walks = parallel.walk(environment, here.place, parts, here.names, progress, planting, trace, own_sockets)
         if _agree(walks):
             return walks
-        scratch_cluster.renew(here.place)
+        scratch_database.renew(here.place)
     return [Walker(environment, here.place, way, here.names, progress, planting, trace).walk()]
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from dbkit.postgres.row_hash import fingerprint, hash_sql, quote_ident
+from dbkit.postgres.row_hash import hash_sql, hash_table
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.sample_data.constraints import table_oids
 
 MOST_ROWS = 10_000  # of a table that is compared row by row; a larger one is compared by column
@@ -114,7 +115,7 @@ def read(
             rows = tuple(values.get(oid, ()))
             contents[prefix + name] = Rows(tuple(columns), tuple(key), rows, len(rows))
         else:
-            large = fingerprint(connection, f"ONLY {table}", columns)
+            large = hash_table(connection, f"ONLY {table}", columns)
             contents[prefix + name] = Rows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
     return contents
 

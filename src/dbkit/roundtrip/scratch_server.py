@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_cluster, scratch_database
 from dbkit.settings import Settings, Target
+from dbkit.signals import defer_signals
 
 THREAD = "dbkit-server"
 """How the name begins of the thread that starts a server."""
@@ -19,8 +20,8 @@ THREAD = "dbkit-server"
 class ScratchServer:
     """A server, names for databases on it, and `wait`, which returns when it is running or raises why it is not."""
 
-    place: scratch_cluster.Place
-    names: scratch_cluster.Names
+    place: scratch_database.ProofServer
+    names: scratch_database.DatabaseNames
     wait: Callable[[], object]
 
 
@@ -28,16 +29,16 @@ class ScratchServer:
 def open_server(settings: Settings, server: Target | None) -> Iterator[ScratchServer]:
     """The server that `server` is on; for None a throw-away one, which may still be starting."""
     if server:
-        with scratch_cluster.named_server(server) as named:
-            yield ScratchServer(named, scratch_cluster.Names(named.token), lambda: None)
+        with scratch_database.named_server(server) as named:
+            yield ScratchServer(named, scratch_database.DatabaseNames(named.token), lambda: None)
         return
     # a throw-away server may be of any PostgreSQL that is here, whatever the settings say of the real one
     with (
         scratch_cluster.future_cluster(replace(settings, app_env="test")) as cluster,
         ThreadPoolExecutor(1, thread_name_prefix=THREAD) as beside,
     ):
-        # a signal that is raised within submit() would leave a thread that is not waited for: it would make
-        # the cluster once more, after it was removed
-        with scratch_cluster.undisturbed():
+        # a signal within submit() would leave a thread that nothing waits for: it would make the cluster again after
+        # its removal
+        with defer_signals():
             starting = beside.submit(cluster.ensure_running)
-        yield ScratchServer(cluster, scratch_cluster.Names(scratch_cluster.new_token()), starting.result)
+        yield ScratchServer(cluster, scratch_database.DatabaseNames(scratch_database.new_token()), starting.result)

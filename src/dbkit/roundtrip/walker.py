@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dbkit import catalog
 from dbkit.errors import CheckFailed, DbkitError, say
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project import name_of, revision_ids
 from dbkit.roundtrip.alembic_steps import (
     Step,
@@ -79,7 +80,7 @@ class Walker:
     def __init__(
         self,
         environment: EnvRunner,
-        place: scratch_cluster.Place,
+        place: scratch_database.ProofServer,
         way: Plan,
         names: Iterator[str],
         progress: Progress,
@@ -122,7 +123,7 @@ class Walker:
             nonlocal calls
             calls += 1
             schema = context.version_table_schema or "public"
-            self.trunk.version_table = catalog.qualified(schema, context.version_table)
+            self.trunk.version_table = quote_ident(schema, context.version_table)
             self.trunk.version_table_name = context.version_table
             connection_of(context).connection.commit()
             yield from ()
@@ -278,9 +279,9 @@ class Walker:
 
     def _begin_again(self) -> bool:
         """Apply all on a new server, which has none of the roles yet. Returns False where there is no other server."""
-        if isinstance(self.place, scratch_cluster.NamedServer) or not any(map(mentions_server, self.applied)):
+        if isinstance(self.place, scratch_database.NamedServer) or not any(map(mentions_server, self.applied)):
             return False
-        scratch_cluster.renew(self.place)
+        scratch_database.renew(self.place)
         self.trunk.create()
         failed = self.run_all([(script, True) for script in self.applied])
         if failed:
@@ -398,7 +399,7 @@ class Walker:
     def outcome(self, script: Script) -> RevisionOutcome:
         """What is known of a revision, with residue apart."""
         result = self.results[script.revision]
-        notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.residue)
+        notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.is_residue)
         findings = tuple(finding for finding in result.findings if finding not in notes)
         verdict, *also = _verdicts(result, findings)
         if script.revision in self.too_long:
@@ -444,7 +445,9 @@ class Walker:
             if finding.failure and not dirty.isdisjoint(script.revision for script in way):
                 # what those leave behind is in the way, and they are told already
                 way = way[: [script.revision for script in way].index(revision or "")]
-            elif not (finding.difference and (finding.difference.residue or _is_known(finding.difference.fact, known))):
+            elif not (
+                finding.difference and (finding.difference.is_residue or _is_known(finding.difference.fact, known))
+            ):
                 found.append((revision, finding))
         return self._attributed(found), len(way)
 
@@ -453,12 +456,12 @@ class Walker:
         failed = self.run_all([(script, False) for script in way])
         if failed:
             return [_chain_failure(*failed)]
-        base = catalog.differences(self.start, self.trunk.read()) if whole and self.start is not None else []
+        base = catalog.compare_facts(self.start, self.trunk.read()) if whole and self.start is not None else []
         failed = self.run_all([(script, True) for script in reversed(way)])
         if failed:
             return [_chain_failure(*failed)]
         found: list[tuple[str | None, Finding]] = [(None, Finding("base", difference)) for difference in base]
-        found += [(None, Finding("chain", each)) for each in catalog.differences(head, self.trunk.read())]
+        found += [(None, Finding("chain", each)) for each in catalog.compare_facts(head, self.trunk.read())]
         if not found:
             # a second opinion, on what the catalog may not have
             found += [(way[0].revision, Finding("chain", each)) for each in _dumps_compared(dumped, self.trunk.dump())]

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.errors import describe_error
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Reference, Table, describe, table_oids
-from dbkit.sample_data.row_generator import CannotFill, Row, candidates, literal
+from dbkit.sample_data.row_generator import CannotFill, Row, candidates
 
 ONE_BY_ONE = 30  # rows that are tried each by itself when several at once fail
 OURS = ("dbkit_journal", "dbkit_backfill")
@@ -242,7 +243,7 @@ class _Filling:
             cursor = self.connection.execute(f"SAVEPOINT planting; {_insert(table, rows)}; RELEASE planting".encode())
         except psycopg.Error as error:
             self.connection.execute("ROLLBACK TO planting; RELEASE planting")
-            return 0, _words(error)
+            return 0, describe_error(error, primary=True)
         cursor.nextset()
         self.changed.add(table.oid)
         self.inserted[table.oid] = self.inserted.get(table.oid, 0) + cursor.rowcount
@@ -285,7 +286,7 @@ class _Filling:
         except CannotFill as error:
             reason = str(error)
         except psycopg.Error as error:
-            reason = _words(error)
+            reason = describe_error(error, primary=True)
         for table in group:
             self._note(table, reason)
 
@@ -305,7 +306,9 @@ class _Filling:
         columns = [quote_ident(name) for name in reference.columns]
         nothing = " AND ".join(f"{column} IS NULL" for column in columns)
         for key in self._keys_of(reference)[:1]:
-            assigned = ", ".join(f"{column} = {literal(value)}" for column, value in zip(columns, key, strict=True))
+            assigned = ", ".join(
+                f"{column} = {quote_literal(value)}" for column, value in zip(columns, key, strict=True)
+            )
             row = f"SELECT max(ctid) FROM ONLY {table.sql} WHERE {nothing}"  # noqa: S608
             with self._trying():
                 self.connection.execute(f"UPDATE ONLY {table.sql} SET {assigned} WHERE ctid = ({row})".encode())  # noqa: S608
@@ -328,11 +331,7 @@ def _insert(table: Table, rows: Sequence[Row]) -> str:
     names = [column.name for column in table.columns if column.name in rows[0]]
     if not names:
         return f"INSERT INTO {table.sql} DEFAULT VALUES"
-    listed = ", ".join(f"({', '.join(literal(row.get(name)) for name in names)})" for row in rows)
+    listed = ", ".join(f"({', '.join(quote_literal(row.get(name)) for name in names)})" for row in rows)
     columns = ", ".join(map(quote_ident, names))
     conflict = "" if table.deferrable else " ON CONFLICT DO NOTHING"
     return f"INSERT INTO {table.sql} ({columns}) OVERRIDING SYSTEM VALUE VALUES {listed}{conflict}"  # noqa: S608
-
-
-def _words(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Check, Column, Reference, Table
 from dbkit.sample_data.values import keys, suggested, values
 
@@ -22,11 +22,6 @@ COMBINED = 200  # combinations of the keys of references that share a column
 
 class CannotFill(Exception):
     """Why a table cannot have rows, in words."""
-
-
-def literal(text: str | None) -> str:
-    """A value as SQL, of whatever type the place has."""
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def candidates(
@@ -113,7 +108,8 @@ def _filtered(
         rules = [check.sql for check in table.checks if set(check.columns) == {column.name}]
         if possible[column.name] and (rules or column.type.checks):
             queries[column.name] = _filter(column, rules, possible[column.name])
-    together = " UNION ALL ".join(f"SELECT {literal(name)}, n FROM ({query}) AS f" for name, query in queries.items())  # noqa: S608
+    numbered = (f"SELECT {quote_literal(name)}, n FROM ({query}) AS f" for name, query in queries.items())  # noqa: S608
+    together = " UNION ALL ".join(numbered)
     found = _ask(connection, together) if queries else []
     if found is not None:
         allowed = {name: [possible[name][number - 1] for which, number in found if which == name] for name in queries}
@@ -172,7 +168,7 @@ def _ask(connection: psycopg.Connection, query: str) -> list[tuple[Any, ...]] | 
 
 
 def _array(texts: Sequence[str | None]) -> str:
-    return f"ARRAY[{', '.join(map(literal, texts))}]::text[]"
+    return f"ARRAY[{', '.join(map(quote_literal, texts))}]::text[]"
 
 
 def _all(rules: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import DbkitError, without_secrets
+from dbkit.errors import DbkitError, describe_error
 from dbkit.postgres.connect import connect
 from dbkit.settings import Target
 from dbkit.trace.records import Lock
@@ -66,7 +66,7 @@ def held_up(target: Target, pid: int) -> Iterator[HeldUp]:
             connections = [stack.enter_context(_connection(target, *each)) for each in IN_THE_WAY]
         except (psycopg.Error, DbkitError) as error:
             stack.close()
-            found.unseen = _words(error)
+            found.unseen = describe_error(error)
             connections = []
         watcher = threading.Thread(target=_watch, args=(connections, pid, over, found))
         watcher.start()
@@ -91,7 +91,7 @@ def _watch(connections: Sequence[psycopg.Connection], pid: int, over: threading.
         try:
             _look(connection, pid, over, found)
         except psycopg.Error as error:
-            found.unseen = _words(error)
+            found.unseen = describe_error(error)
         finally:
             with suppress(psycopg.Error):  # what was closed holds nothing
                 connection.rollback()
@@ -106,7 +106,3 @@ def _look(connection: psycopg.Connection, pid: int, over: threading.Event, found
                     modes.get(mode, Lock.ACCESS_SHARE), found.locks.get(relation, Lock.ACCESS_SHARE)
                 )
             return
-
-
-def _words(error: Exception) -> str:
-    return without_secrets(" ".join(str(error).split()))
