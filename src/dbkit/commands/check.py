@@ -43,7 +43,7 @@ def check(settings: Settings, ini: Path) -> None:
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to check.", WRITE_FIRST)
     # revisions without their source are not in git, and need no head file
-    stale = "" if loaded.script.sourceless else head_file.problem(Path(loaded.script.dir), loaded.heads[0])
+    stale = "" if loaded.script.sourceless else head_file.find_problem(Path(loaded.script.dir), loaded.heads[0])
     findings = [
         *([stale] if stale else []),
         *map(_describe_finding, acceptance.left(list(source_rules.findings(loaded)), loaded)),

@@ -85,8 +85,9 @@ def _run_online(context: EnvironmentContext, run_context: RunContext, load_metad
         if "revision_context" in migration.opts:
             if not run_context.settings.scratch:
                 protection.require_no_shadows(driver)
-            from dbkit.gate.comparison import configure_comparison
+            from dbkit.gate.comparison import configure_comparison, reset_session_formats
 
+            reset_session_formats(connection)
             configure_comparison(context, run_context, load_metadata)
         if migration.opts["fn"].__name__ in COMMANDS and not run_context.is_proof:
             MigrationRun(MigrationSession(context, run_context, target, connection)).run()

@@ -220,7 +220,7 @@ class EnvRunner:
 
     def _mentions_connection(self) -> bool:
         """Whether env.py looks into config.attributes["connection"]."""
-        path = env_file.find(Path(self.project.script.dir))
+        path = env_file.find_env_file(Path(self.project.script.dir))
         pattern = rb"""attributes\b[^\n]*["']connection["']"""
         if path.suffix != ".py":  # bytecode, in which both are somewhere, and not in one line
             pattern = rb"(?s)attributes.*connection"

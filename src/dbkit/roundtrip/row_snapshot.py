@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from dbkit.postgres.row_hash import hash_sql, hash_table
+from dbkit.postgres.row_hash import hash_columns, hash_sql
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.sample_data.constraints import table_oids
 
@@ -115,7 +115,7 @@ def read(
             rows = tuple(values.get(oid, ()))
             contents[prefix + name] = Rows(tuple(columns), tuple(key), rows, len(rows))
         else:
-            large = hash_table(connection, f"ONLY {table}", columns)
+            large = hash_columns(connection, f"ONLY {table}", columns)
             contents[prefix + name] = Rows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
     return contents
 

@@ -225,7 +225,7 @@ class Walker:
         limit = self.trunk.make_room(script.revision)
         if limit:
             name = self.trunk.version_table_name
-            self.too_long[script.revision] = f"its id {revision_ids.words(script.revision, name, limit)}"
+            self.too_long[script.revision] = f"its id {revision_ids.describe_excess(script.revision, name, limit)}"
 
     def recording(self, script: Script, connection: sa.Connection, *, up: bool) -> AbstractContextManager[None]:
         """Surrounds each run of a function of a revision: it is traced where that is asked for."""
