@@ -12,7 +12,8 @@ from alembic.util import CommandError
 
 from dbkit.findings.finding import LintFinding
 from dbkit.lint import failure_rules, source_rules, trace_rules
-from dbkit.roundtrip.alembic_steps import describe_failure, read_source
+from dbkit.project.revision_source import read_source
+from dbkit.roundtrip.failures import describe_failure
 from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
 from dbkit.settings import Target
 from dbkit.trace.recorder import Recorder

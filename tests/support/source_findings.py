@@ -8,7 +8,7 @@ import pytest
 from dbkit import project
 from dbkit.findings.finding import LintFinding
 from dbkit.lint import source_rules
-from dbkit.roundtrip.alembic_steps import read_source
+from dbkit.project.revision_source import read_source
 
 INI = "[alembic]\nscript_location = %(here)s/migrations\n"
 

@@ -33,7 +33,7 @@ def with_reasons(
         and last
         and any(each.accepted == acceptance.baseline_reason(last.revision) for each in outcome.revisions)
     )
-    if last and whole and not used and outcome.planted.rows and _squawk_was_asked(told):
+    if last and whole and not used and outcome.sample_rows.rows and _squawk_was_asked(told):
         words = f"the baseline {history.named} accepts nothing: remove it"
         yield LintFinding("unused-comment", Level.WARNING, last.revision, Path(last.path), None, words)
 
@@ -77,7 +77,7 @@ def _unused_comments(
     revisions = {each.path: each for each in outcome.revisions}
     for path, found in comments.items():
         revision = revisions.get(path)
-        looked = _was_seen(revision, outcome) if revision else whole and bool(outcome.planted.rows)
+        looked = _was_seen(revision, outcome) if revision else whole and bool(outcome.sample_rows.rows)
         asked = looked and _squawk_was_asked(told)
         for comment in found:
             is_sure = asked if comment.verdict.startswith(SQUAWK) else looked
@@ -93,9 +93,9 @@ def _unused_comments(
 
 def _was_seen(revision: RevisionOutcome, outcome: Outcome) -> bool:
     """Whether its upgrade ran, on tables with rows: else what a comment accepts may be there all the same."""
-    empty = {name for name, _reason in outcome.planted.unfilled}
+    empty = {name for name, _reason in outcome.sample_rows.unfilled}
     touched = {each.relation for trace in revision.traces for statement in trace for each in statement.touched}
-    return revision.is_traced and outcome.planted.rows > 0 and not empty & touched
+    return revision.is_traced and outcome.sample_rows.rows > 0 and not empty & touched
 
 
 def _squawk_was_asked(findings: Sequence[LintFinding]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
 from dbkit.lint.source_rules import unbound_words
-from dbkit.roundtrip.alembic_steps import read_source
+from dbkit.project.revision_source import read_source
 from dbkit.roundtrip.outcome import Failure, RevisionOutcome
 
 # SQLAlchemy's words, of InvalidRequestError

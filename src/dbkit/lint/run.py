@@ -25,7 +25,7 @@ class LintOutcome:
     seconds: float
     revisions: int
     findings: tuple[LintFinding, ...]
-    planted: SampleRowCount
+    sample_rows: SampleRowCount
     """The rows that the migrations met; without, changes of data are not seen."""
 
     @property
@@ -60,7 +60,7 @@ def lint_at(
         outcome.seconds,
         len(outcome.revisions),
         tuple(_in_order(outcome, acceptance.with_reasons(outcome, list(found), loaded, request.baseline))),
-        outcome.planted,
+        outcome.sample_rows,
     )
 
 

@@ -14,7 +14,7 @@ from dbkit.errors import say
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.postgres.sql_text import UNKNOWN, ends_transaction
 from dbkit.project import Project
-from dbkit.roundtrip.alembic_steps import is_bytecode, parse_source
+from dbkit.project.revision_source import is_bytecode, parse_source
 
 DIRECTIONS = ("upgrade", "downgrade")
 BLOCK = "autocommit_block"

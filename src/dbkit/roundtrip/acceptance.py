@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit.findings.rule_ids import is_id
-from dbkit.roundtrip.alembic_steps import is_bytecode, read_source
+from dbkit.project.revision_source import is_bytecode, read_source
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
 
 COMMENT = re.compile(r"#\s*dbkit:\s*ok\b(.*)")
