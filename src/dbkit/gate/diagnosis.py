@@ -1,7 +1,6 @@
 """What is true after a run, seen from a connection of its own; and after a failure, the sentence that says so."""
 
 import re
-import traceback
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.connect import NoRoom, connect, current_revisions
 from dbkit.postgres.locks import end_session
+from dbkit.project.tracebacks import line_in
 from dbkit.redaction import redact
 from dbkit.settings import Settings, Target
 
@@ -150,8 +150,8 @@ def place_of(error: BaseException, path: Path | None) -> str:
     """File and line in the migration that an error came from."""
     if path is None:
         return "its stamp"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f"{path.name}:{frames[-1].lineno}" if frames else path.name
+    line = line_in(error, path)
+    return f"{path.name}:{line}" if line else path.name
 
 
 def error_text(error: BaseException) -> str:

@@ -3,7 +3,6 @@
 import gc
 import logging.config
 import os
-import traceback
 import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from alembic.util import CommandError
 
 from dbkit.errors import DatabaseAhead, InputError
 from dbkit.project import env_file, revision_files, revision_graph
+from dbkit.project.tracebacks import last_frame_in
 from dbkit.redaction import redact
 
 
@@ -195,9 +195,9 @@ def _explain(error: BaseException, script: ScriptDirectory, loaded: Sequence[Scr
         except (SyntaxError, ValueError) as broken:
             line = f", line {broken.lineno}" if isinstance(broken, SyntaxError) and broken.lineno else ""
             return f"{path}{line}: not a Python file: {broken}", "Mend it, or remove it if it strayed in."
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in map(str, files)]
-    if frames:
-        place = f"{frames[-1].filename}, line {frames[-1].lineno}"
+    frame = last_frame_in(error, files)
+    if frame:
+        place = f"{frame.filename}, line {frame.lineno}"
         return f"{place}: {type(error).__name__}: {error}", "Mend the file; every Alembic command loads it."
     fault = revision_graph.fault(loaded)
     if fault:
