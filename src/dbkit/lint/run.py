@@ -12,7 +12,7 @@ from dbkit.lint.timing import measure
 from dbkit.roundtrip.outcome import Outcome, SampleRowCount
 from dbkit.roundtrip.prove import Request, prove_at
 from dbkit.roundtrip.scratch_server import ScratchServer
-from dbkit.roundtrip.walker import Progress
+from dbkit.roundtrip.workspace import Progress
 from dbkit.settings import Settings
 
 

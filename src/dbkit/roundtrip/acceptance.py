@@ -1,4 +1,4 @@
-"""What a team has accepted: a comment with a reason in the migration file, or a baseline for old history.
+"""Accepted verdicts: by a comment with a reason in the revision file, or by a baseline for old revisions.
 
 # dbkit: ok dirty, the enum value stays; PostgreSQL cannot remove it
 
@@ -23,7 +23,7 @@ ACCEPTABLE = frozenset(Verdict) - {Verdict.PROVEN}
 
 @dataclass(frozen=True)
 class Acceptance:
-    """One comment: on which line, which verdict or id and why. `problem` is what is wrong with it, if anything."""
+    """One comment: its line, the verdict or finding id that it accepts, and why. `problem`: why it accepts nothing."""
 
     line: int
     verdict: str = ""
@@ -32,7 +32,7 @@ class Acceptance:
 
 
 def read_comments(path: Path) -> list[Acceptance]:
-    """The comments of one migration file, or of env.py; none of bytecode."""
+    """Return the comments of a revision file, or of env.py; none of bytecode."""
     if is_bytecode(path) or not path.is_file():
         return []
     source = read_source(str(path))
@@ -54,11 +54,11 @@ def _read(line: int, text: str) -> Acceptance:
 
 
 def apply_acceptance(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: str) -> RevisionOutcome:
-    """The outcome with what was accepted of it, and with a finding for each comment that accepts nothing.
+    """Return the outcome with what is accepted, and with a finding for each comment that accepts nothing.
 
-    A revision whose schema and rows both have something needs a comment for each.
+    A revision with a verdict on its schema and one on its rows needs a comment for each.
 
-    `baseline` has the revisions that a baseline covers, and `baseline_name` the one that was named for it.
+    `baseline`: the revisions that a baseline covers; `baseline_name`: the id that was given for it.
     """
     reasons: dict[str, str] = {}
     stale = []
@@ -86,9 +86,9 @@ def _finding(comment: Acceptance, problem: str) -> Finding:
 
 
 def report_stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) -> tuple[RevisionOutcome, ...]:
-    """The outcomes, with a finding at the baseline's revision when it accepts nothing.
+    """Return the outcomes, with a finding at the baseline's revision when it accepts nothing.
 
-    `outcomes` are those of all revisions: of some, nothing can be said.
+    `outcomes` must be those of all revisions.
     """
     if any(each.accepted == baseline_reason(baseline) for each in outcomes):
         return tuple(outcomes)
@@ -102,5 +102,5 @@ def report_stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) ->
 
 
 def baseline_reason(baseline: str) -> str:
-    """The reason that a baseline gives."""
+    """Return the reason that a baseline gives."""
     return f"baseline {baseline}"

@@ -82,7 +82,7 @@ class EnvRunner:
             raise InputError(f"env.py in {script.dir} ended without running any migrations.", HINT)
 
     def find_access(self, migrations: MigrationsFunction) -> None:
-        """Find out how env.py takes its database: as `access` says, with an async driver, or by a connection.
+        """Find out how env.py takes its database: as in `access`, with an async driver, or by a connection.
 
         `migrations` runs in the way that leads env.py to the scratch databases. Raises InputError, with the error of
         the first way, when none does.

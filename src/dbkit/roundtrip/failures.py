@@ -1,4 +1,4 @@
-"""Why a migration step failed: its error in words, and what the error says about the cause."""
+"""Why a migration step failed: its error in words, and what the error reveals about the cause."""
 
 import dis
 import re

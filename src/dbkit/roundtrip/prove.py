@@ -112,7 +112,7 @@ def _accept(walks: Sequence[WalkResult], plan: Plan, request: Request, baseline:
 
 
 def _samples(loaded: project.Project) -> Path:
-    """Return where a project has its own rows: as its settings file says, or `samples` beside its revisions."""
+    """Return the directory of a project's own rows: as set in its settings file, or `samples` beside its revisions."""
     named = (loaded.config.get_section("dbkit") or {}).get("samples")
     if named and loaded.config.config_file_name:
         return Path(loaded.config.config_file_name).parent / named

@@ -197,7 +197,7 @@ class FillTurn:
         return rows[: self.wanted[table.oid]]
 
     def _set_reference(self, table: Table, reference: Reference) -> None:
-        """Let one row refer to a row that was not there yet: of its own table, or of one in a cycle with it."""
+        """Let one row refer to a row that was not there yet: in the same table, or in one of a cycle with it."""
         columns = [quote_ident(name) for name in reference.columns]
         is_open = " AND ".join(f"{column} IS NULL" for column in columns)
         for key in self._keys_of(reference)[:1]:

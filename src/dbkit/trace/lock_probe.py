@@ -1,4 +1,4 @@
-"""The locks of a statement that cannot be read from within: it has transactions of its own, and ends them itself.
+"""The locks of a statement that cannot be read from within: it begins and ends its transactions itself.
 
 Such a statement waits for other sessions that use its tables: CREATE INDEX CONCURRENTLY for those that write to them.
 So a second session takes a writer's lock and makes it wait; meanwhile what it holds and wants is read there. DETACH

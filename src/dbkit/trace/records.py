@@ -102,7 +102,7 @@ class RelationAccess:
     held: Lock | None = None
     """The strongest lock that is held on it after the statement, until the end of the transaction.
 
-    Of a statement with transactions of its own: while it runs.
+    For a statement that begins and ends transactions itself: while it runs.
     """
     before: Lock | None = None
     """The strongest lock that earlier statements of the same transaction hold on it."""
@@ -151,7 +151,7 @@ class Statement:
     outside: bool = False
     """Whether it ran outside of Alembic's transaction: in an autocommit_block(), or on another connection."""
     unseen: str = ""
-    """Why the locks of a statement with transactions of its own could not be seen; empty where they were."""
+    """Why the locks of a statement that begins and ends transactions itself could not be read; "" where they were."""
 
     def blocks(self, table: str) -> str:
         """Return which work of applications with a table waits after it, by the locks on the table and its indexes.
