@@ -27,7 +27,7 @@ def database_names(project: Project) -> list[str]:
 
 @dataclass(frozen=True)
 class Access:
-    """How env.py is given its database, beside sqlalchemy.url and DATABASE_URL."""
+    """How env.py is given its database, in addition to sqlalchemy.url and DATABASE_URL."""
 
     variables: tuple[tuple[str, str], ...] = ()
     """Names and values; {url}, {host}, {port}, {user}, {password} and {dbname} in a value are the database's."""

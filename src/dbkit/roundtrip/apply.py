@@ -58,7 +58,9 @@ def reapply_revisions(work: Workspace) -> None:
     """Apply all applied revisions again, on new databases. Raises CheckFailed when one fails now."""
     failed = run_revisions(work, work.applied, up=True)
     if failed:
-        raise CheckFailed(f"{failed.script.revision} was applied once, and cannot be again: {failed.failure.words}")
+        raise CheckFailed(
+            f"{failed.script.revision} was applied once, and cannot be applied again: {failed.failure.words}"
+        )
 
 
 def widen_version_table(work: Workspace, script: Script, context: MigrationContext) -> None:
@@ -125,7 +127,7 @@ class _EnvRun:
         return step
 
     def _function(self, script: Script, context: MigrationContext) -> Callable[..., None]:
-        """Return the function of a step: it is traced, and what it raises is kept."""
+        """Return the function of a step: it records the trace, and what the migration raises."""
 
         def function(**keywords: object) -> None:
             try:

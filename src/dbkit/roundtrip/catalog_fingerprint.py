@@ -81,7 +81,7 @@ def enable_write_counters(connection: pq.abc.PGconn) -> bool:
 class FingerprintReader:
     """Reads fingerprints on a connection that is in use, between its statements and in its transaction.
 
-    Sends statements through libpq: the state that psycopg and SQLAlchemy keep is as before. Raises
+    Sends statements through libpq: the state of psycopg and SQLAlchemy does not change. Raises
     psycopg.OperationalError when the server does not answer as it should; the transaction is then aborted.
     """
 

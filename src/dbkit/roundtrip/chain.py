@@ -101,7 +101,7 @@ class _ChainProof:
         ]
 
     def _find_creators(self) -> dict[catalog.Fact, str]:
-        """Apply all revisions once more; return for each catalog fact the revision that changed it last."""
+        """Apply all revisions again; return for each catalog fact the revision that changed it last."""
         creators: dict[catalog.Fact, str] = {}
         self.work.databases.drop()
         self.work.databases.create()

@@ -7,8 +7,8 @@ HINT = """\
 A project under proof gets its URL in sqlalchemy.url and in DATABASE_URL. Where env.py reads another variable, name it
 with --url-env NAME; where it reads the parts, give them: --set-env DB_NAME={dbname} --set-env DB_HOST={host}"""
 IN_A_URL = """\
-On a throw-away server {host} is the directory of a socket. Where env.py writes it into a URL, as it does with a host's
-name, prove it on a server on TCP: --server postgresql://user@localhost/postgres"""
+On a throw-away server {host} is the directory of a socket. Where env.py needs a host name, as in a URL, use a server on
+TCP: --server postgresql://user@localhost/postgres"""
 # The ends of the names of variables, by what they contain
 ENDS = {
     "user": r"USER|USERNAME|LOGIN",

@@ -84,20 +84,20 @@ class EnvRunner:
     def find_access(self, migrations: MigrationsFunction) -> None:
         """Find out how env.py takes its database: as in `access`, with an async driver, or by a connection.
 
-        `migrations` runs in the way that leads env.py to the scratch databases. Raises InputError, with the error of
-        the first way, when none does.
+        `migrations` runs with the access that leads env.py to the scratch databases. Raises InputError, with the error
+        of the first attempt, when none does.
         """
         first = self._try(migrations)
         if not first:
             return
-        ways = []
+        others = []
         if "interpolation syntax" in str(first) and self.access.password_variable_helps(self.databases):
-            ways.append(replace(self.access, password_apart=True))
+            others.append(replace(self.access, password_apart=True))
         if self.access.driver == "psycopg" and "async" in str(first):
-            ways.append(replace(self.access, driver="psycopg_async"))
+            others.append(replace(self.access, driver="psycopg_async"))
         if self._mentions_connection():
-            ways += [replace(self.access, hands=what) for what in ("connection", "engine")]
-        for self.access in ways:
+            others += [replace(self.access, hands=what) for what in ("connection", "engine")]
+        for self.access in others:
             if not self._try(migrations):
                 return
         raise env_error(first, self.project.script.dir) from first

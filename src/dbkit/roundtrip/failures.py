@@ -26,7 +26,7 @@ def describe_failure(error: BaseException, script: Script) -> Failure:
     words = _message(error)
     is_elsewhere = bool(USED_IN_OTHER_DATABASE.search(words))
     if is_elsewhere:
-        words = f"not proven, since a copy of the database is beside it: {words}"
+        words = f"not proven, because a clone of the database is on the same server: {words}"
     if len(words) > LONGEST_WORDS:  # it may contain a value
         words = f"{words[:LONGEST_WORDS]}…"
     return Failure(words, line, sql, _is_raised_by(error, script, path, line), is_elsewhere, may_be_rows(error))

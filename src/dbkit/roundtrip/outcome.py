@@ -34,7 +34,7 @@ class Verdict(StrEnum):
     IRREVERSIBLE = "irreversible"
     """The downgrade is written so that it raises an error."""
     UNPROVEN = "unproven"
-    """It could not be checked: what it follows could not be applied, a copy was in the way, or a table has no rows."""
+    """It could not be checked: a parent could not be applied, a clone was in the way, or a table has no rows."""
 
 
 @dataclass(frozen=True)

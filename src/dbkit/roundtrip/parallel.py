@@ -127,9 +127,7 @@ class _Worker:
             self.process.join(LONGEST_END)
             code = self.process.exitcode or 0
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise CheckFailed(
-                f"{self.name} {how}, at {self.at}.", "See whether one process can do it: --jobs 1."
-            ) from None
+            raise CheckFailed(f"{self.name} {how}, at {self.at}.", "Try it in one process: --jobs 1.") from None
 
     def record_progress(self, at: str) -> None:
         """Record that the process has sent which step it is at."""
@@ -154,7 +152,7 @@ class _Worker:
             seconds = now - self.last_busy
             raise CheckFailed(
                 f"{self.name} has stopped at {self.at}: no statement and no computing for {seconds:.0f} s.",
-                "It waits for something that does not come. See whether it does so in one process, too: --jobs 1.",
+                "It waits for a lock, a thread or a reply that never comes. Try it in one process: --jobs 1.",
             )
 
     def _runs_statement(self, place: scratch_cluster.Place) -> bool:

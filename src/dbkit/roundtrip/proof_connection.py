@@ -17,8 +17,8 @@ from dbkit.roundtrip.compare import Facts, Snapshot
 from dbkit.roundtrip.results import Unsupported
 
 NOT_COUNTED = (
-    "track_counts is off on this server, and only a superuser may turn it on: each revision is proven in a copy of its "
-    "database, which is slower"
+    "track_counts is off on this server, and only a superuser may turn it on: each revision is proven in a clone of "
+    "its database, which is slower"
 )
 SET_FORMATS = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in FORMAT.items())
 
@@ -40,7 +40,7 @@ def open_proof_connection(context: MigrationContext) -> "ProofConnection | Unsup
 
 
 class ProofConnection:
-    """Sends statements through libpq, so that the state that psycopg and SQLAlchemy keep is as before.
+    """Sends statements through libpq, so that the state of psycopg and SQLAlchemy does not change.
 
     Raises psycopg.OperationalError when the server does not answer as it should; the transaction is then aborted.
     """
@@ -90,7 +90,7 @@ class ProofConnection:
 
     @contextmanager
     def _formats(self) -> Iterator[None]:
-        """Read with values written in one way, whatever the migration has set."""
+        """Read values in fixed formats, whatever the migration has set."""
         is_idle = self.driver.pgconn.transaction_status == TransactionStatus.IDLE
         self.fingerprints.execute(f"{'BEGIN' if is_idle else 'SAVEPOINT dbkit_format'}; {SET_FORMATS}")
         yield

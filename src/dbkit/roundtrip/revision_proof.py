@@ -2,7 +2,7 @@
 
 The savepoint is always rolled back, so that each revision starts from what the upgrades alone have made, whatever a
 downgrade breaks. What the revision touched is compared by fingerprints. Where they leave a doubt, the revision is
-proven once more with the whole catalog and the rows read at each point. Where the transaction itself could be the
+proven again with the whole catalog and the rows read at each point. Where the transaction itself could be the
 cause (a migration that commits, an error that only a transaction gives), the run of env.py is stopped, and the revision
 is proven in a clone of the databases.
 """

@@ -218,7 +218,7 @@ def restrict_to_known_keys(snapshot: RowSnapshot, known: RowSnapshot) -> RowSnap
 
     Keeps, of each table in `known`, the rows whose keys it has, with the columns that it has.
     """
-    kept = {}
+    restricted = {}
     for table, rows in snapshot.items():
         former = known.get(table)
         if former is None:
@@ -230,12 +230,12 @@ def restrict_to_known_keys(snapshot: RowSnapshot, known: RowSnapshot) -> RowSnap
             or not former.key
             or former.key != rows.key
         ):
-            kept[table] = TableRows(columns, rows.key, tuple(rows.of(columns)), rows.count, rows.column_hashes)
+            restricted[table] = TableRows(columns, rows.key, tuple(rows.of(columns)), rows.count, rows.column_hashes)
             continue
         keys = set(former.of(former.key))
         values = tuple(row for row, key in zip(rows.of(columns), rows.of(rows.key), strict=True) if key in keys)
-        kept[table] = TableRows(columns, rows.key, values, len(values))
-    return kept
+        restricted[table] = TableRows(columns, rows.key, values, len(values))
+    return restricted
 
 
 def compare_counts(before: RowSnapshot, after: RowSnapshot) -> Iterator[RowDifference]:
