@@ -323,7 +323,7 @@ def test_the_pytest_plugin_shows_no_secret(project: Path, search: Search, server
     path = project.parent / "test_it.py"
     path.write_text(
         "from dbkit.pytest import migration, pytest_generate_tests\n"
-        "from dbkit.roundtrip.prove import Request\nfrom dbkit.settings import parse_url\n"
+        "from dbkit.roundtrip.prove import Request\nfrom dbkit.database_url import parse_url\n"
         "from dbkit.roundtrip.selection import Scope\n"
         f"server = parse_url({url_of(server.target('postgres'))!r}, 'x')\n"
         f"ROUND_TRIP = Request(scope=Scope(only={SOME!r}), server=server, rows=0)\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dbkit import catalog, project
-from dbkit.postgres import pg_dump, scratch_cluster
+from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
 from dbkit.roundtrip.access import Access
 from dbkit.roundtrip.apply import run_revision
 from dbkit.roundtrip.compare import Facts
@@ -30,7 +30,7 @@ EXCEPTIONS = {
 def states(local_settings: Settings, ini: Path) -> Iterator[tuple[str, str, Facts, str, Facts, str]]:
     """Name and phase, and facts and dump of the two states that should be equal, for each step that succeeded."""
     with scratch_cluster.cluster(local_settings) as cluster:
-        names = scratch_cluster.Names(scratch_cluster.new_token())
+        names = scratch_database.DatabaseNames(scratch_database.new_token())
         loaded = project.load(ini)
         databases = {"": cluster.target(next(names))}
         environment = EnvRunner(loaded, local_settings, Access(), databases)
@@ -39,7 +39,7 @@ def states(local_settings: Settings, ini: Path) -> Iterator[tuple[str, str, Fact
         options = ("--no-owner",)  # with privileges, which the catalog reads
 
         def state() -> tuple[Facts, str]:
-            return work.databases.read_catalog(), pg_dump.schema(
+            return work.databases.read_catalog(), pg_dump.dump_schema(
                 local_settings, databases[""], "alembic_version", options
             )
 
@@ -63,8 +63,8 @@ def test_the_catalog_and_pg_dump_agree(local_settings: Settings, tmp_path: Path)
         local_settings, make_project(tmp_path / "project", BATTERY)
     ):
         compared += 1
-        differences = [each for each in catalog.differences(facts, other_facts) if not each.residue]
+        differences = [each for each in catalog.compare_facts(facts, other_facts) if not each.is_residue]
         if bool(differences) != (dumped != other_dumped) and name not in EXCEPTIONS:
-            disagree.append((name, phase, [each.words() for each in differences]))
+            disagree.append((name, phase, [each.describe() for each in differences]))
     assert disagree == []
     assert compared > len(BATTERY)

@@ -462,7 +462,7 @@ def test_json_has_everything(outcome: Outcome) -> None:
     assert dirty["findings"] == [
         {
             "kind": "column", "object": "a.b\x01, c: %", "before": "integer", "after": "bigint", "phase": "down",
-            "detail": "after downgrade, column a.b\x01, c: %: integer was, bigint is", "line": 7, "sql": None,
+            "detail": "after downgrade, column a.b\x01, c: %: was integer, is bigint", "line": 7, "sql": None,
         }
     ]  # fmt: skip
     assert (dirty["verdict"], dirty["accepted"], dirty["transactional"]) == ("dirty", None, True)

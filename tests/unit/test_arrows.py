@@ -32,6 +32,8 @@ ROOMS = [
     "postgres",
     "catalog",
     "settings",
+    "database_url",
+    "dotenv",
     "signals",
     "errors",
     "redaction",

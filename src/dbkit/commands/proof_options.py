@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dbkit.database_url import parse_url
 from dbkit.errors import InputError
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
-from dbkit.settings import Settings, Target, parse_url
+from dbkit.settings import Settings, Target
 
 if TYPE_CHECKING:
     from dbkit.roundtrip.prove import Request

@@ -81,7 +81,7 @@ class MonitoredConnection(OwnConnection):
         self.cursor_factory = MonitoredCursor
 
     @property
-    def says_who_blocks(self) -> bool:
+    def reports_lock_holders(self) -> bool:
         """Not while a step runs: who does not get its locks is told when it is tried again."""
         return self.monitor is None or self.monitor.step is None
 

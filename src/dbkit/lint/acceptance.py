@@ -50,7 +50,7 @@ class _History:
 
     def __init__(self, loaded: project.Project, baseline: str | None) -> None:
         self.parents = {each.revision: parents_of(loaded, each) for each in loaded.script.walk_revisions()}
-        self.named = baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
+        self.named = baseline or loaded.dbkit.baseline
         self.baseline = loaded.revision(self.named) if self.named else None
         self.covered = ancestors([self.baseline.revision], self.parents) if self.baseline else set()
 

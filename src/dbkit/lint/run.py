@@ -49,10 +49,9 @@ def lint_at(
     """
     outcome, loaded = prove_at(here, settings, ini, replace(request, trace=True), progress)
     found = _found(outcome, loaded, version)
-    options = loaded.config.get_section("dbkit") or {}
-    answer = sizes or (ini.parent / options["sizes"] if "sizes" in options else None)
+    answer = sizes or loaded.dbkit.sizes
     if answer:
-        small = int(options.get("small_table", estimate.SMALL))
+        small = estimate.SMALL if loaded.dbkit.small_table is None else loaded.dbkit.small_table
         found = _concrete(here, found, read(answer), small)
     return LintOutcome(
         outcome.project,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from psycopg import OperationalError, pq
 
 from dbkit.catalog import FIRST_NORMAL_OID
+from dbkit.postgres.sql_quote import quote_literal
 from dbkit.roundtrip.fingerprint_sql import ALL_RELATIONS, BEGIN, COMMON, HELD, RARE, READ, RELATION, RELATIONS, WRITTEN
 
 Rows = list[list[str | None]]
@@ -90,7 +91,7 @@ class FingerprintReader:
         self.connection = connection
         self.execute("SET plan_cache_mode = force_generic_plan; SET jit = off")
         self._prepare()
-        names = ", ".join(map(_literal, version_tables))
+        names = ", ".join(map(quote_literal, version_tables))
         rows = self.execute(f"SELECT oid FROM pg_class WHERE relname IN ({names})")  # noqa: S608
         self.ignored = {int(oid or 0) for (oid,) in rows}
         """OIDs of the version tables."""
@@ -150,7 +151,7 @@ class FingerprintReader:
         return _rows(self.connection.exec_prepared(f"dbkit_{name}".encode(), parameters))
 
     def _prepare(self) -> None:
-        names = ", ".join(map(_literal, (*COMMON, *RARE)))
+        names = ", ".join(map(quote_literal, (*COMMON, *RARE)))
         system = "relnamespace = 'pg_catalog'::regnamespace"
         rows = self.execute(f"SELECT relname, oid FROM pg_class WHERE {system} AND relname IN ({names})")  # noqa: S608
         oids = {str(name): str(oid) for name, oid in rows}
@@ -191,7 +192,3 @@ def _rows(result: pq.abc.PGresult) -> Rows:
     columns = range(result.nfields)
     values = [[result.get_value(row, column) for column in columns] for row in range(result.ntuples)]
     return [[None if value is None else value.decode() for value in row] for row in values]
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -70,7 +70,7 @@ class _ChainProof:
         if failed:
             return [_failure(failed)]
         found: list[tuple[str | None, Finding]] = [(None, Finding("base", each)) for each in base]
-        found += [(None, Finding("chain", each)) for each in catalog.differences(head, databases.read_catalog())]
+        found += [(None, Finding("chain", each)) for each in catalog.compare_facts(head, databases.read_catalog())]
         if not found:
             # a second opinion, on what the catalog facts may not cover
             differences = _compare_dumps(dump, databases.dump_schema())
@@ -82,14 +82,14 @@ class _ChainProof:
         below = self.work.applied[: len(self.work.applied) - len(self.chain)]
         if self.work.initial_facts is None or any(map(self.work.is_wanted, below)):
             return []
-        return catalog.differences(self.work.initial_facts, self.work.databases.read_catalog())
+        return catalog.compare_facts(self.work.initial_facts, self.work.databases.read_catalog())
 
     def _is_known(self, finding: Finding) -> bool:
         """Whether a difference is residue, or was found in a revision by itself."""
         if not finding.difference:
             return False
         fact = finding.difference.fact
-        return finding.difference.residue or fact in self.known or any(owner in self.known for owner in fact.of)
+        return finding.difference.is_residue or fact in self.known or any(owner in self.known for owner in fact.of)
 
     def _attribute(self, found: Sequence[tuple[str | None, Finding]]) -> list[Attributed]:
         """Return each finding with the revision that created the object, the last one where that is not known."""

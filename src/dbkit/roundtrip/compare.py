@@ -60,7 +60,7 @@ def compare_down_and_up(
 def _compare_catalogs(phase: str, script: Script, before: Facts, after: Facts) -> Findings:
     """Return a finding for each difference, at downgrade(): that function did not undo everything."""
     line = function_line(script, "downgrade")
-    return tuple(Finding(phase, difference, line=line) for difference in catalog.differences(before, after))
+    return tuple(Finding(phase, difference, line=line) for difference in catalog.compare_facts(before, after))
 
 
 def _compare_unnamed_tables(

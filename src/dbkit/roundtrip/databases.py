@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from dbkit import catalog
-from dbkit.postgres import pg_dump, scratch_cluster
+from dbkit.postgres import pg_dump, scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.project import revision_ids
@@ -20,7 +20,7 @@ class ProofDatabases:
 
     databases: Databases
     """Their names stay when a copy replaces them."""
-    place: scratch_cluster.Place
+    place: scratch_database.ProofServer
     names: Iterator[str]
     """For copies."""
     settings: Settings
@@ -62,7 +62,7 @@ class ProofDatabases:
         facts: Facts = {}
         for name, target in self.databases.items():
             with connect(target, autocommit=True) as connection:
-                found = catalog.read(connection, version_tables=[self.version_table_name])
+                found = catalog.read_facts(connection, version_tables=[self.version_table_name])
             if name:
                 found = {replace(fact, identity=f"{name}: {fact.identity}"): text for fact, text in found.items()}
             facts |= found
@@ -79,7 +79,7 @@ class ProofDatabases:
 
     def dump_schema(self) -> str:
         """Return pg_dump's text of the schema."""
-        return "\n".join(pg_dump.schema(self.settings, target) for target in self.databases.values())
+        return "\n".join(pg_dump.dump_schema(self.settings, target) for target in self.databases.values())
 
     def widen_version_table(self, revision: str) -> int | None:
         """Make the version table take a revision id. Returns the length that it took, if that was too small."""

@@ -1,6 +1,6 @@
 """A copy of the databases without sample rows, for a revision that fails on rows, and for the whole chain."""
 
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.project.revision_source import mentions_server_objects
 from dbkit.roundtrip.access import Databases
 from dbkit.roundtrip.apply import reapply_revisions, run_revisions
@@ -55,9 +55,9 @@ class EmptyCopy:
     def _apply_on_new_server(self) -> bool:
         """Apply all on a new server, which has none of the roles yet. Returns False where there is no other server."""
         place = self.work.place
-        if isinstance(place, scratch_cluster.NamedServer) or not any(map(mentions_server_objects, self.work.applied)):
+        if isinstance(place, scratch_database.NamedServer) or not any(map(mentions_server_objects, self.work.applied)):
             return False
-        scratch_cluster.renew(place)
+        scratch_database.renew(place)
         self.work.databases.create()
         reapply_revisions(self.work)
         return True

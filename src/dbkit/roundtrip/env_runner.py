@@ -18,8 +18,8 @@ from psycopg import sql
 from sqlalchemy.pool import NullPool
 
 from dbkit import gate
-from dbkit.errors import DbkitError, InputError, without_secrets
-from dbkit.postgres import scratch_cluster
+from dbkit.errors import DbkitError, InputError, describe_error
+from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.project import Project, env_file
 from dbkit.redaction import redact
@@ -126,7 +126,7 @@ class EnvRunner:
         config = self.project.config
         main = next(iter(self.databases.values()))
         self._set_urls()
-        settings = scratch_cluster.settings_for(self.settings, main)
+        settings = scratch_database.settings_for(self.settings, main)
         config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, proving=True)
         config.stdout = io.StringIO()
         with contextlib.ExitStack() as stack:
@@ -161,7 +161,7 @@ def env_error(error: BaseException, directory: str) -> DbkitError:
     """Return the DbkitError for what env.py itself raised, and no migration."""
     if isinstance(error, DbkitError):
         return error
-    words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
+    words = describe_error(error)
     return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", hint_for(directory))
 
 

@@ -8,7 +8,7 @@ from types import FunctionType
 import sqlalchemy as sa
 from alembic.script import Script
 
-from dbkit.errors import without_secrets
+from dbkit.errors import describe_error, original_error, without_secrets
 from dbkit.project.revision_source import is_bytecode, raise_lines
 from dbkit.project.tracebacks import line_in
 from dbkit.roundtrip.outcome import Failure
@@ -33,9 +33,8 @@ def describe_failure(error: BaseException, script: Script) -> Failure:
 
 
 def _message(error: BaseException) -> str:
-    original = getattr(error, "orig", None) or error
-    kind = type(original).__name__
-    words = re.sub(r" LINE \d+: .*", "", without_secrets(" ".join(str(original).split()))) or kind
+    kind = type(original_error(error)).__name__
+    words = describe_error(error)
     if not isinstance(error, sa.exc.DBAPIError) and words != kind:
         words = f"{kind}: {words}"
     if re.search(r'extension "[^"]*" is not available', words):

@@ -73,7 +73,7 @@ class Finding:
         """Return a line for people; several lines where a definition has several."""
         if self.difference is not None:
             only_after = "still there" if self.phase in ("down", "base") else "new"
-            return f"{WHEN.get(self.phase, '')}{self.difference.words(only_after=only_after)}"
+            return f"{WHEN.get(self.phase, '')}{self.difference.describe(only_after=only_after)}"
         if self.rows is not None:
             return f"{WHEN.get(self.phase, '')}{self.rows.words}"
         return self.failure.words if self.failure else ""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from dbkit.errors import CheckFailed, DbkitError, say
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.roundtrip.access import environment_variables
 from dbkit.roundtrip.env_runner import EnvRunner
@@ -36,9 +36,9 @@ NEVER_SHARED = ("anon_inode:[eventpoll]", "anon_inode:[io_uring]")
 
 def walk_in_parallel(
     environment: EnvRunner,
-    place: scratch_cluster.Place,
+    place: scratch_database.ProofServer,
     parts: Sequence[Plan],
-    names: scratch_cluster.Names,
+    names: scratch_database.DatabaseNames,
     progress: Progress,
     options: SampleRowOptions,
     trace: bool = False,
@@ -135,7 +135,7 @@ class _Worker:
         self.last_message = self.last_busy = time.monotonic()
         self.computed = self._cpu_time()
 
-    def check(self, place: scratch_cluster.Place) -> None:
+    def check(self, place: scratch_database.ProofServer) -> None:
         """Report a process that sends nothing. Raises CheckFailed when it does nothing, either."""
         now = time.monotonic()
         if now - self.last_message < REPORT_AFTER:
@@ -155,7 +155,7 @@ class _Worker:
                 "It waits for a lock, a thread or a reply that never comes. Try it in one process: --jobs 1.",
             )
 
-    def _runs_statement(self, place: scratch_cluster.Place) -> bool:
+    def _runs_statement(self, place: scratch_database.ProofServer) -> bool:
         """Whether a session in one of its databases is active."""
         query = "SELECT FROM pg_catalog.pg_stat_activity WHERE datname = ANY (%s) AND state = 'active'"
         names = [target.dbname for target in self.environment.databases.values()]
@@ -171,7 +171,7 @@ class _Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _collect(workers: Sequence[_Worker], place: scratch_cluster.Place, progress: Progress) -> list[WalkResult]:
+def _collect(workers: Sequence[_Worker], place: scratch_database.ProofServer, progress: Progress) -> list[WalkResult]:
     found: dict[int, WalkResult] = {}
     while len(found) < len(workers):
         waiting = {each.receiver: each for each in workers if each.number not in found}
@@ -209,12 +209,12 @@ class _Work:
     """What a process walks over. It can be pickled: a process that is no fork loads the project itself."""
 
     environment: EnvRunner
-    place: scratch_cluster.Place
+    place: scratch_database.ProofServer
     revisions: tuple[str, ...]
     """Those of its part of the plan, in order."""
     proven: frozenset[str]
     parents: Mapping[str, tuple[str, ...]]
-    names: scratch_cluster.Names
+    names: scratch_database.DatabaseNames
     options: SampleRowOptions
     trace: bool
 
@@ -222,9 +222,9 @@ class _Work:
     def of_part(
         cls,
         environment: EnvRunner,
-        place: scratch_cluster.Place,
+        place: scratch_database.ProofServer,
         part: Plan,
-        names: scratch_cluster.Names,
+        names: scratch_database.DatabaseNames,
         options: SampleRowOptions,
         trace: bool,
         number: int,

@@ -82,7 +82,7 @@ class ProofConnection:
     def read_snapshot(self, facts: Facts | None, *, with_rows: bool, only: Collection[str] | None) -> Snapshot:
         """Return the catalog (`facts`, where known) and, `with_rows`, the rows of `only` these tables, or of all."""
         if facts is None:
-            facts = catalog.read(self.driver, version_tables=self.version_tables)
+            facts = catalog.read_facts(self.driver, version_tables=self.version_tables)
         if not with_rows:
             return Snapshot(facts)
         with self._formats():

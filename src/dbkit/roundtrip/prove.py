@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.project.revision_order import ancestors
 from dbkit.project.revision_source import mentions_server_objects
 from dbkit.roundtrip import acceptance, parallel
@@ -78,7 +78,7 @@ def prove_at(
     with environment_variables(request.access.environment(main)):
         loaded = project.load(ini, request.section, request.arguments)
         plan = select_revisions(loaded, request.scope)
-        named = request.baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
+        named = request.baseline or loaded.dbkit.baseline
         baseline = loaded.revision(named).revision if named else ""
         server.wait()
         databases = {name: server.place.target(next(server.names)) for name in database_names(loaded)}
@@ -112,11 +112,8 @@ def _accept(walks: Sequence[WalkResult], plan: Plan, request: Request, baseline:
 
 
 def _samples(loaded: project.Project) -> Path:
-    """Return the directory of a project's own rows: as set in its settings file, or `samples` beside its revisions."""
-    named = (loaded.config.get_section("dbkit") or {}).get("samples")
-    if named and loaded.config.config_file_name:
-        return Path(loaded.config.config_file_name).parent / named
-    return Path(loaded.script.dir) / "samples"
+    """Return the directory of a project's own rows: as set in its config file, or `samples` beside its revisions."""
+    return loaded.dbkit.samples or Path(loaded.script.dir) / "samples"
 
 
 def _walk(
@@ -137,7 +134,7 @@ def _walk(
         )
         if _agree(walks):
             return walks
-        scratch_cluster.renew(place)
+        scratch_database.renew(place)
     return [Walker(open_workspace(environment, place, plan, names, progress, options, request.trace)).walk()]
 
 

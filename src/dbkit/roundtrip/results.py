@@ -85,7 +85,7 @@ def combine_results(with_rows: ProofResult, without_rows: ProofResult) -> ProofR
 
 def make_outcome(script: Script, result: ProofResult, id_problem: str) -> RevisionOutcome:
     """Return the outcome of a revision, with residue apart. `id_problem`: why the version table cannot record it."""
-    notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.residue)
+    notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.is_residue)
     findings = tuple(finding for finding in result.findings if finding not in notes)
     verdict, *also = _verdicts(result, findings)
     if id_problem:

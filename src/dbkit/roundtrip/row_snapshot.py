@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from dbkit.postgres.row_hash import fingerprint, hash_sql, quote_ident
+from dbkit.postgres.row_hash import fingerprint, hash_sql
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.sample_data.constraints import list_table_oids
 
 MOST_ROWS = 10_000  # of a table that is compared row by row; a larger one is compared by column

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from alembic.script import Script
 
-from dbkit.errors import CheckFailed
+from dbkit.errors import CheckFailed, describe_error
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.roundtrip import row_snapshot
@@ -139,7 +139,7 @@ class SampleRows:
                     else:
                         runpy.run_path(str(path))["fill"](connection)
             except Exception as error:  # a file can raise anything
-                words = " ".join(str(error).split()) or type(error).__name__
+                words = describe_error(error)
                 raise CheckFailed(
                     f"{path} failed: {words}.", "Its rows must fit the schema of its revision."
                 ) from error

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_cluster, scratch_database
 from dbkit.settings import Settings, Target
 
 THREAD = "dbkit-server"
@@ -19,8 +19,8 @@ THREAD = "dbkit-server"
 class ScratchServer:
     """A server, names for databases on it, and `wait`, which returns once it is running, or raises why it is not."""
 
-    place: scratch_cluster.Place
-    names: scratch_cluster.Names
+    place: scratch_database.ProofServer
+    names: scratch_database.DatabaseNames
     wait: Callable[[], object]
 
 
@@ -28,8 +28,8 @@ class ScratchServer:
 def open_server(settings: Settings, server: Target | None) -> Iterator[ScratchServer]:
     """Open the server that `server` is on; for None a scratch cluster, which may still be starting."""
     if server:
-        with scratch_cluster.named_server(server) as place:
-            yield ScratchServer(place, scratch_cluster.Names(place.token), lambda: None)
+        with scratch_database.named_server(server) as place:
+            yield ScratchServer(place, scratch_database.DatabaseNames(place.token), lambda: None)
         return
     # it may be of any PostgreSQL that is installed, whatever the settings require of the real server
     with (
@@ -37,4 +37,4 @@ def open_server(settings: Settings, server: Target | None) -> Iterator[ScratchSe
         ThreadPoolExecutor(1, thread_name_prefix=THREAD) as executor,
     ):
         starting = executor.submit(cluster.ensure_running)
-        yield ScratchServer(cluster, scratch_cluster.Names(scratch_cluster.new_token()), starting.result)
+        yield ScratchServer(cluster, scratch_database.DatabaseNames(scratch_database.new_token()), starting.result)

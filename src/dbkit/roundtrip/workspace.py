@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 
-from dbkit import catalog
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project import name_of
 from dbkit.roundtrip.alembic_steps import connection_of
 from dbkit.roundtrip.compare import Facts
@@ -31,7 +31,7 @@ class Workspace:
     """
 
     environment: EnvRunner
-    place: scratch_cluster.Place
+    place: scratch_database.ProofServer
     plan: Plan
     databases: ProofDatabases
     sample_rows: SampleRows
@@ -89,7 +89,7 @@ class Workspace:
 
 def open_workspace(
     environment: EnvRunner,
-    place: scratch_cluster.Place,
+    place: scratch_database.ProofServer,
     plan: Plan,
     names: Iterator[str],
     report_progress: Progress,
@@ -123,7 +123,7 @@ def _prepare_databases(environment: EnvRunner, databases: ProofDatabases) -> int
         nonlocal calls
         calls += 1
         schema = context.version_table_schema or "public"
-        databases.version_table = catalog.qualified(schema, context.version_table)
+        databases.version_table = quote_ident(schema, context.version_table)
         databases.version_table_name = context.version_table
         connection_of(context).connection.commit()
         yield from ()

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import psycopg
 
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.errors import describe_error
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Reference, Table
-from dbkit.sample_data.row_generator import CannotFill, Row, generate_rows, literal
+from dbkit.sample_data.row_generator import CannotFill, Row, generate_rows
 from dbkit.sample_data.table_order import next_tables, required_references
 
 ROWS_ONE_BY_ONE = 30
@@ -139,7 +140,7 @@ class FillTurn:
             )
         except psycopg.Error as error:
             self.connection.execute("ROLLBACK TO dbkit_fill; RELEASE dbkit_fill")
-            return 0, _words(error)
+            return 0, describe_error(error, primary=True)
         cursor.nextset()
         self.changed.add(table.oid)
         self._inserted[table.oid] = self._inserted.get(table.oid, 0) + cursor.rowcount
@@ -182,7 +183,7 @@ class FillTurn:
         except CannotFill as error:
             reason = str(error)
         except psycopg.Error as error:
-            reason = _words(error)
+            reason = describe_error(error, primary=True)
         for table in group:
             self._record(table, reason)
 
@@ -201,7 +202,9 @@ class FillTurn:
         columns = [quote_ident(name) for name in reference.columns]
         is_open = " AND ".join(f"{column} IS NULL" for column in columns)
         for key in self._keys_of(reference)[:1]:
-            assigned = ", ".join(f"{column} = {literal(value)}" for column, value in zip(columns, key, strict=True))
+            assigned = ", ".join(
+                f"{column} = {quote_literal(value)}" for column, value in zip(columns, key, strict=True)
+            )
             row = f"SELECT max(ctid) FROM ONLY {table.sql} WHERE {is_open}"  # noqa: S608
             with self._ignoring_errors():
                 self.connection.execute(f"UPDATE ONLY {table.sql} SET {assigned} WHERE ctid = ({row})".encode())  # noqa: S608
@@ -224,11 +227,7 @@ def _insert_sql(table: Table, rows: Sequence[Row]) -> str:
     names = [column.name for column in table.columns if column.name in rows[0]]
     if not names:
         return f"INSERT INTO {table.sql} DEFAULT VALUES"
-    values = ", ".join(f"({', '.join(literal(row.get(name)) for name in names)})" for row in rows)
+    values = ", ".join(f"({', '.join(quote_literal(row.get(name)) for name in names)})" for row in rows)
     columns = ", ".join(map(quote_ident, names))
     conflict = "" if table.deferrable else " ON CONFLICT DO NOTHING"
     return f"INSERT INTO {table.sql} ({columns}) OVERRIDING SYSTEM VALUE VALUES {values}{conflict}"  # noqa: S608
-
-
-def _words(error: psycopg.Error) -> str:
-    return error.diag.message_primary or str(error)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Check, Column, Reference, Table
 from dbkit.sample_data.values import make_keys, make_values, values_from_checks
 
@@ -22,11 +22,6 @@ COMBINED = 200  # combinations of the keys of references that share a column
 
 class CannotFill(Exception):
     """A table cannot have rows; the message is why."""
-
-
-def literal(text: str | None) -> str:
-    """Return a value as an SQL literal without a type."""
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
 def generate_rows(
@@ -121,7 +116,8 @@ def _filter_values(
         conditions = [check.sql for check in table.checks if set(check.columns) == {column.name}]
         if possible[column.name] and (conditions or column.type.checks):
             queries[column.name] = _filter_sql(column, conditions, possible[column.name])
-    together = " UNION ALL ".join(f"SELECT {literal(name)}, n FROM ({query}) AS f" for name, query in queries.items())  # noqa: S608
+    numbered = (f"SELECT {quote_literal(name)}, n FROM ({query}) AS f" for name, query in queries.items())  # noqa: S608
+    together = " UNION ALL ".join(numbered)
     found = _try_query(connection, together) if queries else []
     if found is not None:
         allowed = {name: [possible[name][number - 1] for which, number in found if which == name] for name in queries}
@@ -182,7 +178,7 @@ def _try_query(connection: psycopg.Connection, query: str) -> list[tuple[Any, ..
 
 
 def _array_sql(texts: Sequence[str | None]) -> str:
-    return f"ARRAY[{', '.join(map(literal, texts))}]::text[]"
+    return f"ARRAY[{', '.join(map(quote_literal, texts))}]::text[]"
 
 
 def _all_sql(conditions: Sequence[str]) -> str:

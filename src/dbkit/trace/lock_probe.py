@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import DbkitError, without_secrets
+from dbkit.errors import DbkitError, describe_error
 from dbkit.postgres.connect import connect
 from dbkit.settings import Target
 from dbkit.trace.records import Lock
@@ -66,7 +66,7 @@ def probe_locks(target: Target, pid: int) -> Iterator[ProbedLocks]:
             blockers = [stack.enter_context(_blocker(target, *each)) for each in BLOCKERS]
         except (psycopg.Error, DbkitError) as error:
             stack.close()
-            found.unseen = _words(error)
+            found.unseen = describe_error(error)
             blockers = []
         thread = threading.Thread(target=_read_and_release, args=(blockers, pid, is_over, found))
         thread.start()
@@ -94,7 +94,7 @@ def _read_and_release(
         try:
             _read_locks(connection, pid, is_over, found)
         except psycopg.Error as error:
-            found.unseen = _words(error)
+            found.unseen = describe_error(error)
         finally:
             with suppress(psycopg.Error):  # a closed connection holds no lock
                 connection.rollback()
@@ -109,7 +109,3 @@ def _read_locks(connection: psycopg.Connection, pid: int, is_over: threading.Eve
                     modes.get(mode, Lock.ACCESS_SHARE), found.locks.get(relation, Lock.ACCESS_SHARE)
                 )
             return
-
-
-def _words(error: Exception) -> str:
-    return without_secrets(" ".join(str(error).split()))

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from dbkit.errors import without_secrets
+from dbkit.errors import describe_error
 from dbkit.postgres.sql_text import statements
 from dbkit.settings import Target
 from dbkit.trace import statement_text
@@ -142,7 +142,7 @@ class Recorder:
         try:
             yield
         except Exception as error:
-            self._failure = TraceFailed(without_secrets(" ".join(str(error).split())) or type(error).__name__)
+            self._failure = TraceFailed(describe_error(error))
             raise self._failure from error
 
     def _known_session(self, connection: sa.Connection) -> TracedSession | None:
