@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from dbkit.findings.finding import LintFinding
-from dbkit.lint import failure_rules, source_rules, trace_rules
+from dbkit.lint import failure_rules, source_rules, trace_reader
 from dbkit.roundtrip.alembic_steps import describe_failure, read_source
 from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
 from dbkit.settings import Target
@@ -48,4 +48,4 @@ def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
         except (sa.exc.SQLAlchemyError, CommandError) as error:
             why = describe_failure(error, SimpleNamespace(path=path, module=None))  # type: ignore[arg-type]
             outcome = replace(outcome, findings=(Finding("up", failure=why),))
-    return [*trace_rules.advise(outcome), *failure_rules.advise([outcome]), *source_rules.of_file("r", path)]
+    return [*trace_reader.advise(outcome), *failure_rules.advise([outcome]), *source_rules.of_file("r", path)]
