@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dbkit.__main__ import main
-from dbkit.findings.rule_ids import RULES
+from dbkit.findings.rule_ids import read_rule_ids
 from support.alembic_templates import plain
 from support.kit import REPOSITORY
 from support.lint_runs import REVISIONS, TABLES, findings
@@ -439,7 +439,7 @@ def test_a_stray_file_is_told_at_its_place(ini: Path, lint: Callable[..., tuple[
 def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
     listed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
-    assert [identifier for identifier, _ in listed] == list(RULES)
+    assert [identifier for identifier, _ in listed] == list(read_rule_ids())
     assert dict(listed)["not-null-by-scan"] == "danger"
     assert {level for _, level in listed} == {"danger", "warning", "note"}
     assert main(["explain", "squawk/prefer-text-field"]) == 0

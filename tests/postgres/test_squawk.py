@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from dbkit.findings.finding import Level, LintFinding
+from dbkit.findings.verdict import Verdict
 from dbkit.lint import squawk
-from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.trace.records import Lock, RelationAccess, Statement, Trace
 from support.kit import REPOSITORY
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dbkit.lint import trace_reader
+from dbkit.findings.verdict import Verdict
+from dbkit.lint.rules import find_in_traces
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.trace.recorder import Recorder
 from support.alembic_templates import plain
 from support.lint_runs import findings
@@ -110,7 +111,7 @@ def test_a_statement_that_cannot_be_looked_at_runs_and_is_said_to_be_unknown(
 ) -> None:
     outcome = alone("ALTER DATABASE unseen ALLOW_CONNECTIONS false", "postgres")
     assert "not currently accepting connections" in outcome.traces[0].statements[0].unseen
-    (found,) = (each for each in trace_reader.advise(outcome) if each.id == "not-traced")
+    (found,) = (each for each in find_in_traces(outcome) if each.id == "not-traced")
     assert found.message.startswith("its locks could not be seen, so nothing is known of this statement: ")
 
 

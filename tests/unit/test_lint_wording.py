@@ -9,7 +9,7 @@ import pytest
 from dbkit.backfill.report import Report
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import estimate
-from dbkit.lint.source_rules import unbound_words
+from dbkit.lint.source_rules import unbound_parameters
 from dbkit.lint.table_sizes import Size
 from dbkit.lint.timing import Measured, Rates
 from dbkit.wording import counted
@@ -41,10 +41,10 @@ def test_one_statement_is_told_once(
 
 @pytest.mark.parametrize("names", [["1"], ["1", "note"], ["class"], ["note"], ["a", "b"]])
 def test_the_code_for_a_parameter_can_be_pasted(names: list[str]) -> None:
-    message, _why, code = unbound_words(names)
-    ast.parse(code.replace("=…", "=0"))
-    assert ("bindparams" in code) == any(name in ("note", "a") for name in names)
-    assert ("are" in message.split()) == (len(names) > 1)
+    violation = unbound_parameters(names)
+    ast.parse(violation.fix.replace("=…", "=0"))
+    assert ("bindparams" in violation.fix) == any(name in ("note", "a") for name in names)
+    assert ("are" in violation.message.split()) == (len(names) > 1)
 
 
 @pytest.mark.parametrize(

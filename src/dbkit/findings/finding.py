@@ -35,7 +35,7 @@ class LintFinding:
     blocks: str = ""
     """What waits meanwhile: "reads and writes", "writes", or nothing."""
     why: str = ""
-    instead: str = ""
+    fix: str = ""
     """Alembic code to paste."""
     direction: str = "upgrade"
     tables: tuple[str, ...] = ()

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dbkit import project
+from dbkit.findings.comments import Acceptance
 from dbkit.findings.finding import Level, LintFinding
-from dbkit.findings.rule_ids import SQUAWK, is_id
+from dbkit.findings.rule_ids import SQUAWK, is_rule_id
 from dbkit.project.revision_order import ancestors, parents_of
 from dbkit.roundtrip import acceptance
-from dbkit.roundtrip.acceptance import Acceptance
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 
 
@@ -57,12 +57,12 @@ class _History:
 
 def _comments(paths: Iterable[Path]) -> dict[Path, list[Acceptance]]:
     """Those of each migration file, and of env.py, whose findings are about all of them."""
-    return {path: acceptance.read_comments(path) for path in paths}
+    return {path: acceptance.read_acceptances(path) for path in paths}
 
 
 def _told(finding: LintFinding, comments: Mapping[Path, Sequence[Acceptance]], history: _History) -> LintFinding:
     for each in comments.get(finding.path, ()):
-        if each.verdict == finding.id:
+        if each.accepts == finding.id:
             return replace(finding, accepted=each.reason)
     if finding.revision in history.covered:
         return replace(finding, accepted=f"baseline {history.named}", by_baseline=True)
@@ -80,11 +80,11 @@ def _unused_comments(
         looked = _was_seen(revision, outcome) if revision else whole and bool(outcome.planted.rows)
         asked = looked and _squawk_was_asked(told)
         for comment in found:
-            is_sure = asked if comment.verdict.startswith(SQUAWK) else looked
+            is_sure = asked if comment.accepts.startswith(SQUAWK) else looked
             if comment.problem:
                 words = f"the comment accepts nothing: {comment.problem}"
-            elif is_id(comment.verdict) and (path, comment.verdict) not in used and is_sure:
-                words = f"the comment accepts {comment.verdict}, and nothing of that was found"
+            elif is_rule_id(comment.accepts) and (path, comment.accepts) not in used and is_sure:
+                words = f"the comment accepts {comment.accepts}, and nothing of that was found"
             else:
                 continue
             name = revision.revision if revision else ""

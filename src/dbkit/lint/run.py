@@ -6,7 +6,9 @@ from pathlib import Path
 
 from dbkit import project
 from dbkit.findings.finding import LintFinding
-from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk, trace_reader
+from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk
+from dbkit.lint.rules import find_in_traces
+from dbkit.lint.rules.transactions import find_missing_lock_timeout
 from dbkit.lint.table_sizes import Size, read
 from dbkit.lint.timing import measure
 from dbkit.roundtrip.outcome import Outcome, SampleRowCount
@@ -86,11 +88,11 @@ def _in_order(outcome: Outcome, findings: Iterable[LintFinding]) -> list[LintFin
 
 
 def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[LintFinding]:
-    yield from failure_rules.advise(outcome.revisions)
+    yield from failure_rules.find_failures(outcome.revisions)
     for each in outcome.revisions:
-        yield from trace_reader.advise(each, version)
-    yield from source_rules.findings(loaded, [each.revision for each in outcome.revisions])
-    yield from trace_reader.of_project(outcome.revisions, Path(loaded.script.dir) / "env.py")
+        yield from find_in_traces(each, version)
+    yield from source_rules.find_in_project(loaded, [each.revision for each in outcome.revisions])
+    yield from find_missing_lock_timeout(outcome.revisions, Path(loaded.script.dir) / "env.py")
 
 
 def _once(findings: Iterable[LintFinding]) -> Iterator[LintFinding]:

@@ -162,6 +162,6 @@ def _advice(told: dict[str, Any], file: _File, statement: Statement) -> LintFind
         statement.line,
         told["message"].rstrip("."),
         why=f"https://squawkhq.com/docs/{rule}",
-        instead=f"# {told['help']}" if told.get("help") else "",
+        fix=f"# {told['help']}" if told.get("help") else "",
         sql=" ".join(statement.sql.split())[:LONGEST_SQL],
     )

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
 from dbkit.catalog import Difference
+from dbkit.findings.verdict import Verdict as Verdict
 from dbkit.roundtrip.row_snapshot import RowDifference
 from dbkit.trace.records import Trace
 
@@ -16,25 +16,6 @@ WHEN = {
     "base": "at base, ",
     "chain": "after the whole chain, ",
 }
-
-
-class Verdict(StrEnum):
-    """What is known of one revision."""
-
-    PROVEN = "proven"
-    """After down the schema is that of before, and after the second upgrade that of after the first."""
-    DIRTY = "dirty"
-    """A schema did not come back."""
-    LOSSY = "lossy"
-    """Rows did not come back, or an upgrade has changed those of a table that it does not name."""
-    FAILS_ON_ROWS = "fails on rows"
-    """A step works while tables are empty, and fails on planted rows, or on the project's own."""
-    BROKEN = "broken"
-    """The downgrade or an upgrade failed."""
-    IRREVERSIBLE = "irreversible"
-    """The downgrade is written so that it raises an error."""
-    UNPROVEN = "unproven"
-    """It could not be checked: what it follows could not be applied, a copy was in the way, or a table has no rows."""
 
 
 @dataclass(frozen=True)
