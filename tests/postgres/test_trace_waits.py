@@ -79,7 +79,7 @@ def test_a_revision_that_cannot_be_watched_is_proven_and_the_next_one_is_watched
     traces, found = told(second, "SELECT 1", f"{TABLES}; REVOKE SELECT ON pg_catalog.pg_locks FROM PUBLIC")
     (warning,) = findings(found, "not-traced")
     assert (warning["revision"], warning["level"]) == ("bbbb", "warning")
-    assert "it works, but not while it is watched" in warning["message"]
+    assert "it works, but not while it is traced" in warning["message"]
     assert "permission denied for view pg_locks" in warning["message"]
     assert "behind it" not in warning["message"]
     assert traces == []
@@ -112,7 +112,7 @@ def test_a_statement_that_cannot_be_looked_at_runs_and_is_said_to_be_unknown(
     outcome = alone("ALTER DATABASE unseen ALLOW_CONNECTIONS false", "postgres")
     assert "not currently accepting connections" in outcome.traces[0].statements[0].unseen
     (found,) = (each for each in find_in_traces(outcome) if each.id == "not-traced")
-    assert found.message.startswith("its locks could not be seen, so nothing is known of this statement: ")
+    assert found.message.startswith("its locks could not be read, so its effect is unknown: ")
 
 
 @pytest.mark.parametrize("lock", ["ACCESS EXCLUSIVE", "SHARE"])

@@ -48,7 +48,7 @@ def check(settings: Settings, ini: Path) -> None:
     stale = "" if loaded.script.sourceless else head_file.problem(Path(loaded.script.dir), loaded.heads[0])
     findings = [
         *([stale] if stale else []),
-        *map(_of_text, acceptance.left(list(source_rules.find_in_project(loaded)), loaded)),
+        *map(_of_text, acceptance.find_unaccepted(list(source_rules.find_in_project(loaded)), loaded)),
     ]
     try:
         with scratch_cluster.cluster(settings) as cluster:

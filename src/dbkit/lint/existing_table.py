@@ -13,7 +13,7 @@ RELKINDS = ("r", "p", "m", "f")
 
 @dataclass(frozen=True)
 class ExistingTable:
-    """What a statement did to a table and its partitions, and which sessions wait for it."""
+    """The effect of one statement on a table and its partitions."""
 
     name: str
     is_partitioned: bool

@@ -9,6 +9,7 @@ from dbkit.lint.rules.rule import Violation
 from dbkit.lint.source_rules import unbound_parameters
 from dbkit.roundtrip.alembic_steps import read_source
 from dbkit.roundtrip.outcome import Failure, RevisionOutcome
+from dbkit.wording import counted
 
 # SQLAlchemy's InvalidRequestError
 UNBOUND = re.compile(r"value is required for bind parameter '([^']+)'")
@@ -28,7 +29,7 @@ def find_failures(outcomes: Sequence[RevisionOutcome]) -> Iterator[LintFinding]:
     followers = Counter(first_failed.values())
     for outcome in outcomes:
         if outcome.untraced:
-            message = f"it works, but not while it is watched, so what it does is not known: {outcome.untraced}"
+            message = f"it works, but not while it is traced, so its effect is unknown: {outcome.untraced}"
             yield LintFinding("not-traced", Level.WARNING, outcome.revision, outcome.path, None, message)
         if first_failed.get(outcome.revision, outcome.revision) == outcome.revision:
             yield from _find_in_revision(outcome, followers[outcome.revision] - 1)
@@ -44,12 +45,12 @@ def _find_in_revision(outcome: RevisionOutcome, followers: int) -> Iterator[Lint
                 yield each
     failure = next((each.failure for each in outcome.findings if each.failure and each.phase == "up"), None)
     if outcome.is_traced and failure:
-        on_rows = "it fails on rows, and was watched on empty tables, where changes of data are not seen"
+        on_rows = "it fails on rows, and was traced on empty tables, where changes of data are not seen"
         yield _not_traced(outcome, failure, on_rows if failure.may_be_rows else "it fails after its last statement")
     elif not outcome.is_traced and not outcome.untraced and not is_explained:
         failure = failure or next((each.failure for each in outcome.findings if each.failure), None)
-        more = f", nor of the {followers} behind it" if followers > 0 else ""
-        yield _not_traced(outcome, failure, f"it could not be run, so nothing is known of it{more}")
+        more = f", as is that of {counted(followers, 'later revision')}" if followers > 0 else ""
+        yield _not_traced(outcome, failure, f"it could not be run, so its effect is unknown{more}")
 
 
 def _explain(outcome: RevisionOutcome, failure: Failure, direction: str) -> Iterator[LintFinding]:
@@ -63,10 +64,10 @@ def _explain(outcome: RevisionOutcome, failure: Failure, direction: str) -> Iter
 
 def _enum_without_type(name: str) -> Violation:
     return Violation(
-        f"the enum type {name} is not there: it is made with a table, and not with a column",
-        "create_table() makes the types of its columns; add_column() and alter_column() only name them.",
+        f"the enum type {name} does not exist: SQLAlchemy creates it with a table, and not with a column",
+        "create_table() creates the types of its columns; add_column() and alter_column() only name them.",
         f'sa.Enum(…, name="{name}").create(op.get_bind())  # before the column\n'
-        f'op.execute("DROP TYPE {name}")  # in downgrade(), after the column: neither goes with it',
+        f'op.execute("DROP TYPE {name}")  # in downgrade(), after the column, which does not drop it',
     )
 
 

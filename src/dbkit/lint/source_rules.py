@@ -78,7 +78,7 @@ def find_in_project(loaded: Project, revisions: Iterable[str] | None = None) -> 
     without_text = [script.revision for script in scripts if is_bytecode(script.path)]
     if without_text:
         names = without_text[0] if len(without_text) == 1 else f"{without_text[0]} and {len(without_text) - 1} more"
-        say(f"{names}: there is bytecode only, so what the text of a file shows was not looked for.")
+        say(f"{names}: there is only bytecode, so the rules that read the source were not checked.")
     for script in scripts:
         if wanted is None or script.revision in wanted:
             yield from find_in_file(script.revision, Path(script.path))
@@ -99,7 +99,7 @@ def _empty_downgrade(file: MigrationFile) -> Iterator[LintFinding]:
     if does_nothing(functions["downgrade"]) and not does_nothing(functions["upgrade"]):
         violation = Violation(
             "downgrade() does nothing, but upgrade() does",
-            "A rollback goes back in the version table only: everything stays where it is, and the exit code is 0.",
+            "A rollback changes only the version table: the schema stays as it is, and the exit code is 0.",
             'raise NotImplementedError("…")  # why it cannot be undone; or undo it',
         )
         yield file.finding("empty-downgrade", Level.WARNING, violation, functions["downgrade"], "upgrade")
@@ -185,15 +185,15 @@ def unbound_parameters(names: Sequence[str]) -> Violation:
     """Return the violation for parameters without a value."""
     bindable = [name for name in names if name.isidentifier() and not keyword.iskeyword(name)]
     bound = "".join(
-        f'\nop.execute(sa.text("… :{name} …").bindparams({name}=…))  # where it is a parameter' for name in bindable[:1]
+        f'\nop.execute(sa.text("… :{name} …").bindparams({name}=…))  # if it is a parameter' for name in bindable[:1]
     )
     listed = ", ".join(f":{name}" for name in names)
     one = f"{listed} is taken for a parameter, and has no value"
     return Violation(
         f"{listed} are taken for parameters, and have no value" if len(names) > 1 else one,
-        "SQLAlchemy reads a colon and a word in a string as a parameter, within quotes, too: a run fails, and the SQL"
-        " of `alembic upgrade --sql` has NULL in its place.",
-        f'op.execute(r"… \\:{names[0]} …")  # where it is text{bound}',
+        "SQLAlchemy reads a colon and a word in a string as a parameter, even within quotes: the migration fails, and"
+        " the SQL of `alembic upgrade --sql` has NULL in its place.",
+        f'op.execute(r"… \\:{names[0]} …")  # if it is text{bound}',
     )
 
 
@@ -220,7 +220,7 @@ def _stray_files(loaded: set[Path]) -> Iterator[LintFinding]:
             "",
             path,
             None,
-            f"{path.name} lies among the migrations, and Alembic does not read it",
-            why="Whoever reads the directory takes it for a part of the history; what it would do is never done.",
-            fix="# remove it, or give it its place: a name that ends in .py, in a directory of version_locations",
+            f"{path.name} is among the migrations, but Alembic does not read it",
+            why="It looks like a part of the history, but what it changes is never applied.",
+            fix="# remove it; or give it a name that ends in .py, in a directory of version_locations",
         )

@@ -32,7 +32,7 @@ def as_text(advised: LintOutcome, least: Level) -> str:
         lines.append(shown(path))
         for each in findings:
             lines += _told(each)
-    return redact.text("\n".join([*lines, *unfilled(advised.planted), summary(advised, least)]))
+    return redact.text("\n".join([*lines, *unfilled(advised.sample_rows), summary(advised, least)]))
 
 
 def _shown(advised: LintOutcome, least: Level) -> list[LintFinding]:
@@ -66,7 +66,7 @@ def summary(advised: LintOutcome, least: Level) -> str:
     parts += [f"{accepted} accepted"] if accepted else []
     hidden = " (--level note shows them)" if least != Level.NOTE else ""
     parts += [f"{_counted(counts[Level.NOTE], Level.NOTE)}{hidden}"] if counts[Level.NOTE] else []
-    parts += [] if advised.planted.rows else ["the tables were empty, so changes of data were not seen"]
+    parts += [] if advised.sample_rows.rows else ["the tables were empty, so changes of data were not seen"]
     return f"{'; '.join(parts)}."
 
 
@@ -81,7 +81,7 @@ def as_json(advised: LintOutcome, _least: Level) -> str:
         "server": advised.server,
         "seconds": round(advised.seconds, 3),
         "revisions": advised.revisions,
-        "rows": rows_as_json(advised.planted),
+        "rows": rows_as_json(advised.sample_rows),
         "findings": [_finding(each) for each in advised.findings],
     }
     return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)

@@ -18,7 +18,8 @@ def not_null_by_scan(traced: TracedStatement, change: Change) -> Iterator[Violat
     if table.is_scanned and table.blocks:
         yield Violation(
             f"{table.name}: every row is scanned for a NULL in {change.name} while {table.blocks} wait",
-            "SET NOT NULL holds ACCESS EXCLUSIVE and reads the whole table, unless a valid check says it.",
+            "SET NOT NULL holds ACCESS EXCLUSIVE and scans the whole table, unless a validated CHECK constraint proves"
+            " that there is no NULL.",
             _set_not_null(change, traced.version),
             table.blocks,
             (table.name,),
@@ -32,14 +33,14 @@ def _set_not_null(change: Change, version: int) -> str:
     if version >= 18:
         return (
             f'op.execute("ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {column} NOT VALID")\n'
-            "# in the next revision: reads and writes go on\n"
+            "# in the next revision; reads and writes continue\n"
             f'op.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")'
         )
     return (
         f'op.execute("ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} IS NOT NULL) NOT VALID")\n'
-        "# in the next revision: reads and writes go on\n"
+        "# in the next revision; reads and writes continue\n"
         f'op.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")\n'
-        "# in the one after it: no scan, the check says it\n"
+        "# in the revision after that; no scan, since the check proves it\n"
         f'op.alter_column("{table}", "{column}", nullable=False)\n'
         f'op.drop_constraint("{name}", "{table}")'
     )
@@ -54,10 +55,10 @@ def type_change_rewrites(traced: TracedStatement, change: Change) -> Iterator[Vi
     rebuilt = find_rebuilt_indexes(traced.statement)
     if not table.is_rewritten and not (rebuilt and table.is_scanned):
         return
-    what = "every row is written anew" if table.is_rewritten else f"{', '.join(rebuilt)} is built anew"
+    what = "every row is rewritten" if table.is_rewritten else f"{', '.join(rebuilt)} is rebuilt"
     yield Violation(
         f"{table.name}: {what} while {table.blocks} wait: {change.name} was {change.before}, is {change.after}",
-        "Values are stored in another way, so that the table and all its indexes are made anew.",
+        "The new type stores values differently, so PostgreSQL rewrites the table and rebuilds all its indexes.",
         _add_column_of_new_type(change),
         table.blocks,
         (table.name,),
@@ -69,9 +70,9 @@ def _add_column_of_new_type(change: Change) -> str:
     table, column = change.table, change.name
     return (
         f'op.add_column("{table}", sa.Column("{column}_new", …))  # {change.after}; a trigger keeps it up to date\n'
-        "# in a revision of its own\n"
+        "# in a separate revision\n"
         f'backfill(op, "{table}", "{column}_new = {column}::{change.after}", where="{column}_new IS NULL")\n'
-        "# when the code uses the new one: drop the old one"
+        "# when the code uses the new column: drop the old one"
     )
 
 
@@ -81,9 +82,9 @@ def volatile_default(traced: TracedStatement, change: Change) -> Iterator[Violat
     table = traced.tables.get(change.table)
     if change.what == ChangeKind.COLUMN_ADDED and table is not None and table.is_rewritten:
         yield Violation(
-            f"{table.name}: every row is written anew for {change.name} while {table.blocks} wait",
-            "A constant default is only noted in the catalog; one that differs by row (random(), a sequence, an"
-            " identity, a stored generated column) is worked out and written for each row.",
+            f"{table.name}: every row is rewritten for {change.name} while {table.blocks} wait",
+            "A constant default is only stored in the catalog; a value that differs by row (random(), a sequence, an"
+            " identity, a stored generated column) is computed and written for each row.",
             _add_column_without_default(change),
             table.blocks,
             (table.name,),
@@ -95,12 +96,12 @@ def _add_column_without_default(change: Change) -> str:
     table, column, default = change.table, change.name, change.after
     if default.endswith(("s", "v", "a", "d")) and default[:-1].endswith(")"):
         return (
-            "# a generated or identity column is written for all rows that are there; instead a plain column,\n"
-            "# a trigger for new rows, and the old ones in batches"
+            "# a generated or identity column is written for all existing rows; use a plain column instead,\n"
+            "# a trigger for new rows, and batches for existing rows"
         )
     return (
         f'op.add_column("{table}", sa.Column("{column}", …, nullable=True))  # {change.before}\n'
         f'op.alter_column("{table}", "{column}", server_default=sa.text("{default}"))\n'
-        "# in a revision of its own\n"
+        "# in a separate revision\n"
         f'backfill(op, "{table}", "{column} = {default}", where="{column} IS NULL")'
     )

@@ -36,8 +36,10 @@ def unnamed_constraint(traced: TracedStatement, change: Change) -> Iterator[Viol
     defines_constraint = DEFINES_TABLE.match(traced.plain_sql) and keyword.search(traced.plain_sql)
     if defines_constraint and change.name.lower() not in traced.statement.sql.lower():
         yield Violation(
-            f"{change.table}: the server has named a {change.kind} constraint {change.name}",
-            "What drops it later has to know that name, which depends on what was there before; the models do not.",
+            f"{change.table}: the {change.kind} constraint has no name in the migration; PostgreSQL named it"
+            f" {change.name}",
+            "A migration that drops it needs this name, which depends on what existed before; the models do not have"
+            " it.",
             _name_constraint(change),
             tables=(change.table,),
             level=Level.WARNING if change.table in traced.tables else Level.NOTE,
@@ -46,7 +48,7 @@ def unnamed_constraint(traced: TracedStatement, change: Change) -> Iterator[Viol
 
 def _name_constraint(change: Change) -> str:
     return (
-        "# in the models, once for all: MetaData(naming_convention={…}); here: a name in place of None\n"
+        "# once for all in the models: MetaData(naming_convention={…}); here, a name in place of None\n"
         f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {change.after}")'
     )
 
@@ -59,9 +61,9 @@ def foreign_key_of_new_table(traced: TracedStatement, change: Change) -> Iterato
     parent = traced.tables.get(change.references)
     if parent and parent.blocks:
         yield Violation(
-            f"{parent.name}: {parent.blocks} wait until the end of the transaction, for {change.name} of the new"
+            f"{parent.name}: {parent.blocks} wait until the end of the transaction for {change.name} of the new table"
             f" {change.table}",
-            "A foreign key takes SHARE ROW EXCLUSIVE on the table that it references, also that of a new table.",
+            "A foreign key takes SHARE ROW EXCLUSIVE on the table that it references, even if its own table is new.",
             _add_foreign_key_alone(change),
             parent.blocks,
             (parent.name,),
@@ -72,7 +74,7 @@ def foreign_key_of_new_table(traced: TracedStatement, change: Change) -> Iterato
 def _add_foreign_key_alone(change: Change) -> str:
     """Return code that adds the key in a short transaction."""
     return (
-        f"# make {change.table} without it, and fill it; then, in a revision of its own, which ends at once\n"
+        f"# create {change.table} without the key, and fill it; then, in a separate, short revision\n"
         f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {_definition(change)}")'
     )
 
@@ -86,7 +88,7 @@ def check_in_one_step(traced: TracedStatement, change: Change) -> Iterator[Viola
     if table.is_scanned and table.blocks:
         yield Violation(
             f"{table.name}: every row is checked for {change.name} while {table.blocks} wait",
-            _why_validated(traced, change) or "The check is made and validated in one step, under ACCESS EXCLUSIVE.",
+            _why_validated(traced, change) or "The check is added and validated in one step, under ACCESS EXCLUSIVE.",
             _add_check_not_valid(change),
             table.blocks,
             (table.name,),
@@ -114,7 +116,7 @@ def foreign_key_in_one_step(traced: TracedStatement, change: Change) -> Iterator
         f"{table.name}: every row is looked up in {change.references} for {change.name} while"
         f" {describe_waits(blocked)}",
         _why_validated(traced, change)
-        or "The key is made and validated in one step, with SHARE ROW EXCLUSIVE on both tables.",
+        or "The key is added and validated in one step, with SHARE ROW EXCLUSIVE on both tables.",
         _add_foreign_key_not_valid(change, table, traced.version),
         table.blocks,
         tuple(blocked),
@@ -130,7 +132,7 @@ def _blocked_by_key(table: ExistingTable, parent: ExistingTable | None) -> Mappi
 
 def _add_foreign_key_not_valid(change: Change, table: ExistingTable, version: int) -> str:
     if table.is_partitioned and version < 18:
-        return "# NOT VALID does not work here before PostgreSQL 18: add the key to each partition, in two steps."
+        return "# On a partitioned table NOT VALID needs PostgreSQL 18: add the key to each partition, in two steps."
     added = f"ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {_definition(change)} NOT VALID"
     return f'op.execute("{added}")\n' + _validate_later(change)
 
@@ -159,16 +161,16 @@ def _build_index_first(change: Change, table: ExistingTable) -> str:
     """Return code that builds the index concurrently and adds the constraint with it."""
     if change.kind == "exclusion":
         return (
-            "# An exclusion constraint cannot be built while others write: do it when nobody does, or on a new table."
+            "# An exclusion constraint cannot be built concurrently: add it in a maintenance window, or to a new table."
         )
     if table.is_partitioned:
-        return "# On a partitioned table this cannot be done while others write: add it when nobody does."
+        return "# On a partitioned table it cannot be built concurrently: add it in a maintenance window."
     columns = ", ".join(f'"{name}"' for name in change.columns)
     kind = change.kind.upper()
     needs_not_null = kind == "PRIMARY KEY"
     first = "# its columns must be NOT NULL already, or all rows are scanned\n" if needs_not_null else ""
     return (
-        f"{first}# in a revision of its own\n{AUTOCOMMIT_BLOCK}"
+        f"{first}# in a separate revision\n{AUTOCOMMIT_BLOCK}"
         f'op.create_index("{change.name}", "{change.table}", [{columns}], unique=True, postgresql_concurrently=True)\n'
         f"# in the next revision\n"
         f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {kind} USING INDEX {change.name}")'
@@ -193,9 +195,9 @@ def _is_rebuilt(traced: TracedStatement, change: Change) -> bool:
 def _why_validated(traced: TracedStatement, change: Change) -> str:
     """Return why a constraint is validated that was not added in one step; empty for one that was."""
     if change.what == ChangeKind.CONSTRAINT_VALIDATED:
-        return "It was added NOT VALID, and is validated in the transaction that still holds that lock: no better."
+        return "It was added NOT VALID, but is validated in the same transaction, which still holds the lock."
     if _is_rebuilt(traced, change):
-        return "It was there before, and is checked again, since a column has another type."
+        return "It existed before, and is checked again because a column has a new type."
     return ""
 
 
@@ -205,6 +207,6 @@ def _definition(change: Change) -> str:
 
 def _validate_later(change: Change) -> str:
     return (
-        f"# in the next revision: reads and writes go on\n"
+        f"# in the next revision; reads and writes continue\n"
         f'op.execute("ALTER TABLE {change.table} VALIDATE CONSTRAINT {change.name}")'
     )

@@ -35,10 +35,10 @@ def lock_kept_during_data_change(traced: TracedStatement) -> Iterator[Violation]
     yield Violation(
         f"{describe_waits(blocked)} while the rows of {subject} are {'worked on' if changes_data else 'read'}, under"
         " the lock of an earlier statement",
-        "A lock is held until the end of its transaction, which now takes as long as the rows do.",
+        "A lock is held until the end of the transaction, which now lasts as long as the work on the rows.",
         "# schema in one revision, data in the next\n" + update_in_batches(subject)
         if changes_data
-        else "# read first, before anything is locked; or in a revision of its own",
+        else "# read first, before anything is locked; or in a separate revision",
         strongest.blocks,
         tuple(sorted(blocked)),
         Level.DANGER if changes_data or strongest == Lock.ACCESS_EXCLUSIVE else Level.WARNING,
@@ -53,8 +53,8 @@ def data_in_one_transaction(traced: TracedStatement) -> Iterator[Violation]:
     for table in _changed_tables(traced):
         yield Violation(
             f"{table.name}: {'' if table.changed_rows else 'up to '}all rows are changed in one transaction",
-            "Every row stays locked until its end, nothing is cleaned up meanwhile, standbys fall behind, and a"
-            " failure near the end has to undo all of it.",
+            "Every row stays locked until the transaction ends, vacuum cannot clean up, standbys fall behind, and a"
+            " failure near the end undoes all of it.",
             update_in_batches(table.name),
             tables=(table.name,),
         )

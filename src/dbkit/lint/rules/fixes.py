@@ -7,6 +7,6 @@ def update_in_batches(table: str) -> str:
     """Return code that updates a table in batches."""
     return (
         "from dbkit.backfill import backfill\n\n"
-        "# in a revision of its own: batches by key, each in a short transaction\n"
+        "# in a separate revision: batches by key, each in a short transaction\n"
         f'backfill(op, "{table}", "…", where="…")'
     )

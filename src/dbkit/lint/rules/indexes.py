@@ -24,10 +24,10 @@ def index_without_concurrently(traced: TracedStatement, change: Change) -> Itera
     if waiting and not is_rebuilt and not _belongs_to_constraint(traced, change):
         yield Violation(
             f"{table.name}: {change.name} is built while {waiting} wait",
-            "CREATE INDEX holds SHARE until the end of the transaction: nobody refreshes the view, and reads wait"
-            " behind a REFRESH that does. CONCURRENTLY lets them."
+            "CREATE INDEX holds SHARE until the end of the transaction, which blocks REFRESH, and reads wait behind"
+            " that. CONCURRENTLY blocks nothing."
             if table.is_materialized_view
-            else "CREATE INDEX holds SHARE until the end of the transaction: nobody writes. CONCURRENTLY lets them.",
+            else "CREATE INDEX holds SHARE until the end of the transaction: writes wait. CONCURRENTLY blocks nothing.",
             _create_index_concurrently(change, table),
             table.blocks,
             (table.name,),
@@ -44,8 +44,8 @@ def _belongs_to_constraint(traced: TracedStatement, index: Change) -> bool:
 def _create_index_concurrently(change: Change, table: ExistingTable) -> str:
     if table.is_partitioned:
         return (
-            "# CONCURRENTLY does not work on a partitioned table: make the index ON ONLY it, then one of each\n"
-            "# partition concurrently, and attach those with ALTER INDEX … ATTACH PARTITION."
+            "# CONCURRENTLY does not work on a partitioned table: create the index ON ONLY the table, then one on\n"
+            "# each partition concurrently, and attach those with ALTER INDEX … ATTACH PARTITION."
         )
     simple = PLAIN_INDEX.fullmatch(change.after)
     if simple:
@@ -54,7 +54,7 @@ def _create_index_concurrently(change: Change, table: ExistingTable) -> str:
         call = f'op.create_index("{change.name}", "{change.table}", [{columns}], {unique}postgresql_concurrently=True)'
     else:
         call = f'op.execute("""{re.sub("INDEX ", "INDEX CONCURRENTLY ", change.after, count=1)}""")'
-    return f"# in a revision of its own\n{AUTOCOMMIT_BLOCK}{call}"
+    return f"# in a separate revision\n{AUTOCOMMIT_BLOCK}{call}"
 
 
 def find_rebuilt_indexes(statement: Statement) -> list[str]:

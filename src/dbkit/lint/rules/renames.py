@@ -19,8 +19,8 @@ def rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Viol
     what = "table" if is_table else "column"
     name = f"{change.table}.{change.before}" if change.name else change.before
     yield Violation(
-        f"{name}: the {what} is called {change.after} now, and code that runs meanwhile asks for the old name",
-        "Between the migration and the last restart, old code meets the new schema.",
+        f"{name}: the {what} is renamed to {change.after}, and running code uses the old name",
+        "Until the last process has restarted, old code runs on the new schema.",
         _keep_both_names(change),
         tables=(change.table,),
     )
@@ -30,7 +30,7 @@ def _keep_both_names(change: Change) -> str:
     if change.name:
         return "# add the new column, write both, backfill, read the new one; drop the old one in a later release"
     view = f"CREATE VIEW {change.before} AS SELECT * FROM {change.after}"  # noqa: S608
-    return f'# in the same transaction: the old name, for as long as old code runs\nop.execute("{view}")'
+    return f'# in the same transaction: keep the old name for as long as old code runs\nop.execute("{view}")'
 
 
 @change_rule("drop-breaks-code", Level.WARNING)
@@ -44,10 +44,10 @@ def drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violat
     name = f"{change.table}.{change.name}" if change.name else change.table
     what = "table" if is_table else "column"
     yield Violation(
-        f"{name}: the {what} goes, and code that runs meanwhile may still ask for it",
+        f"{name}: the {what} is dropped, and running code may still use it",
         "Models name all columns in their SELECTs: old code fails until its last process has restarted."
-        " What it held is gone, too.",
-        "# first release the code that does not use it; then drop it, and say so: # dbkit: ok drop-breaks-code, …",
+        " Its data is lost, too.",
+        "# first release code that does not use it; then drop it, and accept this: # dbkit: ok drop-breaks-code, …",
         tables=(change.table,),
     )
 

@@ -1,6 +1,6 @@
 """A rule: a function that finds violations in one statement, with its id and its level.
 
-A decorator says when the function is called, and registers it under the rule's id:
+A decorator registers the function under the rule's id, to be called for changes, tables or statements:
 
     @change_rule("index-without-concurrently", Level.DANGER)
     def index_without_concurrently(traced: TracedStatement, change: Change) -> Iterator[Violation]:

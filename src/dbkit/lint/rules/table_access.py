@@ -19,8 +19,8 @@ def rewrite_under_lock(traced: TracedStatement, table: ExistingTable) -> Iterato
     """Report a table whose rows are all rewritten."""
     if table.is_rewritten:
         yield Violation(
-            f"{table.name}: every row is written anew while {table.blocks} wait",
-            "The statement makes a new copy of the table under its lock.",
+            f"{table.name}: every row is rewritten while {table.blocks} wait",
+            "The statement writes a new copy of the table under its lock.",
             _rewrite_concurrently(table.name, traced.statement.sql),
             table.blocks,
             (table.name,),
@@ -30,7 +30,7 @@ def rewrite_under_lock(traced: TracedStatement, table: ExistingTable) -> Iterato
 def _rewrite_concurrently(table: str, sql: str) -> str:
     if plain(sql).startswith("refresh"):
         return f'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY {table}")  # it needs a unique index'
-    return "# do it when nobody uses the table, or with a tool that copies it beside its users, such as pg_repack"
+    return "# do it in a maintenance window, or with a tool that copies a table in use, such as pg_repack"
 
 
 @table_rule("scan-under-lock", Level.DANGER)
@@ -40,7 +40,7 @@ def scan_under_lock(traced: TracedStatement, table: ExistingTable) -> Iterator[V
     if is_scanned and not _fails_on_first_row(traced, table):
         yield Violation(
             f"{table.name}: every row is read while {table.blocks} wait ({table.lock})",
-            "The lock is held for as long as reading the table takes.",
+            "The lock is held until the whole table is read.",
             _scan_concurrently(traced.statement.sql),
             table.blocks,
             (table.name,),
@@ -60,6 +60,6 @@ def _scan_concurrently(sql: str) -> str:
     if reindex:
         return f'{AUTOCOMMIT_BLOCK}op.execute("REINDEX {reindex[1].upper()} CONCURRENTLY {reindex[2]}")'
     return (
-        "# what is checked by reading can be validated before, under a weaker lock: a CHECK that says the\n"
-        "# same, NOT VALID and then VALIDATE CONSTRAINT in a revision of its own"
+        "# first validate the same condition under a weaker lock: as a CHECK constraint, NOT VALID, and with\n"
+        "# VALIDATE CONSTRAINT in a separate revision"
     )

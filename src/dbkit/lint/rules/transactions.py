@@ -17,13 +17,13 @@ DROP = re.compile(r"drop\b")
 IF_NOT_EXISTS = re.compile(r"create (?:unique )?index concurrently if not exists\b")
 ENDS_TRANSACTION = Violation(
     "it ends Alembic's transaction by hand",
-    "What follows runs without a transaction; after a failure a half stays, and the version says nothing.",
+    "Later statements run without a transaction: a failure leaves the revision half done, and unrecorded.",
     "with op.get_context().autocommit_block():\n    …  # alone in its revision",
 )
 SHARES_REVISION = Violation(
     "it runs outside the transaction, and shares its revision with other changes",
-    "What comes before it is committed by it, and stays when it fails: the revision cannot be run again.",
-    "# a revision of its own for the block, so that a failure in it leaves nothing half done",
+    "The block commits what comes before it. If it fails, that remains, and the revision cannot be run again.",
+    "# a separate revision for the block, so that a failure leaves nothing half done",
 )
 
 
@@ -38,9 +38,7 @@ def commit_by_hand(traced: TracedStatement) -> Iterator[Violation]:
 def not_traced(traced: TracedStatement) -> Iterator[Violation]:
     """Report a statement whose locks could not be read."""
     if traced.statement.unseen:
-        yield Violation(
-            f"its locks could not be seen, so nothing is known of this statement: {traced.statement.unseen}"
-        )
+        yield Violation(f"its locks could not be read, so its effect is unknown: {traced.statement.unseen}")
 
 
 @statement_rule("concurrently-if-not-exists", Level.WARNING)
@@ -48,8 +46,8 @@ def concurrently_if_not_exists(traced: TracedStatement) -> Iterator[Violation]:
     """Report CREATE INDEX CONCURRENTLY IF NOT EXISTS."""
     if IF_NOT_EXISTS.match(traced.plain_sql):
         yield Violation(
-            "IF NOT EXISTS passes over the invalid index that a failed CONCURRENTLY has left",
-            "A build that was cut short leaves an index that is not used and slows writes; the next try skips it.",
+            "IF NOT EXISTS skips an invalid index that a failed CREATE INDEX CONCURRENTLY left",
+            "An interrupted build leaves an index that no query uses and every write maintains; the next run skips it.",
             'op.execute("DROP INDEX CONCURRENTLY IF EXISTS …")  # first; then create it without IF NOT EXISTS',
         )
 
@@ -90,10 +88,10 @@ def find_missing_lock_timeout(outcomes: Sequence[RevisionOutcome], env_py: Path)
             "",
             env_py,
             None,
-            f"no lock_timeout: {migrations} (the last: {waiting[-1]}) would wait for a lock without an end",
+            f"no lock_timeout: {migrations} (the last: {waiting[-1]}) would wait for a lock without a limit",
             "reads and writes",
-            "While a migration waits behind one long transaction, all that come after it wait behind the migration.",
-            "connection.execute(text(\"SET lock_timeout = '5s'\"))  # in env.py, before the migrations; and try again",
+            "While a migration waits behind one long transaction, all later queries wait behind the migration.",
+            "connection.execute(text(\"SET lock_timeout = '5s'\"))  # in env.py, before the migrations; and retry",
         )
 
 

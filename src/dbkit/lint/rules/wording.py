@@ -1,10 +1,10 @@
-"""How several rules say what waits."""
+"""Wording that several rules share."""
 
 from collections.abc import Mapping
 
 
 def describe_waits(blocked: Mapping[str, str]) -> str:
-    """Return what waits for which tables, as in "writes to orders and reads and writes to customers wait"."""
+    """Return what waits for which tables, as in "reads and writes to orders, and writes to customers wait"."""
     tables_by_access: dict[str, list[str]] = {}
     for table, blocks in sorted(blocked.items()):
         tables_by_access.setdefault(blocks, []).append(table)
