@@ -8,30 +8,30 @@ nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 
-DBKIT = {"PYTHONPATH": "src"}
 HOSTILE_TESTS = ("gate", "verbs", "stash", "backfill", "backfill_command", "drift", "search_path")
 
 
 def install(session: nox.Session) -> None:
     """Install what ./venv holds, from the same lock."""
-    locks = ["lock/dev.txt"]
+    locks = ["lock/build.txt", "lock/dev.txt"]
     if "musl" not in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""):
         locks.append("lock/embedded.txt")
     session.install("--require-hashes", *(argument for lock in locks for argument in ("-r", lock)))
+    session.install("--no-deps", "--no-build-isolation", "--editable", ".")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests: nox -s tests -- tests/unit/test_settings.py -x"""
     install(session)
-    session.run("python", "-m", "pytest", *session.posargs, env=DBKIT)
+    session.run("python", "-m", "pytest", *session.posargs)
 
 
 @nox.session(default=False)
 def slow(session: nox.Session) -> None:
     """Run the tests that take a minute or more: the catalog against pg_dump, 20 rounds of eight runners."""
     install(session)
-    session.run("python", "-m", "pytest", "-n", "0", "-m", "slow", *session.posargs, env=DBKIT)
+    session.run("python", "-m", "pytest", "-n", "0", "-m", "slow", *session.posargs)
 
 
 @nox.session(default=False)
@@ -39,14 +39,14 @@ def hostile(session: nox.Session) -> None:
     """Run the core of the tests on servers whose settings change what SQL means: DateStyle, statement_timeout, …"""
     install(session)
     tests = session.posargs or ["tests/failure_modes", *(f"tests/cli/test_{name}.py" for name in HOSTILE_TESTS)]
-    session.run("python", "-m", "pytest", *tests, env={**DBKIT, "HOSTILE_SETTINGS": "1"})
+    session.run("python", "-m", "pytest", *tests, env={"HOSTILE_SETTINGS": "1"})
 
 
 @nox.session(default=False)
 def torture(session: nox.Session) -> None:
     """Kill runners, backends and the server at random, and look whether all is there once."""
     install(session)
-    session.run("python", "-m", "pytest", "-n", "0", "-s", "-m", "torture", *session.posargs, env=DBKIT)
+    session.run("python", "-m", "pytest", "-n", "0", "-s", "-m", "torture", *session.posargs)
 
 
 @nox.session
@@ -69,21 +69,21 @@ def types(session: nox.Session) -> None:
 def migrations_roundtrip(session: nox.Session) -> None:
     """Prove each migration: nox -s migrations_roundtrip -- --since origin/main"""
     install(session)
-    session.run("python", "-m", "dbkit", "roundtrip", *session.posargs, env=DBKIT)
+    session.run("python", "-m", "dbkit", "roundtrip", *session.posargs)
 
 
 @nox.session
 def migrations_lint(session: nox.Session) -> None:
     """Say what each migration would do to a live database: nox -s migrations_lint -- --since origin/main"""
     install(session)
-    session.run("python", "-m", "dbkit", "lint", *session.posargs, env=DBKIT)
+    session.run("python", "-m", "dbkit", "lint", *session.posargs)
 
 
 @nox.session
 def migrations_check(session: nox.Session) -> None:
     """See whether the models, the migrations and backend/schema.sql agree."""
     install(session)
-    session.run("python", "-m", "dbkit", "check", *session.posargs, env=DBKIT)
+    session.run("python", "-m", "dbkit", "check", *session.posargs)
 
 
 @nox.session(default=False)
@@ -91,7 +91,7 @@ def bench(session: nox.Session) -> None:
     """Measure what README says of speed, as ratios within this run."""
     install(session)
     session.install("pytest-alembic==0.13.1")  # a peer to measure against, and no part of the kit
-    session.run("python", "-m", "benchmarks", *session.posargs, env=DBKIT)
+    session.run("python", "-m", "benchmarks", *session.posargs)
 
 
 @nox.session(default=False)
@@ -99,7 +99,7 @@ def linters(session: nox.Session) -> None:
     """Count what squawk and alembic-guard find in the migrations of tests/support/dangers.py."""
     install(session)
     session.install("alembic-guard==0.1.1")  # to compare with, and no part of the kit
-    session.run("python", "scripts/linters.py", env=DBKIT)
+    session.run("python", "scripts/linters.py", env={"PYTHONPATH": "tests"})
 
 
 @nox.session(default=False)
@@ -108,10 +108,11 @@ def lock(session: nox.Session) -> None:
     session.install("uv")
     for name, arguments in {
         "core": [],
+        "build": ["--group", "build"],
         "dev": ["--group", "dev", "-c", "lock/core.txt"],
         "embedded": ["--group", "embedded", "-c", "lock/dev.txt"],
     }.items():
-        project = [] if name == "embedded" else ["pyproject.toml"]
+        project = [] if name in ("build", "embedded") else ["pyproject.toml"]
         session.run(
             *("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"),
             *("--generate-hashes", "--no-annotate", "--output-file", f"lock/{name}.txt"),

@@ -48,7 +48,7 @@ def check(settings: Settings, ini: Path) -> None:
     stale = "" if loaded.script.sourceless else head_file.problem(Path(loaded.script.dir), loaded.heads[0])
     findings = [
         *([stale] if stale else []),
-        *map(_of_text, acceptance.left(list(source_rules.findings(loaded)), loaded)),
+        *map(_of_text, acceptance.find_unaccepted(list(source_rules.find_in_project(loaded)), loaded)),
     ]
     try:
         with scratch_cluster.cluster(settings) as cluster:
@@ -66,7 +66,7 @@ def check(settings: Settings, ini: Path) -> None:
 
 def _of_text(advice: LintFinding) -> str:
     place = f"{advice.path}:{advice.line}" if advice.line else f"{advice.path}"
-    return f"{place}: {advice.id}: {advice.message}. Instead:\n{textwrap.indent(advice.instead, '  ')}"
+    return f"{place}: {advice.id}: {advice.message}. Instead:\n{textwrap.indent(advice.fix, '  ')}"
 
 
 def _check_migrated(settings: Settings, loaded: project.Project, cluster: Cluster) -> Iterator[str]:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from dbkit.findings.verdict import Verdict
 from dbkit.redaction import redact
 from dbkit.reports import roundtrip_text
 from dbkit.reports.trace import trace_as_json
-from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount, Verdict
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
 
 
 def as_json(outcome: Outcome) -> str:

@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from dbkit.findings.verdict import Verdict
 from dbkit.gate.alembic_command import count
-from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount, Verdict
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
 from dbkit.wording import counted
 
 

@@ -25,7 +25,7 @@ def as_text(outcome: "Outcome") -> str:
 
 def _untraced(each: "RevisionOutcome") -> str:
     if each.untraced:
-        return f"it works, but not while it is watched: {each.untraced}"
+        return f"it works, but not while it is traced: {each.untraced}"
     words = next((finding.words for finding in each.findings if finding.failure), each.verdict.value)
     return f"could not be run: {words}"
 
@@ -80,7 +80,7 @@ def _counts(each: RelationAccess) -> list[tuple[int, str]]:
 
 
 def as_json(outcome: "Outcome") -> str:
-    """All statements with all that was seen. src/dbkit/lint/pages/README.md explains the shape."""
+    """All statements with all that was seen. docs/lint.md explains the shape."""
     document = {
         "project": outcome.project,
         "server": outcome.server,

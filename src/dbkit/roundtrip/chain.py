@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from alembic.script import Script
 
 from dbkit import catalog
+from dbkit.findings.verdict import Verdict
 from dbkit.roundtrip.apply import FailedStep, run_revisions
-from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Finding, RevisionOutcome
 from dbkit.roundtrip.results import REVERSIBLE
 from dbkit.roundtrip.workspace import Workspace
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from alembic.script import Script
 
 from dbkit import catalog
+from dbkit.findings.verdict import Verdict
 from dbkit.project.revision_source import function_line
 from dbkit.roundtrip import row_snapshot
-from dbkit.roundtrip.outcome import Failure, Finding, Verdict
+from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.row_snapshot import RowDifference, RowSnapshot
 
 Facts = dict[catalog.Fact, str]

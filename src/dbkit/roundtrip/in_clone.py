@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from alembic.script import Script
 
+from dbkit.findings.verdict import Verdict
 from dbkit.project.revision_source import mentions_table
 from dbkit.roundtrip.apply import run_revision
 from dbkit.roundtrip.compare import Snapshot, compare_down_and_up
-from dbkit.roundtrip.outcome import Failure, Finding, Verdict
+from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.results import ProofResult
 from dbkit.roundtrip.workspace import Workspace
 

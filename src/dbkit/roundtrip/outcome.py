@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
 from dbkit.catalog import Difference
+from dbkit.findings.verdict import Verdict
 from dbkit.roundtrip.row_snapshot import RowDifference
 from dbkit.trace.records import Trace
 
@@ -16,25 +16,6 @@ WHEN = {
     "base": "at base, ",
     "chain": "after the whole chain, ",
 }
-
-
-class Verdict(StrEnum):
-    """The verdict on one revision."""
-
-    PROVEN = "proven"
-    """After the downgrade the schema is as before; after the second upgrade, as after the first."""
-    DIRTY = "dirty"
-    """A schema did not come back."""
-    LOSSY = "lossy"
-    """Rows did not come back, or an upgrade has changed rows of a table that it does not name."""
-    FAILS_ON_ROWS = "fails on rows"
-    """A step works while tables are empty, and fails on sample rows."""
-    BROKEN = "broken"
-    """The downgrade or an upgrade failed."""
-    IRREVERSIBLE = "irreversible"
-    """The downgrade is written so that it raises an error."""
-    UNPROVEN = "unproven"
-    """It could not be checked: a parent could not be applied, a clone was in the way, or a table has no rows."""
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dbkit import project
+from dbkit.findings.verdict import Verdict
 from dbkit.postgres import scratch_database
 from dbkit.project.revision_order import ancestors
 from dbkit.project.revision_source import mentions_server_objects
 from dbkit.roundtrip import acceptance, parallel
 from dbkit.roundtrip.access import Access, database_names, environment_variables
 from dbkit.roundtrip.env_runner import EnvRunner
-from dbkit.roundtrip.outcome import Outcome, RevisionOutcome, SampleRowCount, Verdict
+from dbkit.roundtrip.outcome import Outcome, RevisionOutcome, SampleRowCount
 from dbkit.roundtrip.sample_rows import ROWS, SampleRowOptions
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
 from dbkit.roundtrip.selection import Plan, Scope, select_revisions

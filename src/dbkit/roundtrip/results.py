@@ -6,8 +6,9 @@ from pathlib import Path
 
 from alembic.script import Script
 
+from dbkit.findings.verdict import Verdict
 from dbkit.project.revision_source import revision_id_line
-from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome
 
 REVERSIBLE = (Verdict.PROVEN, Verdict.DIRTY)
 """The verdicts, on a revision's schema, with which a chain can go down and up through it."""

@@ -16,12 +16,13 @@ import psycopg
 from alembic.script import Script
 
 from dbkit.errors import EnvInterrupt
+from dbkit.findings.verdict import Verdict
 from dbkit.project.revision_source import mentions_table
 from dbkit.roundtrip.alembic_steps import connection_of, migration_function
 from dbkit.roundtrip.catalog_fingerprint import KnownFingerprints, TransactionFingerprints
 from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_up
 from dbkit.roundtrip.failures import describe_failure, fails_without_transaction, may_be_rows
-from dbkit.roundtrip.outcome import Failure, Finding, Verdict
+from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.proof_connection import ProofConnection
 from dbkit.roundtrip.results import NeedsClone, ProofResult, Retry, RunEnd
 from dbkit.roundtrip.transaction_guard import LeavesTransaction, TransactionGuard, mentions_extension
