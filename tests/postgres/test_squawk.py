@@ -8,7 +8,7 @@ from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.verdict import Verdict
 from dbkit.lint import squawk
 from dbkit.roundtrip.outcome import RevisionOutcome
-from dbkit.trace.records import Lock, RelationAccess, Statement, Trace
+from dbkit.trace.records import ExecutedStatement, Lock, RelationAccess, Trace
 from support.kit import REPOSITORY
 
 PATH = Path("versions/aaaa.py")
@@ -19,7 +19,9 @@ pytestmark = pytest.mark.skipif(squawk.find_program() is None, reason="squawk ha
 
 def outcome(*statements: tuple[str, int, bool], touched: tuple[RelationAccess, ...] = (NOTES,)) -> RevisionOutcome:
     """A revision with these statements: their SQL, the number of their transaction, and whether it is shared."""
-    recorded = tuple(Statement(sql, line, *rest, touched=touched) for line, (sql, *rest) in enumerate(statements, 1))
+    recorded = tuple(
+        ExecutedStatement(sql, line, *rest, touched=touched) for line, (sql, *rest) in enumerate(statements, 1)
+    )
     trace = Trace("upgrade", recorded, 180000)
     return RevisionOutcome("aaaa", (), "", PATH, Verdict.PROVEN, 0.0, traces=(trace,))
 

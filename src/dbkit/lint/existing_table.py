@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dbkit.postgres.sql_text import targets, tokens, unquoted
-from dbkit.trace.records import Lock, RelationAccess, Statement
+from dbkit.trace.records import ExecutedStatement, Lock, RelationAccess
 from dbkit.trace.statement_text import ends_own_transactions
 
 RELKINDS = ("r", "p", "m", "f")
@@ -30,7 +30,7 @@ class ExistingTable:
     """Whether the statement searched it for rows to change, found or not."""
 
 
-def read_table(name: str, kind: str, statement: Statement, accesses: Sequence[RelationAccess]) -> ExistingTable:
+def read_table(name: str, kind: str, statement: ExecutedStatement, accesses: Sequence[RelationAccess]) -> ExistingTable:
     """Return what a statement did to a table. `accesses` are those to the table and to its partitions."""
     is_view = kind == "m"
     scanned = [each for each in accesses if _is_scanned(each, statement)]
@@ -49,24 +49,24 @@ def read_table(name: str, kind: str, statement: Statement, accesses: Sequence[Re
     )
 
 
-def _strongest_lock(name: str, statement: Statement, accesses: Sequence[RelationAccess]) -> Lock:
+def _strongest_lock(name: str, statement: ExecutedStatement, accesses: Sequence[RelationAccess]) -> Lock:
     held = [each.held for each in accesses if each.relation == name and each.held]
-    return max([*held, dict(statement.kept).get(name, Lock.ACCESS_SHARE)])
+    return max([*held, dict(statement.inherited_locks).get(name, Lock.ACCESS_SHARE)])
 
 
-def _blocks(name: str, statement: Statement, *, is_view: bool) -> str:
+def _blocks(name: str, statement: ExecutedStatement, *, is_view: bool) -> str:
     blocks = statement.blocks(name)
     # there are no writes to a materialized view
     return "" if is_view and blocks == Lock.SHARE.blocks else blocks
 
 
-def _is_scanned(access: RelationAccess, statement: Statement) -> bool:
+def _is_scanned(access: RelationAccess, statement: ExecutedStatement) -> bool:
     # TRUNCATE replaces the table's file, and then scans the empty one for its indexes
     is_truncated = access.rewritten and not (access.scanned or statement.changes)
     return access.scanned > 0 or (access.scans > 0 and not is_truncated)
 
 
-def _is_searched(name: str, statement: Statement, scanned: Sequence[RelationAccess]) -> bool:
+def _is_searched(name: str, statement: ExecutedStatement, scanned: Sequence[RelationAccess]) -> bool:
     changed = {target for verb, target in targets(statement.sql) if verb != "insert"}
     return any(
         not each.inserted and (each.opened or {_last_part(name), _last_part(each.relation)} & changed)

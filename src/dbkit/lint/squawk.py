@@ -17,7 +17,7 @@ from typing import Any
 from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
 from dbkit.findings.rule_ids import SQUAWK
 from dbkit.roundtrip.outcome import RevisionOutcome
-from dbkit.trace.records import Statement
+from dbkit.trace.records import ExecutedStatement
 
 # Rules of squawk, by dbkit's rules that measure the effect: a finding of both is dbkit's, one of squawk only is dropped
 REPLACED = {
@@ -67,11 +67,11 @@ class _Script:
 
     outcome: RevisionOutcome
     in_transaction: bool
-    lines: list[Statement] = field(default_factory=list)
+    lines: list[ExecutedStatement] = field(default_factory=list)
     """The statement of each line."""
     texts: list[str] = field(default_factory=list)
 
-    def add(self, statement: Statement) -> None:
+    def add(self, statement: ExecutedStatement) -> None:
         text = f"{statement.sql}\n;"
         self.texts.append(text)
         self.lines += [statement] * len(text.split("\n"))
@@ -150,7 +150,7 @@ def _check(program: str, scripts: Sequence[_Script], version: int, in_transactio
             yield finding
 
 
-def _finding(reported: dict[str, Any], script: _Script, statement: Statement) -> LintFinding | None:
+def _finding(reported: dict[str, Any], script: _Script, statement: ExecutedStatement) -> LintFinding | None:
     rule = reported["rule_name"]
     is_on_new_table = rule in ABOUT_LOCKS and not any(each.existed for each in statement.touched)
     if rule in IGNORED or is_on_new_table:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dbkit.lint.existing_table import RELKINDS, ExistingTable, read_table
 from dbkit.postgres.sql_text import plain
-from dbkit.trace.records import Change, ChangeKind, Statement, Trace
+from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Trace
 
 OWN_TABLES = re.compile(r"\bdbkit_(?:backfill|journal)\b")
 
@@ -15,7 +15,7 @@ OWN_TABLES = re.compile(r"\bdbkit_(?:backfill|journal)\b")
 class TracedStatement:
     """One statement of a trace, with what the rules need to know."""
 
-    statement: Statement
+    statement: ExecutedStatement
     trace: Trace
     version: int
     """The major version of PostgreSQL that the findings are for."""
@@ -71,14 +71,14 @@ class _RelationHistory:
         """By name of a partition, the partitioned table at the top."""
         self.created: set[str] = set()
 
-    def add_relations(self, statement: Statement) -> None:
+    def add_relations(self, statement: ExecutedStatement) -> None:
         """Remember the relations that a statement used."""
         self.kinds |= {each.relation: each.kind for each in statement.touched if each.existed}
         self.roots |= {each.relation: each.partition_of for each in statement.touched if each.partition_of}
 
-    def find_shared_partitions(self, statement: Statement) -> dict[str, str]:
+    def find_shared_partitions(self, statement: ExecutedStatement) -> dict[str, str]:
         """Return the partitions that a statement treats like their partitioned table, which is the value."""
-        present = {name for name, _lock in statement.kept} | {each.relation for each in statement.touched}
+        present = {name for name, _lock in statement.inherited_locks} | {each.relation for each in statement.touched}
         changed = {each.table for each in statement.changes}
         locked = _newly_blocked(statement)
         return {
@@ -87,10 +87,10 @@ class _RelationHistory:
             if root in present and (root in changed or name not in locked | changed)
         }
 
-    def read_tables(self, statement: Statement, shared: Mapping[str, str]) -> dict[str, ExistingTable]:
+    def read_tables(self, statement: ExecutedStatement, shared: Mapping[str, str]) -> dict[str, ExistingTable]:
         """Return by name the tables from before the revision that the transaction has locked."""
         used = [each for each in statement.touched if each.existed]
-        names = dict.fromkeys([*dict(statement.kept), *(each.relation for each in used)])
+        names = dict.fromkeys([*dict(statement.inherited_locks), *(each.relation for each in used)])
         return {
             name: read_table(
                 name,
@@ -102,7 +102,7 @@ class _RelationHistory:
             if self.kinds.get(name) in RELKINDS and name not in self.created and name not in shared
         }
 
-    def add_changes(self, statement: Statement) -> None:
+    def add_changes(self, statement: ExecutedStatement) -> None:
         """Remember what a statement created, and the new names of tables."""
         for change in statement.changes:
             if change.what == ChangeKind.TABLE_CREATED:
@@ -113,5 +113,5 @@ class _RelationHistory:
                 self.kinds[change.after] = self.kinds[change.before]
 
 
-def _newly_blocked(statement: Statement) -> set[str]:
+def _newly_blocked(statement: ExecutedStatement) -> set[str]:
     return {each.relation for each in statement.touched if each.lock is not None and each.lock.blocks}

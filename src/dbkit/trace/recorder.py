@@ -14,7 +14,7 @@ from dbkit.postgres.sql_text import statements
 from dbkit.settings import Target
 from dbkit.trace import statement_text
 from dbkit.trace.known_relations import KnownRelations
-from dbkit.trace.records import Statement, Trace, TraceFailed
+from dbkit.trace.records import ExecutedStatement, Trace, TraceFailed
 from dbkit.trace.session import TracedSession
 
 
@@ -34,7 +34,7 @@ class Recorder:
         self.targets = {target.dbname: target for target in databases.values()}
         self.known = dict(known or {})
         """The relations of each database at the end, for the next recorder."""
-        self.statements: list[Statement] = []
+        self.statements: list[ExecutedStatement] = []
         self._sessions: dict[int, TracedSession] = {}
         """By the id of its DBAPI connection."""
         self._failure: TraceFailed | None = None
@@ -133,7 +133,7 @@ class Recorder:
         is_own = id(connection.connection.dbapi_connection) == self._own
         line = self._line(unless="autocommit_block")
         if is_own and line is not None and not session.connection.autocommit:  # by a call, such as connection.commit()
-            self.statements.append(Statement(how, line, session.transaction.number))
+            self.statements.append(ExecutedStatement(how, line, session.transaction.number))
         session.end_transaction()
 
     @contextmanager

@@ -129,7 +129,7 @@ class RelationAccess:
 
 
 @dataclass(frozen=True)
-class Statement:
+class ExecutedStatement:
     """One executed statement."""
 
     sql: str
@@ -143,7 +143,7 @@ class Statement:
     touched: tuple[RelationAccess, ...] = ()
     """How it used what existed before the revision, and what the revision has created."""
     changes: tuple[Change, ...] = ()
-    kept: tuple[tuple[str, Lock], ...] = ()
+    inherited_locks: tuple[tuple[str, Lock], ...] = ()
     """What existed before the revision, each with the lock that earlier statements of the transaction hold on it."""
     seconds: float = 0.0
     lock_timeout: bool = False
@@ -160,7 +160,7 @@ class Statement:
         https://www.postgresql.org/docs/18/sql-reindex.html#SQL-REINDEX-REBUILDING-INDEXES-CONCURRENTLY
         """
         held = [each.held for each in self.touched if each.relation == table and each.held]
-        held += [lock for name, lock in self.kept if name == table]
+        held += [lock for name, lock in self.inherited_locks if name == table]
         indexes = (each for each in self.touched if each.table == table and each.existed)
         if any(each.held == Lock.ACCESS_EXCLUSIVE for each in indexes):
             return Lock.ACCESS_EXCLUSIVE.blocks
@@ -173,9 +173,9 @@ class Trace:
 
     direction: str
     """"upgrade" or "downgrade"."""
-    statements: tuple[Statement, ...] = ()
+    statements: tuple[ExecutedStatement, ...] = ()
     server_version: int = 0
     """As server_version_num: 180001."""
 
-    def __iter__(self) -> Iterator[Statement]:
+    def __iter__(self) -> Iterator[ExecutedStatement]:
         return iter(self.statements)

@@ -14,7 +14,7 @@ from dbkit.trace.effects import Effects, RelationState, probed_access, relation_
 from dbkit.trace.known_relations import KnownRelations, read_known_relations, tables_before_and_after
 from dbkit.trace.lock_probe import ProbedLocks, probe_locks
 from dbkit.trace.queries import LockedRelation, RowCounts
-from dbkit.trace.records import Lock, Statement
+from dbkit.trace.records import ExecutedStatement, Lock
 from dbkit.trace.schema_diff import compare_shapes
 from dbkit.trace.statement_text import controls_transaction, ends_own_transactions
 
@@ -128,7 +128,7 @@ class TracedSession:
             transaction.is_unread = False
             self._read_session()
 
-    def end(self, text: str, line: int | None) -> Statement:
+    def end(self, text: str, line: int | None) -> ExecutedStatement:
         """Return what the statement did, which has run."""
         statement = self.statement
         seconds = time.perf_counter() - statement.started
@@ -138,7 +138,7 @@ class TracedSession:
         is_undone = statement.has_own_transactions and rolls_back(text)
         names = {**effects.former_names, **self.known.names}
         found = () if is_undone else compare_shapes(effects.before, effects.after, names)
-        executed = Statement(
+        executed = ExecutedStatement(
             text,
             line,
             self.transaction.number,
@@ -187,7 +187,7 @@ class TracedSession:
         self.cursor.execute(how)
         self.end_transaction()
 
-    def find_passed_by(self) -> Statement | None:
+    def find_passed_by(self) -> ExecutedStatement | None:
         """Return what the driver's own cursor has done in the open transaction since the last statement seen."""
         transaction = self.transaction
         is_known = (not transaction.begins and not transaction.is_unread) or not transaction.number

@@ -83,4 +83,4 @@ def _is_query(traced: TracedStatement) -> bool:
 
 def _inherited_locks(traced: TracedStatement) -> list[tuple[str, Lock]]:
     """Return the blocking locks of earlier statements, by table."""
-    return [(name, lock) for name, lock in traced.statement.kept if lock.blocks and name in traced.tables]
+    return [(name, lock) for name, lock in traced.statement.inherited_locks if lock.blocks and name in traced.tables]

@@ -8,7 +8,7 @@ from dbkit.lint.existing_table import ExistingTable
 from dbkit.lint.rules.fixes import AUTOCOMMIT_BLOCK
 from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.trace_reader import TracedStatement
-from dbkit.trace.records import Change, ChangeKind, Lock, Statement
+from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Lock
 
 PLAIN_INDEX = re.compile(r"CREATE (UNIQUE )?INDEX \S+ ON \S+ USING btree \(([a-z_0-9, ]+)\)")
 
@@ -57,7 +57,7 @@ def _create_index_concurrently(change: Change, table: ExistingTable) -> str:
     return f"# in a separate revision\n{AUTOCOMMIT_BLOCK}{call}"
 
 
-def find_rebuilt_indexes(statement: Statement) -> list[str]:
+def find_rebuilt_indexes(statement: ExecutedStatement) -> list[str]:
     """Return the indexes that a statement dropped and created again, and those with a new file."""
     dropped = {each.name for each in statement.changes if each.what == ChangeKind.INDEX_DROPPED}
     added = [each.name for each in statement.changes if each.what == ChangeKind.INDEX_ADDED and each.name in dropped]

@@ -9,7 +9,7 @@ from dbkit.lint.rules.rule import Violation, statement_rule
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import ends_transaction, plain
 from dbkit.roundtrip.outcome import RevisionOutcome
-from dbkit.trace.records import Statement
+from dbkit.trace.records import ExecutedStatement
 from dbkit.wording import counted
 
 CONCURRENTLY = re.compile(r"\bconcurrently\b")
@@ -68,7 +68,7 @@ def _has_other_changes(traced: TracedStatement) -> bool:
     )
 
 
-def _drops_concurrently(statement: Statement) -> bool:
+def _drops_concurrently(statement: ExecutedStatement) -> bool:
     text = plain(statement.sql)
     return bool(CONCURRENTLY.search(text) and DROP.match(text))
 
@@ -95,7 +95,7 @@ def find_missing_lock_timeout(outcomes: Sequence[RevisionOutcome], env_py: Path)
         )
 
 
-def _waits_without_limit(statement: Statement) -> bool:
+def _waits_without_limit(statement: ExecutedStatement) -> bool:
     return not statement.lock_timeout and any(
         each.existed and each.lock is not None and each.lock.blocks for each in statement.touched
     )
