@@ -1,4 +1,4 @@
-"""How messages put numbers into words."""
+"""Numbers with nouns in messages."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

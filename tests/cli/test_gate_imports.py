@@ -25,3 +25,9 @@ def test_the_gate_loads_nothing_that_proves(pair: Pair) -> None:
         loaded = loaded_by(pair, *arguments)
         assert "gate" in loaded
         assert not {name for name in loaded if name.partition(".")[0] in NOT_IN_PRODUCTION}
+
+
+def test_a_database_at_head_is_recognised_without_alembic() -> None:
+    look = "import sys, dbkit.commands.migrate; print(sorted({'alembic', 'sqlalchemy'} & sys.modules.keys()))"
+    run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout == "[]\n"

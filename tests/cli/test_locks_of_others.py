@@ -163,7 +163,7 @@ def test_what_was_applied_is_no_failure_when_it_cannot_be_read_afterwards(pair: 
         holder.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
         _, errors = process.communicate(timeout=BOUND)
         assert process.returncode == 0, errors
-        assert "warning: rev2 is applied, but what the database says now could not be read: gave up" in errors
+        assert "warning: rev2 is applied, but the state of the database could not be read: gave up" in errors
         assert f"alembic_version is locked by backend {holder.info.backend_pid}" in errors
     assert pair.gated.heads() == ["rev2"]
 

@@ -96,7 +96,7 @@ def test_without_path_there_is_an_answer(env: Mapping[str, str]) -> None:
 def test_a_pg_bindir_that_may_not_be_entered_is_told(closed: Path) -> None:
     for bindir in (closed, closed / "deeper"):
         assert ask({"PG_BINDIR": str(bindir)}).startswith(f"dbkit: psql was not found in PG_BINDIR, {bindir}")
-    assert "may not be entered" in ask({"PG_BINDIR": str(closed)})
+    assert "to which there is no access" in ask({"PG_BINDIR": str(closed)})
 
 
 def test_a_pg_bindir_that_is_a_file_has_no_server(tmp_path: Path, local_settings: Settings) -> None:

@@ -217,10 +217,10 @@ def test_a_table_without_primary_key(pair: Pair, project: Project) -> None:
         2,
         [
             ("ALTER TABLE log DROP level", "log has no primary key, and level would be lost"),
-            ("ALTER TABLE item DROP id", "item.id, of its primary key, goes or changes"),
+            ("ALTER TABLE item DROP id", "item.id, of its primary key, is dropped or changes its type"),
             ("ALTER TABLE log ALTER level TYPE smallint", "log has no primary key, and level would be lost or change"),
             ("DELETE FROM log", "log has no primary key, and its rows may change"),
-            ("ALTER TABLE item ALTER id TYPE smallint", "item.id, of its primary key, goes or changes"),
+            ("ALTER TABLE item ALTER id TYPE smallint", "item.id, of its primary key, is dropped or changes its type"),
         ],
     ),
 )

@@ -58,7 +58,7 @@ def installations(local_settings: Settings) -> Iterator[list[Migrated]]:
             cluster = stack.enter_context(scratch_cluster.cluster(settings))
             on_scratch = scratch_database.settings_for(settings, cluster.target())
             loaded = project.load(REPOSITORY / "alembic.ini")
-            alembic_command.run(loaded, on_scratch, "upgrade", "head")
+            alembic_command.run_alembic(loaded, on_scratch, "upgrade", "head")
             made.append(Migrated(cluster, snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))))
         yield made
 

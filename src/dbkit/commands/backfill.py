@@ -36,9 +36,9 @@ def backfill(
 
     Raises Refused on a protected database without CONFIRM, Interrupted for a signal, and what a backfill raises.
     """
-    works.qualified(table)
+    works.qualify_table(table)
     target = settings.target or development_cluster(settings).ensure_running()
-    protection.ask(settings, target, "change rows of")
+    protection.require_expendable_target(settings, target, "change rows of")
     with session.connect_for_migration(target, settings, APPLICATION_NAME) as connection:
         require_writable(connection)
         connection.autocommit = True
@@ -52,7 +52,7 @@ def backfill(
             return cursor.fetchall() if cursor.description else ()
 
         columns = [name.strip() for name in key.split(",") if name.strip()]
-        work = works.find(execute, execute_own, table, assignments, where, columns)
+        work = works.plan_update(execute, execute_own, table, assignments, where, columns)
         progress = Progress(execute, execute_own, VERSION_TABLE, None)
         limits = runs.Limits(batch, max_lag, settings.lock_timeout, settings.lock_budget, settings.wait)
         where_it_is = f'"{target.dbname}" on {target.server()}'
@@ -78,7 +78,7 @@ def backfill(
 def _run(
     execute: works.Execute,
     execute_own: works.Execute,
-    work: works.Work,
+    work: works.BatchedUpdate,
     progress: Progress,
     limits: runs.Limits,
     *,
@@ -92,9 +92,9 @@ def _run(
         )
     if again:
         # not while it runs: whoever does it would find its progress gone, and stop
-        with runs.only_one(execute_own, work.table, limits.wait):
+        with runs.hold_table_lock(execute_own, work.table, limits.wait):
             forgotten = progress.find(work)
             if forgotten is not None:
-                progress.forget(forgotten)
-    if runs.run(execute, execute_own, work, progress, limits) is None:
+                progress.delete(forgotten)
+    if runs.run_backfill(execute, execute_own, work, progress, limits) is None:
         say(f"{work.table} has no rows.")

@@ -6,7 +6,7 @@ from pathlib import Path
 from dbkit import drift as states
 from dbkit import gate, project
 from dbkit.errors import WRITE_FIRST, CheckFailed, InputError
-from dbkit.gate import alembic_command, heads
+from dbkit.gate import alembic_command, multiple_heads
 from dbkit.postgres import scratch_cluster, scratch_database
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings
@@ -20,16 +20,18 @@ def drift(settings: Settings, ini: Path) -> None:
     """Compare the three. Raises CheckFailed, object by object, when one of them has moved."""
     loaded = project.load(ini)
     loaded.require_gate()
-    heads.require_one_head(loaded, settings)
+    multiple_heads.require_one_head(loaded, settings)
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to compare.", WRITE_FIRST)
-    found = states.read_live(gate.target_of(settings), settings.wait)
+    found = states.read_live(gate.resolve_target(settings), settings.wait)
     states.require_comparable(loaded, found)
     with scratch_cluster.cluster(settings) as cluster:
         moved = list(_moved(settings, loaded, cluster, found))
     behind = loaded.pending(found.revisions)
     at = ", ".join(found.revisions)
-    place = f"at {at}, {alembic_command.count(len(behind))} behind the head" if behind else f"at {at}, the head"
+    place = (
+        f"at {at}, {alembic_command.count_migrations(len(behind))} behind the head" if behind else f"at {at}, the head"
+    )
     if moved:
         raise CheckFailed(f"{len(moved)} found; the database is {place}:", "\n".join([*moved, WHAT_NEXT]))
     print(f"The models, the migrations and the database agree; the database is {place}.")

@@ -30,18 +30,23 @@ def _is_at_head(settings: Settings, ini: Path) -> bool:
     directory = revision_files.directory_of(ini)
     if directory is None or not (directory.parent / "env.py").is_file() or not env_file.has_gate(directory.parent):
         return False
-    files = revision_files.read_all(directory)
-    heads = revision_files.heads(files)
+    files = revision_files.read_revision_files(directory)
+    heads = revision_files.find_heads(files)
     if heads is None or len(heads) != 1:
         return False
     target = settings.target or development_cluster(settings).ensure_running()
     with connect(target, settings.wait) as connection:
         current = current_revisions(connection)
-        rows = journal.latest(connection) if read_config(ini).journal else {}
-        unmarked = protection.is_to_be_protected(connection, settings)
+        rows = journal.read_latest(connection) if read_config(ini).journal else {}
+        unmarked = protection.needs_mark(connection, settings)
         waiting = _offers(connection, settings, target, [file.revision for file in files if file])
     applied = [(file.revision, file.path) for file in files if file]
-    if unmarked or set(current) != heads or journal.edited(rows, applied) or journal.half_applied(rows.values()):
+    if (
+        unmarked
+        or set(current) != heads
+        or journal.find_edited_files(rows, applied)
+        or journal.find_half_applied(rows.values())
+    ):
         return False
     print(f'"{target.dbname}" is at {current[0]}, the head: nothing to apply.')
     for line in waiting:
@@ -55,4 +60,4 @@ def _offers(connection: psycopg.Connection, settings: Settings, target: Target, 
         return []
     from dbkit.stash import pending
 
-    return pending.lines(connection, settings, target, applied)
+    return pending.describe_restorable(connection, settings, target, applied)

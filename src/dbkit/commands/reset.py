@@ -37,17 +37,17 @@ def reset(settings: Settings, ini: Path) -> None:
     project.load(ini).require_gate()  # before anything is dropped
     if settings.target is None:
         _set_aside_other_major(development_cluster(settings))
-    target = gate.target_of(settings)
+    target = gate.resolve_target(settings)
     # and not while a migration runs
     with (
         connect(target, settings.wait) as connection,
         migration_lock(connection, target.dbname, settings.wait),
     ):
         _require_own(connection, target)
-        mark, heads = protection.recorded(connection), current_revisions(connection)
+        mark, heads = protection.read_mark(connection), current_revisions(connection)
         if not heads and mark is None and protection.has_tables(connection):
             raise _not_ours(target, "it has tables, and no migrations made them.", BY_HAND)
-    protection.refuse_unless_expendable(settings, target, "drop and rebuild", mark, has_history=bool(heads))
+    protection.require_expendable(settings, target, "drop and rebuild", mark, has_history=bool(heads))
     print(f'dropping "{target.dbname}" on {target.server()}, with all its data')
     _replace(target, settings.wait)
     upgrade(settings, ini, "head")

@@ -10,11 +10,11 @@ from dbkit.postgres import session
 from dbkit.postgres.connect import current_revisions
 from dbkit.postgres.locks import migration_lock
 from dbkit.settings import Settings, Target
-from dbkit.stash import backup, store
+from dbkit.stash import pending, store
 from dbkit.stash import restore as stash_restore
-from dbkit.stash.identity import judge, read_identity
+from dbkit.stash.identity import assess_stash, read_identity
 from dbkit.stash.manifest import Identity
-from dbkit.stash.restore import Outcome
+from dbkit.stash.outcome import TableOutcome
 from dbkit.stash.store import Stash
 
 
@@ -25,7 +25,7 @@ def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: b
     Returns 1 where something could not be put back.
     """
     loaded = project.load(ini)
-    target = gate.target_of(settings)
+    target = gate.resolve_target(settings)
     with (
         session.connect_for_migration(target, settings, "dbkit restore") as connection,
         migration_lock(connection, target.dbname, settings.wait),
@@ -39,11 +39,11 @@ def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: b
         here = read_identity(connection)
         failed: list[DbkitError] = []
         if name:
-            stashes = [store.find(settings, target, name, here)]
-            if (verdict := judge(connection, here, stashes[0])).asks:
+            stashes = [store.find_stash(settings, target, name, here)]
+            if (verdict := assess_stash(connection, here, stashes[0])).asks:
                 say(f"warning: {name}: {verdict.why}. It was named, so it is put back by primary key.")
         else:
-            backup.remove_unneeded(connection, settings, target)
+            pending.remove_unneeded_stashes(connection, settings, target)
             stashes = _not_asking(connection, settings, target, here, failed)
         connection.rollback()
         session.shorten_lock_wait(connection, settings)
@@ -62,8 +62,8 @@ def _not_asking(
 ) -> list[Stash]:
     """The stashes that are put back without being named; for each other one, an error is added to `failed`."""
     stashes = []
-    for stash in store.waiting(settings, target, here):
-        verdict = judge(connection, here, stash)
+    for stash in store.find_waiting(settings, target, here):
+        verdict = assess_stash(connection, here, stash)
         if verdict.asks:
             failed.append(
                 Refused(
@@ -102,7 +102,7 @@ def _one(
     print(f"{stash.name}, of {stash.manifest.time}:")
     for outcome in outcomes:
         print(f"  {outcome}")
-    rows = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+    rows = [outcome for outcome in outcomes if isinstance(outcome, TableOutcome)]
     if any(outcome.blocked for outcome in rows):
         print(f"  Not all could be put back, so the stash waits on: {stash.path}")
         return False

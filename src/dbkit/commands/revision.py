@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dbkit import gate, project
 from dbkit.errors import InputError
-from dbkit.gate import alembic_command, heads
+from dbkit.gate import alembic_command, multiple_heads
 from dbkit.settings import Settings
 
 LONGEST_MESSAGE = 200  # characters
@@ -29,11 +29,13 @@ def revision(
     loaded = project.load(ini)
     if not empty:
         loaded.require_gate()
-    heads.require_one_head(loaded, settings)
+    multiple_heads.require_one_head(loaded, settings)
     project.configure_logging(ini)  # Alembic's log says which differences it found
     if not empty:
         _require_up_to_date(loaded, settings)
-    passage = alembic_command.run(loaded, settings, "revision", message=text, autogenerate=not empty, rev_id=identifier)
+    passage = alembic_command.run_alembic(
+        loaded, settings, "revision", message=text, autogenerate=not empty, rev_id=identifier
+    )
     _say_what_is_next(passage, "Read it and correct it. Then: make migrate; make redo, to see it undone; make schema.")
 
 
@@ -44,7 +46,7 @@ def merge(settings: Settings, ini: Path, message: str) -> None:
     if len(loaded.heads) < 2:
         print("There is one head: nothing to merge.")
         return
-    passage = alembic_command.run(loaded, settings, "merge", "heads", message=text)
+    passage = alembic_command.run_alembic(loaded, settings, "merge", "heads", message=text)
     _say_what_is_next(passage, "Then: make migrate; make schema.")
 
 
@@ -73,16 +75,17 @@ def check_identifier(identifier: str) -> None:
 
 
 def _require_up_to_date(loaded: project.Project, settings: Settings) -> None:
-    pending = loaded.pending(alembic_command.position(loaded, settings))
+    pending = loaded.pending(alembic_command.read_position(loaded, settings))
     if pending:
         raise InputError(
-            f"the database lacks {alembic_command.count(len(pending))}, so the models cannot be compared with it.",
+            f"the database lacks {alembic_command.count_migrations(len(pending))}, "
+            "so the models cannot be compared with it.",
             "Apply them first: `make migrate`.",
         )
 
 
 def _say_what_is_next(passage: gate.RunContext, then: str) -> None:
-    for script in passage.written:
+    for script in passage.revision_files:
         print(f"Wrote {_with_ascii_name(Path(script.path))}")
         print(then)
 

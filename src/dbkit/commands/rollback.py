@@ -24,36 +24,36 @@ def rollback(settings: Settings, ini: Path, to: str = "-1", stash: bool | None =
 
 def _roll_back(settings: Settings, ini: Path, to: str, stash: bool | None) -> list[str]:
     """Returns the names of the stashes that were made."""
-    alembic_command.check_target(to)
+    alembic_command.require_revision_name(to)
     if to.startswith("+") or to in ("head", "heads"):
         raise InputError(f"{to} is ahead of the database.", f"To go forward: `make migrate to={to}`.")
     settings = settings if stash is None else replace(settings, stash=stash)
     loaded = project.load(ini)
     loaded.require_gate()
-    before = alembic_command.position(loaded, settings)
+    before = alembic_command.read_position(loaded, settings)
     if not before:
         raise InputError(
             "nothing is applied, so there is nothing to roll back.", "`make status` shows where the database is."
         )
     preconditions.require_unambiguous(before, to)
     _require_enough(loaded, before, to)
-    target = gate.target_of(settings)
-    protection.ask(settings, target, "roll back")
-    keeper = preview.prepare(settings, ini, target, before, to)
+    target = gate.resolve_target(settings)
+    protection.require_expendable_target(settings, target, "roll back")
+    keeper = preview.preview_rollback(settings, ini, target, before, to)
     try:
-        passage = alembic_command.run(loaded, settings, "downgrade", to, announce=True, guard=keeper)
+        passage = alembic_command.run_alembic(loaded, settings, "downgrade", to, announce=True, hook=keeper)
     except BaseException:
         if keeper:
-            keeper.forget_unneeded()
+            keeper.remove_unneeded()
         raise
     if not passage.steps:
         # read once more: another process may have had the lock meanwhile
-        here = alembic_command.position(loaded, settings)
+        here = alembic_command.read_position(loaded, settings)
         others = " Another process has rolled it back meanwhile." if set(here) != set(before) else ""
         print(f"The database is at {', '.join(here) or 'base'}: nothing to roll back.{others}")
         return []
     after = [project.name_of(loaded.revision(revision)) for revision in passage.after]
-    print(f"{alembic_command.count(len(passage.steps))} undone; now at {' and '.join(after) or 'base'}.")
+    print(f"{alembic_command.count_migrations(len(passage.steps))} undone; now at {' and '.join(after) or 'base'}.")
     return [path.name for path in keeper.made.values()] if keeper else []
 
 
@@ -61,7 +61,7 @@ def _require_enough(loaded: project.Project, current: tuple[str, ...], to: str) 
     steps = re.fullmatch(r"-(\d+)", to)
     applied = len(list(loaded.script.walk_revisions())) - len(loaded.pending(current))
     if steps and int(steps[1]) > applied:
-        message = f"cannot go back {to}: {alembic_command.count(applied)} applied."
+        message = f"cannot go back {to}: {alembic_command.count_migrations(applied)} applied."
         raise InputError(message, "`make rollback to=base` undoes all.")
 
 
@@ -72,9 +72,9 @@ def redo(settings: Settings, ini: Path, stash: bool | None = None) -> int:
     """
     loaded = project.load(ini)
     loaded.require_gate()
-    before = alembic_command.position(loaded, settings)
+    before = alembic_command.read_position(loaded, settings)
     made = _roll_back(settings, ini, "-1", stash)
-    alembic_command.run(
+    alembic_command.run_alembic(
         project.load(ini), settings, "upgrade", before[0] if len(before) == 1 else "heads", announce=True
     )
     codes = [restore(settings, ini, name) for name in made]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dbkit import files, project
 from dbkit.errors import WRITE_FIRST, InputError
-from dbkit.gate import alembic_command, heads
+from dbkit.gate import alembic_command, multiple_heads
 from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
 from dbkit.redaction import redact
 from dbkit.settings import Settings
@@ -18,16 +18,16 @@ def schema(settings: Settings, ini: Path) -> None:
     """Migrate a throw-away database to the head, and write its schema beside the migrations."""
     loaded = project.load(ini)
     loaded.require_gate()
-    heads.require_one_head(loaded, settings)
+    multiple_heads.require_one_head(loaded, settings)
     path = snapshot_path(loaded)
     with scratch_cluster.cluster(settings) as cluster:
         on_scratch = scratch_database.settings_for(settings, cluster.target())
-        alembic_command.run(loaded, on_scratch, "upgrade", "head")
+        alembic_command.run_alembic(loaded, on_scratch, "upgrade", "head")
         text = snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))
     if path.exists() and path.read_text(encoding="utf-8") == text:
         print(f"{path} is fresh.")
         return
-    files.write(path, text)
+    files.write_file(path, text)
     print(f"Wrote {path}. Commit it with the migration.")
 
 

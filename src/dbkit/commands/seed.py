@@ -21,9 +21,9 @@ def seed(settings: Settings, ini: Path) -> None:
     path = Path(loaded.script.dir).parent / "seed.sql"
     if not path.exists():
         raise InputError(f"there is no {path}.", "Write one: INSERT statements that can be repeated.")
-    target = gate.target_of(settings)
-    protection.ask(settings, target, "add sample rows to")
-    if loaded.pending(alembic_command.position(loaded, settings)):
+    target = gate.resolve_target(settings)
+    protection.require_expendable_target(settings, target, "add sample rows to")
+    if loaded.pending(alembic_command.read_position(loaded, settings)):
         raise InputError("the database is not at the head.", "Bring it there first: `make migrate`.")
     started = time.monotonic()
     with connect(target, settings.wait, session=Session.SHARED) as connection:

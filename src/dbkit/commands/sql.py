@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dbkit import files, project
 from dbkit.errors import InputError
-from dbkit.gate import alembic_command, heads
+from dbkit.gate import alembic_command, multiple_heads
 from dbkit.redaction.outputs import write_data
 from dbkit.settings import Settings
 
@@ -20,19 +20,19 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
     """
     loaded = project.load(ini)
     loaded.require_gate()
-    heads.require_one_head(loaded, settings)
+    multiple_heads.require_one_head(loaded, settings)
     for revision in (start, to):
         if revision is not None:
-            alembic_command.check_target(revision)
+            alembic_command.require_revision_name(revision)
     if out == "":
         raise InputError("out= names no file.", "Give it a name, or - for standard output.")
-    revisions = (start,) if start else alembic_command.position(loaded, settings)
+    revisions = (start,) if start else alembic_command.read_position(loaded, settings)
     start = " and ".join(revisions) or "base"
     script = io.StringIO()
     loaded.config.output_buffer = script
     # Alembic's range has one revision before the colon; a database at several goes by start=
     span = f"{revisions[0] if revisions else 'base'}:{to}"
-    passage = alembic_command.run(loaded, settings, "upgrade", span, sql=True, start=revisions)
+    passage = alembic_command.run_alembic(loaded, settings, "upgrade", span, sql=True, start=revisions)
     if not passage.steps:
         print(f"Nothing to write: there is no migration between {start} and {to}.")
         return
@@ -40,12 +40,12 @@ def sql(settings: Settings, ini: Path, out: str, start: str | None = None, to: s
         write_data(script.getvalue())
         return
     _write(Path(out), script.getvalue())
-    migrations = alembic_command.count(len(passage.steps))
+    migrations = alembic_command.count_migrations(len(passage.steps))
     print(f"Wrote {out}: {migrations} from {start} to {to}. To run it: make psql <{out}, or psql -f {out}")
 
 
 def _write(path: Path, text: str) -> None:
     try:
-        files.write(path, text)
+        files.write_file(path, text)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}.") from error

@@ -7,7 +7,7 @@ import psycopg
 from dbkit import project
 from dbkit.errors import DbkitError, as_dbkit_error
 from dbkit.gate import diagnosis, preconditions
-from dbkit.gate.next_step import MIGRATE, Facts, next_step, read
+from dbkit.gate.next_step import MIGRATE, DatabaseStatus, read_status, suggest_next_step
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect
 from dbkit.settings import Settings, Target
@@ -40,18 +40,18 @@ def status(settings: Settings, ini: Path) -> int:
         with connect(target, patience=min(settings.wait, diagnosis.PATIENCE)) as connection:
             version = connection.info.parameter_status("server_version") or "?"
             preconditions.require_one_history(connection, loaded.script)
-            state = read(connection, loaded, settings, target)
+            state = read_status(connection, loaded, settings, target)
     except (DbkitError, psycopg.Error) as error:
         told = as_dbkit_error(error)
         rows += [("answers", f"no: {told.message}")]
         return _print(rows, told.hint, exit_code=told.exit_code if settings.target else 0)
     rows += [("answers", f"yes, PostgreSQL {version}")]
     rows += _describe(loaded, state)
-    step = next_step(loaded, state, settings)
+    step = suggest_next_step(loaded, state, settings)
     return _print(rows, step.words, exit_code=step.exit_code)
 
 
-def _describe(loaded: project.Project, state: Facts) -> Rows:
+def _describe(loaded: project.Project, state: DatabaseStatus) -> Rows:
     rows: Rows = [("marked", state.mark)] if state.mark else []
     rows += [("running", f"a migration: {state.running}")] if state.running else []
     if state.locked:

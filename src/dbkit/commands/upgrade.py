@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dbkit import gate, project
 from dbkit.errors import InputError
-from dbkit.gate import alembic_command, heads
+from dbkit.gate import alembic_command, multiple_heads
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.settings import Settings
 from dbkit.stash import pending, store
@@ -13,7 +13,7 @@ from dbkit.stash import pending, store
 
 def upgrade(settings: Settings, ini: Path, to: str) -> None:
     """Run `alembic upgrade` through the gate. Raises InputError when `to` is behind the database."""
-    alembic_command.check_target(to)
+    alembic_command.require_revision_name(to)
     if to.startswith("-") or to == "base":
         raise InputError(f"{to} is behind the database.", f"To go back: `make rollback to={to}`.")
     loaded = project.load(ini)
@@ -22,21 +22,22 @@ def upgrade(settings: Settings, ini: Path, to: str) -> None:
         print('There are no revisions yet. Write the first one with `make revision m="…"`.')
         return
     if to == "head":
-        heads.require_one_head(loaded, settings)
+        multiple_heads.require_one_head(loaded, settings)
     started = time.monotonic()
-    before = alembic_command.position(loaded, settings)
-    passage = alembic_command.run(loaded, settings, "upgrade", to, announce=True)
+    before = alembic_command.read_position(loaded, settings)
+    passage = alembic_command.run_alembic(loaded, settings, "upgrade", to, announce=True)
     if passage.steps:
         last = loaded.revision(passage.steps[-1].to_revisions[0])
         seconds = time.monotonic() - started
         print(
-            f"{alembic_command.count(len(passage.steps))} applied in {seconds:.1f} s; now at {project.name_of(last)}."
+            f"{alembic_command.count_migrations(len(passage.steps))} applied in {seconds:.1f} s; "
+            f"now at {project.name_of(last)}."
         )
         _say_what_others_did(loaded, before, (last.revision,), len(passage.steps))
         _offer_stashes(loaded, settings)
         return
     # read once more: another process may have had the lock meanwhile
-    after = alembic_command.position(loaded, settings)
+    after = alembic_command.read_position(loaded, settings)
     _require_not_behind(loaded, after, to)
     _say_what_others_did(loaded, before, after, 0)
     print(f"The database is at {', '.join(after)}: nothing to apply.")
@@ -49,16 +50,16 @@ def _say_what_others_did(
     """Between `before` and `after`, what this process has not `applied` itself."""
     others = len(loaded.applied(after) - loaded.applied(before)) - applied
     if others > 0:
-        print(f"Meanwhile another process applied {alembic_command.count(others)}.")
+        print(f"Meanwhile another process applied {alembic_command.count_migrations(others)}.")
 
 
 def _offer_stashes(loaded: project.Project, settings: Settings) -> None:
-    target = gate.target_of(settings)
+    target = gate.resolve_target(settings)
     if not store.directory(settings).is_dir():
         return
     with connect(target, settings.wait) as connection:
         applied = loaded.applied(current_revisions(connection))
-        for line in pending.lines(connection, settings, target, applied):
+        for line in pending.describe_restorable(connection, settings, target, applied):
             print(line)
 
 

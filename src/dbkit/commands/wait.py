@@ -21,7 +21,7 @@ def wait(settings: Settings, ini: Path, *, at_head: bool = False) -> None:
     half done, and DatabaseAhead.
     """
     deadline = time.monotonic() + settings.wait
-    target = gate.target_of(settings)
+    target = gate.resolve_target(settings)
     dots = _Dots()
     try:
         connect(target, settings.wait, progress=dots.add).close()
@@ -35,7 +35,7 @@ def _until_at_head(settings: Settings, ini: Path, target: Target, deadline: floa
     loaded = project.load(ini)
     while True:
         with connect(target, max(0.0, deadline - time.monotonic()), progress=dots.add) as connection:
-            state = next_step.read(connection, loaded, settings, target)
+            state = next_step.read_status(connection, loaded, settings, target)
         if state.locked:
             raise state.locked
         project.require_known(loaded.script, state.current)
@@ -43,8 +43,8 @@ def _until_at_head(settings: Settings, ini: Path, target: Target, deadline: floa
         if not pending and not state.half_applied:
             return
         if time.monotonic() + PAUSE > deadline:
-            preconditions.require_whole(state.half_applied)
-            step = next_step.next_step(loaded, state, settings)
+            preconditions.require_none_half_applied(state.half_applied)
+            step = next_step.suggest_next_step(loaded, state, settings)
             raise CheckFailed(
                 f'"{target.dbname}" is not at the head (waited {settings.wait:g} s): {len(pending)} pending, from '
                 f"{project.name_of(pending[0])} on{f'; running: {state.running}' if state.running else ''}.",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.rule_ids import SQUAWK
-from dbkit.gate.alembic_command import count
+from dbkit.gate.alembic_command import count_migrations
 from dbkit.lint.rule_pages import read_page, read_section, read_summary
 from dbkit.lint.run import LintOutcome
 from dbkit.redaction import redact
@@ -61,7 +61,7 @@ def summary(advised: LintOutcome, least: Level) -> str:
     told = ", ".join(_counted(counts[level], level) for level in (Level.DANGER, Level.WARNING))
     concerned = len({each.revision for each in advised.failed if each.revision})
     of = f"{concerned} of " if concerned else ""
-    parts = [f"{told} in {of}{count(advised.revisions)} on {advised.server}"]
+    parts = [f"{told} in {of}{count_migrations(advised.revisions)} on {advised.server}"]
     accepted = len(advised.findings) - len(open_ones)
     parts += [f"{accepted} accepted"] if accepted else []
     hidden = " (--level note shows them)" if least != Level.NOTE else ""

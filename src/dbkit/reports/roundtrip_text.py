@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dbkit.findings.verdict import Verdict
-from dbkit.gate.alembic_command import count
+from dbkit.gate.alembic_command import count_migrations
 from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
 from dbkit.wording import counted
 
@@ -69,7 +69,7 @@ def summary(outcome: Outcome) -> str:
         return "No migration is new, so nothing was proven."
     counts = ", ".join(f"{outcome.count(verdict)} {verdict}" for verdict in Verdict if outcome.count(verdict))
     accepted = sum(each.accepted is not None for each in outcome.revisions)
-    parts = [f"{count(len(outcome.revisions))} on {outcome.server}: {counts}"]
+    parts = [f"{count_migrations(len(outcome.revisions))} on {outcome.server}: {counts}"]
     parts += [f"{accepted} of them accepted"] if accepted else []
     parts.append(f"{_chain(outcome)} went down and up again" if outcome.chain else "no chain could go down and up")
     return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; {_rows(outcome.sample_rows)})."
@@ -79,7 +79,7 @@ def _chain(outcome: Outcome) -> str:
     """What of the chain went, counted where it was not all that was to be proven."""
     if outcome.chain_length in (0, len(outcome.revisions)):
         return outcome.chain
-    return f"{outcome.chain} ({outcome.chain_length} of {count(len(outcome.revisions))})"
+    return f"{outcome.chain} ({outcome.chain_length} of {count_migrations(len(outcome.revisions))})"
 
 
 def _rows(sample_rows: SampleRowCount) -> str:
