@@ -1,4 +1,4 @@
-"""The wording of numbers in messages."""
+"""Numbers with nouns in messages."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

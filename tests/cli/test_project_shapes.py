@@ -76,7 +76,7 @@ SAID = (
     ("rollback", 1, "kept"),
     ("drift", 0, "The models, the migrations and the database agree"),
     ("roundtrip", 1, "2 proven, 1 irreversible"),
-    ("lint", 0, "there is bytecode only, so what the text of a file shows was not looked for"),
+    ("lint", 0, "there is only bytecode, so the rules that read the source were not checked"),
 )
 
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_compared_is_said() -> None:
     sa.Table("customers", one)
     with pytest.raises(InputError, match="the models have the table customers in two MetaData objects"):
         as_metadata([one, one])
-    with pytest.raises(InputError, match="the models' metadata is a int, and no MetaData or list of them"):
+    with pytest.raises(InputError, match="the models' metadata is a int, not a MetaData or a list of them"):
         as_metadata((one, 1))
 
 

@@ -146,7 +146,7 @@ def test_it_can_be_typed_twice(ini: Path, settings: Settings, git: Git, capsys: 
 def test_without_a_conflict_it_must_be_told(ini: Path, settings: Settings, git: Git) -> None:
     two_branches(ini, git)
     git(ini.parent, "merge", "-q", "-X", "ours", "-m", "merged", "main")
-    with pytest.raises(InputError, match="no conflict in HEAD"):
+    with pytest.raises(InputError, match="HEAD has no conflict"):
         rebase(settings, ini)
     with pytest.raises(InputError, match="none of the heads"):
         rebase(settings, ini, "aaaa")
@@ -191,6 +191,6 @@ def test_each_way_to_write_a_revision_names_it_and_check_looks(kit: Kit) -> None
     assert kit.make("merge", "m=SHOP-53 joined").returncode == 0
     assert head.read_text().endswith(" SHOP-53 joined\n")
     head.write_text("0000 something else\n")
-    assert "HEAD names 0000, and the head is" in kit.make("check").stderr
+    assert "HEAD names 0000, but the head is" in kit.make("check").stderr
     assert kit.make("rebase-migration").returncode == 0
     assert head.read_text().endswith(" SHOP-53 joined\n")

@@ -38,8 +38,8 @@ def _is_at_head(settings: Settings, ini: Path) -> bool:
     directory = revision_files.directory_of(ini)
     if directory is None or not (directory.parent / "env.py").is_file() or not env_file.has_gate(directory.parent):
         return False
-    files = revision_files.read_all(directory)
-    heads = revision_files.heads(files)
+    files = revision_files.read_revision_files(directory)
+    heads = revision_files.find_heads(files)
     if heads is None or len(heads) != 1:
         return False
     target = settings.target or development_cluster(settings).ensure_running()

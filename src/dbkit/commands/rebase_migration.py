@@ -44,9 +44,9 @@ def rebase_migration(settings: Settings, ini: Path, options: RebaseMigrationOpti
         return
     if len(heads) != 2:
         raise InputError(f"there are {len(heads)} heads: {', '.join(heads)}.", 'Join them: make merge m="merge heads".')
-    local = branches.local_head(loaded, directory, heads, options.revision)
+    local = branches.find_local_head(loaded, directory, heads, options.revision)
     other = next(head for head in heads if head != local)
-    first = branches.first_local_revision(loaded, local, other)
+    first = branches.find_first_local_revision(loaded, local, other)
     _require_not_applied(loaded, settings, first)
     former = str(first.down_revision)
     _set_parent(Path(first.path), former, other)
@@ -76,6 +76,6 @@ def _set_parent(path: Path, former: str, parent: str) -> None:
     if count != 1:
         raise InputError(f"{path} has no plain line down_revision = '{former}'.", f"Write {parent} there by hand.")
     changed = re.sub(rb"^(Revises:[ \t]*)" + old, lambda match: match[1] + new, changed, count=1, flags=re.MULTILINE)
-    files.write(path, changed)
+    files.write_file(path, changed)
     # Python compares bytecode with the time in seconds and the size of its source, which may be as before
     Path(cache_from_source(str(path))).unlink(missing_ok=True)

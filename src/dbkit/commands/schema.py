@@ -22,5 +22,5 @@ def schema(settings: Settings, ini: Path) -> None:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         print(f"{path} is fresh.")
         return
-    files.write(path, text)
+    files.write_file(path, text)
     print(f"Wrote {path}. Commit it with the migration.")

@@ -56,6 +56,6 @@ def sql(settings: Settings, ini: Path, options: SqlOptions) -> None:
 
 def _write(path: Path, text: str) -> None:
     try:
-        files.write(path, text)
+        files.write_file(path, text)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}.") from error

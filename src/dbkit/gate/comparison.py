@@ -20,7 +20,7 @@ def configure_comparison(
     writes_file = run_context.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
     migration = context.get_context()
     revisions = [Path(each.path) for each in context.script.walk_revisions()][::-1]
-    options = autogenerate.options(run_context.metadata, revisions, migration, writes_file=writes_file)
+    options = autogenerate.comparison_options(run_context.metadata, revisions, migration, writes_file=writes_file)
     migration.opts.update(options)
 
 

@@ -111,7 +111,7 @@ class MigrationRun:
                 files = [path for _, path in revisions]
                 preconditions.require_adopted(self.driver, files, self.target.dbname)
             self._require_unedited(heads)
-            limit = revision_ids.limit_of(self.driver, VERSION_TABLE)
+            limit = revision_ids.read_limit(self.driver, VERSION_TABLE)
             revision_ids.require_recordable(revisions, VERSION_TABLE, limit)
         else:
             action = "purge the history of" if self.purges else "stamp" if self.command == STAMP else "roll back"

@@ -28,14 +28,14 @@ def suggest_join(loaded: Project, applied: Collection[str] | None) -> str:
     if len(names) != 2:
         return MERGE
     try:
-        if head_file.conflict(directory):
-            local, command = branches.local_head(loaded, directory, names, None), "make rebase-migration"
+        if head_file.read_conflict(directory):
+            local, command = branches.find_local_head(loaded, directory, names, None), "make rebase-migration"
         else:
             mine = [head for head in names if _is_ours(loaded, head, names, applied)]
             if len(mine) != 1:
                 return MERGE
             local, command = mine[0], f"make rebase-migration rev={mine[0]}"
-        first = branches.first_local_revision(loaded, local, next(name for name in names if name != local))
+        first = branches.find_first_local_revision(loaded, local, next(name for name in names if name != local))
     except InputError:
         return MERGE
     return MERGE if first.revision in (applied or ()) or _is_published(first) else command

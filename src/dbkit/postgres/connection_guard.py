@@ -69,7 +69,7 @@ class ConnectionGuard:
         """Called when a connection is open, before its first statement."""
 
     def check_own(self, target: Target) -> None:
-        """Called before dbkit opens a connection of its own, which is not checked otherwise."""
+        """Called before dbkit itself opens a connection, which is not checked otherwise."""
 
     def pooled(self, connection: Any, _entry: Any) -> None:
         """Called when a SQLAlchemy pool has opened a connection, with its pool entry, before its first statement."""

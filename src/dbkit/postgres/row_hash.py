@@ -24,7 +24,7 @@ FORMAT = {
 
 
 @dataclass(frozen=True)
-class TableHashes:
+class ColumnHashes:
     """The hashes of a table at one moment."""
 
     rows: int
@@ -45,7 +45,7 @@ def hashes_sql(columns: Sequence[str]) -> str:
     return f"ARRAY[{', '.join(hash_sql(quote_ident(name)) for name in columns)}]::bigint[]"
 
 
-def hash_table(connection: psycopg.Connection, table: str, columns: Sequence[str]) -> TableHashes:
+def hash_columns(connection: psycopg.Connection, table: str, columns: Sequence[str]) -> ColumnHashes:
     """Read the hashes of `columns` (names) of a table (as SQL) in one scan, with inherited rows as in a SELECT."""
     names = [quote_ident(name) for name in columns]
     parts = [
@@ -57,4 +57,4 @@ def hash_table(connection: psycopg.Connection, table: str, columns: Sequence[str
     row = connection.execute(query.encode()).fetchone()
     assert row is not None  # noqa: S101  # an aggregate has a row
     values = iter(row[2:])
-    return TableHashes(int(row[0]), str(row[1]), dict(zip(columns, zip(values, values, strict=True), strict=True)))
+    return ColumnHashes(int(row[0]), str(row[1]), dict(zip(columns, zip(values, values, strict=True), strict=True)))

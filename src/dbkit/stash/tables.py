@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from dbkit.catalog.tables import IS_PROJECT_TABLE
 from dbkit.journal import TABLE as JOURNAL
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.row_hash import hash_sql
@@ -15,10 +16,10 @@ SCHEMA = re.compile(r'(?:"(?:[^"]|"")+"|\w+)\.')
 OBSERVER_SCHEMA = "dbkit_watching"
 """The schema of the dry run's own tables in the scratch database."""
 
-TABLES = """
+TABLES = f"""
 SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(pg_relation_filenode(c.oid), 0),
     CASE WHEN c.relispartition THEN (SELECT i.inhparent FROM pg_inherits AS i WHERE i.inhrelid = c.oid) END,
-    coalesce((SELECT o.conkey FROM pg_constraint AS o WHERE o.conrelid = c.oid AND o.contype = 'p'), '{}'),
+    coalesce((SELECT o.conkey FROM pg_constraint AS o WHERE o.conrelid = c.oid AND o.contype = 'p'), '{{}}'),
     (SELECT coalesce(
         json_agg(json_build_array(
             a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint, a.attgenerated
@@ -26,10 +27,9 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(pg_relation_filenode(c.o
      FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     c.relnatts, coalesce(pg_get_expr(c.relpartbound, c.oid), '')
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND n.nspname !~ '^pg_'
-    AND n.nspname NOT IN ('information_schema', %s) AND c.relname NOT IN (%s, %s)
-    AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
-ORDER BY n.nspname, c.relname"""
+WHERE c.relkind IN ('r', 'p') AND n.nspname <> %s AND c.relname NOT IN (%s, %s)
+    AND {IS_PROJECT_TABLE}
+ORDER BY n.nspname, c.relname"""  # noqa: S608
 
 
 @dataclass(frozen=True)
