@@ -9,7 +9,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from dbkit.postgres.locks import lock_key
 from support.kit import SHOP_HEAD, Kit
 from support.pair import Pair

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
 from dbkit.project import revision_files
@@ -71,12 +71,12 @@ def sourceless(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 SAID = (
     ("revision", 0, "no changes found; no file was written"),
-    ("rebase-migration", 2, "the revisions may be without their text"),
+    ("rebase-migration", 2, "the revisions may be bytecode only"),
     # the last one cannot be undone
     ("rollback", 1, "kept"),
     ("drift", 0, "The models, the migrations and the database agree"),
     ("roundtrip", 1, "2 proven, 1 irreversible"),
-    ("lint", 0, "there is bytecode only, so what the text of a file shows was not looked for"),
+    ("lint", 0, "there is only bytecode, so the rules that read the source were not checked"),
 )
 
 

@@ -48,7 +48,7 @@ def test_a_column_comes_back_value_for_value(pair: Pair, project: Project) -> No
     rolled, restored = there_and_back(project)
     assert "A rollback to -1 loses, as of now:\n  column item.note: 250 values\n" in rolled
     assert "kept 500 rows of item in " in rolled
-    assert "`make restore` puts it back" in rolled
+    assert "`make restore` puts them back" in rolled
     assert (
         "item (note): 500 rows matched, 250 put back, 250 already there; the same as before, by fingerprint" in restored
     )

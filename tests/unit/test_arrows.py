@@ -14,6 +14,7 @@ PACKAGE = Path(dbkit.__file__).parent
 ROOMS = [
     "headfile",
     "__main__",
+    "cli",
     "pytest",
     "commands",
     "reports",

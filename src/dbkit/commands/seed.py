@@ -1,4 +1,4 @@
-"""`dbkit seed`: fill the development database with sample rows."""
+"""`dbkit seed`: add the example rows of seed.sql to the development database."""
 
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ from dbkit.wording import counted
 
 
 def seed(settings: Settings, ini: Path) -> None:
-    """Run `seed.sql`, which is beside the directory of the migrations, in one transaction."""
+    """Run `seed.sql`, beside the directory of the migrations, in one transaction."""
     loaded = project.load(ini)
     path = Path(loaded.script.dir).parent / "seed.sql"
     if not path.exists():
@@ -39,7 +39,7 @@ def seed(settings: Settings, ini: Path) -> None:
 
 
 def _run(connection: psycopg.Connection, script: str) -> int:
-    """Run a script of several statements and return how many rows they wrote."""
+    """Run a script of several statements and return the number of rows that they wrote."""
     cursor = connection.cursor().execute(script.encode())
     rows = max(cursor.rowcount, 0)
     while cursor.nextset():
