@@ -160,3 +160,14 @@ class Interrupted(DbkitError):
     def __init__(self, message: str, exit_code: int, hint: str = "") -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
+
+
+class EnvInterrupt(BaseException):
+    """Base of what dbkit raises to end a project's own code: a migration's function, or a run of env.py.
+
+    dbkit cannot return a value through code that belongs to the project, and this code may catch Exception: a
+    migration that tolerates a failed statement, an env.py that logs errors and goes on. Only a BaseException reaches
+    dbkit's own frames on the other side, and rolls back Alembic's transaction on its way. Everywhere else dbkit
+    returns what happened. The subclasses are LeavesTransaction (roundtrip/transaction_guard.py), EnvRunStopped
+    (roundtrip/in_transaction.py) and TraceFailed (trace/records.py); each is caught in the room that raises it.
+    """

@@ -17,7 +17,7 @@ import pytest
 from dbkit.__main__ import main
 from dbkit.cli import VERBS
 from dbkit.findings.finding import Level
-from dbkit.lint.run import lint_at
+from dbkit.lint.run import lint_project
 from dbkit.postgres.cluster import Cluster
 from dbkit.reports.formats import render_lint, render_roundtrip, render_trace
 from dbkit.roundtrip.prove import Request, prove
@@ -170,7 +170,7 @@ def test_no_report_has_a_secret(
     request = Request(server=server.target("postgres"), rows=0, trace=True)
     outcome = prove(local_settings, project, request)
     with open_server(local_settings, request.server) as here:
-        advised = lint_at(here, local_settings, project, request, lambda _text: None, 0, None)
+        advised = lint_project(here, local_settings, project, request, lambda _text: None, 0, None)
     for name in format_names("roundtrip"):
         without_memory()
         search.texts[name] = render_roundtrip(outcome, name)

@@ -1,16 +1,17 @@
 """What lint finds in migrations that would hurt a live database, in whatever style they are written."""
 
+import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from dbkit.findings.finding import Level, LintFinding
-from dbkit.findings.rule_ids import RULES
+from dbkit.lint.rule_pages import read_summaries
 from dbkit.postgres.cluster import Cluster
-from support.dangers import DANGERS, SAFE, Case, numbered, tables
+from support.dangers import DANGERS, SAFE, Case, numbered, styles, tables
 from support.kit import REPOSITORY
 from support.lint_findings import advice_on, engine_of
 
@@ -29,31 +30,6 @@ NEED_ROWS = {
     "cluster",
 }
 """Not found in empty tables: rows changed under an earlier lock or through an index, and written anew as they are."""
-
-
-def styles(case: Case) -> Iterator[tuple[str, str]]:
-    """The bodies of a module, by style: functions and upgrade()."""
-    block = "    with op.get_context().autocommit_block():\n    " if case.block else ""
-
-    def upgrade(*lines: str) -> str:
-        return "def upgrade():\n" + "".join(f"{block}    {line}\n" for line in lines)
-
-    yield "one by one", upgrade(*(f"op.execute({each!r})" for each in case.sql))
-    yield (
-        "loop and format",
-        upgrade(*(f"[op.execute(f{each!r}.replace('TABLE', table)) for table in ('TABLE',)]" for each in case.sql)),
-    )
-    helper = "def helper(run):\n" + "".join(f"    run({each!r})\n" for each in case.sql)
-    yield "helper and get_bind", helper + upgrade("helper(op.get_bind().exec_driver_sql)")
-    if not case.block:
-        yield "one string", upgrade(f"op.execute({';'.join(case.sql)!r})")
-        body = "; ".join(case.sql).replace("'", "''") + ";"
-        made = f"CREATE FUNCTION do{{n}}() RETURNS void LANGUAGE plpgsql AS 'BEGIN {body} END'"
-        yield "function in the database", upgrade(f"op.execute({made!r})", "op.execute('SELECT do{n}()')")
-    if case.ops:
-        yield "op calls", upgrade(*case.ops.splitlines())
-    if case.batch:
-        yield "batch", upgrade('with op.batch_alter_table("{t}") as batch:', f"    {case.batch}")
 
 
 @pytest.fixture(scope="session")
@@ -153,6 +129,7 @@ def test_no_safe_one_is_blamed_in_empty_tables(advised: Callable[..., dict[str, 
 
 # The pages
 
+RULES = read_summaries()
 PAGES = sorted(path for path in (REPOSITORY / "src/dbkit/lint/pages").glob("*.md") if "## Bad" in path.read_text())
 TABLES = """
 CREATE TABLE customers (id bigint PRIMARY KEY, name text, email text, created_at timestamptz);
@@ -181,12 +158,27 @@ def test_the_examples_of_a_page(engine: sa.Engine, page: Path, tmp_path: Path) -
             assert [each for each in found if each.level != Level.NOTE] == []
 
 
+def levels_in_code() -> dict[str, set[Level]]:
+    """The levels that each rule's code gives to its findings, by id: all calls with an id and a level."""
+    levels: dict[str, set[Level]] = {}
+    for path in (REPOSITORY / "src/dbkit/lint").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and len(node.args) >= 2 and isinstance(node.args[0], ast.Constant):
+                named = re.findall(r"\bLevel\.([A-Z]+)\b", ast.unparse(node.args[1]))
+                levels.setdefault(str(node.args[0].value), set()).update(Level[name] for name in named)
+    return {identifier: found for identifier, found in levels.items() if found}
+
+
+def test_each_rule_has_a_page_with_its_level() -> None:
+    order = list(Level)
+    found = {identifier: min(levels, key=order.index) for identifier, levels in levels_in_code().items()}
+    assert found == {identifier: rule.level for identifier, rule in RULES.items()}
+
+
 def test_each_id_has_a_page_and_a_line_in_the_index() -> None:
-    pages = {path.stem for path in (REPOSITORY / "src/dbkit/lint/pages").glob("*.md")} - {"README"}
-    assert pages == set(RULES)
-    index = (REPOSITORY / "src/dbkit/lint/pages/README.md").read_text()
-    rows = re.findall(r"^\| \[(.+)\]\((.+)\.md\) \| (.+) \| (.+) \|$", index, re.MULTILINE)
-    assert rows == [(name, name, rule.level, rule.about) for name, rule in RULES.items()]
+    index = (REPOSITORY / "docs/lint.md").read_text()
+    rows = re.findall(r"^\| \[(.+)\]\(\.\./src/dbkit/lint/pages/(.+)\.md\) \| (.+) \| (.+) \|$", index, re.MULTILINE)
+    assert rows == [(name, name, rule.level, rule.text) for name, rule in RULES.items()]
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -7,11 +7,13 @@ import pytest
 
 from dbkit import catalog, project
 from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
+from dbkit.roundtrip.access import Access
+from dbkit.roundtrip.apply import run_revision
 from dbkit.roundtrip.compare import Facts
-from dbkit.roundtrip.env_runner import Access, EnvRunner
-from dbkit.roundtrip.sample_rows import Planting
+from dbkit.roundtrip.env_runner import EnvRunner
+from dbkit.roundtrip.sample_rows import SampleRowOptions
 from dbkit.roundtrip.selection import Scope, select_revisions
-from dbkit.roundtrip.walker import Walker
+from dbkit.roundtrip.workspace import open_workspace
 from dbkit.settings import Settings
 from support.battery import BATTERY, make_project
 
@@ -32,26 +34,27 @@ def states(local_settings: Settings, ini: Path) -> Iterator[tuple[str, str, Fact
         loaded = project.load(ini)
         databases = {"": cluster.target(next(names))}
         environment = EnvRunner(loaded, local_settings, Access(), databases)
-        walker = Walker(
-            environment, cluster, select_revisions(loaded, Scope()), names, lambda _text: None, Planting(rows=0)
-        )
+        plan = select_revisions(loaded, Scope())
+        work = open_workspace(environment, cluster, plan, names, lambda _text: None, SampleRowOptions(rows=0))
         options = ("--no-owner",)  # with privileges, which the catalog reads
 
         def state() -> tuple[Facts, str]:
-            return walker.trunk.read(), pg_dump.dump_schema(local_settings, databases[""], "alembic_version", options)
+            return work.databases.read_catalog(), pg_dump.dump_schema(
+                local_settings, databases[""], "alembic_version", options
+            )
 
-        for case, script in zip(BATTERY, walker.route.scripts, strict=True):
-            before, backup = state(), walker.trunk.copy()
-            if walker.step(script, up=True):
-                walker.trunk.put_back(backup)
+        for case, script in zip(BATTERY, work.plan.scripts, strict=True):
+            before, backup = state(), work.databases.copy()
+            if run_revision(work, script, up=True):
+                work.databases.replace_by(backup)
                 continue
-            walker.trunk.drop(backup)
-            after, trunk = state(), walker.trunk.copy()
-            if not walker.step(script, up=False):
+            work.databases.drop(backup)
+            after, clone = state(), work.databases.copy()
+            if not run_revision(work, script, up=False):
                 yield case.name, "down", *before, *state()
-                if not walker.step(script, up=True):
+                if not run_revision(work, script, up=True):
                     yield case.name, "reup", *after, *state()
-            walker.trunk.put_back(trunk)
+            work.databases.replace_by(clone)
 
 
 def test_the_catalog_and_pg_dump_agree(local_settings: Settings, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from psycopg import Connection
 
 from dbkit import catalog
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.alembic_steps import needs_catalog
-from dbkit.roundtrip.catalog_fingerprint import Memory, Reader
+from dbkit.roundtrip.catalog_fingerprint import FingerprintReader, KnownFingerprints
+from dbkit.roundtrip.transaction_guard import mentions_extension
 from support.catalog_changes import BASE, CHANGES, Case, case
 from support.sessions import connect_as_project as connect
 
@@ -29,14 +29,14 @@ def template(server: Cluster) -> str:
 
 def seen(connection: "Connection[tuple[object, ...]]", change: str) -> bool:
     """Whether a change in a transaction of its own is seen, or said not to be covered."""
-    reader = Reader(connection.pgconn, ["alembic_version"])
+    reader = FingerprintReader(connection.pgconn, ["alembic_version"])
     connection.commit()
-    memory = reader.everything()
+    known = reader.read_all()
     reader.begin("start")
     connection.execute(change)  # type: ignore[call-overload]  # a table of cases
-    reading = reader.read()
+    found = reader.read()
     connection.rollback()
-    return not reading.sure or not memory.equals(reading)
+    return not found.is_complete or not known.match(found)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_what_the_catalog_sees_fingerprints_see(server: Cluster, template: str, 
         if change.setup:
             connection.execute(change.setup)  # type: ignore[call-overload]
             connection.commit()
-        assert seen(connection, change.change) or needs_catalog(change.change)
+        assert seen(connection, change.change) or mentions_extension(change.change)
     server.drop_database(target.dbname)
 
 
@@ -82,8 +82,8 @@ def test_what_comes_back_has_the_same_fingerprints(server: Cluster, template: st
 def test_rows_that_are_written_are_noticed(server: Cluster, template: str) -> None:
     target = server.create_database("fingerprint_rows", template)
     with connect(target) as connection:
-        reader = Reader(connection.pgconn, ["alembic_version"])
-        memory: Memory = reader.everything()
+        reader = FingerprintReader(connection.pgconn, ["alembic_version"])
+        known: KnownFingerprints = reader.read_all()
         connection.commit()
         for statement, expected in (
             ("SELECT * FROM base", False),
@@ -94,7 +94,7 @@ def test_rows_that_are_written_are_noticed(server: Cluster, template: str) -> No
         ):
             reader.begin("start")
             connection.execute(statement)  # type: ignore[call-overload]
-            assert memory.has_rows_written(reader.read()) is expected, statement
+            assert known.has_rows_written(reader.read()) is expected, statement
             connection.rollback()
     server.drop_database(target.dbname)
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dbkit.errors import InputError
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.env_runner import Access
+from dbkit.roundtrip.access import Access
 from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target
@@ -284,7 +284,7 @@ def test_the_url_of_a_throw_away_server_needs_no_escaping(
     local_settings: Settings, workspace: Path, monkeypatch: pytest.MonkeyPatch, driver: str
 ) -> None:
     """Also where the directory for temporary files has a name with a space, a comma and an umlaut."""
-    monkeypatch.setattr(scratch_cluster, "_base", lambda: workspace)
+    monkeypatch.setattr(scratch_cluster, "_parent_directory", lambda: workspace)
     with scratch_cluster.future_cluster(local_settings) as cluster:
         target = cluster.target("proof")
         url = Access(driver=driver).url(target)

@@ -11,10 +11,11 @@ import pytest
 
 from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError
+from dbkit.findings.verdict import Verdict
 from dbkit.postgres.cluster import Cluster
 from dbkit.reports import github, junit, text
 from dbkit.reports import json as json_report
-from dbkit.roundtrip.outcome import Failure, Finding, Outcome, RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Failure, Finding, Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.roundtrip.selection import Scope
 from dbkit.settings import Settings

@@ -11,7 +11,7 @@ import pytest
 from dbkit.errors import InputError
 from dbkit.postgres import scratch_database
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.env_runner import Access
+from dbkit.roundtrip.access import Access
 from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target

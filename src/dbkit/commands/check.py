@@ -46,7 +46,7 @@ def check(settings: Settings, ini: Path) -> None:
     stale = "" if loaded.script.sourceless else head_file.find_problem(Path(loaded.script.dir), loaded.heads[0])
     findings = [
         *([stale] if stale else []),
-        *map(_describe_finding, acceptance.left(list(source_rules.findings(loaded)), loaded)),
+        *map(_describe_finding, acceptance.find_unaccepted(list(source_rules.find_in_project(loaded)), loaded)),
     ]
     try:
         with scratch_cluster.cluster(settings) as cluster:
@@ -64,7 +64,7 @@ def check(settings: Settings, ini: Path) -> None:
 
 def _describe_finding(finding: LintFinding) -> str:
     place = f"{finding.path}:{finding.line}" if finding.line else f"{finding.path}"
-    return f"{place}: {finding.id}: {finding.message}. Instead:\n{textwrap.indent(finding.instead, '  ')}"
+    return f"{place}: {finding.id}: {finding.message}. Instead:\n{textwrap.indent(finding.fix, '  ')}"
 
 
 def _check_migrated(settings: Settings, loaded: project.Project, cluster: Cluster) -> Iterator[str]:

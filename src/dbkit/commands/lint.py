@@ -25,9 +25,9 @@ def lint(settings: Settings, ini: Path, options: LintOptions) -> int:
     """Print the findings down to a level; return 1 where a danger or a warning is not accepted."""
     with open_proof(settings, options) as (server, request):
         from dbkit.findings.finding import Level
-        from dbkit.lint.run import lint_at
+        from dbkit.lint.run import lint_project
         from dbkit.reports.formats import render_lint
 
-        outcome = lint_at(server, settings, ini, request, make_progress_line(), options.version, options.sizes)
+        outcome = lint_project(server, settings, ini, request, make_progress_line(), options.version, options.sizes)
     print_report(render_lint(outcome, options.report, Level(options.level)))
     return 1 if outcome.failed else 0

@@ -44,7 +44,7 @@ def open_proof(settings: Settings, options: ProofOptions) -> Iterator[tuple[Scra
 
 def make_request(options: ProofOptions) -> "Request":
     """Make the request of a proof."""
-    from dbkit.roundtrip.env_runner import Access
+    from dbkit.roundtrip.access import Access
     from dbkit.roundtrip.prove import Request
     from dbkit.roundtrip.sample_rows import ROWS
     from dbkit.roundtrip.selection import Scope

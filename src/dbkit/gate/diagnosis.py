@@ -1,7 +1,6 @@
 """The state of the database after a run, read from a second connection, and the error that describes a failed run."""
 
 import re
-import traceback
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.connect import NoRoom, connect, current_revisions
 from dbkit.postgres.locks import end_migration_session
+from dbkit.project.tracebacks import line_in
 from dbkit.redaction import redact
 from dbkit.settings import Settings, Target
 
@@ -164,8 +164,8 @@ def find_error_place(error: BaseException, path: Path | None) -> str:
     """Return the file and line of the migration in which an error was raised."""
     if path is None:
         return "its stamp"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f"{path.name}:{frames[-1].lineno}" if frames else path.name
+    line = line_in(error, path)
+    return f"{path.name}:{line}" if line else path.name
 
 
 def error_text(error: BaseException) -> str:

@@ -1,11 +1,12 @@
 """Recognise a migration that fails in a script (`--sql`) because it reads the result of a statement."""
 
 import ast
-import traceback
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine.mock import MockConnection
+
+from dbkit.project.tracebacks import line_in
 
 EXECUTE = ("execute", "exec_driver_sql", "scalar", "scalars")
 
@@ -20,9 +21,9 @@ def is_reading_rows(error: BaseException, path: Path | None) -> bool:
         return True
     if isinstance(error, AttributeError):
         return error.obj is None and hasattr(sa.CursorResult, error.name or "")
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = line_in(error, path) if path else None
     is_none = isinstance(error, TypeError) and "NoneType" in text
-    return is_none and bool(frames) and _uses_result(Path(frames[-1].filename), frames[-1].lineno or 0)
+    return is_none and path is not None and line is not None and _uses_result(path, line)
 
 
 def _uses_result(path: Path, line: int) -> bool:

@@ -1,13 +1,11 @@
 """What one migration step has done to its transaction and its session so far."""
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from dbkit.findings.comments import is_declared_rerunnable
 from dbkit.journal import DOWNGRADE, JournalEntry, VersionChange
-
-DECLARED_RERUNNABLE = re.compile(rb"^#\s*dbkit:\s*rerunnable\s*,\s*\S", re.MULTILINE)
 
 
 @dataclass
@@ -36,7 +34,7 @@ class StepState:
     def is_rerunnable(self) -> bool:
         """Whether its file declares that it may be run again after an interruption: `# dbkit: rerunnable, why`."""
         path = self.entry.path
-        return path is not None and bool(DECLARED_RERUNNABLE.search(Path(path).read_bytes()))
+        return path is not None and is_declared_rerunnable(Path(path).read_bytes())
 
 
 def half_applied_hint(entry: JournalEntry) -> str:

@@ -1,6 +1,5 @@
 """Explain why the revision files of a project cannot be loaded: which file and line, or which fault between them."""
 
-import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -9,6 +8,7 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import CycleDetected, Revision
 
 from dbkit.project import revision_files, revision_graph
+from dbkit.project.tracebacks import last_frame_in
 
 
 def record_loaded(script: ScriptDirectory) -> list[Script]:
@@ -38,9 +38,9 @@ def explain_load_error(error: BaseException, script: ScriptDirectory, loaded: Se
         except (SyntaxError, ValueError) as broken:
             line = f", line {broken.lineno}" if isinstance(broken, SyntaxError) and broken.lineno else ""
             return f"{path}{line}: not a Python file: {broken}", "Correct it, or remove it if it is not a revision."
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in map(str, files)]
-    if frames:
-        place = f"{frames[-1].filename}, line {frames[-1].lineno}"
+    frame = last_frame_in(error, files)
+    if frame:
+        place = f"{frame.filename}, line {frame.lineno}"
         return f"{place}: {type(error).__name__}: {error}", "Correct the file; every Alembic command loads it."
     fault = revision_graph.find_fault(loaded)
     if fault:

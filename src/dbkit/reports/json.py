@@ -3,10 +3,11 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from dbkit.findings.verdict import Verdict
 from dbkit.redaction import redact
 from dbkit.reports.text import row_counts
-from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount, Verdict
-from dbkit.trace.records import Statement, Trace
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
+from dbkit.trace.records import ExecutedStatement, Trace
 
 if TYPE_CHECKING:
     from dbkit.findings.finding import Level, LintFinding
@@ -22,7 +23,7 @@ def render_roundtrip(outcome: Outcome) -> str:
         "summary": {verdict.value: outcome.count(verdict) for verdict in Verdict},
         "chain": outcome.chain,
         "chain_length": outcome.chain_length,
-        "rows": _sample_rows(outcome.planted),
+        "rows": _sample_rows(outcome.sample_rows),
         "revisions": [_revision(each) for each in outcome.revisions],
     }
     return _dump(document)
@@ -32,8 +33,8 @@ def _dump(document: dict[str, Any]) -> str:
     return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
 
 
-def _sample_rows(planted: SampleRowCount) -> dict[str, Any]:
-    return {"at_least": planted.rows, "filled": sorted(planted.filled), "unfilled": dict(planted.unfilled)}
+def _sample_rows(sample_rows: SampleRowCount) -> dict[str, Any]:
+    return {"at_least": sample_rows.rows, "filled": sorted(sample_rows.filled), "unfilled": dict(sample_rows.unfilled)}
 
 
 def _revision(each: RevisionOutcome) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def render_lint(outcome: "LintOutcome", _least: "Level") -> str:
         "server": outcome.server,
         "seconds": round(outcome.seconds, 3),
         "revisions": outcome.revisions,
-        "rows": _sample_rows(outcome.planted),
+        "rows": _sample_rows(outcome.sample_rows),
         "findings": [_lint_finding(each) for each in outcome.findings],
     }
     return _dump(document)
@@ -94,7 +95,7 @@ def _lint_finding(each: "LintFinding") -> dict[str, Any]:
         "blocks": each.blocks,
         "tables": list(each.tables),
         "why": each.why,
-        "instead": each.instead,
+        "instead": each.fix,
         "sql": each.sql,
         "also": list(each.also),
         "accepted": each.accepted,
@@ -126,7 +127,7 @@ def _trace(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _statement(each: Statement) -> dict[str, Any]:
+def _statement(each: ExecutedStatement) -> dict[str, Any]:
     return {
         "sql": each.sql,
         "line": each.line,
@@ -134,7 +135,7 @@ def _statement(each: Statement) -> dict[str, Any]:
         "in_transaction": each.in_transaction,
         "seconds": round(each.seconds, 6),
         "lock_timeout": each.lock_timeout,
-        "kept": {name: str(lock) for name, lock in each.kept},
+        "kept": {name: str(lock) for name, lock in each.inherited_locks},
         "touched": [
             {
                 "relation": touched.relation,

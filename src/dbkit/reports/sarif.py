@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dbkit.findings.finding import Level, LintFinding
-from dbkit.findings.rule_ids import RULES, SQUAWK
-from dbkit.lint.rule_pages import page, section
+from dbkit.findings.rule_ids import SQUAWK
+from dbkit.lint.rule_pages import read_page, read_section, read_summary
 from dbkit.lint.run import LintOutcome
 from dbkit.redaction import redact
 from dbkit.reports.text import display_path
@@ -43,9 +43,11 @@ def _rule(identifier: str, level: Level) -> dict[str, Any]:
         uri = f"https://squawkhq.com/docs/{name}"
         help_fields: dict[str, Any] = {"help": {"text": uri, "markdown": f"[{name}]({uri})"}, "helpUri": uri}
     else:
-        level, about = RULES[identifier].level, RULES[identifier].about
-        effect = section(identifier, "Effect") or about
-        help_fields = {"help": {"text": page(identifier), "markdown": page(identifier)}}
+        summary = read_summary(identifier)
+        level, about = summary.level, summary.text
+        effect = read_section(identifier, "Effect") or about
+        page = read_page(identifier)
+        help_fields = {"help": {"text": page, "markdown": page}}
     return {
         "id": identifier,
         "shortDescription": {"text": about},
@@ -61,7 +63,7 @@ def _result(each: LintFinding, index: int) -> dict[str, Any]:
         "ruleId": each.id,
         "ruleIndex": index,
         "level": LEVELS[each.level],
-        "message": {"text": "\n".join(filter(None, [f"{each.message}.", each.why, each.instead]))},
+        "message": {"text": "\n".join(filter(None, [f"{each.message}.", each.why, each.fix]))},
         "locations": [
             {
                 "physicalLocation": {

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbkit.findings.finding import Level, LintFinding
+from dbkit.findings.verdict import Verdict
 from dbkit.redaction import redact
-from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount, Verdict
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
 from dbkit.trace.records import Lock, RelationAccess, Trace
 from dbkit.wording import counted
 
@@ -34,7 +35,7 @@ def render_roundtrip(outcome: Outcome) -> str:
         for each in outcome.revisions
         if each.verdict != Verdict.PROVEN or each.findings or each.notes
     ]
-    return redact.text("\n".join([*parts, *_empty_tables(outcome.planted), summarize_roundtrip(outcome)]))
+    return redact.text("\n".join([*parts, *_empty_tables(outcome.sample_rows), summarize_roundtrip(outcome)]))
 
 
 def render_revision(each: RevisionOutcome) -> str:
@@ -68,9 +69,9 @@ def _truncate(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[:longest]}…"
 
 
-def _empty_tables(planted: SampleRowCount) -> list[str]:
+def _empty_tables(sample_rows: SampleRowCount) -> list[str]:
     """Return a line for each table that had no rows at any revision."""
-    return [f"no rows in {name}: {reason}" for name, reason in planted.unfilled]
+    return [f"no rows in {name}: {reason}" for name, reason in sample_rows.unfilled]
 
 
 def summarize_roundtrip(outcome: Outcome) -> str:
@@ -83,7 +84,7 @@ def summarize_roundtrip(outcome: Outcome) -> str:
     parts = [f"{migrations} on {outcome.server}: {counts}"]
     parts += [f"{accepted} of them accepted"] if accepted else []
     parts.append(f"{_chain(outcome)} went down and up again" if outcome.chain else "no chain could go down and up")
-    return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; {_sample_rows(outcome.planted)})."
+    return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; {_sample_rows(outcome.sample_rows)})."
 
 
 def _chain(outcome: Outcome) -> str:
@@ -93,13 +94,13 @@ def _chain(outcome: Outcome) -> str:
     return f"{outcome.chain} ({outcome.chain_length} of {counted(len(outcome.revisions), 'migration')})"
 
 
-def _sample_rows(planted: SampleRowCount) -> str:
-    if not planted.rows:
+def _sample_rows(sample_rows: SampleRowCount) -> str:
+    if not sample_rows.rows:
         return "the tables were empty, so nothing is said about rows"
-    filled, tables = len(planted.filled), len(planted.filled) + len(planted.unfilled)
+    filled, tables = len(sample_rows.filled), len(sample_rows.filled) + len(sample_rows.unfilled)
     if not tables:
         return "there are no tables"
-    if planted.unfilled:
+    if sample_rows.unfilled:
         return f"{filled} of {counted(tables, 'table')} with rows"
     return "rows in its one table" if tables == 1 else f"rows in all {counted(tables, 'table')}"
 
@@ -112,7 +113,7 @@ def render_lint(outcome: "LintOutcome", least: Level) -> str:
         lines.append(display_path(path))
         for each in findings:
             lines += _lint_finding_lines(each)
-    return redact.text("\n".join([*lines, *_empty_tables(outcome.planted), summarize_lint(outcome, least)]))
+    return redact.text("\n".join([*lines, *_empty_tables(outcome.sample_rows), summarize_lint(outcome, least)]))
 
 
 def _lint_finding_lines(each: LintFinding) -> list[str]:
@@ -122,7 +123,7 @@ def _lint_finding_lines(each: LintFinding) -> list[str]:
     lines = [f"  {each.level} {each.id}{also}{place}{direction}", f"    {each.message}"]
     if each.level != Level.NOTE:
         lines += textwrap.wrap(each.why, WIDTH, initial_indent="    ", subsequent_indent="    ")
-        lines += [f"      {line}".rstrip() for line in each.instead.splitlines()]
+        lines += [f"      {line}".rstrip() for line in each.fix.splitlines()]
     return lines
 
 
@@ -140,7 +141,7 @@ def summarize_lint(outcome: "LintOutcome", least: Level) -> str:
     parts += [f"{accepted} accepted"] if accepted else []
     hidden = " (--level note shows them)" if least != Level.NOTE else ""
     parts += [f"{counts[Level.NOTE]}{hidden}"] if any(each.level == Level.NOTE for each in open_ones) else []
-    parts += [] if outcome.planted.rows else ["the tables were empty, so changes of data were not seen"]
+    parts += [] if outcome.sample_rows.rows else ["the tables were empty, so changes of data were not seen"]
     return f"{'; '.join(parts)}."
 
 
@@ -165,7 +166,7 @@ def _trace_lines(trace: Trace) -> Iterator[str]:
     transaction = 0
     for statement in trace:
         relations = [each for each in statement.touched if each.existed and _is_notable(each)]
-        inherited_locks = [(name, lock) for name, lock in statement.kept if lock.blocks]
+        inherited_locks = [(name, lock) for name, lock in statement.inherited_locks if lock.blocks]
         if statement.transaction != transaction and not statement.in_transaction:
             yield "    in a separate transaction:"
         transaction = statement.transaction
