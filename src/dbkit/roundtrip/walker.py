@@ -12,7 +12,7 @@ from dbkit.roundtrip.empty_copy import EmptyCopy
 from dbkit.roundtrip.in_clone import prove_in_clone
 from dbkit.roundtrip.in_transaction import prove_in_transactions
 from dbkit.roundtrip.outcome import RevisionOutcome, SampleRowCount
-from dbkit.roundtrip.results import NeedsClone, Proven, Retry, RunEnd, Unsupported, combine_results
+from dbkit.roundtrip.results import NeedsClone, Retry, RunEnd, Unsupported, combine_results
 from dbkit.roundtrip.workspace import Workspace
 
 
@@ -77,15 +77,12 @@ class Walker:
         if self.work.needs_clones:
             return NeedsClone()
         end = prove_in_transactions(self.work, self._applicable(scripts))
-        match end:
-            case Unsupported():
-                self.work.needs_clones = True
-                if end.reason:
-                    say(f"{end.reason}.")
-            case NeedsClone(has_committed=True):
-                self._rebuild_databases()
-            case NeedsClone() | Retry() | Proven():
-                pass
+        if isinstance(end, Unsupported):
+            self.work.needs_clones = True
+            if end.reason:
+                say(f"{end.reason}.")
+        elif isinstance(end, NeedsClone) and end.has_committed:
+            self._rebuild_databases()
         return end
 
     def _applicable(self, scripts: Sequence[Script]) -> list[Script]:
