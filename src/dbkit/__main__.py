@@ -425,6 +425,8 @@ def _given_ini(name: str) -> Path:
 
 
 if __name__ == "__main__":
+    # the libraries that a verb imports make many objects, and all stay: looking through them is a tenth of `status`
+    gc.set_threshold(10_000, 50, 50)
     code = main()
     # nothing is left to collect; Python would look through everything once more (a sixth of a no-op `migrate`)
     gc.freeze()

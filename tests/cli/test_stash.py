@@ -78,7 +78,7 @@ def test_a_table_comes_back_with_its_sequence(pair: Pair, project: Project) -> N
 
 def test_several_tables_with_every_kind_of_value_and_name(pair: Pair, project: Project) -> None:
     pair.write(
-        execute('CREATE SCHEMA "Säle"', "CREATE TYPE mood AS ENUM ('sad', 'it''s \\ ok')"),
+        execute('CREATE SCHEMA "Säle"', "CREATE TYPE mood AS ENUM ('sad', E'it''s \\\\ ok')"),
         (
             execute(
                 'CREATE TABLE "Säle"."order" ("select" int, "a ""b" text, PRIMARY KEY ("a ""b", "select"))',

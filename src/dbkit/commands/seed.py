@@ -10,7 +10,7 @@ from dbkit.errors import InputError, database_error
 from dbkit.gate import alembic_command, protection
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import require_writable
-from dbkit.postgres.own_statements import Session
+from dbkit.postgres.own_statements import Session, change_settings
 from dbkit.settings import Settings
 from dbkit.wording import counted
 
@@ -28,6 +28,8 @@ def seed(settings: Settings, ini: Path) -> None:
     started = time.monotonic()
     with connect(target, settings.wait, session=Session.SHARED) as connection:
         require_writable(connection)
+        # as long as a migration's: what the role has is for the application, and not for 50,000 rows
+        change_settings(connection, {"statement_timeout": f"{round(settings.statement_timeout * 1000)}"}, local=True)
         try:
             rows = _run(connection, path.read_text(encoding="utf-8"))
         except psycopg.Error as error:

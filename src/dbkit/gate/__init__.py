@@ -34,7 +34,7 @@ from dbkit.postgres import connection_guard, session
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect, current_revisions, has_version_table
 from dbkit.postgres.locks import VERSION_TABLE, migration_lock, take_again
-from dbkit.postgres.own_statements import place_of
+from dbkit.postgres.own_statements import OF_TEXT, change_settings, place_of, without_limits
 from dbkit.project import autogenerate, configure_logging, revision_ids
 from dbkit.project.step_hooks import HookFailed, StepHook
 from dbkit.redaction import outputs, redact
@@ -149,6 +149,7 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
         if "revision_context" in migration.opts:
             if not passage.settings.scratch:
                 protection.require_no_shadows(driver_of(connection))
+            _have_usual_text(connection)
             _prepare_comparison(context, passage, load_metadata)
         if passage.proving:
             _wrap_plan(migration, lambda plan: _recorded(plan, passage))
@@ -159,6 +160,19 @@ def _pass(context: EnvironmentContext, root: Path, load_metadata: Callable[[], o
             preconditions.require_consistent(context.script, migration.get_current_heads())
             connection.rollback()
             _run_migrations(context, passage)
+
+
+def _have_usual_text(connection: sa.Connection) -> None:
+    """Let the rest of the session read and write definitions as by default, for a comparison.
+
+    SQLAlchemy and Alembic compare them as text: with quote_all_identifiers = on, all of them differ. Between two
+    queries they compute in the transaction, which only reads: no limit of the project's is to end it.
+    """
+    driver = driver_of(connection)
+    change_settings(driver, OF_TEXT | without_limits(driver), local=False)
+    driver.commit()
+    connection.dialect.initialize(connection)  # it notes how strings are read
+    connection.rollback()
 
 
 def _ask_qualified(engine: sa.Engine) -> None:

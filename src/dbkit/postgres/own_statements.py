@@ -36,6 +36,8 @@ SETTINGS = {
     "transform_null_equals": "off",
 }
 """What changes the meaning or the answer of a statement; any role may set them."""
+OF_TEXT = {name: value for name, value in SETTINGS.items() if name not in ("search_path", "row_security")}
+"""Those for how text is read and written: not where names are looked up, nor which rows are seen."""
 OF_A_SESSION = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -64,6 +66,7 @@ ENTER = "SELECT " + ", ".join(
     for name, value in SETTINGS.items()
     for call in (_set(f"dbkit.{name}", _current(name)), _set(name, _text(value)))
 )
+UNLIMITED = f"SELECT {_set('statement_timeout', _text('0'))}"
 LEAVE = "SELECT " + ", ".join(_set(name, _current(f"dbkit.{name}")) for name in reversed(SETTINGS))
 # Of these, PostgreSQL looks up functions, operators, types and tables by name
 LOOKS_UP = re.compile(r"\s*(?:select|with|insert|update|delete|do|lock|comment|create\s+table)\b", re.IGNORECASE)
@@ -155,18 +158,27 @@ class OwnConnection(BoundedConnection):
         """
         was, self.autocommit = self.autocommit, True
         self.wraps = session is Session.SHARED or (session is Session.OWN and self._is_pooled())
-        self.place = find_place(lambda query: super(OwnConnection, self).execute(query).fetchall())
+        self.place = find_place(self._first)
         if session is Session.OWN and not self.wraps:
-            changes = {**SETTINGS, **OF_A_SESSION, **({"transaction_timeout": "0"} if self._has(17) else {})}
+            changes = SETTINGS | without_limits(self)
             super().execute("; ".join(f"SET {name} = {_literal(name, value)}" for name, value in changes.items()))
         self.autocommit = was
+
+    def _first(self, query: str) -> list[Any]:
+        """Run a query before the settings are ours, without a limit of its time."""
+        cursor = super().execute(f"{UNLIMITED};{query}")
+        cursor.nextset()
+        return cursor.fetchall()
 
     def _is_pooled(self) -> bool:
         row = super().execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
         return row is None or row[0] != self.info.backend_pid
 
-    def _has(self, major: int) -> bool:
-        return self.info.server_version >= major * 10000
+
+def without_limits(connection: psycopg.Connection) -> dict[str, str]:
+    """The settings with which the server ends no session of ours: OF_A_SESSION, and what newer servers have."""
+    is_new = connection.info.server_version >= 17_00_00
+    return OF_A_SESSION | ({"transaction_timeout": "0"} if is_new else {})
 
 
 def _literal(name: str, value: str) -> str:

@@ -46,7 +46,7 @@ def future_cluster(settings: Settings) -> Iterator[Cluster]:
     """As `cluster`, but the caller is the one to start it."""
     base = _own_base()
     with ExitStack() as cleanup:
-        with _undisturbed():
+        with undisturbed():
             with locked(base / ".lock"):
                 _sweep(base, settings)
                 directory = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
@@ -95,7 +95,7 @@ def _cluster(directory: Path, settings: Settings, account: Account) -> Cluster:
 
 
 def _discard(made: Cluster, owner: int) -> None:
-    with _undisturbed():
+    with undisturbed():
         made.remove()
         _remove_files(made.directory)
         os.close(owner)
@@ -146,7 +146,7 @@ def _base() -> Path:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Let a signal wait until what is being made can be removed, or is gone."""
     blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
@@ -322,7 +322,7 @@ def named_server(maintenance: Target) -> Iterator[NamedServer]:
         try:
             yield place
         finally:
-            with _undisturbed():
+            with undisturbed():
                 place.drop_all()
 
 

@@ -36,5 +36,8 @@ def open_server(settings: Settings, server: Target | None) -> Iterator[ScratchSe
         scratch_cluster.future_cluster(replace(settings, app_env="test")) as cluster,
         ThreadPoolExecutor(1, thread_name_prefix=THREAD) as beside,
     ):
-        starting = beside.submit(cluster.ensure_running)
+        # a signal that is raised within submit() would leave a thread that is not waited for: it would make
+        # the cluster once more, after it was removed
+        with scratch_cluster.undisturbed():
+            starting = beside.submit(cluster.ensure_running)
         yield ScratchServer(cluster, scratch_cluster.Names(scratch_cluster.new_token()), starting.result)
