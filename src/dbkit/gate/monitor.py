@@ -17,7 +17,6 @@ from psycopg.sql import Composable
 
 from dbkit import journal
 from dbkit.errors import CheckFailed
-from dbkit.findings.comments import is_declared_rerunnable
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import OwnConnection, place_of
 from dbkit.postgres.sql_text import ends_transaction, plain_statements, rolls_back, without_comments
@@ -164,6 +163,9 @@ class Monitor:
         self.left = self.half_applied = self.rolled_back = self._session_changed = False
         self._row, self._move = 0, None
         self._has_run = False
+        # not loaded where no step runs
+        from dbkit.findings.comments import is_declared_rerunnable
+
         self._rerunnable = step.path is not None and is_declared_rerunnable(Path(step.path).read_bytes())
 
     def move(self, move: journal.Move) -> None:
