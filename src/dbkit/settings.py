@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from stat import S_IRWXG, S_IRWXO
 from urllib.parse import parse_qsl, unquote
 
@@ -79,7 +80,7 @@ class Target:
     port: int | None = None
     query: tuple[tuple[str, str], ...] = ()
 
-    def parameters(self) -> dict[str, str | int]:
+    def parameters(self) -> dict[str, Any]:
         """Connection keywords for `psycopg.connect` and libpq; unset ones are left to libpq's defaults."""
         named = {
             "host": self.host,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
@@ -116,7 +117,7 @@ class Project:
             check=False,
         )
 
-    def start(self, *arguments: str, env: Mapping[str, str] = {}, **options: object) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, env: Mapping[str, str] = {}, **options: Any) -> "subprocess.Popen[str]":
         """Begin to run alembic."""
         return subprocess.Popen(
             self.command(*arguments),
@@ -135,7 +136,7 @@ class Project:
         stdout, stderr = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    def start_dbkit(self, *arguments: str, env: Mapping[str, str] = {}, **options: object) -> "subprocess.Popen[str]":
+    def start_dbkit(self, *arguments: str, env: Mapping[str, str] = {}, **options: Any) -> "subprocess.Popen[str]":
         """Begin to run a verb. The project is where the kit's files are: so there is a copy of them in it."""
         if not (self.root / "src").exists():
             shutil.copytree(REPOSITORY / "src/dbkit", self.root / "src/dbkit")  # with what is compiled
