@@ -1,5 +1,6 @@
 """Checks in clean environments: `nox` runs the default ones, `nox -l` lists all. In ./venv, `make` runs the same."""
 
+import os
 import sysconfig
 
 import nox
@@ -97,7 +98,7 @@ def linters(session: nox.Session) -> None:
     """Check lint against squawk and alembic-guard, on the migrations of tests/support/dangers.py."""
     install(session)
     session.install("alembic-guard==0.1.1")  # for comparison; not a dependency of the kit
-    session.run("python", "scripts/linters.py", env=DBKIT)
+    session.run("python", "scripts/linters.py", env={"PYTHONPATH": os.pathsep.join(["src", "tests"])})
 
 
 @nox.session(default=False)

@@ -1,6 +1,6 @@
-"""What squawk and alembic-guard find in the migrations of dangers.py, for src/dbkit/lint/pages/README.md: `nox -s linters`.
+"""Count what squawk and alembic-guard find in the migrations of dangers.py, for docs/lint.md: `nox -s linters`.
 
-squawk reads SQL, so it is given what `alembic upgrade --sql` writes; alembic-guard reads the files.
+squawk reads the SQL that `alembic upgrade --sql` writes; alembic-guard reads the migration files.
 """
 
 import io
@@ -17,11 +17,11 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from test_advice import IMPORTS, styles
 
-from support.dangers import DANGERS, SAFE, numbered
+from support.dangers import DANGERS, SAFE, numbered, styles
+from support.lint_findings import IMPORTS
 
-# squawk's rules of style, and on time limits, say nothing of what a statement does to a table
+# squawk's rules of style and on time limits are not about what a statement does to a table
 OF_STYLE = {
     "ban-char-field",
     "prefer-bigint-over-int",
@@ -36,11 +36,11 @@ OF_STYLE = {
     "syntax-error",
 }
 PLAIN = ("one by one", "op calls")
-"""The styles that are easiest to read."""
+"""The styles that are easiest to parse."""
 
 
-def files(directory: Path) -> Iterator[tuple[str, str, str, Path]]:
-    """For each migration in each style: whether it is a danger or safe, its name, its style, its file."""
+def write_files(directory: Path) -> Iterator[tuple[str, str, str, Path]]:
+    """Write each migration in each style. Yields "dangers" or "safe", its name, its style and its file."""
     for kind, cases in (("dangers", DANGERS), ("safe", SAFE)):
         for name, case in cases.items():
             for style, body in styles(case):
@@ -52,7 +52,7 @@ def files(directory: Path) -> Iterator[tuple[str, str, str, Path]]:
 
 
 def squawk(path: Path) -> bool:
-    """Whether it finds something; False also where no SQL can be written without a database."""
+    """Return whether squawk finds something; False also where no SQL can be written without a database."""
     written = io.StringIO()
     options = {"as_sql": True, "output_buffer": written}
     context = MigrationContext.configure(dialect_name="postgresql", opts=options)
@@ -69,7 +69,7 @@ def squawk(path: Path) -> bool:
 
 
 def guard(path: Path) -> bool:
-    """Whether it finds something."""
+    """Return whether alembic-guard finds something."""
     command = [Path(sys.executable).with_name("alembic-guard"), "--format", "json", path]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     found = json.loads(result.stdout)
@@ -77,17 +77,17 @@ def guard(path: Path) -> bool:
 
 
 def main() -> None:
-    """Print, for each linter, how many migrations and how many files it tells something of."""
+    """Print, for each linter, in how many migrations and in how many files it finds something."""
     with tempfile.TemporaryDirectory() as directory:
-        made = list(files(Path(directory)))
+        migrations = list(write_files(Path(directory)))
         for linter in (squawk, guard):
-            told = [(kind, name, style) for kind, name, style, path in made if linter(path)]
-            plain = {(kind, name) for kind, name, style in told if style in PLAIN}
+            found_in = [(kind, name, style) for kind, name, style, path in migrations if linter(path)]
+            plain = {(kind, name) for kind, name, style in found_in if style in PLAIN}
             print(linter.__name__)
             for kind, cases in (("dangers", DANGERS), ("safe", SAFE)):
                 print(f"  {kind}: {sum(each == kind for each, _ in plain)} of {len(cases)} written plainly")
-                for style, total in Counter(style for each, _, style, _ in made if each == kind).items():
-                    found = sum((each, written) == (kind, style) for each, _, written in told)
+                for style, total in Counter(style for each, _, style, _ in migrations if each == kind).items():
+                    found = sum((each, used) == (kind, style) for each, _, used in found_in)
                     print(f"    {style}: {found} of {total}")
 
 

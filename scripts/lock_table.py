@@ -196,7 +196,7 @@ SELECT and an INSERT beside it. Written by `python scripts/lock_table.py`.
 
 t has rows and references u; p is a partitioned table with the partition p1; c inherits from parent; v is a view and m a
 materialized view of t. A lock is held until the end of the transaction, whatever comes after it. "Reads all rows" takes as long
-as the table is big; "writes all rows anew" takes longer, with all indexes. See [the findings](rules/README.md) for what to write
+as the table is big; "writes all rows anew" takes longer, with all indexes. See [the findings](lint.md) for what to write
 instead, and [the levels]({DOCUMENTATION}{LEVELS}).
 
 REINDEX stops readers, too: planning a query locks each index of its tables. Of the last five, which have transactions of their

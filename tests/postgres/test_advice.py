@@ -1,7 +1,7 @@
 """What lint finds in migrations that would hurt a live database, in whatever style they are written."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.rule_ids import RULES
 from dbkit.postgres.cluster import Cluster
-from support.dangers import DANGERS, SAFE, Case, numbered, tables
+from support.dangers import DANGERS, SAFE, Case, numbered, styles, tables
 from support.kit import REPOSITORY
 from support.lint_findings import advice_on, engine_of
 
@@ -29,31 +29,6 @@ NEED_ROWS = {
     "cluster",
 }
 """Not found in empty tables: rows changed under an earlier lock or through an index, and written anew as they are."""
-
-
-def styles(case: Case) -> Iterator[tuple[str, str]]:
-    """The bodies of a module, by style: functions and upgrade()."""
-    block = "    with op.get_context().autocommit_block():\n    " if case.block else ""
-
-    def upgrade(*lines: str) -> str:
-        return "def upgrade():\n" + "".join(f"{block}    {line}\n" for line in lines)
-
-    yield "one by one", upgrade(*(f"op.execute({each!r})" for each in case.sql))
-    yield (
-        "loop and format",
-        upgrade(*(f"[op.execute(f{each!r}.replace('TABLE', table)) for table in ('TABLE',)]" for each in case.sql)),
-    )
-    helper = "def helper(run):\n" + "".join(f"    run({each!r})\n" for each in case.sql)
-    yield "helper and get_bind", helper + upgrade("helper(op.get_bind().exec_driver_sql)")
-    if not case.block:
-        yield "one string", upgrade(f"op.execute({';'.join(case.sql)!r})")
-        body = "; ".join(case.sql).replace("'", "''") + ";"
-        made = f"CREATE FUNCTION do{{n}}() RETURNS void LANGUAGE plpgsql AS 'BEGIN {body} END'"
-        yield "function in the database", upgrade(f"op.execute({made!r})", "op.execute('SELECT do{n}()')")
-    if case.ops:
-        yield "op calls", upgrade(*case.ops.splitlines())
-    if case.batch:
-        yield "batch", upgrade('with op.batch_alter_table("{t}") as batch:', f"    {case.batch}")
 
 
 @pytest.fixture(scope="session")
@@ -182,10 +157,10 @@ def test_the_examples_of_a_page(engine: sa.Engine, page: Path, tmp_path: Path) -
 
 
 def test_each_id_has_a_page_and_a_line_in_the_index() -> None:
-    pages = {path.stem for path in (REPOSITORY / "src/dbkit/lint/pages").glob("*.md")} - {"README"}
+    pages = {path.stem for path in (REPOSITORY / "src/dbkit/lint/pages").glob("*.md")}
     assert pages == set(RULES)
-    index = (REPOSITORY / "src/dbkit/lint/pages/README.md").read_text()
-    rows = re.findall(r"^\| \[(.+)\]\((.+)\.md\) \| (.+) \| (.+) \|$", index, re.MULTILINE)
+    index = (REPOSITORY / "docs/lint.md").read_text()
+    rows = re.findall(r"^\| \[(.+)\]\(\.\./src/dbkit/lint/pages/(.+)\.md\) \| (.+) \| (.+) \|$", index, re.MULTILINE)
     assert rows == [(name, name, rule.level, rule.about) for name, rule in RULES.items()]
 
 

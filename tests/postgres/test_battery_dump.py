@@ -9,7 +9,7 @@ from dbkit import catalog, project
 from dbkit.postgres import pg_dump, scratch_cluster
 from dbkit.roundtrip.compare import Facts
 from dbkit.roundtrip.env_runner import Access, EnvRunner
-from dbkit.roundtrip.sample_rows import Planting
+from dbkit.roundtrip.sample_rows import SampleRowOptions
 from dbkit.roundtrip.selection import Scope, select_revisions
 from dbkit.roundtrip.walker import Walker
 from dbkit.settings import Settings
@@ -33,7 +33,7 @@ def states(local_settings: Settings, ini: Path) -> Iterator[tuple[str, str, Fact
         databases = {"": cluster.target(next(names))}
         environment = EnvRunner(loaded, local_settings, Access(), databases)
         walker = Walker(
-            environment, cluster, select_revisions(loaded, Scope()), names, lambda _text: None, Planting(rows=0)
+            environment, cluster, select_revisions(loaded, Scope()), names, lambda _text: None, SampleRowOptions(rows=0)
         )
         options = ("--no-owner",)  # with privileges, which the catalog reads
 

@@ -5,8 +5,8 @@ from psycopg import Connection
 
 from dbkit import catalog
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.alembic_steps import needs_catalog
-from dbkit.roundtrip.catalog_fingerprint import Memory, Reader
+from dbkit.roundtrip.alembic_steps import mentions_extension
+from dbkit.roundtrip.catalog_fingerprint import FingerprintReader, KnownFingerprints
 from support.catalog_changes import BASE, CHANGES, Case, case
 from support.sessions import connect_as_project as connect
 
@@ -29,7 +29,7 @@ def template(server: Cluster) -> str:
 
 def seen(connection: "Connection[tuple[object, ...]]", change: str) -> bool:
     """Whether a change in a transaction of its own is seen, or said not to be covered."""
-    reader = Reader(connection.pgconn, ["alembic_version"])
+    reader = FingerprintReader(connection.pgconn, ["alembic_version"])
     connection.commit()
     memory = reader.everything()
     reader.begin("start")
@@ -50,7 +50,7 @@ def test_what_the_catalog_sees_fingerprints_see(server: Cluster, template: str, 
         if change.setup:
             connection.execute(change.setup)  # type: ignore[call-overload]
             connection.commit()
-        assert seen(connection, change.change) or needs_catalog(change.change)
+        assert seen(connection, change.change) or mentions_extension(change.change)
     server.drop_database(target.dbname)
 
 
@@ -82,8 +82,8 @@ def test_what_comes_back_has_the_same_fingerprints(server: Cluster, template: st
 def test_rows_that_are_written_are_noticed(server: Cluster, template: str) -> None:
     target = server.create_database("fingerprint_rows", template)
     with connect(target) as connection:
-        reader = Reader(connection.pgconn, ["alembic_version"])
-        memory: Memory = reader.everything()
+        reader = FingerprintReader(connection.pgconn, ["alembic_version"])
+        memory: KnownFingerprints = reader.everything()
         connection.commit()
         for statement, expected in (
             ("SELECT * FROM base", False),

@@ -99,6 +99,6 @@ def test_where_it_cannot_be_asked_that_is_said(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_page_has_each_rule() -> None:
-    page = (REPOSITORY / "src/dbkit/lint/pages/README.md").read_text()
+    page = (REPOSITORY / "docs/lint.md").read_text()
     rules = {*squawk.REPLACED, *squawk.LEFT_OUT, *squawk.WARNINGS}
     assert [rule for rule in rules if f"`{rule}`" not in page] == []

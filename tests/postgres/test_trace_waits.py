@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dbkit.lint import trace_rules
+from dbkit.lint import trace_reader
 from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
 from dbkit.trace.recorder import Recorder
@@ -110,7 +110,7 @@ def test_a_statement_that_cannot_be_looked_at_runs_and_is_said_to_be_unknown(
 ) -> None:
     outcome = alone("ALTER DATABASE unseen ALLOW_CONNECTIONS false", "postgres")
     assert "not currently accepting connections" in outcome.traces[0].statements[0].unseen
-    (found,) = (each for each in trace_rules.advise(outcome) if each.id == "not-traced")
+    (found,) = (each for each in trace_reader.advise(outcome) if each.id == "not-traced")
     assert found.message.startswith("its locks could not be seen, so nothing is known of this statement: ")
 
 

@@ -4,6 +4,7 @@ In the statements {t} is a table with rows, {p} the one that it references, {q} 
 case's own.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 SETUP = """
@@ -49,6 +50,31 @@ def tables(case: Case, number: int) -> str:
     """What makes its tables anew, with rows."""
     setup = ("DROP SCHEMA public CASCADE; CREATE SCHEMA public", SETUP, PIECE, *case.before)
     return numbered("; ".join(setup), number)
+
+
+def styles(case: Case) -> Iterator[tuple[str, str]]:
+    """The bodies of a module, by style: functions and upgrade()."""
+    block = "    with op.get_context().autocommit_block():\n    " if case.block else ""
+
+    def upgrade(*lines: str) -> str:
+        return "def upgrade():\n" + "".join(f"{block}    {line}\n" for line in lines)
+
+    yield "one by one", upgrade(*(f"op.execute({each!r})" for each in case.sql))
+    yield (
+        "loop and format",
+        upgrade(*(f"[op.execute(f{each!r}.replace('TABLE', table)) for table in ('TABLE',)]" for each in case.sql)),
+    )
+    helper = "def helper(run):\n" + "".join(f"    run({each!r})\n" for each in case.sql)
+    yield "helper and get_bind", helper + upgrade("helper(op.get_bind().exec_driver_sql)")
+    if not case.block:
+        yield "one string", upgrade(f"op.execute({';'.join(case.sql)!r})")
+        body = "; ".join(case.sql).replace("'", "''") + ";"
+        made = f"CREATE FUNCTION do{{n}}() RETURNS void LANGUAGE plpgsql AS 'BEGIN {body} END'"
+        yield "function in the database", upgrade(f"op.execute({made!r})", "op.execute('SELECT do{n}()')")
+    if case.ops:
+        yield "op calls", upgrade(*case.ops.splitlines())
+    if case.batch:
+        yield "batch", upgrade('with op.batch_alter_table("{t}") as batch:', f"    {case.batch}")
 
 
 DANGERS = {

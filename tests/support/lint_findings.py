@@ -11,8 +11,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from dbkit.findings.finding import LintFinding
-from dbkit.lint import failure_rules, source_rules, trace_rules
-from dbkit.roundtrip.alembic_steps import failure, source_of
+from dbkit.lint import failure_rules, source_rules, trace_reader
+from dbkit.roundtrip.alembic_steps import describe_failure, read_source
 from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
 from dbkit.settings import Target
 from dbkit.trace.recorder import Recorder
@@ -31,7 +31,7 @@ def engine_of(target: Target) -> sa.Engine:
 def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
     """What is found in the upgrade() of a migration, on tables of its own."""
     path.write_text(f"{IMPORTS}{text}")
-    source_of.cache_clear()  # a process reads a file once, and cases have the same name
+    read_source.cache_clear()  # a process reads a file once, and cases have the same name
     outcome = RevisionOutcome("r", (), "", path, Verdict.UNPROVEN, 0.0)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
@@ -46,6 +46,6 @@ def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
                 module["upgrade"]()
             outcome = replace(outcome, traces=(recorder.trace(),))
         except (sa.exc.SQLAlchemyError, CommandError) as error:
-            why = failure(error, SimpleNamespace(path=path, module=None))  # type: ignore[arg-type]
+            why = describe_failure(error, SimpleNamespace(path=path, module=None))  # type: ignore[arg-type]
             outcome = replace(outcome, findings=(Finding("up", failure=why),))
-    return [*trace_rules.advise(outcome), *failure_rules.advise([outcome]), *source_rules.of_file("r", path)]
+    return [*trace_reader.advise(outcome), *failure_rules.advise([outcome]), *source_rules.of_file("r", path)]

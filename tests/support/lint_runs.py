@@ -9,7 +9,7 @@ import pytest
 
 from dbkit.__main__ import main
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.alembic_steps import source_of
+from dbkit.roundtrip.alembic_steps import read_source
 
 TABLES = "CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE u (id int PRIMARY KEY)"
 
@@ -30,7 +30,7 @@ def lint(
     url = f"postgresql://{target.user}@/{target.dbname}?host={target.host}&port={target.port}"
 
     def run(ini: Path, *options: str, verb: str = "lint") -> tuple[int, str]:
-        source_of.cache_clear()  # a process reads a file once, and a test changes it
+        read_source.cache_clear()  # a process reads a file once, and a test changes it
         monkeypatch.chdir(ini.parent)
         code = main([verb, "-c", str(ini), "--server", url, *options])
         return code, capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from dbkit import project
 from dbkit.findings.finding import LintFinding
 from dbkit.lint import source_rules
-from dbkit.roundtrip.alembic_steps import source_of
+from dbkit.roundtrip.alembic_steps import read_source
 
 INI = "[alembic]\nscript_location = %(here)s/migrations\n"
 
@@ -30,7 +30,7 @@ def found(versions: Path) -> Callable[..., list[LintFinding]]:
     """What is found in a migration whose upgrade(), and downgrade(), have these lines."""
 
     def run(up: str = "op.execute('SELECT 1')", down: str = "op.execute('SELECT 2')") -> list[LintFinding]:
-        source_of.cache_clear()  # a process reads a file once
+        read_source.cache_clear()  # a process reads a file once
         body = "".join(f"\n\ndef {name}():\n    {text}\n" for name, text in (("upgrade", up), ("downgrade", down)))
         (versions / "aaaa.py").write_text(HEAD + body)
         return list(source_rules.findings(project.load(versions.parents[1] / "alembic.ini")))

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from dbkit.postgres.sql_text import statements
-from dbkit.trace.statement_text import is_alone, rendered
+from dbkit.trace.statement_text import ends_own_transactions, render_statement
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_string_is_split_where_its_statements_end(text: str, expected: list[st
     ],
 )
 def test_what_has_its_own_transactions(statement: str) -> None:
-    assert is_alone(statement)
+    assert ends_own_transactions(statement)
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,20 @@ def test_what_has_its_own_transactions(statement: str) -> None:
     ],
 )
 def test_what_runs_in_a_transaction(statement: str) -> None:
-    assert not is_alone(statement)
+    assert not ends_own_transactions(statement)
 
 
 def test_parameters_are_written_as_literals() -> None:
     values = (1, "it's", None, True, decimal.Decimal("1.50"), datetime.date(2026, 1, 2))
-    assert rendered("SELECT %s, %s, %s, %s, %s, %s, 'a %%'", values, "format") == (
+    assert render_statement("SELECT %s, %s, %s, %s, %s, %s, 'a %%'", values, "format") == (
         "SELECT 1, 'it''s', NULL, true, 1.50, '2026-01-02'::date, 'a %'"
     )
-    assert rendered("SELECT %(a)s, %(b)s", {"a": 1, "b": "x"}, "pyformat") == "SELECT 1, 'x'"
-    assert rendered("SELECT $1, $2, $1", (1, "x"), "numeric_dollar") == "SELECT 1, 'x', 1"
-    assert rendered("SELECT $1, '$1', $a$ $1 $a$ -- $1", (1,), "numeric_dollar") == "SELECT 1, '$1', $a$ $1 $a$ -- $1"
+    assert render_statement("SELECT %(a)s, %(b)s", {"a": 1, "b": "x"}, "pyformat") == "SELECT 1, 'x'"
+    assert render_statement("SELECT $1, $2, $1", (1, "x"), "numeric_dollar") == "SELECT 1, 'x', 1"
+    assert (
+        render_statement("SELECT $1, '$1', $a$ $1 $a$ -- $1", (1,), "numeric_dollar")
+        == "SELECT 1, '$1', $a$ $1 $a$ -- $1"
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,16 +112,16 @@ def test_parameters_are_written_as_literals() -> None:
     ],
 )  # fmt: skip
 def test_a_password_is_not_shown(statement: str, told: str) -> None:
-    assert rendered(statement, (), "format") == told
-    assert rendered("ALTER ROLE app PASSWORD %s", ("s3cret",), "format") == "ALTER ROLE app PASSWORD '***'"
+    assert render_statement(statement, (), "format") == told
+    assert render_statement("ALTER ROLE app PASSWORD %s", ("s3cret",), "format") == "ALTER ROLE app PASSWORD '***'"
 
 
 def test_of_many_sets_of_parameters_the_first_is_shown() -> None:
-    assert rendered("INSERT INTO t VALUES (%s)", [(1,), (2,)], "format") == "INSERT INTO t VALUES (1)"
+    assert render_statement("INSERT INTO t VALUES (%s)", [(1,), (2,)], "format") == "INSERT INTO t VALUES (1)"
 
 
 def test_without_parameters_a_percent_sign_is_one() -> None:
-    assert rendered("SELECT 'a' LIKE '%%a'", (), "format") == "SELECT 'a' LIKE '%a'"
+    assert render_statement("SELECT 'a' LIKE '%%a'", (), "format") == "SELECT 'a' LIKE '%a'"
 
 
 def test_a_value_without_a_literal_is_written_as_its_text() -> None:
@@ -126,6 +129,6 @@ def test_a_value_without_a_literal_is_written_as_its_text() -> None:
         def __str__(self) -> str:
             return "odd's"
 
-    assert rendered("SELECT %s, %s", (Odd(), uuid.UUID(int=1)), "format") == (
+    assert render_statement("SELECT %s, %s", (Odd(), uuid.UUID(int=1)), "format") == (
         "SELECT 'odd''s', '00000000000000000000000000000001'::uuid"
     )

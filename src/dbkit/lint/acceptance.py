@@ -31,7 +31,7 @@ def with_reasons(
     used = any(each.by_baseline and each.level != Level.NOTE for each in told) or (
         not baseline
         and last
-        and any(each.accepted == acceptance.by_baseline(last.revision) for each in outcome.revisions)
+        and any(each.accepted == acceptance.baseline_reason(last.revision) for each in outcome.revisions)
     )
     if last and whole and not used and outcome.planted.rows and _squawk_was_asked(told):
         words = f"the baseline {history.named} accepts nothing: remove it"
@@ -57,7 +57,7 @@ class _History:
 
 def _comments(paths: Iterable[Path]) -> dict[Path, list[Acceptance]]:
     """Those of each migration file, and of env.py, whose findings are about all of them."""
-    return {path: acceptance.comments_in(path) for path in paths}
+    return {path: acceptance.read_comments(path) for path in paths}
 
 
 def _told(finding: LintFinding, comments: Mapping[Path, Sequence[Acceptance]], history: _History) -> LintFinding:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dbkit.postgres.sql_text import targets, tokens, unquoted
 from dbkit.trace.records import Lock, RelationAccess, Statement
-from dbkit.trace.statement_text import is_alone
+from dbkit.trace.statement_text import ends_own_transactions
 
 
 class Table:
@@ -21,7 +21,7 @@ class Table:
         """The strongest lock on it, of this statement and of earlier ones."""
         self.scanned = bool(scanned)
         """Whether its rows were read, or would have been if it had any."""
-        is_not_counted = self.is_view or (not statement.in_transaction and is_alone(statement.sql))
+        is_not_counted = self.is_view or (not statement.in_transaction and ends_own_transactions(statement.sql))
         self.rewritten = any(each.rewritten and (each in scanned or is_not_counted) for each in met)
         self.changed = 0 if self.is_view else sum(each.updated + each.deleted for each in met)
         changed = {target for verb, target in targets(statement.sql) if verb != "insert"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
 from dbkit.lint.source_rules import unbound_words
-from dbkit.roundtrip.alembic_steps import source_of
+from dbkit.roundtrip.alembic_steps import read_source
 from dbkit.roundtrip.outcome import Failure, RevisionOutcome
 
 # SQLAlchemy's words, of InvalidRequestError
@@ -56,7 +56,7 @@ def _of_failure(outcome: RevisionOutcome, failure: Failure, direction: str) -> I
     no_type = NO_TYPE.search(failure.words)
     if unbound:
         yield _advice("unbound-parameter", outcome, failure, direction, unbound_words([unbound[1]]))
-    elif no_type and b"enum" in source_of(str(outcome.path)).lower():
+    elif no_type and b"enum" in read_source(str(outcome.path)).lower():
         yield _advice("enum-without-type", outcome, failure, direction, _without_type(no_type[1]))
 
 

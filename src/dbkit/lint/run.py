@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dbkit import project
 from dbkit.findings.finding import LintFinding
-from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk, trace_rules
+from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk, trace_reader
 from dbkit.lint.table_sizes import Size, read
 from dbkit.lint.timing import measure
 from dbkit.roundtrip.outcome import Outcome, SampleRowCount
@@ -88,9 +88,9 @@ def _in_order(outcome: Outcome, findings: Iterable[LintFinding]) -> list[LintFin
 def _measured(outcome: Outcome, loaded: project.Project, version: int) -> Iterator[LintFinding]:
     yield from failure_rules.advise(outcome.revisions)
     for each in outcome.revisions:
-        yield from trace_rules.advise(each, version)
+        yield from trace_reader.advise(each, version)
     yield from source_rules.findings(loaded, [each.revision for each in outcome.revisions])
-    yield from trace_rules.of_project(outcome.revisions, Path(loaded.script.dir) / "env.py")
+    yield from trace_reader.of_project(outcome.revisions, Path(loaded.script.dir) / "env.py")
 
 
 def _once(findings: Iterable[LintFinding]) -> Iterator[LintFinding]:

@@ -14,7 +14,7 @@ from dbkit.errors import say
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.postgres.sql_text import UNKNOWN, ends_transaction
 from dbkit.project import Project
-from dbkit.roundtrip.alembic_steps import is_bytecode, syntax_of
+from dbkit.roundtrip.alembic_steps import is_bytecode, parse_source
 
 DIRECTIONS = ("upgrade", "downgrade")
 BLOCK = "autocommit_block"
@@ -59,7 +59,7 @@ class _File:
     def __init__(self, revision: str, path: Path) -> None:
         self.revision = revision
         self.path = path
-        self.tree = syntax_of(str(path))
+        self.tree = parse_source(str(path))
         self.functions = {node.name: node for node in self.tree.body if isinstance(node, ast.FunctionDef)}
 
     def findings(self) -> Iterator[LintFinding]:

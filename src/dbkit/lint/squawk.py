@@ -1,6 +1,6 @@
 """squawk's findings on the SQL that was recorded, with the true state of its transaction, beside our own.
 
-https://squawkhq.com/src/dbkit/lint/pages
+https://squawkhq.com/docs
 """
 
 import json

@@ -75,7 +75,7 @@ def _counted(number: int, level: Level) -> str:
 
 
 def as_json(advised: LintOutcome, _least: Level) -> str:
-    """All findings, also those that were accepted. src/dbkit/lint/pages/README.md explains the shape."""
+    """All findings, also those that were accepted. docs/lint.md explains the shape."""
     document = {
         "project": advised.project,
         "server": advised.server,

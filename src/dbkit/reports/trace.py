@@ -80,7 +80,7 @@ def _counts(each: RelationAccess) -> list[tuple[int, str]]:
 
 
 def as_json(outcome: "Outcome") -> str:
-    """All statements with all that was seen. src/dbkit/lint/pages/README.md explains the shape."""
+    """All statements with all that was seen. docs/lint.md explains the shape."""
     document = {
         "project": outcome.project,
         "server": outcome.server,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit.findings.rule_ids import is_id
-from dbkit.roundtrip.alembic_steps import is_bytecode, source_of
+from dbkit.roundtrip.alembic_steps import is_bytecode, read_source
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
 
 COMMENT = re.compile(r"#\s*dbkit:\s*ok\b(.*)")
@@ -31,11 +31,11 @@ class Acceptance:
     problem: str = ""
 
 
-def comments_in(path: Path) -> list[Acceptance]:
+def read_comments(path: Path) -> list[Acceptance]:
     """The comments of one migration file, or of env.py; none of bytecode."""
     if is_bytecode(path) or not path.is_file():
         return []
-    source = source_of(str(path))
+    source = read_source(str(path))
     if b"dbkit:" not in source:
         return []
     tokens = tokenize.tokenize(io.BytesIO(source).readline)
@@ -53,7 +53,7 @@ def _read(line: int, text: str) -> Acceptance:
     return Acceptance(line, named[1], named[2].strip())
 
 
-def apply(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: str) -> RevisionOutcome:
+def apply_acceptance(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: str) -> RevisionOutcome:
     """The outcome with what was accepted of it, and with a finding for each comment that accepts nothing.
 
     A revision whose schema and rows both have something needs a comment for each.
@@ -62,7 +62,7 @@ def apply(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: st
     """
     reasons: dict[str, str] = {}
     stale = []
-    for comment in comments_in(outcome.path):
+    for comment in read_comments(outcome.path):
         if comment.problem:
             stale.append(_finding(comment, comment.problem))
         elif is_id(comment.verdict):
@@ -75,7 +75,7 @@ def apply(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: st
     if reasons.keys() >= {outcome.verdict, *outcome.also}:
         accepted = "; ".join(reasons[verdict] for verdict in (outcome.verdict, *outcome.also))
     elif outcome.verdict != Verdict.PROVEN and outcome.revision in baseline:
-        accepted = by_baseline(baseline_name)
+        accepted = baseline_reason(baseline_name)
     return replace(outcome, accepted=accepted, findings=(*outcome.findings, *stale))
 
 
@@ -85,12 +85,12 @@ def _finding(comment: Acceptance, problem: str) -> Finding:
     )
 
 
-def stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) -> tuple[RevisionOutcome, ...]:
+def report_stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) -> tuple[RevisionOutcome, ...]:
     """The outcomes, with a finding at the baseline's revision when it accepts nothing.
 
     `outcomes` are those of all revisions: of some, nothing can be said.
     """
-    if any(each.accepted == by_baseline(baseline) for each in outcomes):
+    if any(each.accepted == baseline_reason(baseline) for each in outcomes):
         return tuple(outcomes)
     words = f"the baseline {baseline} accepts nothing: remove it"
     return tuple(
@@ -101,6 +101,6 @@ def stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) -> tuple[
     )
 
 
-def by_baseline(baseline: str) -> str:
+def baseline_reason(baseline: str) -> str:
     """The reason that a baseline gives."""
     return f"baseline {baseline}"

@@ -36,7 +36,7 @@ class LeavesTransaction(BaseException):
     """A migration is about to leave its transaction. Not an Exception: a migration may catch those."""
 
 
-class Step(RevisionStep):
+class MigrationStep(RevisionStep):
     """Alembic's, without its walk over all ancestors in each step down a chain, which makes a chain quadratic.
 
     With one head and one parent there is nothing to find: the parent is what remains. `migration_fn` is to be set.
@@ -55,7 +55,7 @@ class Step(RevisionStep):
 
 
 @cache
-def source_of(path: str) -> bytes:
+def read_source(path: str) -> bytes:
     """The text of a migration file; of one that is there as bytecode only, that, in which names and strings are."""
     return Path(path).read_bytes()
 
@@ -65,18 +65,18 @@ def is_bytecode(path: str | Path) -> bool:
     return Path(path).suffix != ".py"
 
 
-def syntax_of(path: str) -> ast.Module:
+def parse_source(path: str) -> ast.Module:
     """The syntax tree of a migration file; an empty one where it has no text."""
-    return ast.Module([], []) if is_bytecode(path) else ast.parse(source_of(path))
+    return ast.Module([], []) if is_bytecode(path) else ast.parse(read_source(path))
 
 
-def function_of(script: Script, *, up: bool) -> Callable[..., Any]:
+def migration_function(script: Script, *, up: bool) -> Callable[..., Any]:
     """upgrade() or downgrade() of a migration file; where it has none, a function that says so.
 
     Each `alembic` command loads the file anew. Where that makes a difference it is done here, too.
     """
     name = "upgrade" if up else "downgrade"
-    module = _loaded_anew(script) if makes_values(str(script.path)) else script.module
+    module = _loaded_anew(script) if has_calls_on_load(str(script.path)) else script.module
 
     def missing(**_keywords: object) -> None:
         raise AttributeError(f"the file has no {name}()")
@@ -86,12 +86,12 @@ def function_of(script: Script, *, up: bool) -> Callable[..., Any]:
 
 
 @cache
-def makes_values(path: str) -> bool:
+def has_calls_on_load(path: str) -> bool:
     """Whether a migration file makes values when it is loaded, such as uuid4() or now() in a constant.
 
     Not where it has models: they are mapped once.
     """
-    source = source_of(path) if path.endswith(".py") else b""
+    source = read_source(path) if path.endswith(".py") else b""
     if b"__table" in source or not any(b"(" in block[0] for block in OUTSIDE_FUNCTIONS.finditer(source)):
         return False
     return any(isinstance(node, ast.Call) for statement in ast.parse(source).body for node in _run_on_load(statement))
@@ -118,29 +118,29 @@ def _loaded_anew(script: Script) -> ModuleType:
     return module
 
 
-def names_table(script: Script, table: str, statements: str = "") -> bool:
+def mentions_table(script: Script, table: str, statements: str = "") -> bool:
     """Whether a migration file, or what it was seen to run, has the name of a table (without its schema) in it."""
     name = re.escape(table.rpartition(": ")[2].rpartition(".")[2])  # of several databases, the name is in front
-    return bool(re.search(rf"(?<!\w){name}(?!\w)", source_of(str(script.path)).decode(errors="replace") + statements))
+    return bool(re.search(rf"(?<!\w){name}(?!\w)", read_source(str(script.path)).decode(errors="replace") + statements))
 
 
 def mentions_commit(script: Script) -> bool:
     """Whether a migration may commit through an object of its own, where nobody can see it coming."""
-    return bool(COMMITS.search(source_of(str(script.path))))
+    return bool(COMMITS.search(read_source(str(script.path))))
 
 
-def needs_catalog(statement: str) -> bool:
+def mentions_extension(statement: str) -> bool:
     """Whether it may change what belongs to an extension, which is written where nearly all of DDL writes, too."""
     return "extension" in statement.lower()
 
 
-def mentions_server(script: Script) -> bool:
+def mentions_server_objects(script: Script) -> bool:
     """Whether a migration may make something that the whole server has, such as a role: it works only once there."""
-    source = source_of(str(script.path))
+    source = read_source(str(script.path))
     if not OF_THE_SERVER.search(source):
         return False
     # not in what it says of itself: "create role invitation table"
-    body = syntax_of(str(script.path)).body
+    body = parse_source(str(script.path)).body
     is_documented = bool(body) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
     told = ast.get_source_segment(source.decode(errors="replace"), body[0]) if is_documented else None
     return bool(OF_THE_SERVER.search(source.replace((told or "").encode(), b"", 1)))
@@ -185,7 +185,7 @@ class TransactionGuard:
         if self.active and ends_transaction(statement):
             raise LeavesTransaction
         self.statements.append(statement)
-        self.needs_catalog = self.needs_catalog or needs_catalog(statement)
+        self.needs_catalog = self.needs_catalog or mentions_extension(statement)
 
 
 def keep_local_settings(connection: sa.Connection) -> None:
@@ -199,7 +199,7 @@ def keep_local_settings(connection: sa.Connection) -> None:
         connection.execute(sa.text("SELECT set_config(:name, :setting, false)"), {"name": name, "setting": setting})
 
 
-def failure(error: BaseException, script: Script) -> Failure:
+def describe_failure(error: BaseException, script: Script) -> Failure:
     """What a migration raised: the words, the line of the file, the SQL, and whether the file raised it itself."""
     path = _name_in_frames(script)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
@@ -247,7 +247,7 @@ def may_be_rows(error: BaseException) -> bool:
     return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)
 
 
-def settles(error: BaseException, *, on_rows: bool = False) -> bool:
+def fails_without_transaction(error: BaseException, *, on_rows: bool = False) -> bool:
     """Whether an error would have come without the transaction around it, too.
 
     What a server refuses because of names or of what depends on an object (SQLSTATE classes 42 and 2B), and what
@@ -265,7 +265,7 @@ def settles(error: BaseException, *, on_rows: bool = False) -> bool:
 @lru_cache(maxsize=64)
 def _functions(path: str) -> tuple[dict[str, int], frozenset[int]]:
     """Where the functions of a migration file begin, and the lines that its `raise` statements are on."""
-    tree = syntax_of(path)
+    tree = parse_source(path)
     functions = {
         node.name: node.lineno for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
@@ -278,14 +278,14 @@ def _functions(path: str) -> tuple[dict[str, int], frozenset[int]]:
     return functions, frozenset(raises)
 
 
-def line_of(script: Script, function: str) -> int:
+def function_line(script: Script, function: str) -> int:
     """The line where a function of the migration file begins; 1 where it has none of that name."""
     return _functions(str(script.path))[0].get(function, 1)
 
 
-def line_of_id(script: Script) -> int:
+def revision_id_line(script: Script) -> int:
     """The line of the migration file that its id is on."""
-    lines = source_of(str(script.path)).splitlines()
+    lines = read_source(str(script.path)).splitlines()
     return next((number for number, line in enumerate(lines, 1) if line.startswith(b"revision")), 1)
 
 

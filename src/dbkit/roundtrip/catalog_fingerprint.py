@@ -177,7 +177,7 @@ RELATION = """
 
 
 @dataclass(frozen=True)
-class Reading:
+class TransactionFingerprints:
     """What was found at one point of a transaction."""
 
     touched: frozenset[int]
@@ -193,20 +193,20 @@ class Reading:
 
 
 @dataclass
-class Memory:
+class KnownFingerprints:
     """The last fingerprints of a database's objects."""
 
     relations: dict[int, tuple[str, str]] = field(default_factory=dict)
     common: dict[str, str] = field(default_factory=dict)
 
-    def take(self, reading: Reading) -> None:
+    def take(self, reading: TransactionFingerprints) -> None:
         """Remember what was read."""
         for oid in reading.touched:
             self.relations.pop(oid, None)
         self.relations.update(reading.relations)
         self.common.update(reading.common)
 
-    def equals(self, reading: Reading) -> bool:
+    def equals(self, reading: TransactionFingerprints) -> bool:
         """Whether what was touched is now as it is remembered. A table that was made anew has another OID.
 
         One that has another name than it had is not: what depends on it is told by its name, and was not read.
@@ -218,12 +218,12 @@ class Memory:
             return False
         return all(self.common[name] == fingerprint for name, fingerprint in reading.common.items())
 
-    def has_rows_written(self, reading: Reading) -> bool:
+    def has_rows_written(self, reading: TransactionFingerprints) -> bool:
         """Whether rows were written in a table that was there before."""
         return not self.relations.keys().isdisjoint(reading.written)
 
 
-def can_count(connection: pq.abc.PGconn) -> bool:
+def enable_write_counters(connection: pq.abc.PGconn) -> bool:
     """Whether the server counts what is written, which fingerprints are told by; only a superuser may turn that on."""
     query = """
         SELECT CASE 'on'
@@ -234,7 +234,7 @@ def can_count(connection: pq.abc.PGconn) -> bool:
     return _rows(connection.exec_(query.encode())) == [["on"]]
 
 
-class Reader:
+class FingerprintReader:
     """Reads fingerprints on a connection that is in use, between its statements and in its transaction.
 
     Statements go to libpq itself: the state that psycopg 3 and SQLAlchemy keep is as before. Raises
@@ -260,7 +260,7 @@ class Reader:
         self.transaction = str(transaction).encode()
         self.start = tuple(json.loads(str(counters)))
 
-    def read(self) -> Reading:
+    def read(self) -> TransactionFingerprints:
         """What the transaction has touched since `begin`."""
         start = self.start
         counters, search_path, held = self._call("look")[0]
@@ -271,7 +271,7 @@ class Reader:
             if was != is_:
                 touched.update(int(oid or 0) for (oid,) in self._call(f"written_{name}", self.transaction))
         relations = self._relations(touched) if touched else {}
-        return Reading(
+        return TransactionFingerprints(
             touched=frozenset((touched | relations.keys()) - self.left_out),
             relations=relations,
             common={
@@ -283,10 +283,10 @@ class Reader:
             sure=search_path == self.search_path and now[-1] == start[-1],
         )
 
-    def everything(self) -> Memory:
+    def everything(self) -> KnownFingerprints:
         """The fingerprints of the whole database."""
         oids = {int(oid or 0) for (oid,) in self.execute(EVERY.format(first=FIRST_NORMAL_OID))}
-        return Memory(self._relations(oids), {name: self._common(name) for name in COMMON})
+        return KnownFingerprints(self._relations(oids), {name: self._common(name) for name in COMMON})
 
     def execute(self, statements: str) -> list[list[str | None]]:
         """Run statements, and return the rows of the last one as texts."""

@@ -7,15 +7,15 @@ from alembic.script import Script
 
 from dbkit import catalog
 from dbkit.roundtrip import row_snapshot
-from dbkit.roundtrip.alembic_steps import line_of
+from dbkit.roundtrip.alembic_steps import function_line
 from dbkit.roundtrip.outcome import Failure, Finding, Verdict
-from dbkit.roundtrip.row_snapshot import Contents, RowsDiffer
+from dbkit.roundtrip.row_snapshot import RowDifference, RowSnapshot
 
 Facts = dict[catalog.Fact, str]
 
 
 @dataclass(frozen=True)
-class Result:
+class ProofResult:
     """The verdict on a revision; DIRTY findings may turn out to be nothing but residue."""
 
     verdict: Verdict
@@ -27,20 +27,20 @@ class Result:
 
 
 @dataclass(frozen=True)
-class State:
+class Snapshot:
     """A database at one point of a proof."""
 
     facts: Facts
-    contents: Contents = field(default_factory=dict)
+    contents: RowSnapshot = field(default_factory=dict)
     """Empty where no rows were planted."""
 
 
-def down_and_up(
+def compare_down_and_up(
     script: Script,
-    before: State,
-    after: State,
+    before: Snapshot,
+    after: Snapshot,
     run: Callable[[bool], Failure | None],
-    read: Callable[[], State],
+    read: Callable[[], Snapshot],
     named: Callable[[str], bool],
 ) -> tuple[Verdict, tuple[Finding, ...]]:
     """The second half of a proof: down from `after`, which must be `before`, and up again, which must be `after`.
@@ -57,62 +57,62 @@ def down_and_up(
     tables = {finding.rows.table for finding in lost if finding.rows}
     # what came back was no accident: a partition, a view or a function can stand for a table
     by_accident = tuple(finding for finding in by_accident if finding.rows and finding.rows.table in tables)
-    findings = (*by_accident, *compared("down", script, before.facts, undone.facts), *lost)
+    findings = (*by_accident, *compare_catalogs("down", script, before.facts, undone.facts), *lost)
     failed = run(True)
     if failed:
         return Verdict.BROKEN, (*findings, Finding("reup", failure=failed, line=failed.line))
     again = read()
     known = {(finding.rows.table, finding.rows.column) for finding in findings if finding.rows}
-    findings += compared("reup", script, after.facts, again.facts)
+    findings += compare_catalogs("reup", script, after.facts, again.facts)
     return Verdict.DIRTY, (*findings, *_not_again(script, before, after, again, known))
 
 
-def compared(phase: str, script: Script, before: Facts, after: Facts) -> tuple[Finding, ...]:
+def compare_catalogs(phase: str, script: Script, before: Facts, after: Facts) -> tuple[Finding, ...]:
     """A finding for each difference, at the function to mend: always downgrade(), which did not undo all."""
-    line = line_of(script, "downgrade")
+    line = function_line(script, "downgrade")
     return tuple(Finding(phase, difference, line=line) for difference in catalog.differences(before, after))
 
 
-def _accidents(script: Script, before: State, after: State, named: Callable[[str], bool]) -> Iterator[Finding]:
+def _accidents(script: Script, before: Snapshot, after: Snapshot, named: Callable[[str], bool]) -> Iterator[Finding]:
     """What an upgrade has done to the rows of tables that it does not name: by a cascade, or by a trigger."""
-    for differ in row_snapshot.differences(before.contents, after.contents):
+    for differ in row_snapshot.compare_rows(before.contents, after.contents):
         if differ.what in ("gone", "lost", "changed") and not named(differ.table):
             told = replace(differ, reason="the revision does not name the table")
-            yield Finding("up", rows=told, line=line_of(script, "upgrade"))
+            yield Finding("up", rows=told, line=function_line(script, "upgrade"))
 
 
-def _lost(script: Script, before: State, after: State, undone: State) -> Iterator[Finding]:
+def _lost(script: Script, before: Snapshot, after: Snapshot, undone: Snapshot) -> Iterator[Finding]:
     """Rows and values that did not come back, each with who has lost them."""
-    by_upgrade = {_subject(each) for each in row_snapshot.differences(before.contents, after.contents)}
-    for differ in row_snapshot.differences(before.contents, undone.contents):
+    by_upgrade = {_subject(each) for each in row_snapshot.compare_rows(before.contents, after.contents)}
+    for differ in row_snapshot.compare_rows(before.contents, undone.contents):
         there = after.contents.get(differ.table)
         if there is None or (differ.column and differ.column not in there.columns):
-            reason, line = f"the upgrade drops the {'column' if there else 'table'}", line_of(script, "upgrade")
+            reason, line = f"the upgrade drops the {'column' if there else 'table'}", function_line(script, "upgrade")
         elif _subject(differ) in by_upgrade:
-            reason, line = _words_of_upgrade(differ), line_of(script, "upgrade")
+            reason, line = _words_of_upgrade(differ), function_line(script, "upgrade")
         else:
-            reason, line = "the downgrade does it", line_of(script, "downgrade")
+            reason, line = "the downgrade does it", function_line(script, "downgrade")
         yield Finding("down", rows=replace(differ, reason=reason), line=line)
 
 
-def _subject(differ: RowsDiffer) -> tuple[str, str, str]:
+def _subject(differ: RowDifference) -> tuple[str, str, str]:
     """What a difference is about: a column, or rows that are gone or new."""
     return differ.table, differ.column, "" if differ.column else differ.what
 
 
-def _words_of_upgrade(differ: RowsDiffer) -> str:
+def _words_of_upgrade(differ: RowDifference) -> str:
     if differ.what == "new":
         return "the upgrade adds them, and the downgrade leaves them"
     return "the upgrade does it, and the downgrade does not undo it"
 
 
 def _not_again(
-    script: Script, before: State, after: State, again: State, known: set[tuple[str, str]]
+    script: Script, before: Snapshot, after: Snapshot, again: Snapshot, known: set[tuple[str, str]]
 ) -> Iterator[Finding]:
     """How the second upgrade has treated the same rows in another way than the first; without what is told already."""
-    first, second = (row_snapshot.keyed_as(each.contents, before.contents) for each in (after, again))
-    found = [*row_snapshot.differences(first, second), *row_snapshot.changed_counts(after.contents, again.contents)]
+    first, second = (row_snapshot.restrict_to_known_keys(each.contents, before.contents) for each in (after, again))
+    found = [*row_snapshot.compare_rows(first, second), *row_snapshot.compare_counts(after.contents, again.contents)]
     for differ in found:
         if (differ.table, differ.column) not in known:
             known.add((differ.table, differ.column))
-            yield Finding("reup", rows=differ, line=line_of(script, "downgrade"))
+            yield Finding("reup", rows=differ, line=function_line(script, "downgrade"))

@@ -9,7 +9,7 @@ from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.project import revision_ids
 from dbkit.roundtrip import row_snapshot
-from dbkit.roundtrip.compare import Facts, State
+from dbkit.roundtrip.compare import Facts, Snapshot
 from dbkit.roundtrip.env_runner import Databases
 from dbkit.settings import Settings, Target
 
@@ -68,14 +68,14 @@ class ProofDatabases:
             facts |= found
         return facts
 
-    def state(self, facts: Facts | None = None, *, rows: bool) -> State:
+    def state(self, facts: Facts | None = None, *, rows: bool) -> Snapshot:
         """Its catalog (`facts`, where it is known) and, where `rows` are looked at, what is in its tables."""
-        found: row_snapshot.Contents = {}
+        found: row_snapshot.RowSnapshot = {}
         for name, target in self.databases.items() if rows else ():
             with connect(target, autocommit=True) as connection:
                 prefix = f"{name}: " if name else ""
-                found |= row_snapshot.read(connection, [self.version_table_name], prefix=prefix)
-        return State(facts or self.read(), found)
+                found |= row_snapshot.read_rows(connection, [self.version_table_name], prefix=prefix)
+        return Snapshot(facts or self.read(), found)
 
     def dump(self) -> str:
         """What pg_dump says of its schema."""

@@ -14,11 +14,11 @@ from weakref import WeakSet
 import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 
-CHECKED = "dbkit database"
+DATABASE_KEY = "dbkit database"
 """The key, in what SQLAlchemy lets others keep beside a DBAPI connection, of the database that it is to."""
 
 
-class Pools:
+class EnginePools:
     """The connections that SQLAlchemy has opened while env.py ran, in whatever kind of pool."""
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class Pools:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Another process has none of them."""
-        return Pools, ()
+        return EnginePools, ()
 
     def add(self, entry: ConnectionPoolEntry, database: str) -> None:
         """Remember a connection. What is beside it goes when the pool replaces it by another."""
-        entry.info[CHECKED] = database
+        entry.info[DATABASE_KEY] = database
         self._entries.add(entry)
 
     @contextmanager
@@ -44,7 +44,7 @@ class Pools:
             sa.event.remove(sa.Engine, "engine_connect", self._note)
 
     def _note(self, connection: sa.Connection) -> None:
-        if CHECKED in connection.connection.info:
+        if DATABASE_KEY in connection.connection.info:
             self._connections.add(connection)
 
     def close(self) -> None:
@@ -68,4 +68,4 @@ class Pools:
 
 def database_of(entry: ConnectionPoolEntry) -> str | None:
     """The database that a connection was seen to be to; None for one that was opened before."""
-    return entry.info.get(CHECKED)
+    return entry.info.get(DATABASE_KEY)

@@ -25,7 +25,7 @@ from dbkit.postgres.connect import connect, end_sessions
 from dbkit.postgres.connection_guard import ConnectionGuard, Identity, guarding, identify
 from dbkit.project import Project, env_file
 from dbkit.redaction import redact
-from dbkit.roundtrip.engine_pools import Pools, database_of
+from dbkit.roundtrip.engine_pools import EnginePools, database_of
 from dbkit.roundtrip.env_hints import HINT, hint_for
 from dbkit.settings import Settings, Target
 
@@ -33,7 +33,7 @@ MAIN = ""
 """The name of the one database that most projects have."""
 Databases = Mapping[str, Target]
 """By name: MAIN, or the names that the option `databases` lists (Alembic's template for several databases)."""
-Plan = Callable[[tuple[str, ...], MigrationContext], Iterable[RevisionStep]]
+MigrationsFunction = Callable[[tuple[str, ...], MigrationContext], Iterable[RevisionStep]]
 
 
 @dataclass(frozen=True)
@@ -118,10 +118,10 @@ class EnvRunner:
     """Always the same: a project may have read its variables when its modules were imported."""
     version_table_schema: str | None = None
     """What env.py has said of it."""
-    pools: Pools = field(default_factory=Pools, init=False)
+    pools: EnginePools = field(default_factory=EnginePools, init=False)
     """What the runs of env.py leave open."""
 
-    def run(self, plan: Plan, connected: Callable[[], None] = lambda: None) -> None:
+    def run(self, plan: MigrationsFunction, connected: Callable[[], None] = lambda: None) -> None:
         """Run env.py once, with `plan` as what the Alembic command wants done.
 
         `connected` is called after each connection that is opened meanwhile.
@@ -155,7 +155,7 @@ class EnvRunner:
         if not calls:
             raise InputError(f"env.py in {script.dir} ended without running any migrations.", HINT)
 
-    def settle_access(self, plan: Plan) -> None:
+    def settle_access(self, plan: MigrationsFunction) -> None:
         """Find out how env.py is to be told: as `access` says; with an asynchronous driver; with a connection.
 
         `plan` is run in the way that leads env.py to the scratch databases. Raises InputError, of the first way, when
@@ -174,9 +174,9 @@ class EnvRunner:
         for self.access in ways:
             if not self._try(plan):
                 return
-        raise explained(first, self.project.script.dir) from first
+        raise env_error(first, self.project.script.dir) from first
 
-    def _try(self, plan: Plan) -> BaseException | None:
+    def _try(self, plan: MigrationsFunction) -> BaseException | None:
         """Run env.py. Returns what it raised."""
         try:
             self.run(plan)
@@ -209,7 +209,7 @@ class EnvRunner:
         config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, proving=True)
         config.stdout = io.StringIO()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(variables(self.access.environment(next(iter(self.databases.values())))))
+            stack.enter_context(environment_variables(self.access.environment(next(iter(self.databases.values())))))
             stack.enter_context(_silence())
             if self.access.hands:
                 engine = sa.create_engine(first, poolclass=NullPool)
@@ -227,7 +227,7 @@ class EnvRunner:
         return bool(re.search(pattern, path.read_bytes()))
 
 
-def explained(error: BaseException, directory: str) -> DbkitError:
+def env_error(error: BaseException, directory: str) -> DbkitError:
     """What env.py raised by itself, and no migration did."""
     if isinstance(error, DbkitError):
         return error
@@ -238,7 +238,7 @@ def explained(error: BaseException, directory: str) -> DbkitError:
 class _OnlyScratch(ConnectionGuard):
     """Lets connections to these databases through; their names are random, so no other server has them."""
 
-    def __init__(self, databases: Databases, connected: Callable[[], None], pools: Pools) -> None:
+    def __init__(self, databases: Databases, connected: Callable[[], None], pools: EnginePools) -> None:
         self.pools = pools
         self.targets = {target.dbname: target for target in databases.values()}
         self.connected = connected
@@ -265,7 +265,7 @@ class _OnlyScratch(ConnectionGuard):
 
 
 @contextlib.contextmanager
-def _only(databases: Databases, connected: Callable[[], None], pools: Pools) -> Iterator[None]:
+def _only(databases: Databases, connected: Callable[[], None], pools: EnginePools) -> Iterator[None]:
     """Let env.py, and migrations, connect to these databases only; end the sessions that it leaves."""
     guard = _OnlyScratch(databases, connected, pools)
 
@@ -293,7 +293,7 @@ def _end(opened: Mapping[int, Target]) -> None:
 
 
 @contextlib.contextmanager
-def variables(values: Mapping[str, str]) -> Iterator[None]:
+def environment_variables(values: Mapping[str, str]) -> Iterator[None]:
     """The environment with these variables, and as it was afterwards."""
     former = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

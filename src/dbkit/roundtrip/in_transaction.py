@@ -23,20 +23,20 @@ from dbkit.project import Project
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.alembic_steps import (
     LeavesTransaction,
-    Step,
+    MigrationStep,
     TransactionGuard,
     commit_if_external,
     connection_of,
-    failure,
-    function_of,
+    describe_failure,
+    fails_without_transaction,
     keep_local_settings,
     may_be_rows,
     mentions_commit,
-    names_table,
-    settles,
+    mentions_table,
+    migration_function,
 )
-from dbkit.roundtrip.catalog_fingerprint import Reader, Reading, can_count
-from dbkit.roundtrip.compare import Facts, Result, State, down_and_up
+from dbkit.roundtrip.catalog_fingerprint import FingerprintReader, TransactionFingerprints, enable_write_counters
+from dbkit.roundtrip.compare import Facts, ProofResult, Snapshot, compare_down_and_up
 from dbkit.roundtrip.outcome import Failure, Finding, Verdict
 from dbkit.trace.records import TraceFailed
 
@@ -99,7 +99,7 @@ class Walk(Protocol):
     def recording(self, script: Script, connection: sa.Connection, *, up: bool) -> AbstractContextManager[None]:
         """Surrounds each run of a function of a revision."""
 
-    def settle(self, script: Script, result: Result | None, touched: Collection[int] | None) -> None:
+    def settle(self, script: Script, result: ProofResult | None, touched: Collection[int] | None) -> None:
         """A revision is applied; what its proof found, where it was wanted, and the OIDs of what it has touched."""
 
 
@@ -110,7 +110,7 @@ class TransactionProver:
         self.project = project
         self.scripts = scripts
         self.walk = walk
-        self.result: Result | None = None
+        self.result: ProofResult | None = None
         self.watch = TransactionGuard()
         self.facts: Facts | None = None
         """The catalog as it is now, where it was just read."""
@@ -130,7 +130,7 @@ class TransactionProver:
         for script in self.scripts:
             self.result = None
             self.walk.make_room(script, context)
-            step = Step(self.project.script.revision_map, script, True)
+            step = MigrationStep(self.project.script.revision_map, script, True)
             planted = self.walk.begin(script, self.touched)
             if self.walk.is_wanted(script):
                 if not remembered:
@@ -159,7 +159,7 @@ class TransactionProver:
         if not tables:
             return {}
         with self._formatted():
-            rows = self.reader.execute(row_snapshot.sums_query(list(tables.values())))
+            rows = self.reader.execute(row_snapshot.table_hash_query(list(tables.values())))
         found = {int(number or 0): str(text) for number, text in rows}
         return {oid: found[number] for number, oid in enumerate(tables)}
 
@@ -172,7 +172,7 @@ class TransactionProver:
         driver: Any = connection.connection.driver_connection
         if not isinstance(driver, psycopg.Connection | psycopg.AsyncConnection) or driver.autocommit:
             raise CannotProve
-        if not can_count(driver.pgconn):
+        if not enable_write_counters(driver.pgconn):
             raise CannotProve(NOT_COUNTED)
         # psycopg would send DEALLOCATE ALL after each DROP or ALTER, and that is for our statements, too
         driver.prepare_threshold = None
@@ -182,7 +182,7 @@ class TransactionProver:
         keep_local_settings(connection)
         self.watch.attach(context)
         self.version_tables = (context.version_table,)
-        self.reader = Reader(self.connection.pgconn, self.version_tables)
+        self.reader = FingerprintReader(self.connection.pgconn, self.version_tables)
         connection.connection.commit()
         self.memory = self.reader.everything()
 
@@ -226,14 +226,14 @@ class TransactionProver:
                 self.memory.take(now)
             else:
                 self.memory = self.reader.everything()
-        self.result = Result(verdict, findings, time.perf_counter() - started)
+        self.result = ProofResult(verdict, findings, time.perf_counter() - started)
 
     def _compare_fingerprints(self, script: Script, keywords: dict[str, Any]) -> None:
         """Raise _InDoubt when not everything is as it should be."""
         error = self._run(script, keywords, up=True, whatever=True)
         if error:
-            if self.sums and may_be_rows(error) and settles(error, on_rows=True):
-                raise NeedsClone(script, on_rows=failure(error, script))
+            if self.sums and may_be_rows(error) and fails_without_transaction(error, on_rows=True):
+                raise NeedsClone(script, on_rows=describe_failure(error, script))
             raise _Inconclusive
         up = self._look()
         if not up.sure or self.watch.needs_catalog:
@@ -258,7 +258,7 @@ class TransactionProver:
             self._check_constraints(script)
         self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
 
-    def _look(self) -> Reading:
+    def _look(self) -> TransactionFingerprints:
         """Read fingerprints of the schema, and note what was touched."""
         reading = self.reader.read()
         oids = reading.touched | reading.written
@@ -267,7 +267,7 @@ class TransactionProver:
         self.seen_names |= {name for oid, name in self.walk.tables().items() if oid in oids}
         return reading
 
-    def _affected(self, reading: Reading) -> set[int]:
+    def _affected(self, reading: TransactionFingerprints) -> set[int]:
         """The OIDs of the tables whose rows may be others, of those that were there before the revision.
 
         One that was made anew under its name has another OID.
@@ -276,7 +276,7 @@ class TransactionProver:
         tables = self.walk.tables()
         return {oid for oid in self.sums if oid in reading.touched | reading.written or tables[oid] in names}
 
-    def _rows_after_upgrade(self, script: Script, up: Reading) -> dict[int, str]:
+    def _rows_after_upgrade(self, script: Script, up: TransactionFingerprints) -> dict[int, str]:
         """The rows, after the upgrade, of the tables that it has touched and not dropped.
 
         Raises _InDoubt when it has changed those of a table that it does not name.
@@ -302,7 +302,7 @@ class TransactionProver:
 
     def _names(self, script: Script, table: str) -> bool:
         """Whether the revision names a table, in its file or in what it runs."""
-        return names_table(script, table.replace('"', ""), "\n".join(self.watch.statements))
+        return mentions_table(script, table.replace('"', ""), "\n".join(self.watch.statements))
 
     def _compare_states(
         self, script: Script, keywords: dict[str, Any], *, rows_only: bool
@@ -324,11 +324,11 @@ class TransactionProver:
         def run(up: bool) -> Failure | None:
             error = self._run(script, keywords, up=up)
             if error:
-                return failure(error, script)
+                return describe_failure(error, script)
             self._check_constraints(script)
             return None
 
-        result = down_and_up(
+        result = compare_down_and_up(
             script, before, after, run, lambda: self._state(unchanged), lambda table: self._names(script, table)
         )
         self.reader.execute(f"ROLLBACK TO SAVEPOINT {DOWN}")
@@ -350,11 +350,11 @@ class TransactionProver:
         self.context.impl.memo.clear()
         try:
             with self.walk.recording(script, connection_of(self.context), up=up), self.watch.while_running():
-                function_of(script, up=up)(**keywords)
+                migration_function(script, up=up)(**keywords)
         except (LeavesTransaction, TraceFailed) as error:
             raise NeedsClone(script) from error
         except (Exception, SystemExit) as error:
-            if not whatever and not settles(error, on_rows=bool(self.sums)):
+            if not whatever and not fails_without_transaction(error, on_rows=bool(self.sums)):
                 raise NeedsClone(script) from error
             return error
         if self.connection.pgconn.transaction_status != TransactionStatus.INTRANS:
@@ -368,15 +368,15 @@ class TransactionProver:
         except psycopg.OperationalError as error:
             raise NeedsClone(script) from error
 
-    def _state(self, facts: Facts | None = None) -> State:
+    def _state(self, facts: Facts | None = None) -> Snapshot:
         """The database as it is now; `facts`, where its catalog is known."""
         if facts is None:
             facts = catalog.read(self.connection, version_tables=self.version_tables)
         only = self.seen_names if self.knows_names else None
         if not self.sums:
-            return State(facts)
+            return Snapshot(facts)
         with self._formatted():
-            return State(facts, row_snapshot.read(self.connection, self.version_tables, only=only))
+            return Snapshot(facts, row_snapshot.read_rows(self.connection, self.version_tables, only=only))
 
     @contextmanager
     def _formatted(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from dbkit.catalog import Difference
-from dbkit.roundtrip.row_snapshot import RowsDiffer
+from dbkit.roundtrip.row_snapshot import RowDifference
 from dbkit.trace.records import Trace
 
 WHEN = {
@@ -66,7 +66,7 @@ class Finding:
     failure: Failure | None = None
     line: int | None = None
     """The line of the migration file to mend."""
-    rows: RowsDiffer | None = None
+    rows: RowDifference | None = None
 
     @property
     def words(self) -> str:

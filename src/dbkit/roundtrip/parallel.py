@@ -17,11 +17,11 @@ from typing import cast
 from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.connect import connect
-from dbkit.roundtrip.env_runner import EnvRunner, variables
-from dbkit.roundtrip.sample_rows import Planting
+from dbkit.roundtrip.env_runner import EnvRunner, environment_variables
+from dbkit.roundtrip.sample_rows import SampleRowOptions
 from dbkit.roundtrip.scratch_server import THREAD
 from dbkit.roundtrip.selection import Plan
-from dbkit.roundtrip.walker import Progress, Walked, Walker
+from dbkit.roundtrip.walker import Progress, Walker, WalkResult
 
 LOOK = 2.0  # seconds between looks at processes that say nothing
 LONG_SILENCE = 30.0  # seconds until people are told
@@ -32,16 +32,16 @@ NEVER_SHARED = ("anon_inode:[eventpoll]", "anon_inode:[io_uring]")
 """What event loops have open; a fork would take the other's events."""
 
 
-def walk(
+def walk_in_parallel(
     environment: EnvRunner,
     place: scratch_cluster.Place,
     parts: Sequence[Plan],
     names: scratch_cluster.Names,
     progress: Progress,
-    planting: Planting,
+    planting: SampleRowOptions,
     trace: bool = False,
     own_sockets: frozenset[str] = frozenset(),
-) -> list[Walked]:
+) -> list[WalkResult]:
     """What the walks over the parts found, in their order; empty when only one process can do it.
 
     `own_sockets` are those that this process had before it loaded the project. Raises the DbkitError that ended the
@@ -62,7 +62,9 @@ def walk(
             process = context.Process(target=_run, args=(work, sender), daemon=True)
             workers.append(_Worker(number + 1, process, receiver, work.environment))
             # its modules may read their settings when they are imported
-            with variables(work.environment.access.environment(next(iter(work.environment.databases.values())))):
+            with environment_variables(
+                work.environment.access.environment(next(iter(work.environment.databases.values())))
+            ):
                 process.start()
             sender.close()
         return _collect(workers, place, progress)
@@ -71,7 +73,7 @@ def walk(
         gc.unfreeze()
 
 
-def sockets() -> frozenset[str]:
+def open_sockets() -> frozenset[str]:
     """The sockets of this process."""
     return frozenset(name for name in _opened() if name.startswith("socket:"))
 
@@ -82,7 +84,7 @@ def _may_fork(own_sockets: frozenset[str]) -> bool:
     ours = [each for each in threading.enumerate() if each.name.startswith(THREAD)]  # they have nothing left to do
     if not threads.exists() or len(list(threads.iterdir())) > 1 + len(ours):
         return False
-    return sockets() <= own_sockets and _opened().isdisjoint(NEVER_SHARED)
+    return open_sockets() <= own_sockets and _opened().isdisjoint(NEVER_SHARED)
 
 
 def _opened() -> set[str]:
@@ -169,14 +171,14 @@ class _Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _collect(workers: Sequence[_Worker], place: scratch_cluster.Place, progress: Progress) -> list[Walked]:
-    found: dict[int, Walked] = {}
+def _collect(workers: Sequence[_Worker], place: scratch_cluster.Place, progress: Progress) -> list[WalkResult]:
+    found: dict[int, WalkResult] = {}
     while len(found) < len(workers):
         waiting = {each.receiver: each for each in workers if each.number not in found}
         for receiver in cast("list[Connection]", wait(list(waiting), timeout=LOOK)):
             worker = waiting[receiver]
             message = worker.receive()
-            if isinstance(message, Walked):
+            if isinstance(message, WalkResult):
                 found[worker.number] = message
             elif isinstance(message, DbkitError) and worker is not workers[0]:
                 return []  # it goes to the first one's database, say: what it read when it was imported has stayed
@@ -213,7 +215,7 @@ class _Work:
     proven: frozenset[str]
     parents: Mapping[str, tuple[str, ...]]
     names: scratch_cluster.Names
-    planting: Planting
+    planting: SampleRowOptions
     trace: bool
 
     @classmethod
@@ -223,7 +225,7 @@ class _Work:
         place: scratch_cluster.Place,
         part: Plan,
         names: scratch_cluster.Names,
-        planting: Planting,
+        planting: SampleRowOptions,
         trace: bool,
         number: int,
     ) -> "_Work":
@@ -234,7 +236,7 @@ class _Work:
         revisions = tuple(script.revision for script in part.scripts)
         return cls(environment, place, revisions, part.proven, dict(part.parents), names, planting, trace)
 
-    def walk(self, progress: Progress) -> Walked:
+    def walk(self, progress: Progress) -> WalkResult:
         """Do it."""
         scripts = map(self.environment.project.revision, self.revisions)
         part = Plan(tuple(scripts), self.proven, self.parents)

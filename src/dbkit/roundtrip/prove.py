@@ -12,13 +12,13 @@ from dbkit import project
 from dbkit.postgres import scratch_cluster
 from dbkit.project.revision_order import ancestors
 from dbkit.roundtrip import acceptance, parallel
-from dbkit.roundtrip.alembic_steps import mentions_server
-from dbkit.roundtrip.env_runner import Access, EnvRunner, database_names, variables
+from dbkit.roundtrip.alembic_steps import mentions_server_objects
+from dbkit.roundtrip.env_runner import Access, EnvRunner, database_names, environment_variables
 from dbkit.roundtrip.outcome import Outcome, SampleRowCount, Verdict
-from dbkit.roundtrip.sample_rows import ROWS, Planting
+from dbkit.roundtrip.sample_rows import ROWS, SampleRowOptions
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
 from dbkit.roundtrip.selection import Plan, Scope, select_revisions
-from dbkit.roundtrip.walker import Progress, Walked, Walker
+from dbkit.roundtrip.walker import Progress, Walker, WalkResult
 from dbkit.settings import Settings, Target
 
 WORTH_SPLITTING = 100  # revisions; below, a second process costs more than it brings
@@ -68,12 +68,12 @@ def prove_at(
     It is loaded once: there are revision files that cannot be imported a second time, since their models are mapped.
     """
     started = time.monotonic()
-    own_sockets = parallel.sockets()
+    own_sockets = parallel.open_sockets()
     # nothing in it is protected, and nothing else is reached
     settings = replace(settings, target=None, app_env="test")
     main = here.place.target(next(here.names))
     # before the project is loaded: its modules may read their settings when they are imported
-    with variables(request.access.environment(main)):
+    with environment_variables(request.access.environment(main)):
         loaded = project.load(ini, request.section, request.arguments)
         way = select_revisions(loaded, request.scope)
         named = request.baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
@@ -82,16 +82,18 @@ def prove_at(
         databases = {name: here.place.target(next(here.names)) for name in database_names(loaded)}
         databases[next(iter(databases))] = main
         environment = EnvRunner(loaded, settings, request.access, databases)
-        planting = Planting(request.rows, request.seed, _samples(loaded))
+        planting = SampleRowOptions(request.rows, request.seed, _samples(loaded))
         jobs = request.jobs or _default_jobs(way)
         walks = (
             _walk(environment, here, way, jobs, progress, planting, request.trace, own_sockets) if way.proven else []
         )
     covered = ancestors([baseline], way.parents) if baseline else set()
-    outcomes = tuple(acceptance.apply(each, covered, baseline) for walked in walks for each in walked.outcomes)
+    outcomes = tuple(
+        acceptance.apply_acceptance(each, covered, baseline) for walked in walks for each in walked.outcomes
+    )
     # the settings file's serves `dbkit lint`, too, which says when neither needs it
     if request.baseline and request.scope.everything:
-        outcomes = acceptance.stale_baseline(outcomes, baseline)
+        outcomes = acceptance.report_stale_baseline(outcomes, baseline)
     whole = "the whole chain" if request.scope.everything else "the chain of these"
     chain, chain_length = _how_far(walks, whole, len(way.proven))
     outcome = Outcome(
@@ -120,20 +122,22 @@ def _walk(
     way: Plan,
     jobs: int,
     progress: Progress,
-    planting: Planting,
+    planting: SampleRowOptions,
     trace: bool,
     own_sockets: frozenset[str],
-) -> list[Walked]:
+) -> list[WalkResult]:
     parts = _parts(way, jobs)
-    if len(parts) > 1 and not any(map(mentions_server, way.scripts)):
-        walks = parallel.walk(environment, here.place, parts, here.names, progress, planting, trace, own_sockets)
+    if len(parts) > 1 and not any(map(mentions_server_objects, way.scripts)):
+        walks = parallel.walk_in_parallel(
+            environment, here.place, parts, here.names, progress, planting, trace, own_sockets
+        )
         if _agree(walks):
             return walks
         scratch_cluster.renew(here.place)
     return [Walker(environment, here.place, way, here.names, progress, planting, trace).walk()]
 
 
-def _agree(walks: Sequence[Walked]) -> bool:
+def _agree(walks: Sequence[WalkResult]) -> bool:
     """Whether each walk could apply what another has proven: a migration may work only once on a server."""
     never = (Verdict.BROKEN, Verdict.UNPROVEN)
     outcomes = [each for walked in walks for each in walked.outcomes]
@@ -143,7 +147,7 @@ def _agree(walks: Sequence[Walked]) -> bool:
     return bool(walks) and all(walked.failed_before <= failed for walked in walks)
 
 
-def _how_far(walks: Sequence[Walked], whole: str, wanted: int) -> tuple[str, int]:
+def _how_far(walks: Sequence[WalkResult], whole: str, wanted: int) -> tuple[str, int]:
     """How far the chain went down and up again, in words, and how many revisions it were.
 
     `whole` is what it is when nothing was in the way, and `wanted` how many revisions that would be.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 
 from dbkit.postgres.row_hash import fingerprint, hash_sql, quote_ident
-from dbkit.sample_data.constraints import table_oids
+from dbkit.sample_data.constraints import list_table_oids
 
 MOST_ROWS = 10_000  # of a table that is compared row by row; a larger one is compared by column
 COLUMNS = """
@@ -29,7 +29,7 @@ Hashes = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableRows:
     """The rows of a table. For a large one `values` is empty, and `sums` has what is known of each column."""
 
     columns: tuple[str, ...]
@@ -47,12 +47,12 @@ class Rows:
         return [tuple(row[n] for n in at) for row in self.values]
 
 
-Contents = dict[str, Rows]
+RowSnapshot = dict[str, TableRows]
 """By the table's name."""
 
 
 @dataclass(frozen=True)
-class RowsDiffer:
+class RowDifference:
     """How the rows of a table (`column` is "") or the values of a column differ between two states."""
 
     table: str
@@ -80,19 +80,19 @@ class RowsDiffer:
         return f"{name}: {said}{f' ({self.reason})' if self.reason else ''}"
 
 
-def read(
+def read_rows(
     connection: psycopg.Connection,
     version_tables: Collection[str],
     *,
     prefix: str = "",
     only: Collection[str] | None = None,
-) -> Contents:
+) -> RowSnapshot:
     """The rows of all tables but the version tables, or of `only` these (as SQL). Inherited rows are the heir's.
 
     Names begin with `prefix`.
     """
     if only is None:
-        oids = table_oids(connection, version_tables)
+        oids = list_table_oids(connection, version_tables)
     else:
         oids = connection.execute(OIDS, [list(only)]).fetchall()[0][0]
     tables = connection.execute(COLUMNS, [oids]).fetchall()
@@ -112,10 +112,10 @@ def read(
     for (oid, name, table, columns, key), is_small in zip(tables, small, strict=True):
         if is_small:
             rows = tuple(values.get(oid, ()))
-            contents[prefix + name] = Rows(tuple(columns), tuple(key), rows, len(rows))
+            contents[prefix + name] = TableRows(tuple(columns), tuple(key), rows, len(rows))
         else:
             large = fingerprint(connection, f"ONLY {table}", columns)
-            contents[prefix + name] = Rows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
+            contents[prefix + name] = TableRows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
     return contents
 
 
@@ -124,7 +124,7 @@ def _row_query(oid: int, _name: str, table: str, columns: Sequence[str], _key: S
     return f"SELECT {oid}::bigint, ARRAY[{hashes}]::bigint[] FROM ONLY {table}"  # noqa: S608
 
 
-def differences(before: Contents, after: Contents) -> Iterator[RowsDiffer]:
+def compare_rows(before: RowSnapshot, after: RowSnapshot) -> Iterator[RowDifference]:
     """What became of the rows and values of the tables and columns that both states have."""
     for table in sorted(before.keys() & after.keys()):
         former, present = before[table], after[table]
@@ -135,7 +135,7 @@ def differences(before: Contents, after: Contents) -> Iterator[RowsDiffer]:
             yield from _by_row(table, former, present, columns)
 
 
-def _by_column(table: str, former: Rows, present: Rows, columns: Sequence[str]) -> Iterator[RowsDiffer]:
+def _by_column(table: str, former: TableRows, present: TableRows, columns: Sequence[str]) -> Iterator[RowDifference]:
     """Of a large table. A table that is large in one state only has lost or gained most of its rows."""
     if former.count != present.count:
         yield _counted(table, former.count, present.count)
@@ -143,15 +143,15 @@ def _by_column(table: str, former: Rows, present: Rows, columns: Sequence[str]) 
         for name in columns:
             (filled, value), (filled_now, value_now) = former.sums[name], present.sums[name]
             if filled > filled_now:
-                yield RowsDiffer(table, name, "lost", filled - filled_now, filled)
+                yield RowDifference(table, name, "lost", filled - filled_now, filled)
             elif value != value_now:
-                yield RowsDiffer(table, name, "changed", None, former.count)
+                yield RowDifference(table, name, "changed", None, former.count)
         by_column = {name: former.sums[name] for name in columns} == {name: present.sums[name] for name in columns}
         if by_column and former.columns == present.columns and former.whole != present.whole:
-            yield RowsDiffer(table, "", "changed", None, former.count)
+            yield RowDifference(table, "", "changed", None, former.count)
 
 
-def _by_row(table: str, former: Rows, present: Rows, columns: Sequence[str]) -> Iterator[RowsDiffer]:
+def _by_row(table: str, former: TableRows, present: TableRows, columns: Sequence[str]) -> Iterator[RowDifference]:
     by_key = former.key and former.key == present.key and set(former.key) <= set(columns)
     if not by_key:
         yield from _by_value(table, former, present, columns)
@@ -160,28 +160,28 @@ def _by_row(table: str, former: Rows, present: Rows, columns: Sequence[str]) -> 
     new = dict(zip(present.of(present.key), present.of(columns), strict=True))
     gone, more = len(old.keys() - new.keys()), len(new.keys() - old.keys())
     if gone:
-        yield RowsDiffer(table, "", "gone", gone, len(old))
+        yield RowDifference(table, "", "gone", gone, len(old))
     if more:
-        yield RowsDiffer(table, "", "new", more, len(old))
+        yield RowDifference(table, "", "new", more, len(old))
     pairs = [(row, new[key]) for key, row in old.items() if key in new]
     for at, name in enumerate(columns):
         yield from _of_column(table, name, [(row[at], now[at]) for row, now in pairs])
 
 
-def _of_column(table: str, name: str, pairs: Sequence[tuple[int | None, int | None]]) -> Iterator[RowsDiffer]:
+def _of_column(table: str, name: str, pairs: Sequence[tuple[int | None, int | None]]) -> Iterator[RowDifference]:
     filled = sum(value is not None for value, _ in pairs)
     lost = sum(value is not None and now is None for value, now in pairs)
     made_up = sum(value is None and now is not None for value, now in pairs)
     changed = sum(None not in (value, now) and value != now for value, now in pairs)
     if lost:
-        yield RowsDiffer(table, name, "lost", lost, filled)
+        yield RowDifference(table, name, "lost", lost, filled)
     if changed:
-        yield RowsDiffer(table, name, "changed", changed, filled)
+        yield RowDifference(table, name, "changed", changed, filled)
     if made_up:
-        yield RowsDiffer(table, name, "made up", made_up, len(pairs))
+        yield RowDifference(table, name, "made up", made_up, len(pairs))
 
 
-def _by_value(table: str, former: Rows, present: Rows, columns: Sequence[str]) -> Iterator[RowsDiffer]:
+def _by_value(table: str, former: TableRows, present: TableRows, columns: Sequence[str]) -> Iterator[RowDifference]:
     """Without a key that stays: each column by itself; then whole rows, which may have swapped a value."""
     if former.count != present.count:
         yield _counted(table, former.count, present.count)
@@ -195,17 +195,17 @@ def _by_value(table: str, former: Rows, present: Rows, columns: Sequence[str]) -
         for what, number in (("lost", lost), ("changed", changed)):
             if number > 0:
                 found = True
-                yield RowsDiffer(table, name, what, number, filled)
+                yield RowDifference(table, name, what, number, filled)
     if not found:
         number = sum((Counter(former.of(columns)) - Counter(present.of(columns))).values())
-        yield RowsDiffer(table, "", "changed", number, former.count)
+        yield RowDifference(table, "", "changed", number, former.count)
 
 
-def _counted(table: str, before: int, now: int) -> RowsDiffer:
-    return RowsDiffer(table, "", "gone" if now < before else "new", abs(now - before), before)
+def _counted(table: str, before: int, now: int) -> RowDifference:
+    return RowDifference(table, "", "gone" if now < before else "new", abs(now - before), before)
 
 
-def keyed_as(contents: Contents, known: Contents) -> Contents:
+def restrict_to_known_keys(contents: RowSnapshot, known: RowSnapshot) -> RowSnapshot:
     """The contents without what a first upgrade has made, and a second one makes anew with other values.
 
     Of a table that `known` has, the rows whose keys it has, with the columns that it has. Of others nothing.
@@ -217,22 +217,22 @@ def keyed_as(contents: Contents, known: Contents) -> Contents:
             continue
         columns = tuple(name for name in rows.columns if name in former.columns)
         if rows.sums is not None or former.sums is not None or not former.key or former.key != rows.key:
-            kept[table] = Rows(columns, rows.key, tuple(rows.of(columns)), rows.count, rows.sums)
+            kept[table] = TableRows(columns, rows.key, tuple(rows.of(columns)), rows.count, rows.sums)
             continue
         keys = set(former.of(former.key))
         values = tuple(row for row, key in zip(rows.of(columns), rows.of(rows.key), strict=True) if key in keys)
-        kept[table] = Rows(columns, rows.key, values, len(values))
+        kept[table] = TableRows(columns, rows.key, values, len(values))
     return kept
 
 
-def changed_counts(before: Contents, after: Contents) -> Iterator[RowsDiffer]:
+def compare_counts(before: RowSnapshot, after: RowSnapshot) -> Iterator[RowDifference]:
     """The tables that have more or fewer rows."""
     for table in sorted(before.keys() & after.keys()):
         if before[table].count != after[table].count:
             yield _counted(table, before[table].count, after[table].count)
 
 
-def sums_query(tables: Sequence[str]) -> str:
+def table_hash_query(tables: Sequence[str]) -> str:
     """SQL for a text for each table (schema-qualified, quoted) that differs when its rows do: the quick way."""
     return " UNION ALL ".join(
         # not the bare name of the row: a column may have the same

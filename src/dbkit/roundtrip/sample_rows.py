@@ -13,7 +13,7 @@ from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.outcome import Failure, Finding, SampleRowCount
-from dbkit.sample_data.constraints import describe, table_oids
+from dbkit.sample_data.constraints import list_table_oids, read_tables
 from dbkit.sample_data.fill import TableFiller
 from dbkit.settings import Target
 
@@ -22,7 +22,7 @@ NOTHING = "0 0"  # how an empty table is told
 
 
 @dataclass(frozen=True)
-class Planting:
+class SampleRowOptions:
     """What is asked: how many rows a table has at least (0: none are planted), and where the project's own are."""
 
     rows: int = ROWS
@@ -38,10 +38,10 @@ class Planting:
         return sorted(path for path in named if path.stem == revision or path.stem.startswith(f"{revision}_"))
 
 
-class Planters:
+class SampleRows:
     """Fills the databases of a walk. While it is not `active`, it does nothing."""
 
-    def __init__(self, planting: Planting, databases: Mapping[str, Target], version_table: str) -> None:
+    def __init__(self, planting: SampleRowOptions, databases: Mapping[str, Target], version_table: str) -> None:
         self.planting = planting
         self.databases = databases
         self.version_tables = [version_table]
@@ -137,8 +137,8 @@ class Planters:
 
 def _sums(connection: psycopg.Connection, version_tables: Collection[str]) -> dict[int, str]:
     """By OID, the rows of each table as one text."""
-    tables = describe(connection, table_oids(connection, version_tables))
+    tables = read_tables(connection, list_table_oids(connection, version_tables))
     if not tables:
         return {}
-    query = row_snapshot.sums_query([table.sql for table in tables])
+    query = row_snapshot.table_hash_query([table.sql for table in tables])
     return {tables[number].oid: text for number, text in connection.execute(query.encode())}

@@ -10,7 +10,7 @@ from alembic.script import Script
 from dbkit.roundtrip.env_runner import Databases
 from dbkit.trace.recorder import Recorder
 from dbkit.trace.records import Trace
-from dbkit.trace.session import Known
+from dbkit.trace.session import KnownRelations
 
 
 class Traces:
@@ -21,7 +21,7 @@ class Traces:
         self.is_wanted = is_wanted
         self.turn = 0
         """Raised with each run of env.py: within one, a revision may run on several databases."""
-        self.known: Mapping[str, Known] = {}
+        self.known: Mapping[str, KnownRelations] = {}
         """What the last recorded upgrade has left in each database."""
         self.kept: dict[tuple[str, bool], tuple[int, Trace]] = {}
         self.left_out: dict[str, str] = {}

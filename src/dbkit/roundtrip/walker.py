@@ -18,23 +18,23 @@ from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.postgres import scratch_cluster
 from dbkit.project import name_of, revision_ids
 from dbkit.roundtrip.alembic_steps import (
-    Step,
+    MigrationStep,
     commit_if_external,
     connection_of,
-    failure,
-    function_of,
+    describe_failure,
+    function_line,
     keep_local_settings,
-    line_of,
-    line_of_id,
-    mentions_server,
-    names_table,
+    mentions_server_objects,
+    mentions_table,
+    migration_function,
+    revision_id_line,
 )
-from dbkit.roundtrip.compare import Facts, Result, State, down_and_up
+from dbkit.roundtrip.compare import Facts, ProofResult, Snapshot, compare_down_and_up
 from dbkit.roundtrip.databases import ProofDatabases
-from dbkit.roundtrip.env_runner import Databases, EnvRunner, WrongDatabase, explained
+from dbkit.roundtrip.env_runner import Databases, EnvRunner, WrongDatabase, env_error
 from dbkit.roundtrip.in_transaction import CannotProve, NeedsClone, TransactionProver
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, SampleRowCount, Verdict
-from dbkit.roundtrip.sample_rows import Planters, Planting
+from dbkit.roundtrip.sample_rows import SampleRowOptions, SampleRows
 from dbkit.roundtrip.selection import Plan
 from dbkit.roundtrip.tracing import Traces
 from dbkit.trace.records import TraceFailed
@@ -45,7 +45,7 @@ COMPARED = (Verdict.PROVEN, Verdict.DIRTY)
 
 
 @dataclass(frozen=True)
-class Walked:
+class WalkResult:
     """What a walk found: the outcome of each revision that was to be proven, what only the chain showed included."""
 
     outcomes: tuple[RevisionOutcome, ...]
@@ -83,7 +83,7 @@ class Walker:
         way: Plan,
         names: Iterator[str],
         progress: Progress,
-        planting: Planting,
+        planting: SampleRowOptions,
         trace: bool = False,
     ) -> None:
         """`names` are for further databases, beside those of the environment."""
@@ -95,7 +95,7 @@ class Walker:
         self.progress = progress
         self.traces = Traces(environment.databases, lambda script: trace and self.is_wanted(script))
         self.applied: list[Script] = []
-        self.results: dict[str, Result] = {}
+        self.results: dict[str, ProofResult] = {}
         self.facts: Facts | None = None
         """The catalog of the trunk, where it was just read."""
         self.trunk.create()
@@ -104,12 +104,12 @@ class Walker:
         self._try_environment()
         self.start: Facts | None = None
         """The catalog before the first revision that is to be proven."""
-        self.planters = Planters(planting, self.trunk.databases, self.trunk.version_table_name)
+        self.planters = SampleRows(planting, self.trunk.databases, self.trunk.version_table_name)
         self.aside: Databases = {}
         self.aside_at = 0
         """How many of the applied revisions `aside` has."""
         self.can_prove_without_rows = True
-        self.without_rows: tuple[Script, Result] | None = None
+        self.without_rows: tuple[Script, ProofResult] | None = None
         """The revision that is proven once more without rows, and what was found with them."""
         self.too_long: dict[str, str] = {}
         """By id, what is wrong with it: the version table does not take it."""
@@ -130,7 +130,7 @@ class Walker:
         self.environment.settle_access(plan)
         self.by_clones = calls > 1
 
-    def walk(self) -> Walked:
+    def walk(self) -> WalkResult:
         """Prove each revision, then take the chain down and up."""
         scripts = self.route.scripts
         first = next(number for number, script in enumerate(scripts) if self.is_wanted(script))
@@ -152,7 +152,7 @@ class Walker:
         stopped_at = applied[-length - 1] if length < len(applied) else None
         before = {script.revision for script in self.route.scripts} - self.route.proven
         failed = before - {script.revision for script in self.applied}
-        return Walked(tuple(outcomes), length, stopped_at, frozenset(failed), self.planters.planted())
+        return WalkResult(tuple(outcomes), length, stopped_at, frozenset(failed), self.planters.planted())
 
     def _walk(self, scripts: Sequence[Script]) -> None:
         """Apply, and prove those that are to be proven."""
@@ -182,7 +182,7 @@ class Walker:
                 self.rebuild_trunk()
             elif suspended.on_rows:
                 finding = Finding("up", failure=suspended.on_rows, line=suspended.on_rows.line)
-                self.results[suspended.script.revision] = Result(Verdict.BROKEN, (finding,), 0.0)
+                self.results[suspended.script.revision] = ProofResult(Verdict.BROKEN, (finding,), 0.0)
                 needs_clones = not self._begin_without_rows(suspended.script)
         except SQLAlchemyError:
             # a commit failed: it checks what was deferred. As Alembic runs it, it will fail again, and be told
@@ -234,7 +234,7 @@ class Walker:
         """By OID, the tables that have planted rows."""
         return self.planters.tables()
 
-    def settle(self, script: Script, result: Result | None, touched: Collection[int] | None = None) -> None:
+    def settle(self, script: Script, result: ProofResult | None, touched: Collection[int] | None = None) -> None:
         """Called after each revision that was applied inside, with what its proof found."""
         self.applied.append(script)
         if result is not None:
@@ -249,7 +249,7 @@ class Walker:
 
     def _set_aside(self) -> None:
         """Keep what the trunk is before rows are planted. Not where a role may have grants in it: it could not go."""
-        is_free = not any(map(mentions_server, self.applied))
+        is_free = not any(map(mentions_server_objects, self.applied))
         self.aside, self.aside_at = self.trunk.copy() if is_free else {}, len(self.applied)
 
     def _take_rows_away(self) -> bool:
@@ -271,14 +271,14 @@ class Walker:
     def _take_aside(self) -> bool:
         """Let `aside` be the trunk, with what was applied since. Returns False where that cannot be."""
         behind = self.applied[self.aside_at :]
-        if not self.aside or any(map(mentions_server, behind)):
+        if not self.aside or any(map(mentions_server_objects, behind)):
             return False
         self.trunk.put_back(self.aside)
         return not behind or not self.run_all([(script, True) for script in behind])
 
     def _begin_again(self) -> bool:
         """Apply all on a new server, which has none of the roles yet. Returns False where there is no other server."""
-        if isinstance(self.place, scratch_cluster.NamedServer) or not any(map(mentions_server, self.applied)):
+        if isinstance(self.place, scratch_cluster.NamedServer) or not any(map(mentions_server_objects, self.applied)):
             return False
         scratch_cluster.renew(self.place)
         self.trunk.create()
@@ -287,7 +287,7 @@ class Walker:
             raise CheckFailed(f"{failed[0].revision} was applied once, and cannot be again: {failed[1].words}")
         return True
 
-    def _may_be_rows(self, result: Result) -> bool:
+    def _may_be_rows(self, result: ProofResult) -> bool:
         """Whether what failed may do so only because tables have rows."""
         is_broken = self.planters.active and result.verdict == Verdict.BROKEN
         return is_broken and any(each.failure and each.failure.may_be_rows for each in result.findings)
@@ -320,8 +320,10 @@ class Walker:
         self.begin(script)
         self.planters.close()
         verdict, findings = self._try_by_clones(script)
-        findings = (*findings, *self.planters.unfilled(lambda _oid, name: names_table(script, name)))
-        self.results[script.revision] = Result(verdict, findings, time.perf_counter() - started, transactional=False)
+        findings = (*findings, *self.planters.unfilled(lambda _oid, name: mentions_table(script, name)))
+        self.results[script.revision] = ProofResult(
+            verdict, findings, time.perf_counter() - started, transactional=False
+        )
         if self._may_be_rows(self.results[script.revision]) and self._begin_without_rows(script):
             return False
         self._end_without_rows(script)
@@ -371,17 +373,17 @@ class Walker:
         return self.traces.is_recorded(script) and not failed.raised
 
     def _down_and_up_in_clone(
-        self, script: Script, before: State, after: State, *, rows: bool
+        self, script: Script, before: Snapshot, after: Snapshot, *, rows: bool
     ) -> tuple[Verdict, tuple[Finding, ...]]:
         trunk = self.trunk.copy()
 
         def named(table: str) -> bool:
-            return names_table(script, table)
+            return mentions_table(script, table)
 
         def run(up: bool) -> Failure | None:
             return self.step(script, up=up)
 
-        result = down_and_up(script, before, after, run, lambda: self.trunk.state(rows=rows), named)
+        result = compare_down_and_up(script, before, after, run, lambda: self.trunk.state(rows=rows), named)
         self.trunk.put_back(trunk)
         return result
 
@@ -403,7 +405,7 @@ class Walker:
         verdict, *also = _verdicts(result, findings)
         if script.revision in self.too_long:
             findings = (
-                Finding("up", failure=Failure(self.too_long[script.revision]), line=line_of_id(script)),
+                Finding("up", failure=Failure(self.too_long[script.revision]), line=revision_id_line(script)),
                 *findings,
             )
             also = [each for each in (verdict, *also) if each not in (Verdict.PROVEN, Verdict.BROKEN)]
@@ -497,7 +499,7 @@ class Walker:
                     f"{function}() ended without an error, but {self.trunk.version_table_name} was not changed: "
                     "it commits by itself through the connection, and what comes after that is lost"
                 )
-                return Failure(words, line_of(script, function))
+                return Failure(words, function_line(script, function))
         return None
 
     def run_all(self, turns: Sequence[tuple[Script, bool]]) -> tuple[Script, Failure] | None:
@@ -524,16 +526,18 @@ class Walker:
             # the kit's own gate says in its words what a migration has raised
             if not raised and not current:
                 raise
-            return current[0], failure(raised[0] if raised else error, current[0])
+            return current[0], describe_failure(raised[0] if raised else error, current[0])
         except (Exception, SystemExit) as error:
             if not current:
-                raise explained(error, self.project.script.dir) from error
-            return current[0], failure(raised[0] if raised else error, current[0])
+                raise env_error(error, self.project.script.dir) from error
+            return current[0], describe_failure(raised[0] if raised else error, current[0])
         return None
 
-    def _step(self, script: Script, context: MigrationContext, raised: list[BaseException], *, up: bool) -> Step:
+    def _step(
+        self, script: Script, context: MigrationContext, raised: list[BaseException], *, up: bool
+    ) -> MigrationStep:
         """One revision as Alembic runs it, recorded; what its function raises is added to `raised`."""
-        step = Step(self.project.script.revision_map, script, up)
+        step = MigrationStep(self.project.script.revision_map, script, up)
         traced = self._traced(script, context, up=up)
         step.migration_fn = _noting(traced, raised)
         # Alembic remembers there which enum types it has created
@@ -547,17 +551,17 @@ class Walker:
 
         def traced(**keywords: object) -> None:
             with self.traces.recording(script, connection_of(context), up=up, again=True):
-                function_of(script, up=up)(**keywords)
+                migration_function(script, up=up)(**keywords)
 
         return traced
 
 
-def _schema_verdict(result: Result) -> Verdict:
+def _schema_verdict(result: ProofResult) -> Verdict:
     """What was found where tables are empty; of COMPARED, the findings tell which."""
     return result.without_rows or result.verdict
 
 
-def _verdicts(result: Result, findings: Sequence[Finding]) -> list[Verdict]:
+def _verdicts(result: ProofResult, findings: Sequence[Finding]) -> list[Verdict]:
     """What is known of a revision, the gravest first: of its schema, and of its rows."""
     schema = _schema_verdict(result)
     if schema in COMPARED:
@@ -572,7 +576,7 @@ def _verdicts(result: Result, findings: Sequence[Finding]) -> list[Verdict]:
     return found or [Verdict.PROVEN]
 
 
-def _on_rows(with_rows: Result, without: Result) -> Result:
+def _on_rows(with_rows: ProofResult, without: ProofResult) -> ProofResult:
     """What two proofs of a revision come to, of which the one with rows has failed."""
     failures = [finding for finding in with_rows.findings if finding.failure and finding.phase != "rows"]
     if {finding.phase for finding in without.findings if finding.failure} & {finding.phase for finding in failures}:

@@ -185,12 +185,12 @@ class Table:
         return any(column.name == name for column in self.columns)
 
 
-def table_oids(connection: psycopg.Connection, version_tables: Collection[str]) -> list[int]:
+def list_table_oids(connection: psycopg.Connection, version_tables: Collection[str]) -> list[int]:
     """The OIDs of all tables that can hold rows, but for the version tables."""
     return [row[0] for row in connection.execute(TABLES, {"version_tables": list(version_tables)})]
 
 
-def describe(connection: psycopg.Connection, oids: Sequence[int]) -> list[Table]:
+def read_tables(connection: psycopg.Connection, oids: Sequence[int]) -> list[Table]:
     """What tables ask of their rows."""
     # prepared: to plan these takes longer than to run them
     parameters = {"oids": list(oids)}

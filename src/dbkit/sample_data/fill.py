@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from dbkit.postgres.row_hash import quote_ident
-from dbkit.sample_data.constraints import Reference, Table, describe, table_oids
-from dbkit.sample_data.row_generator import CannotFill, Row, candidates, literal
+from dbkit.sample_data.constraints import Reference, Table, list_table_oids, read_tables
+from dbkit.sample_data.row_generator import CannotFill, Row, generate_rows, literal
 
 ONE_BY_ONE = 30  # rows that are tried each by itself when several at once fail
 OURS = ("dbkit_journal", "dbkit_backfill")
@@ -54,7 +54,7 @@ class TableFiller:
         """
         with connection.transaction():
             connection.execute(SETTINGS.encode())
-            oids = table_oids(connection, [*self.version_tables, *OURS])
+            oids = list_table_oids(connection, [*self.version_tables, *OURS])
             for gone in self.seen.keys() - set(oids):
                 self._forget_table(gone)
             wanted = [
@@ -62,7 +62,7 @@ class TableFiller:
             ]
             if not wanted:
                 return set()
-            missing = self._missing(connection, describe(connection, wanted))
+            missing = self._missing(connection, read_tables(connection, wanted))
             filling = _Filling(connection, self, missing)
             filling.run()
             return filling.changed
@@ -194,7 +194,7 @@ class _Filling:
     def _fill(self, table: Table) -> None:
         self.planter.orphans.discard(table.oid)
         try:
-            rows = candidates(
+            rows = generate_rows(
                 self.connection, table, self._keys(table), self.planter.rows, self.planter.numbers(), self.planter.seed
             )
             reason = self._insert(table, rows)
@@ -296,7 +296,7 @@ class _Filling:
         keys = {each: self._keys_of(each) for each in outer}
         self.to_refer += [(table, each) for each in outer if not keys[each]]
         open_table = replace(table, references=tuple(outer))
-        return candidates(
+        return generate_rows(
             self.connection, open_table, keys, self.planter.rows, self.planter.numbers(), self.planter.seed
         )[: self.wanted[table.oid]]
 

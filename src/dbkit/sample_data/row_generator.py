@@ -9,7 +9,7 @@ import psycopg
 
 from dbkit.postgres.row_hash import quote_ident
 from dbkit.sample_data.constraints import Check, Column, Reference, Table
-from dbkit.sample_data.values import keys, suggested, values
+from dbkit.sample_data.values import make_keys, make_values, values_from_checks
 
 Item = TypeVar("Item")
 Row = dict[str, str | None]
@@ -29,7 +29,7 @@ def literal(text: str | None) -> str:
     return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
 
 
-def candidates(
+def generate_rows(
     connection: psycopg.Connection, table: Table, parents: Keys, rows: int, numbers: range, seed: int
 ) -> list[Row]:
     """Rows to try, the most troublesome first. Raises CannotFill where there can be none.
@@ -97,11 +97,11 @@ def _spread(found: Sequence[str], column: Column, *, is_unique: bool) -> list[st
 def _possible(table: Table, column: Column, numbers: range) -> list[str]:
     """Values of the type of a column, and those that its rules name."""
     rules: list[Check | str] = [*column.type.checks, *(check for check in table.checks if column.name in check.columns)]
-    named = suggested(column.type, rules) if rules else []
+    named = values_from_checks(column.type, rules) if rules else []
     if column.drawn or frozenset([column.name]) in table.unique:
         # the far end first: migrations write the near one, such as 1, or en
-        return list(dict.fromkeys([*keys(column.type, numbers), *reversed(named)]))
-    return list(dict.fromkeys([*values(column.type, numbers), *named]))
+        return list(dict.fromkeys([*make_keys(column.type, numbers), *reversed(named)]))
+    return list(dict.fromkeys([*make_values(column.type, numbers), *named]))
 
 
 def _filtered(

@@ -47,7 +47,7 @@ DATES = ("date", "timestamp", "timestamptz")
 NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?\b")
 
 
-def values(kind: Type, numbers: range) -> list[str]:
+def make_values(kind: Type, numbers: range) -> list[str]:
     """Values of a type, all different. Empty for a type nobody knows."""
     if kind.labels:
         return list(kind.labels)
@@ -64,13 +64,13 @@ def values(kind: Type, numbers: range) -> list[str]:
     return make(kind, numbers) if make else list(made or ())
 
 
-def keys(kind: Type, numbers: range) -> list[str]:
+def make_keys(kind: Type, numbers: range) -> list[str]:
     """Values for a key: integers far from those that migrations write themselves, such as 1 for the first role."""
     first = FIRST_KEY.get(kind.name)
-    return [str(first + n) for n in numbers] if first and not kind.labels else values(kind, numbers)
+    return [str(first + n) for n in numbers] if first and not kind.labels else make_values(kind, numbers)
 
 
-def suggested(kind: Type, checks: Iterable[Check | str]) -> list[str]:
+def values_from_checks(kind: Type, checks: Iterable[Check | str]) -> list[str]:
     """Values that stand in rules about a column, and those beside them."""
     rules = [check if isinstance(check, str) else check.sql for check in checks]
     texts = [value_of(token.text) for rule in rules for token in tokens(rule) if token.kind == Kind.STRING]
@@ -192,7 +192,7 @@ def _ltrees(_kind: Type, numbers: range) -> list[str]:
 
 
 def _arrays(element: Type, numbers: range) -> list[str]:
-    each = [_quoted(text) for text in values(element, numbers)]
+    each = [_quoted(text) for text in make_values(element, numbers)]
     if not each:
         return []
     nothing = [] if element.kind == "d" else ["{" + each[-1] + ",NULL}"]
@@ -200,7 +200,7 @@ def _arrays(element: Type, numbers: range) -> list[str]:
 
 
 def _composites(fields: Sequence[Type], numbers: range) -> list[str]:
-    found = [[_quoted(text) for text in values(each, numbers)] or [""] for each in fields]
+    found = [[_quoted(text) for text in make_values(each, numbers)] or [""] for each in fields]
     return [f"({','.join(each[n % len(each)] for each in found)})" for n in numbers]
 
 

@@ -48,7 +48,7 @@ WHERE pid = %s AND locktype = 'relation' AND relation >= 16384
 
 
 @dataclass
-class HeldUp:
+class ProbedLocks:
     """What was seen of one statement while it was held up."""
 
     locks: dict[int, Lock] = field(default_factory=dict)
@@ -58,9 +58,9 @@ class HeldUp:
 
 
 @contextmanager
-def held_up(target: Target, pid: int) -> Iterator[HeldUp]:
+def probe_locks(target: Target, pid: int) -> Iterator[ProbedLocks]:
     """While the session `pid` runs one statement, be in its way, and look at its locks."""
-    over, found = threading.Event(), HeldUp()
+    over, found = threading.Event(), ProbedLocks()
     with ExitStack() as stack:
         try:
             connections = [stack.enter_context(_connection(target, *each)) for each in IN_THE_WAY]
@@ -85,7 +85,7 @@ def _connection(target: Target, tables: str, mode: str) -> Iterator[psycopg.Conn
         yield connection
 
 
-def _watch(connections: Sequence[psycopg.Connection], pid: int, over: threading.Event, found: HeldUp) -> None:
+def _watch(connections: Sequence[psycopg.Connection], pid: int, over: threading.Event, found: ProbedLocks) -> None:
     """Once the statement waits for one of them, look, and let it go on: also when looking fails."""
     for connection in connections:
         try:
@@ -97,7 +97,7 @@ def _watch(connections: Sequence[psycopg.Connection], pid: int, over: threading.
                 connection.rollback()
 
 
-def _look(connection: psycopg.Connection, pid: int, over: threading.Event, found: HeldUp) -> None:
+def _look(connection: psycopg.Connection, pid: int, over: threading.Event, found: ProbedLocks) -> None:
     modes = {lock.mode: lock for lock in Lock}
     while not over.wait(PAUSE):
         if connection.execute(WAITS_FOR, [connection.info.backend_pid, pid]).fetchone() == (True,):

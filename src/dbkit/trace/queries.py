@@ -15,7 +15,7 @@ class Cursor(Protocol):
     def fetchall(self) -> Sequence[Sequence[Any]]: ...
 
 
-class Seen(NamedTuple):
+class LockedRelation(NamedTuple):
     """One relation that the session has locked, as it is now. `kind` is empty where it was dropped."""
 
     oid: int
@@ -31,7 +31,7 @@ class Seen(NamedTuple):
     """Whether it was opened to change rows, beside whatever stronger lock there is."""
 
 
-class Counts(NamedTuple):
+class RowCounts(NamedTuple):
     """What a session has read and written of a table."""
 
     scans: int = 0
@@ -42,9 +42,9 @@ class Counts(NamedTuple):
     updated: int = 0
     deleted: int = 0
 
-    def since(self, before: "Counts") -> "Counts":
+    def since(self, before: "RowCounts") -> "RowCounts":
         """What was added since; TRUNCATE takes back what was written in its transaction."""
-        return Counts(*(max(0, now - then) for now, then in zip(self, before, strict=True)))
+        return RowCounts(*(max(0, now - then) for now, then in zip(self, before, strict=True)))
 
 
 # OIDs below 16384 are the system's own. What belongs to TOAST is left out: its table has the same locks.
@@ -177,7 +177,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Shape:
+class TableShape:
     """A table with what belongs to it: columns by number, the rest by OID."""
 
     columns: Mapping[int, Column]
@@ -199,47 +199,47 @@ class Relation(NamedTuple):
 TABLE_KINDS = ("r", "p", "m", "f")
 
 
-def locked(cursor: Cursor) -> dict[int, Seen]:
+def read_locks(cursor: Cursor) -> dict[int, LockedRelation]:
     """By OID, what the session has locked."""
     cursor.execute(LOCKED)
     found = (
-        Seen(oid, name, kind, filenode, Lock(lock), *rest)
+        LockedRelation(oid, name, kind, filenode, Lock(lock), *rest)
         for oid, name, kind, filenode, lock, *rest in cursor.fetchall()
     )
     return {each.oid: each for each in found}
 
 
-def counted(cursor: Cursor) -> dict[int, Counts]:
+def read_row_counts(cursor: Cursor) -> dict[int, RowCounts]:
     """By OID, what the session has read and written in each table; those where it has done neither are left out."""
     cursor.execute(COUNTED)
-    return {row[0]: Counts(*row[1:]) for row in cursor.fetchall()}
+    return {row[0]: RowCounts(*row[1:]) for row in cursor.fetchall()}
 
 
-def locked_by_others(cursor: Cursor) -> set[int]:
+def read_locks_of_others(cursor: Cursor) -> set[int]:
     """The OIDs of what another session has locked, or waits to lock, so that nobody can read it."""
     cursor.execute(LOCKED_BY_OTHERS)
     return {row[0] for row in cursor.fetchall()}
 
 
-def relations(cursor: Cursor) -> dict[int, Relation]:
+def read_relations(cursor: Cursor) -> dict[int, Relation]:
     """By OID, all relations that are not the system's."""
     cursor.execute(RELATIONS)
     return {row[0]: Relation(*row[1:]) for row in cursor.fetchall()}
 
 
-def versions(cursor: Cursor) -> dict[int, int]:
+def read_shape_hashes(cursor: Cursor) -> dict[int, int]:
     """By OID of a table, a number that is another one when its shape was made anew, be it the same."""
     cursor.execute(VERSIONS)
     return dict(cursor.fetchall())  # type: ignore[arg-type]  # two columns
 
 
-def shapes(cursor: Cursor, tables: Iterable[int]) -> dict[int, Shape]:
+def read_shapes(cursor: Cursor, tables: Iterable[int]) -> dict[int, TableShape]:
     """By OID, the shapes of tables; those that are gone have no columns."""
     listed = list(tables)
     if not listed:
         return {}
     oids = ",".join(map(str, listed))
-    found = {oid: Shape({}, {}, {}, {}) for oid in listed}
+    found = {oid: TableShape({}, {}, {}, {}) for oid in listed}
 
     def rows(query: str) -> Sequence[Sequence[Any]]:
         cursor.execute(query % oids)

@@ -14,14 +14,18 @@ from dbkit.postgres.sql_text import statements
 from dbkit.settings import Target
 from dbkit.trace import statement_text
 from dbkit.trace.records import Statement, Trace, TraceFailed
-from dbkit.trace.session import Known, Session
+from dbkit.trace.session import KnownRelations, TracedSession
 
 
 class Recorder:
     """Records the statements of one function of one revision."""
 
     def __init__(
-        self, path: str, direction: str, databases: Mapping[str, Target], known: Mapping[str, Known] | None = None
+        self,
+        path: str,
+        direction: str,
+        databases: Mapping[str, Target],
+        known: Mapping[str, KnownRelations] | None = None,
     ) -> None:
         """`path` is the migration file; `databases` are those that it runs on; `known` is by name of a database."""
         self.path = path
@@ -30,7 +34,7 @@ class Recorder:
         self.known = dict(known or {})
         """What is known of each database at the end, for the next recorder."""
         self.statements: list[Statement] = []
-        self._sessions: dict[int, Session] = {}
+        self._sessions: dict[int, TracedSession] = {}
         self._failure: TraceFailed | None = None
         """Why it cannot go on, when it cannot."""
         self._own = 0
@@ -96,8 +100,8 @@ class Recorder:
         with self._tracing():
             session.end_string()
 
-    def _note(self, connection: sa.Connection, session: Session, statement: str, parameters: Any) -> None:
-        text = statement_text.rendered(statement, parameters, connection.dialect.paramstyle)
+    def _note(self, connection: sa.Connection, session: TracedSession, statement: str, parameters: Any) -> None:
+        text = statement_text.render_statement(statement, parameters, connection.dialect.paramstyle)
         is_own = id(connection.connection.dbapi_connection) == self._own
         with self._tracing():
             seen = session.end(text, self._line())
@@ -137,16 +141,16 @@ class Recorder:
             self._failure = TraceFailed(without_secrets(" ".join(str(error).split())) or type(error).__name__)
             raise self._failure from error
 
-    def _seen(self, connection: sa.Connection) -> Session | None:
+    def _seen(self, connection: sa.Connection) -> TracedSession | None:
         return None if connection.closed else self._sessions.get(id(connection.connection.dbapi_connection))
 
-    def _session(self, connection: sa.Connection) -> Session:
+    def _session(self, connection: sa.Connection) -> TracedSession:
         pooled = connection.connection
         key = id(pooled.dbapi_connection)
         if key not in self._sessions:
             target = self.targets.__getitem__
             with self._tracing():
-                session = Session(pooled.dbapi_connection, pooled.driver_connection, target, self.known.get)
+                session = TracedSession(pooled.dbapi_connection, pooled.driver_connection, target, self.known.get)
             self._sessions[key] = session
             self.version = session.version
         return self._sessions[key]
@@ -161,7 +165,7 @@ class Recorder:
         return frame.f_lineno if frame else None
 
 
-def _execute(connection: sa.Connection, cursor: Any, session: Session, statement: str, parameters: Any) -> None:
+def _execute(connection: sa.Connection, cursor: Any, session: TracedSession, statement: str, parameters: Any) -> None:
     """Run a statement, with SQLAlchemy's error where it fails."""
     errors = connection.dialect.loaded_dbapi.Error
     try:

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 
-from dbkit.trace.queries import TABLE_KINDS, Constraint, Relation, Shape
+from dbkit.trace.queries import TABLE_KINDS, Constraint, Relation, TableShape
 from dbkit.trace.records import Change, ChangeKind
 
 KINDS = {"c": "check", "f": "foreign key", "n": "not null", "p": "primary key", "u": "unique", "x": "exclusion"}
-EMPTY = Shape({}, {}, {}, {})
+EMPTY = TableShape({}, {}, {}, {})
 
 
-def changes(
-    before: Mapping[int, tuple[Relation, Shape]],
-    after: Mapping[int, tuple[Relation, Shape]],
+def compare_shapes(
+    before: Mapping[int, tuple[Relation, TableShape]],
+    after: Mapping[int, tuple[Relation, TableShape]],
     names: Mapping[int, str],
 ) -> Iterator[Change]:
     """The changes to these tables, by OID. One that is only in `before` is gone, one only in `after` is new.
@@ -28,10 +28,10 @@ def changes(
             yield Change(ChangeKind.TABLE_DROPPED, was[0].name)
         elif now and now[0].kind in TABLE_KINDS:
             yield Change(ChangeKind.TABLE_CREATED, now[0].name)
-            yield from _of_table(now[0].name, EMPTY, Shape({}, now[1].constraints, {}, {}), names)
+            yield from _of_table(now[0].name, EMPTY, TableShape({}, now[1].constraints, {}, {}), names)
 
 
-def _of_table(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -> Iterator[Change]:
+def _of_table(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:
     yield from _columns(table, was, now)
     yield from _constraints(table, was, now, names)
     # where another type is stored alike, indexes have new entries in the catalog, and the same files
@@ -48,7 +48,7 @@ def _of_table(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -> I
             yield Change(ChangeKind.TRIGGER_ADDED, table, name)
 
 
-def _columns(table: str, was: Shape, now: Shape) -> Iterator[Change]:
+def _columns(table: str, was: TableShape, now: TableShape) -> Iterator[Change]:
     for number in sorted(was.columns.keys() | now.columns.keys()):
         before, after = was.columns.get(number), now.columns.get(number)
         if before is None and after is not None:
@@ -67,7 +67,7 @@ def _columns(table: str, was: Shape, now: Shape) -> Iterator[Change]:
                 yield Change(ChangeKind.DEFAULT_CHANGED, table, after.name, before=before.default, after=after.default)
 
 
-def _constraints(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -> Iterator[Change]:
+def _constraints(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:
     namesakes = {each.name: each.text for oid, each in was.constraints.items() if oid not in now.constraints}
     for oid, each in now.constraints.items():
         before = was.constraints.get(oid)
@@ -81,7 +81,7 @@ def _constraints(table: str, was: Shape, now: Shape, names: Mapping[int, str]) -
 
 
 def _constraint(
-    what: ChangeKind, table: str, each: Constraint, shape: Shape, names: Mapping[int, str], before: str = ""
+    what: ChangeKind, table: str, each: Constraint, shape: TableShape, names: Mapping[int, str], before: str = ""
 ) -> Change:
     columns = tuple(shape.columns[number].name for number in each.columns if number in shape.columns)
     return Change(

@@ -10,11 +10,11 @@ from typing import Any
 from dbkit.postgres.sql_text import ends_transaction, plain, rolls_back
 from dbkit.settings import Target
 from dbkit.trace import queries
-from dbkit.trace.lock_probe import HeldUp, held_up
-from dbkit.trace.queries import TABLE_KINDS, Counts, Relation, Seen, Shape
+from dbkit.trace.lock_probe import ProbedLocks, probe_locks
+from dbkit.trace.queries import TABLE_KINDS, LockedRelation, Relation, RowCounts, TableShape
 from dbkit.trace.records import Lock, RelationAccess, Statement
-from dbkit.trace.schema_diff import changes
-from dbkit.trace.statement_text import controls, is_alone
+from dbkit.trace.schema_diff import compare_shapes
+from dbkit.trace.statement_text import controls_transaction, ends_own_transactions
 
 PASSED_BY = "-- run past SQLAlchemy"
 # it must be the first of a transaction, before any query
@@ -26,11 +26,11 @@ SCRATCH = ("default", "database", "configuration file")  # where a lock_timeout 
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownRelations:
     """The relations of a database, and the shapes of its tables, by OID."""
 
     relations: Mapping[int, Relation]
-    shapes: Mapping[int, Shape]
+    shapes: Mapping[int, TableShape]
     versions: Mapping[int, int]
     """Of the shapes, where they are known: none of those that were read within a transaction, which may be undone."""
 
@@ -43,12 +43,12 @@ class Known:
         """The name of the table that it is a partition of; "" where it is none."""
         return self.relations[relation.root].name if relation.root in self.relations else ""
 
-    def of(self, oids: set[int]) -> dict[int, tuple[Relation, Shape]]:
+    def of(self, oids: set[int]) -> dict[int, tuple[Relation, TableShape]]:
         """Those of these that are tables."""
         return {oid: (self.relations[oid], self.shapes[oid]) for oid in oids if oid in self.shapes}
 
 
-class Session:
+class TracedSession:
     """One connection, from when it is first seen until the revision ends."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Session:
         connection: Any,
         driver: Any,
         target: Callable[[str], Target],
-        known: Callable[[str], Known | None] = lambda _database: None,
+        known: Callable[[str], KnownRelations | None] = lambda _database: None,
     ) -> None:
         """`connection` is the DBAPI's, `driver` what is behind it; `target` tells how to log in to a database.
 
@@ -75,7 +75,7 @@ class Session:
         """Whether it is SET TRANSACTION, before which nothing may be read; whether nothing was read for that reason."""
         self.started = 0.0
         self.in_the_way = ExitStack()
-        self.held_up = HeldUp()
+        self.held_up = ProbedLocks()
         was_idle = self._is_idle()
         ((self.pid, self.version, self.database),) = self._query(queries.SESSION)
         ((self.timeout, source),) = self._query(queries.LOCK_TIMEOUT)
@@ -83,9 +83,9 @@ class Session:
         self.known = self._look_around(known(self.database))
         self.first = frozenset(self.known.relations)
         """The OIDs of what was there before the revision."""
-        self.seen: dict[int, Seen] = {} if was_idle else queries.locked(self.cursor)
+        self.seen: dict[int, LockedRelation] = {} if was_idle else queries.read_locks(self.cursor)
         """What it had locked after the last statement of the transaction."""
-        self.counts: dict[int, Counts] = queries.counted(self.cursor)
+        self.counts: dict[int, RowCounts] = queries.read_row_counts(self.cursor)
         """What it had counted by then."""
         if was_idle and not connection.autocommit:
             connection.rollback()
@@ -98,7 +98,7 @@ class Session:
     def begin(self, statement: str) -> None:
         """A statement is next."""
         is_idle, is_outside = self._is_idle(), self._is_outside()
-        self.is_alone = is_alone(statement) if is_outside else ends_transaction(statement)
+        self.is_alone = ends_own_transactions(statement) if is_outside else ends_transaction(statement)
         self.is_by_itself = is_outside and not self.is_alone
         self.is_fresh = self.is_fresh or (is_idle and not self.is_alone)
         self.sets_transaction = bool(SETS_TRANSACTION.match(plain(statement)))
@@ -106,8 +106,8 @@ class Session:
             self.transaction += 1
         if self.is_alone:
             # what begins or ends a transaction takes no lock, and the locks of that transaction would be in our way
-            if is_outside and not controls(statement):
-                self.held_up = self.in_the_way.enter_context(held_up(self.target(self.database), self.pid))
+            if is_outside and not controls_transaction(statement):
+                self.held_up = self.in_the_way.enter_context(probe_locks(self.target(self.database), self.pid))
         else:
             if self.is_by_itself:
                 self.cursor.execute("BEGIN")
@@ -115,7 +115,7 @@ class Session:
             self.is_fresh = False
             if self.is_unread and not self.sets_transaction:
                 self.is_unread = False
-                self.seen, self.counts = queries.locked(self.cursor), queries.counted(self.cursor)
+                self.seen, self.counts = queries.read_locks(self.cursor), queries.read_row_counts(self.cursor)
         self.started = time.perf_counter()
 
     def end(self, statement: str, line: int | None) -> Statement:
@@ -125,7 +125,7 @@ class Session:
         kept, touched, before, after = self._done()
         # what is rolled back was told where it was done
         is_undone = self.is_alone and rolls_back(statement)
-        found = () if is_undone else changes(before, after, {**before_names(before), **self.known.names})
+        found = () if is_undone else compare_shapes(before, after, {**names_before(before), **self.known.names})
         made = Statement(
             statement,
             line,
@@ -138,7 +138,7 @@ class Session:
             self.has_lock_timeout,
             unseen=self.held_up.unseen,
         )
-        self.held_up = HeldUp()
+        self.held_up = ProbedLocks()
         if self.is_by_itself:
             self.cursor.execute("COMMIT")
             self.ended()
@@ -146,7 +146,7 @@ class Session:
 
     def begin_string(self, statements: Sequence[str]) -> None:
         """Several statements are next that are one string: outside of a transaction, the server gives them one."""
-        if self._is_outside() and not any(map(is_alone, statements)):
+        if self._is_outside() and not any(map(ends_own_transactions, statements)):
             self.is_string = True
             self.cursor.execute("BEGIN")
 
@@ -162,7 +162,7 @@ class Session:
         is_known = (not self.is_fresh and not self.is_unread) or not self.transaction
         if self._is_idle() or not is_known:
             return None
-        if (queries.locked(self.cursor), queries.counted(self.cursor)) == (self.seen, self.counts):
+        if (queries.read_locks(self.cursor), queries.read_row_counts(self.cursor)) == (self.seen, self.counts):
             return None
         self.is_alone = self.is_by_itself = self.sets_transaction = False
         found = self.end(PASSED_BY, None)
@@ -172,7 +172,7 @@ class Session:
     def failed(self) -> None:
         """The statement has failed."""
         self.in_the_way.close()
-        self.held_up = HeldUp()
+        self.held_up = ProbedLocks()
         if self.is_by_itself or self.is_string:
             self.is_string = False
             self.cursor.execute("ROLLBACK")
@@ -191,12 +191,12 @@ class Session:
     def _of_one_inside(self) -> "_Found":
         """What a statement has done in a transaction that is still open."""
         before, counts, known = self.seen, self.counts, self.known
-        self.seen, self.counts = queries.locked(self.cursor), queries.counted(self.cursor)
+        self.seen, self.counts = queries.read_locks(self.cursor), queries.read_row_counts(self.cursor)
         ((self.timeout,),) = self._query("SELECT current_setting('lock_timeout')")
         gone = {oid for oid, seen in self.seen.items() if not seen.kind}
         strong = {oid for oid, seen in self.seen.items() if seen.lock >= Lock.SHARE_UPDATE_EXCLUSIVE} - gone
         self.known = self._renewed(strong, gone)
-        nothing = Counts()
+        nothing = RowCounts()
         touched = [
             self._touched(known, before.get(oid), seen, self.counts.get(oid, nothing).since(counts.get(oid, nothing)))
             for oid, seen in self.seen.items()
@@ -204,25 +204,27 @@ class Session:
         kept = tuple((known.relations[oid].name, seen.lock) for oid, seen in before.items() if oid in self._here(known))
         return kept, [each for each in touched if each], *_both(known, self.known, strong | gone)
 
-    def _here(self, known: Known) -> set[int]:
+    def _here(self, known: KnownRelations) -> set[int]:
         return {oid for oid in self.first if oid in known.relations}
 
-    def _renewed(self, strong: set[int], gone: set[int]) -> Known:
+    def _renewed(self, strong: set[int], gone: set[int]) -> KnownRelations:
         """What is known now, with `strong` read anew."""
         seen = {oid: self.seen[oid] for oid in strong}
         relations = {oid: Relation(each.name, each.kind, each.filenode, each.root) for oid, each in seen.items()}
         tables = [oid for oid, each in seen.items() if each.kind in TABLE_KINDS]
-        return Known(
+        return KnownRelations(
             {oid: each for oid, each in {**self.known.relations, **relations}.items() if oid not in gone},
             {
                 oid: each
-                for oid, each in {**self.known.shapes, **queries.shapes(self.cursor, tables)}.items()
+                for oid, each in {**self.known.shapes, **queries.read_shapes(self.cursor, tables)}.items()
                 if oid not in gone
             },
             {oid: version for oid, version in self.known.versions.items() if oid not in strong | gone},
         )
 
-    def _touched(self, known: Known, before: Seen | None, now: Seen, counts: Counts) -> RelationAccess | None:
+    def _touched(
+        self, known: KnownRelations, before: LockedRelation | None, now: LockedRelation, counts: RowCounts
+    ) -> RelationAccess | None:
         """How the statement met a relation; None when not at all, or when it was there for its time only."""
         was = known.relations.get(now.oid)
         if (now.kind == "" and was is None) or (now == before and not any(counts)):
@@ -272,22 +274,24 @@ class Session:
         moved = {oid for oid in both if known.of({oid}) != self.known.of({oid})}
         return (), touched, *_both(known, self.known, moved)
 
-    def _look_around(self, known: Known | None = None) -> Known:
+    def _look_around(self, known: KnownRelations | None = None) -> KnownRelations:
         """Read all relations; the shapes only of those that are not `known` in this version.
 
         And not of those that another session has locked: reading an expression waits for it, and it may be one of the
         migration's own that goes on only afterwards.
         """
-        relations, versions = queries.relations(self.cursor), queries.versions(self.cursor)
-        locked = queries.locked_by_others(self.cursor)
+        relations, versions = queries.read_relations(self.cursor), queries.read_shape_hashes(self.cursor)
+        locked = queries.read_locks_of_others(self.cursor)
         tables = [oid for oid, each in relations.items() if each.kind in TABLE_KINDS and oid not in locked]
         have = (
             {oid: known.shapes[oid] for oid in tables if oid in versions and known.versions.get(oid) == versions[oid]}
             if known
             else {}
         )
-        return Known(
-            relations, {**have, **queries.shapes(self.cursor, [oid for oid in tables if oid not in have])}, versions
+        return KnownRelations(
+            relations,
+            {**have, **queries.read_shapes(self.cursor, [oid for oid in tables if oid not in have])},
+            versions,
         )
 
     def _query(self, query: str) -> Any:
@@ -307,11 +311,11 @@ class Session:
         return is_in_transaction is not None and not is_in_transaction()
 
 
-_Tables = Mapping[int, tuple[Relation, Shape]]
+_Tables = Mapping[int, tuple[Relation, TableShape]]
 _Found = tuple[tuple[tuple[str, Lock], ...], list[RelationAccess], _Tables, _Tables]
 
 
-def _both(before: Known, after: Known, oids: set[int]) -> "tuple[_Tables, _Tables]":
+def _both(before: KnownRelations, after: KnownRelations, oids: set[int]) -> "tuple[_Tables, _Tables]":
     """These tables before and after, without those that could not be read at one of the two times."""
     unread = {
         oid
@@ -321,6 +325,6 @@ def _both(before: Known, after: Known, oids: set[int]) -> "tuple[_Tables, _Table
     return before.of(oids - unread), after.of(oids - unread)
 
 
-def before_names(tables: _Tables) -> dict[int, str]:
+def names_before(tables: _Tables) -> dict[int, str]:
     """By OID."""
     return {oid: relation.name for oid, (relation, _) in tables.items()}

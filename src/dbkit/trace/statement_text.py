@@ -28,14 +28,14 @@ CALL, DO = re.compile(r"call\b"), re.compile(r"do\b")
 COMMITS = re.compile(r"\b(?:commit|rollback)\b", re.IGNORECASE)
 
 
-def is_alone(statement: str) -> bool:
+def ends_own_transactions(statement: str) -> bool:
     """Whether a statement, outside of a transaction, has transactions of its own, or begins or ends one."""
-    return controls(statement) or any(
+    return controls_transaction(statement) or any(
         ALONE.match(each) or _may_commit(each, statement) for each in plain_statements(statement)
     )
 
 
-def controls(statement: str) -> bool:
+def controls_transaction(statement: str) -> bool:
     """Whether it begins or ends a transaction, and does nothing else."""
     return ends_transaction(statement) or begins_transaction(statement)
 
@@ -54,7 +54,7 @@ def _has_word_of_commit(body: str) -> bool:
     return any(token.kind == Kind.WORD and COMMITS.fullmatch(token.text) for token in tokens(body))
 
 
-def rendered(statement: str, parameters: Any, style: str) -> str:
+def render_statement(statement: str, parameters: Any, style: str) -> str:
     """The statement with its parameters as literals, and without passwords; of many sets of parameters, the first.
 
     `style` is the DBAPI's paramstyle. A value that has no literal is written as a string.
