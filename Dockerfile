@@ -4,18 +4,21 @@ ARG BASE_IMAGE=python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
 WORKDIR /app
-COPY lock/core.txt lock/
-# ready-made packages only, so that nothing is compiled; and pip is of no use afterwards
+COPY lock/core.txt lock/build.txt lock/
+# ready-made packages only, so that nothing is compiled
 RUN python3 -m venv venv \
-    && venv/bin/python -m pip install --require-hashes --only-binary :all: --no-cache-dir -r lock/core.txt \
-    && venv/bin/python -m pip uninstall --yes pip setuptools
+    && venv/bin/python -m pip install --require-hashes --only-binary :all: --no-cache-dir -r lock/core.txt -r lock/build.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY src/ src/
+# what installs packages is of no use afterwards
+RUN venv/bin/python -m pip install --no-deps --no-build-isolation --no-cache-dir . \
+    && venv/bin/python -m pip uninstall --yes flit_core pip setuptools \
+    && rm -r src pyproject.toml README.md LICENSE lock
 COPY alembic.ini ./
 COPY backend/ backend/
-COPY src/dbkit/ src/dbkit/
 COPY scripts/docker-entrypoint.sh scripts/
-# `python -m dbkit` works with any PYTHONPATH, as in ./venv; and a checkout's umask does not matter
-RUN echo /app/src > "$(venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dbkit.pth" \
-    && venv/bin/python -m compileall -q src backend \
+# a checkout's umask does not matter
+RUN venv/bin/python -m compileall -q backend \
     && chmod -R u=rwX,go=rX .
 
 FROM ${BASE_IMAGE}

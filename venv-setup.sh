@@ -7,7 +7,7 @@ unset CDPATH
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 cd -- "$root"
 python=${PYTHON:-python3}
-locks=(lock/dev.txt lock/embedded.txt)
+locks=(lock/build.txt lock/dev.txt lock/embedded.txt)
 stamp=venv/.dbkit-stamp        # present: complete, and made for what it names
 unfinished=venv/.dbkit-unfinished # present: a set-up began here and did not end
 
@@ -89,7 +89,7 @@ is_reusable() {
 install_packages() {
     if venv/bin/python -c 'import sys, sysconfig; sys.exit("musl" not in (sysconfig.get_config_var("HOST_GNU_TYPE") or ""))'; then
         printf 'venv-setup: no embedded PostgreSQL for musl (Alpine); set DATABASE_URL in .env\n' >&2
-        locks=(lock/dev.txt)
+        locks=(lock/build.txt lock/dev.txt)
     fi
     local requirements=()
     for lock in "${locks[@]}"; do requirements+=(-r "$lock"); done
@@ -118,14 +118,13 @@ show_progress() {
     if [ -t 2 ]; then printf '\r\033[Kvenv-setup: installed %d packages\n' "$count" >&2; fi
 }
 
-# dbkit runs from the checkout. The path is relative to site-packages, so it holds whatever the checkout is called.
-link_dbkit() {
-    local site_packages
-    site_packages=$(venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    printf '../../../../src\n' >"$site_packages/dbkit.pth"
-    # shellcheck disable=SC2016  # expanded when the script runs
-    printf '#!/bin/sh\nexec "$(dirname -- "$0")/python" -m dbkit "$@"\n' >venv/bin/dbkit
-    chmod +x venv/bin/dbkit
+# The command and the package run from this checkout. lock/build.txt has what builds the package.
+install_dbkit() {
+    if has_uv; then
+        uv pip install --quiet --python venv/bin/python --no-deps --no-build-isolation --editable .
+    else
+        venv/bin/python -m pip install --disable-pip-version-check --no-input --quiet --no-deps --no-build-isolation --editable .
+    fi
 }
 
 if [ -z "${DBKIT_SETTING_UP:-}" ]; then
@@ -139,6 +138,6 @@ take_lock
 if is_current; then exit 0; fi
 make_venv
 install_packages
-link_dbkit
+install_dbkit
 wanted_stamp >"$stamp"
 rm "$unfinished"

@@ -51,7 +51,7 @@ class Project:
         """
         begun = time.perf_counter()
         wrapped = [sys.executable, "-c", MEASURED, *command]
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment}
+        env = {**os.environ, **environment}
         result = subprocess.run(wrapped, cwd=self.root, env=env, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - begun
         if result.returncode not in ((0, 1) if may_find else (0,)):

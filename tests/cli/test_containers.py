@@ -211,8 +211,9 @@ def test_the_image_takes_what_exists_and_nothing_else() -> None:
 
 def test_the_image_has_locked_packages_and_a_user_who_is_not_root() -> None:
     installs = [rest for name, rest in instructions() if name == "RUN" and "pip install" in rest]
-    assert len(installs) == 1
-    assert re.search(r"pip install --require-hashes .*-r lock/core\.txt", installs[0])
+    locked, own = installs
+    assert re.search(r"pip install --require-hashes .*-r lock/core\.txt -r lock/build\.txt", locked)
+    assert "pip install --no-deps --no-build-isolation" in own
     assert [rest for name, rest in instructions() if name == "USER"] == ["10001:10001"]
     assert ("ENTRYPOINT", '["/app/scripts/docker-entrypoint.sh"]') in instructions()
     assert (REPOSITORY / "scripts/docker-entrypoint.sh").stat().st_mode & 0o111 == 0o111

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -448,15 +447,6 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("# not-null-by-scan")
     assert main(["explain", "not-null-by-scans"]) == 2
     assert "Did you mean not-null-by-scan" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("verb", "begins"), [("explain", "autocommit-block-shared"), ("sizes", "-- How big")])
-def test_what_is_about_no_project_needs_none(tmp_path: Path, verb: str, begins: str) -> None:
-    shutil.copytree(REPOSITORY / "src/dbkit", tmp_path / "site/dbkit")
-    command = [sys.executable, "-m", "dbkit", verb]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
-    assert result.stdout.startswith(begins), result.stderr
 
 
 @pytest.mark.shop

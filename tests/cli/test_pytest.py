@@ -1,12 +1,10 @@
 """What dbkit.pytest gives to a test suite of somebody else."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from support.battery import NOTHING, Planted, make_project
-from support.kit import REPOSITORY
 
 THREE_LINES = """\
 from dbkit.pytest import migration, pytest_generate_tests
@@ -21,7 +19,6 @@ def run_pytest(project: Path, tests: str, *arguments: str) -> subprocess.Complet
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *arguments],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
         capture_output=True,
         text=True,
         check=False,

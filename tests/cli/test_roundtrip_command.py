@@ -20,7 +20,6 @@ FINE = Planted(
     "fine", "python:print('from a migration')\n    op.execute('CREATE TABLE a (x int)')", "DROP TABLE a", "proven"
 )
 FAULT = Planted("fault", "CREATE INDEX IF NOT EXISTS ix ON a (x)", NOTHING, "dirty")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
 
 
 def command(*arguments: str | Path) -> list[str | Path]:
@@ -28,7 +27,7 @@ def command(*arguments: str | Path) -> list[str | Path]:
 
 
 def run(*arguments: str | Path, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = ENVIRONMENT | environment
+    env = os.environ | environment
     return subprocess.run(command(*arguments), cwd=cwd, env=env, capture_output=True, text=True, check=False)
 
 
@@ -120,7 +119,7 @@ def test_a_terminal_gets_a_line_that_moves_and_a_pipe_none(tmp_path: Path, serve
     ini = make_project(tmp_path / "p", [FINE])
     subprocess.run(
         command("-c", ini, "--server", url(server)),
-        env=ENVIRONMENT | {"TERM": "xterm"},
+        env=os.environ | {"TERM": "xterm"},
         stderr=theirs,
         stdout=subprocess.DEVNULL,
         check=True,
@@ -145,7 +144,6 @@ def sleeper(tmp_path: Path) -> tuple[Path, Path]:
 def start(ini: Path, started: Path, *arguments: str) -> tuple["subprocess.Popen[str]", Path, int]:
     process = subprocess.Popen(
         command("-c", ini, *arguments),
-        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

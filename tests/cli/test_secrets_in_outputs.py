@@ -6,7 +6,7 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -25,7 +25,6 @@ from dbkit.roundtrip.prove import Request, prove
 from dbkit.roundtrip.scratch_server import open_server
 from dbkit.settings import Settings, Target
 from support import pair as pair_module
-from support.kit import REPOSITORY
 from support.pair import Pair, url_of
 from support.running import others_slow
 from support.servers import HOSTILE_PASSWORD
@@ -218,7 +217,6 @@ def test_what_env_py_raises_has_no_secret(name: str, server: Cluster, tmp_path: 
         "TEAM_LOGIN": f"u:raw/{search.secret('login')}@127.0.0.1:1/d",
         "TEAM_PASSWORD": password,
         "API_TOKEN": search.secret("token"),
-        "PYTHONPATH": str(REPOSITORY / "src"),
     }
     for debug in ((), ("--debug",)):
         command = [sys.executable, "-m", "dbkit", *debug, "roundtrip", "-c", "alembic.ini"]
@@ -330,8 +328,7 @@ def test_the_pytest_plugin_shows_no_secret(project: Path, search: Search, server
         "def test_migration(migration):\n    migration.check()\n"
     )
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--showlocals", str(path)]
-    env: Mapping[str, str] = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
-    done = subprocess.run(command, cwd=project.parent, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=project.parent, capture_output=True, text=True, check=False)
     assert f"{len(SOME)} failed" in done.stdout
     search.texts = {"pytest": done.stdout + done.stderr}
     search.require_none(at_least=(len(SQL), 1))

@@ -1,10 +1,7 @@
 """What a generated revision leaves out, or drops by mistake."""
 
-import os
-
 import pytest
 
-from support.kit import REPOSITORY
 from support.pair import Pair, Project
 
 MODELS = """
@@ -24,7 +21,7 @@ def write_models(pair: Pair, columns: str) -> None:
         models = project.root / "backend/app/models.py"
         models.parent.mkdir(exist_ok=True)
         models.write_text(MODELS.format(columns=columns))
-        project.environment["PYTHONPATH"] = os.pathsep.join([str(project.root / "backend"), str(REPOSITORY / "src")])
+        project.environment["PYTHONPATH"] = str(project.root / "backend")
     env_py = pair.bare.env_py.read_text()
     metadata = "from app.models import Base\ntarget_metadata = Base.metadata"
     pair.bare.env_py.write_text(env_py.replace("target_metadata = None", metadata))

@@ -100,7 +100,7 @@ class Project:
     def variables(self, env: Mapping[str, str] = {}) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE", "MIGRATION"))}
         ours = {"DATABASE_URL": url_of(self.target), "APP_ENV": "test"} if self.gated else {}
-        return {**kept, "PYTHONPATH": str(REPOSITORY / "src"), **ours, **self.environment, **env}
+        return {**kept, **ours, **self.environment, **env}
 
     def alembic(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
         """Run alembic to its end."""

@@ -15,7 +15,8 @@ def link_or_copy(source: str, to: str) -> None:
 
 def move_venv(venv: Path, former: Path, now: Path) -> None:
     """Let a copied venv belong to the checkout `now`: its scripts, its settings and its stamp name their place."""
-    for path in (*(venv / "bin").iterdir(), venv / "pyvenv.cfg", venv / ".dbkit-stamp"):
+    editable = venv.glob("lib/python3*/site-packages/*dbkit*.pth")
+    for path in (*(venv / "bin").iterdir(), *editable, venv / "pyvenv.cfg", venv / ".dbkit-stamp"):
         content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
         if bytes(former) in content:
             mode = path.stat().st_mode
