@@ -27,7 +27,11 @@ WORDS = {
     r"(is|are) worth": "costs, saves, helps",
     r"let (us|them|him) in": "accept the connection",
 }
-AVOIDED = {re.compile(rf"\b({words})\b", re.IGNORECASE): instead for words, instead in WORDS.items()}
+AVOIDED = {
+    # a phrase may be broken between two lines
+    re.compile(rf"\b({words})\b".replace(" ", r"\s+"), re.IGNORECASE): instead
+    for words, instead in WORDS.items()
+}
 # a docstring's subject is what the thing is or does
 BEGINS = re.compile(r"(Who|What)\b")
 # the accounts of the operating system
