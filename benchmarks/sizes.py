@@ -9,8 +9,8 @@ import psycopg
 from benchmarks.timing import Comparison, Times
 from benchmarks.workspace import ROOT
 from dbkit import settings
-from dbkit.lint.table_sizes import QUERY, Size
-from dbkit.lint.timing import Rates, measure
+from dbkit.lint.table_sizes import QUERY, TableSize
+from dbkit.lint.timing import Rates, measure_rates
 from dbkit.postgres import scratch_cluster
 from dbkit.settings import Target
 
@@ -46,7 +46,7 @@ def sizes(_directory: Path, runs: int) -> list[Comparison]:
     measured: dict[str, list[float]] = {}
     with scratch_cluster.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
         for run in range(runs):
-            rates = measure(cluster.create_database(f"rates{run}"))
+            rates = measure_rates(cluster.create_database(f"rates{run}"))
             for rows, note in TABLES:
                 for name, before, seconds in _run(cluster.target(), rates, rows, note):
                     predicted.setdefault(name, []).append(before)
@@ -73,8 +73,8 @@ def _run(target: Target, rates: Rates, rows: int, note: str) -> list[tuple[str, 
     return found
 
 
-def _size(connection: psycopg.Connection[Any]) -> Size:
+def _size(connection: psycopg.Connection[Any]) -> TableSize:
     """As the query for a live database tells it."""
     ((answer,),) = connection.execute(QUERY.encode()).fetchall()
     row = next(each for each in answer if each["table"] == "public.orders")
-    return Size(row["rows"], row["bytes"], row["indexes"], row["index_bytes"], row["writes_per_second"])
+    return TableSize(row["rows"], row["bytes"], row["indexes"], row["index_bytes"], row["writes_per_second"])

@@ -1,17 +1,18 @@
-"""What can go wrong, and the exit code of each."""
+"""The errors of dbkit with their exit codes, and the wording of errors of others, which never contains a secret."""
 
+import re
 import sys
 from contextlib import suppress
 
 from dbkit.redaction import redact
 
-LOOK = "`make status` shows where the database is."
-WAIT_FOR_IT = "Look for long transactions in pg_stat_activity; then run the same command again."
+STATUS_HINT = "`make status` shows where the database is."
+LOCK_HINT = "Look for long transactions in pg_stat_activity; then run the same command again."
 WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
 
 
 def say(words: str) -> None:
-    """Tell people on stderr; when nobody listens any more, go on."""
+    """Print a message to stderr, without secrets. A closed stderr is no error."""
     with suppress(OSError):
         print(f"dbkit: {redact.text(words)}", file=sys.stderr)
 
@@ -20,10 +21,10 @@ without_secrets = redact.text
 
 
 class DbkitError(Exception):
-    """Something failed that a person can act on.
+    """A failure that the user can act on.
 
-    The first line says what failed, with the actual value; `hint` says what to type or look at next.
-    Both are redacted here, whoever shows them: `__main__` and the gate, pytest, or a caller in Python.
+    The message names what failed, with the actual value; `hint` is the next command, or what to check. Both are without
+    secrets, for every caller: `__main__`, the gate, pytest, or a program.
     """
 
     exit_code = 1
@@ -39,45 +40,73 @@ class DbkitError(Exception):
 
 
 def as_dbkit_error(error: Exception) -> DbkitError:
-    """What the operating system or the database said, outside of any migration, in one line."""
+    """The error for an exception of the operating system or the database outside of any migration."""
     if isinstance(error, DbkitError):
         return error
     if is_lock_timeout(error):
         return lock_error(error)
-    if (is_ended := getattr(getattr(error, "orig", None) or error, "is_ended", None)) is not None:
-        taken_back = "What it had not committed was taken back. " if is_ended else ""
-        return Unreachable(f"{' '.join(str(getattr(error, 'orig', None) or error).split())}.", f"{taken_back}{LOOK}")
-    words = without_secrets(" ".join(str(getattr(error, "orig", None) or error).split()))
-    return CheckFailed(f"{words or type(error).__name__}", "--debug (for alembic: --raiseerr) shows where.")
+    if (is_ended := getattr(original_error(error), "is_ended", None)) is not None:
+        rolled_back = "Its uncommitted work was rolled back. " if is_ended else ""
+        return Unreachable(f"{describe_error(error)}.", f"{rolled_back}{STATUS_HINT}")
+    return CheckFailed(describe_error(error), "--debug (for alembic: --raiseerr) shows where.")
+
+
+def original_error(error: BaseException) -> BaseException:
+    """The driver's exception in an exception of SQLAlchemy; any other as it is."""
+    return getattr(error, "orig", None) or error
+
+
+def describe_error(error: BaseException, *, primary: bool = False) -> str:
+    """Describe an exception in one line, without secrets and without the server's excerpt of the statement.
+
+    With `primary`, of a server's error only the primary message, without DETAIL, HINT and CONTEXT.
+    """
+    original = original_error(error)
+    diagnostics = getattr(original, "diag", None)
+    message = getattr(diagnostics, "message_primary", None) if primary else None
+    text = redact.text(" ".join((message or str(original)).split()))
+    if hasattr(original, "sqlstate") or hasattr(original, "pgcode"):
+        text = re.sub(r" LINE \d+: .*", "", text)
+    return text or type(original).__name__
+
+
+def describe_login_error(error: BaseException) -> str:
+    """Describe why a login failed, in the words of the server or libpq, in one line with a full stop."""
+    lines = str(error).strip().splitlines()
+    line = redact.text(lines[0]) if lines else type(error).__name__
+    for lead in ("FATAL:", "failed: "):
+        if lead in line:
+            line = line.rsplit(lead, 1)[1]
+    return line.strip().rstrip(".") + "."
 
 
 def is_lock_timeout(error: BaseException | None) -> bool:
-    """Whether a lock that others hold was not granted in time."""
+    """Whether a lock was not granted in time, because another session holds it."""
     return sqlstate_of(error) == "55P03"
 
 
 def lock_error(error: BaseException | None, before: str = "") -> "LockNotGranted":
-    """The error of who gave up waiting for a lock, with who holds it, where that was seen (`bounded`)."""
+    """The error for a lock that was not granted, with its holder where BoundedConnection has found it."""
     original = error
     while error is not None:
-        original = getattr(error, "orig", None) or error
+        original = original_error(error)
         if sentence := getattr(original, "sentence", ""):
             return LockNotGranted(f"{before}{sentence}", str(getattr(original, "hint", "")))
         error = error.__cause__ or error.__context__
-    words = " ".join(str(original).split("\n", 1)[0].split())
-    return LockNotGranted(f"{before}a lock that others hold was not granted: {words}.", WAIT_FOR_IT)
+    reason = describe_error(original, primary=True) if original else ""
+    return LockNotGranted(f"{before}a lock that another session holds was not granted: {reason}.", LOCK_HINT)
 
 
 def database_error(error: BaseException, message: str, hint: str) -> "DbkitError":
-    """The error of what the server refused: LockNotGranted for a lock that others hold, else CheckFailed."""
+    """LockNotGranted for a lock that another session holds, else CheckFailed with this message."""
     return lock_error(error) if is_lock_timeout(error) else CheckFailed(message, hint)
 
 
 def sqlstate_of(error: BaseException | None) -> str:
-    """The server's code for an error, or for the one that it came from; "" when it is not the server's."""
+    """The SQLSTATE of an error, or of the one that caused it; "" where neither is the server's."""
     while error is not None:
-        original = getattr(error, "orig", None) or error
-        # psycopg2 has another name for it
+        original = original_error(error)
+        # psycopg2 has another name for the attribute
         state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
         if state:
             return str(state)
@@ -86,7 +115,7 @@ def sqlstate_of(error: BaseException | None) -> str:
 
 
 class CheckFailed(DbkitError):
-    """A check found something, or a migration failed."""
+    """A check has findings, or a migration failed."""
 
 
 class InputError(DbkitError):
@@ -96,7 +125,7 @@ class InputError(DbkitError):
 
 
 class Refused(DbkitError):
-    """Protection said no: the database is not marked as one that may lose data."""
+    """Protection refused: the database is not marked as one that may lose data."""
 
     exit_code = 3
 
@@ -108,13 +137,13 @@ class Unreachable(DbkitError):
 
 
 class LockNotGranted(DbkitError):
-    """Others kept the migration lock, or a lock on a table, for longer than MIGRATION_WAIT; nothing was done."""
+    """Another session held the migration lock, or a lock on a table, longer than MIGRATION_WAIT; nothing was done."""
 
     exit_code = 5
 
 
 class OperatorNeeded(DbkitError):
-    """Something that no transaction could undo was left half done; running it again may do it twice."""
+    """A step without a transaction was left half done; to run it again may do it twice."""
 
     exit_code = 6
 
@@ -126,8 +155,19 @@ class DatabaseAhead(DbkitError):
 
 
 class Interrupted(DbkitError):
-    """A signal ended it: 130 after Ctrl-C, 143 after SIGTERM."""
+    """A signal ended the command: 130 after Ctrl-C, 143 after SIGTERM."""
 
     def __init__(self, message: str, exit_code: int, hint: str = "") -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
+
+
+class EnvInterrupt(BaseException):
+    """Base of what dbkit raises to end a project's own code: a migration's function, or a run of env.py.
+
+    dbkit cannot return a value through code that belongs to the project, and this code may catch Exception: a
+    migration that tolerates a failed statement, an env.py that logs errors and goes on. Only a BaseException reaches
+    dbkit's own frames on the other side, and rolls back Alembic's transaction on its way. Everywhere else dbkit
+    returns what happened. The subclasses are LeavesTransaction (roundtrip/transaction_guard.py), EnvRunStopped
+    (roundtrip/in_transaction.py) and TraceFailed (trace/records.py); each is caught in the room that raises it.
+    """

@@ -5,7 +5,6 @@ say different things. A step that leaves its transaction writes a row before it 
 row without an end is one that was interrupted.
 """
 
-import configparser
 import getpass
 import hashlib
 import os
@@ -21,7 +20,6 @@ import psycopg
 from psycopg import sql
 
 from dbkit import __version__
-from dbkit.errors import InputError
 from dbkit.postgres.own_statements import place_of
 from dbkit.redaction import redact
 
@@ -88,20 +86,6 @@ class Step:
     path: Path | None = None
     parents: tuple[str, ...] = ()
     """The revisions that come right before, which are undone only after it. Not written down."""
-
-
-def wanted(root: Path) -> bool:
-    """Whether the project keeps a journal: `journal = off` in the [dbkit] section of root/alembic.ini says no.
-
-    Raises InputError for a value that is neither yes nor no.
-    """
-    parser = configparser.RawConfigParser()
-    parser.read(root / "alembic.ini", encoding="utf-8")
-    try:
-        return parser.getboolean("dbkit", "journal", fallback=True)
-    except ValueError:
-        value = parser.get("dbkit", "journal")
-        raise InputError(f"alembic.ini, [dbkit]: journal = {value!r} is neither on nor off.") from None
 
 
 def exists(connection: psycopg.Connection) -> bool:

@@ -1,11 +1,13 @@
-"""Signals as exceptions, so that a running statement is cancelled and what was made is removed."""
+"""Signals as exceptions, so that a running statement is cancelled and scratch clusters are removed."""
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 received: list[int] = []
-"""The signals that arrived since `raise_on_signals`, first to last."""
+"""The signals received since `raise_on_signals`, first to last."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -13,22 +15,32 @@ class Terminated(KeyboardInterrupt):
 
 
 def raise_on_signals() -> None:
-    """Let SIGTERM and SIGHUP raise Terminated in the main thread, and note them and SIGINT. Elsewhere do nothing.
+    """Raise Terminated on SIGTERM and SIGHUP, and record them and SIGINT. Does nothing outside of the main thread.
 
-    As a container's first process, which has no default action for signals, it is also what makes them heard.
+    The first process of a container has no default action for signals: without a handler it would ignore them.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     received.clear()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # and not ignored, as in the background
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not ignored, as in a background job
         signal.signal(signal.SIGINT, _interrupt)
 
 
 def exit_code() -> int:
-    """What a shell calls a process that ended by the signal which was received; without one, by Ctrl-C."""
+    """The exit code for the signal received first, as a shell reports it; 130 where there was none."""
     return 128 + (received[0] if received else signal.SIGINT)
+
+
+@contextmanager
+def defer_signals() -> Iterator[None]:
+    """Block signals while files are created that must be removed, or removed."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

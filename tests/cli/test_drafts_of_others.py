@@ -202,4 +202,4 @@ def test_what_is_certain(tmp_path: Path, code: str, made: list[tuple[str, str]])
     file.write_text(
         f"def upgrade():\n{textwrap.indent(code, '    ')}\n\n\ndef downgrade():\n    op.create_table('u')\n"
     )
-    assert list(created_objects.read([file], "public").columns) == made
+    assert list(created_objects.read_created_tables([file], "public").columns) == made

@@ -73,13 +73,15 @@ def changed(connection: "Connection[tuple[object, ...]]") -> Callable[[str], Fac
     def run(change: str) -> Facts:
         with connection.transaction(force_rollback=True):
             connection.execute(change)  # type: ignore[call-overload]
-            return catalog.read(connection)
+            return catalog.read_facts(connection)
 
     return run
 
 
 def compared(models: Facts, migrations: Facts, database: Facts) -> list[str]:
-    return list(drift.compare_three(Models(catalog.of_tables(models, TABLES), TABLES), migrations, Live(database, ())))
+    return list(
+        drift.compare_three(Models(catalog.select_model_facts(models, TABLES), TABLES), migrations, Live(database, ()))
+    )
 
 
 def test_each_of_the_three_is_told(changed: Callable[[str], Facts]) -> None:

@@ -75,7 +75,7 @@ class Foreign:
         """Everything in a database: the catalog, the rows, the version."""
         with psycopg.connect(**target.parameters()) as connection:
             rows = connection.execute("SELECT c::text FROM customers AS c ORDER BY id").fetchall()
-            return catalog.read(connection), rows, connection.execute("TABLE alembic_version").fetchall()
+            return catalog.read_facts(connection), rows, connection.execute("TABLE alembic_version").fetchall()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dbkit.__main__ import main
-from dbkit.findings.rule_ids import RULES
+from dbkit.findings.rule_ids import read_rule_ids
 from support.alembic_templates import plain
 from support.kit import REPOSITORY
 from support.lint_runs import REVISIONS, TABLES, findings
@@ -97,7 +97,7 @@ def test_a_comment_for_squawk_is_not_blamed_where_it_was_not_asked(
 ) -> None:
     add_comment(ini, "cccc", "squawk/ban-truncate-cascade, at night")
     assert "unused-comment" in lint(ini)[1]
-    monkeypatch.setattr("dbkit.lint.squawk._program", lambda: None)
+    monkeypatch.setattr("dbkit.lint.squawk.find_program", lambda: None)
     assert "unused-comment" not in lint(ini)[1]
 
 
@@ -196,7 +196,7 @@ def test_what_cannot_be_run_is_not_called_safe(ini: Path, lint: Callable[..., tu
     path.write_text(path.read_text().replace("ON t (note)", "ON t (no_such_column)"))
     told = lint(ini)[1]
     assert told.count("warning not-traced") == 1
-    assert "nothing is known of it, nor of the 1 behind it: column" in told
+    assert "its effect is unknown, as is that of 1 later revision: column" in told
     assert "warning not-traced" in lint(ini, "--only", "cccc")[1]
 
 
@@ -332,7 +332,7 @@ def test_a_revision_that_fails_on_rows_is_watched_on_empty_tables(
     assert "warning not-traced:" in told
     assert "danger not-null-by-scan " in told
     assert "scan-under-lock" not in told, "a NOT NULL column that has no value ends with the first row"
-    assert "it fails on rows, and was watched on empty tables, where changes of data are not seen: column" in " ".join(
+    assert "it fails on rows, and was traced on empty tables, where changes of data are not seen: column" in " ".join(
         told.split()
     )
 
@@ -438,7 +438,7 @@ def test_a_stray_file_is_told_at_its_place(ini: Path, lint: Callable[..., tuple[
 def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain"]) == 0
     listed = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
-    assert [identifier for identifier, _ in listed] == list(RULES)
+    assert [identifier for identifier, _ in listed] == list(read_rule_ids())
     assert dict(listed)["not-null-by-scan"] == "danger"
     assert {level for _, level in listed} == {"danger", "warning", "note"}
     assert main(["explain", "squawk/prefer-text-field"]) == 0

@@ -76,7 +76,7 @@ SAID = (
     ("rollback", 1, "kept"),
     ("drift", 0, "The models, the migrations and the database agree"),
     ("roundtrip", 1, "2 proven, 1 irreversible"),
-    ("lint", 0, "there is bytecode only, so what the text of a file shows was not looked for"),
+    ("lint", 0, "there is only bytecode, so the rules that read the source were not checked"),
 )
 
 

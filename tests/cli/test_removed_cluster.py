@@ -20,7 +20,7 @@ def own(kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     (path / "venv").symlink_to(kit.path / "venv")
     made = Kit(path, {**kit.environment, "PYTHONPATH": str(path / "src")})
     yield made
-    made.cluster.end_removed_server()
+    made.cluster.process.end_orphan()
     if made.cluster.exists():
         made.cluster.stop()
     shutil.rmtree(path)
@@ -45,7 +45,7 @@ def dbkit(kit: Kit, *arguments: str) -> tuple[int, str]:
     return typed.returncode, typed.stdout + typed.stderr
 
 
-NEW = "making a new cluster"
+NEW = "creating a new cluster"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_server_whose_files_were_removed_is_ended_and_named(own: Kit, verbs: l
         until(lambda pid=pid: gone(pid))  # type: ignore[misc]
         if verb == "migrate":
             assert own.query("SELECT version_num FROM alembic_version") == [(SHOP_HEAD,)]
-    assert own.cluster.removed_server() is None
+    assert own.cluster.process.find_orphan() is None
 
 
 def test_a_server_whose_socket_was_removed_is_started_again(own: Kit) -> None:
@@ -89,7 +89,7 @@ def test_a_cluster_that_was_moved_away_is_not_ended(own: Kit, tmp_path: Path) ->
     elsewhere = own.path / "moved"
     (own.path / ".dbkit").rename(elsewhere)
     try:
-        assert own.cluster.removed_server() is None
+        assert own.cluster.process.find_orphan() is None
         assert not gone(pid)
     finally:
         (own.path / ".dbkit").rename(own.path / "made by asking") if (own.path / ".dbkit").exists() else None

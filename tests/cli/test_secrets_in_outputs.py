@@ -16,7 +16,7 @@ import pytest
 
 from dbkit.__main__ import main
 from dbkit.findings.finding import Level
-from dbkit.lint.run import lint_at
+from dbkit.lint.run import lint_project
 from dbkit.postgres.cluster import Cluster
 from dbkit.reports import lint as advice
 from dbkit.reports import roundtrip
@@ -166,7 +166,7 @@ def test_no_report_has_a_secret(
     request = Request(server=server.target("postgres"), rows=0, trace=True)
     outcome = prove(local_settings, project, request)
     with open_server(local_settings, request.server) as here:
-        advised = lint_at(here, local_settings, project, request, lambda _text: None, 0, None)
+        advised = lint_project(here, local_settings, project, request, lambda _text: None, 0, None)
     for name, render in {
         **roundtrip.FORMATS,
         **{f"trace {each}": made for each, made in traces.FORMATS.items()},
@@ -321,7 +321,7 @@ def test_the_pytest_plugin_shows_no_secret(project: Path, search: Search, server
     path = project.parent / "test_it.py"
     path.write_text(
         "from dbkit.pytest import migration, pytest_generate_tests\n"
-        "from dbkit.roundtrip.prove import Request\nfrom dbkit.settings import parse_url\n"
+        "from dbkit.roundtrip.prove import Request\nfrom dbkit.database_url import parse_url\n"
         "from dbkit.roundtrip.selection import Scope\n"
         f"server = parse_url({url_of(server.target('postgres'))!r}, 'x')\n"
         f"ROUND_TRIP = Request(scope=Scope(only={SOME!r}), server=server, rows=0)\n"

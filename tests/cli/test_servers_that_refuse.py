@@ -12,6 +12,7 @@ from psycopg import sql
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import NoRoom, connect
+from dbkit.postgres.process import program_environment
 from dbkit.settings import Settings, Target
 from support.pair import Pair, Project
 from support.running import others_slow
@@ -112,7 +113,7 @@ def primary(local_settings: Settings) -> Iterator[tuple[Cluster, Target]]:
         port = free_port()
         command = [cluster.bindir / "postgres", "-D", data, "-p", str(port)]
         process = subprocess.Popen(
-            command, cwd="/", env=cluster.environment(), stderr=subprocess.DEVNULL, **cluster.account.popen_options
+            command, cwd="/", env=program_environment(), stderr=subprocess.DEVNULL, **cluster.account.popen_options
         )
         try:
             target = Target("postgres", user="postgres", host=str(cluster.socket_directory), port=port)

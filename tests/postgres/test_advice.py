@@ -1,5 +1,6 @@
 """What lint finds in migrations that would hurt a live database, in whatever style they are written."""
 
+import ast
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from dbkit.findings.finding import Level, LintFinding
-from dbkit.findings.rule_ids import RULES
+from dbkit.lint.rule_pages import read_summaries
 from dbkit.postgres.cluster import Cluster
 from support.dangers import DANGERS, SAFE, Case, numbered, styles, tables
 from support.kit import REPOSITORY
@@ -128,6 +129,7 @@ def test_no_safe_one_is_blamed_in_empty_tables(advised: Callable[..., dict[str, 
 
 # The pages
 
+RULES = read_summaries()
 PAGES = sorted(path for path in (REPOSITORY / "src/dbkit/lint/pages").glob("*.md") if "## Bad" in path.read_text())
 TABLES = """
 CREATE TABLE customers (id bigint PRIMARY KEY, name text, email text, created_at timestamptz);
@@ -156,12 +158,27 @@ def test_the_examples_of_a_page(engine: sa.Engine, page: Path, tmp_path: Path) -
             assert [each for each in found if each.level != Level.NOTE] == []
 
 
+def levels_in_code() -> dict[str, set[Level]]:
+    """The levels that each rule's code gives to its findings, by id: all calls with an id and a level."""
+    levels: dict[str, set[Level]] = {}
+    for path in (REPOSITORY / "src/dbkit/lint").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and len(node.args) >= 2 and isinstance(node.args[0], ast.Constant):
+                named = re.findall(r"\bLevel\.([A-Z]+)\b", ast.unparse(node.args[1]))
+                levels.setdefault(str(node.args[0].value), set()).update(Level[name] for name in named)
+    return {identifier: found for identifier, found in levels.items() if found}
+
+
+def test_each_rule_has_a_page_with_its_level() -> None:
+    order = list(Level)
+    found = {identifier: min(levels, key=order.index) for identifier, levels in levels_in_code().items()}
+    assert found == {identifier: rule.level for identifier, rule in RULES.items()}
+
+
 def test_each_id_has_a_page_and_a_line_in_the_index() -> None:
-    pages = {path.stem for path in (REPOSITORY / "src/dbkit/lint/pages").glob("*.md")}
-    assert pages == set(RULES)
     index = (REPOSITORY / "docs/lint.md").read_text()
     rows = re.findall(r"^\| \[(.+)\]\(\.\./src/dbkit/lint/pages/(.+)\.md\) \| (.+) \| (.+) \|$", index, re.MULTILINE)
-    assert rows == [(name, name, rule.level, rule.about) for name, rule in RULES.items()]
+    assert rows == [(name, name, rule.level, rule.text) for name, rule in RULES.items()]
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -11,6 +11,7 @@ from dbkit.backfill.replication_lag import Lag, looked
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect
+from dbkit.postgres.process import program_environment, run_program
 from dbkit.settings import Settings, Target
 from support import pair as pair_module
 from support.backfill_tables import FEW, counted
@@ -90,11 +91,12 @@ def replicated(local_settings: Settings, tmp_path: Path) -> Iterator[tuple[Clust
         cluster.ensure_running()
         data = cluster.directory / "standby"
         source = f"host={cluster.socket_directory} port=5432 user=postgres"
-        cluster._run("pg_basebackup", "-D", str(data), "-R", "-X", "stream", "-c", "fast", "-d", source)
+        options = ("-D", str(data), "-R", "-X", "stream", "-c", "fast", "-d", source)
+        run_program(cluster.bindir / "pg_basebackup", *options, account=cluster.account)
         port = free_port()
         command = [cluster.bindir / "postgres", "-D", data, "-p", str(port)]
         process = subprocess.Popen(
-            command, cwd="/", env=cluster.environment(), stderr=subprocess.DEVNULL, **cluster.account.popen_options
+            command, cwd="/", env=program_environment(), stderr=subprocess.DEVNULL, **cluster.account.popen_options
         )
         try:
             target = Target("postgres", user="postgres", host=str(cluster.socket_directory), port=port)

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from dbkit import catalog, project
-from dbkit.postgres import pg_dump, scratch_cluster
+from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
+from dbkit.roundtrip.access import Access
+from dbkit.roundtrip.apply import run_revision
 from dbkit.roundtrip.compare import Facts
-from dbkit.roundtrip.env_runner import Access, EnvRunner
+from dbkit.roundtrip.env_runner import EnvRunner
 from dbkit.roundtrip.sample_rows import SampleRowOptions
 from dbkit.roundtrip.selection import Scope, select_revisions
-from dbkit.roundtrip.walker import Walker
+from dbkit.roundtrip.workspace import open_workspace
 from dbkit.settings import Settings
 from support.battery import BATTERY, make_project
 
@@ -28,30 +30,31 @@ EXCEPTIONS = {
 def states(local_settings: Settings, ini: Path) -> Iterator[tuple[str, str, Facts, str, Facts, str]]:
     """Name and phase, and facts and dump of the two states that should be equal, for each step that succeeded."""
     with scratch_cluster.cluster(local_settings) as cluster:
-        names = scratch_cluster.Names(scratch_cluster.new_token())
+        names = scratch_database.DatabaseNames(scratch_database.new_token())
         loaded = project.load(ini)
         databases = {"": cluster.target(next(names))}
         environment = EnvRunner(loaded, local_settings, Access(), databases)
-        walker = Walker(
-            environment, cluster, select_revisions(loaded, Scope()), names, lambda _text: None, SampleRowOptions(rows=0)
-        )
+        plan = select_revisions(loaded, Scope())
+        work = open_workspace(environment, cluster, plan, names, lambda _text: None, SampleRowOptions(rows=0))
         options = ("--no-owner",)  # with privileges, which the catalog reads
 
         def state() -> tuple[Facts, str]:
-            return walker.trunk.read(), pg_dump.schema(local_settings, databases[""], "alembic_version", options)
+            return work.databases.read_catalog(), pg_dump.dump_schema(
+                local_settings, databases[""], "alembic_version", options
+            )
 
-        for case, script in zip(BATTERY, walker.route.scripts, strict=True):
-            before, backup = state(), walker.trunk.copy()
-            if walker.step(script, up=True):
-                walker.trunk.put_back(backup)
+        for case, script in zip(BATTERY, work.plan.scripts, strict=True):
+            before, backup = state(), work.databases.copy()
+            if run_revision(work, script, up=True):
+                work.databases.replace_by(backup)
                 continue
-            walker.trunk.drop(backup)
-            after, trunk = state(), walker.trunk.copy()
-            if not walker.step(script, up=False):
+            work.databases.drop(backup)
+            after, clone = state(), work.databases.copy()
+            if not run_revision(work, script, up=False):
                 yield case.name, "down", *before, *state()
-                if not walker.step(script, up=True):
+                if not run_revision(work, script, up=True):
                     yield case.name, "reup", *after, *state()
-            walker.trunk.put_back(trunk)
+            work.databases.replace_by(clone)
 
 
 def test_the_catalog_and_pg_dump_agree(local_settings: Settings, tmp_path: Path) -> None:
@@ -60,8 +63,8 @@ def test_the_catalog_and_pg_dump_agree(local_settings: Settings, tmp_path: Path)
         local_settings, make_project(tmp_path / "project", BATTERY)
     ):
         compared += 1
-        differences = [each for each in catalog.differences(facts, other_facts) if not each.residue]
+        differences = [each for each in catalog.compare_facts(facts, other_facts) if not each.is_residue]
         if bool(differences) != (dumped != other_dumped) and name not in EXCEPTIONS:
-            disagree.append((name, phase, [each.words() for each in differences]))
+            disagree.append((name, phase, [each.describe() for each in differences]))
     assert disagree == []
     assert compared > len(BATTERY)

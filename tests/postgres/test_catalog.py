@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from dbkit import catalog
-from dbkit.catalog import Difference, Fact, differences
+from dbkit.catalog import Difference, Fact, compare_facts
 from dbkit.postgres import pg_dump, scratch_cluster
 from dbkit.postgres.binaries import client_program
 from dbkit.postgres.cluster import Cluster
@@ -126,9 +126,9 @@ def test_a_change_is_told_by_its_name_and_pg_dump_agrees(
         if case.setup:
             run(connection, case.setup)
             dump_before = dumped(local_settings, target)
-        before = catalog.read(connection)
+        before = catalog.read_facts(connection)
         run(connection, case.change)
-        found = differences(before, catalog.read(connection))
+        found = compare_facts(before, catalog.read_facts(connection))
         assert sorted(case.expected) == sorted(named(found))
         differs = dumped(local_settings, target) != dump_before
         assert differs == (bool(found) != bool(case.unlike_pg_dump)), case.unlike_pg_dump
@@ -139,9 +139,9 @@ def test_a_change_is_told_by_its_name_and_pg_dump_agrees(
 def test_a_change_is_told_by_its_name_on_15(case: Case, oldest: Cluster) -> None:
     with connect(copy(oldest, "catalog_case"), autocommit=True) as connection:
         run(connection, case.setup or "SELECT 1")
-        before = catalog.read(connection)
+        before = catalog.read_facts(connection)
         run(connection, case.change)
-        assert sorted(case.expected) == sorted(named(differences(before, catalog.read(connection))))
+        assert sorted(case.expected) == sorted(named(compare_facts(before, catalog.read_facts(connection))))
 
 
 @pytest.fixture
@@ -152,9 +152,9 @@ def connection(newest: Cluster) -> Iterator[psycopg.Connection]:
 
 
 def changed(connection: psycopg.Connection, change: str) -> list[Difference]:
-    before = catalog.read(connection)
+    before = catalog.read_facts(connection)
     run(connection, change)
-    return differences(before, catalog.read(connection))
+    return compare_facts(before, catalog.read_facts(connection))
 
 
 @pytest.mark.parametrize(
@@ -162,11 +162,11 @@ def changed(connection: psycopg.Connection, change: str) -> list[Difference]:
     [
         (
             "ALTER TABLE customers ALTER email TYPE varchar(100)",
-            "column customers.email: varchar(50) NOT NULL was, varchar(100) NOT NULL is",
+            "column customers.email: was varchar(50) NOT NULL, is varchar(100) NOT NULL",
         ),
         ("CREATE INDEX ix_a ON orders (note)", "index ix_a on orders is still there"),
         ("ALTER TABLE customers DROP COLUMN born", "column customers.born is gone"),
-        ("ALTER TABLE orders SET UNLOGGED", "table orders: plain was, UNLOGGED is"),
+        ("ALTER TABLE orders SET UNLOGGED", "table orders: was plain, is UNLOGGED"),
         ("GRANT INSERT ON orders TO app", "grants on table orders to app are still there: INSERT"),
         ("COMMENT ON TABLE customers IS NULL", "comment on table customers is gone: 'who buys'"),
         (
@@ -178,12 +178,12 @@ def changed(connection: psycopg.Connection, change: str) -> list[Difference]:
     ],
 )
 def test_a_difference_is_told_in_words(connection: psycopg.Connection, change: str, told: str) -> None:
-    assert [told] == [difference.words() for difference in changed(connection, change)]
+    assert [told] == [difference.describe() for difference in changed(connection, change)]
 
 
 def test_the_words_for_one_side_can_be_chosen(connection: psycopg.Connection) -> None:
     (difference,) = changed(connection, "DROP INDEX ix_customer")
-    assert difference.words(only_before="missing") == "index ix_customer on orders is missing"
+    assert difference.describe(only_before="missing") == "index ix_customer on orders is missing"
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_residue_is_what_postgresql_cannot_take_back(
     connection: psycopg.Connection, change: str, residue: bool
 ) -> None:
     (difference,) = changed(connection, change)
-    assert difference.residue is residue
+    assert difference.is_residue is residue
 
 
 @pytest.mark.parametrize(
@@ -216,13 +216,13 @@ def test_residue_is_what_postgresql_cannot_take_back(
     ],
 )
 def test_an_enum_is_residue_when_it_only_grew(former: str | None, present: str | None, residue: bool) -> None:
-    assert Difference(Fact("enum", "e"), former, present).residue is residue
+    assert Difference(Fact("enum", "e"), former, present).is_residue is residue
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
 def test_reading_leaves_no_transaction_open(connection: psycopg.Connection, autocommit: bool) -> None:
     connection.autocommit = autocommit
-    catalog.read(connection)
+    catalog.read_facts(connection)
     assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
@@ -232,12 +232,12 @@ def test_reading_changes_nothing_in_the_callers_transaction(connection: psycopg.
     with connection.transaction():
         connection.execute("SET LOCAL DateStyle = 'German'")
         with connection.transaction():
-            catalog.read(connection)
+            catalog.read_facts(connection)
             assert connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
             shown = connection.execute("SELECT current_setting('search_path'), date '2026-12-31'::text").fetchone()
             assert shown == ("audit", "31.12.2026")
         connection.execute("SET search_path = public")
-        catalog.read(connection)
+        catalog.read_facts(connection)
     shown = connection.execute("SELECT current_setting('search_path'), date '2026-12-31'::text").fetchone()
     assert shown == ("public", "2026-12-31")
 
@@ -245,33 +245,33 @@ def test_reading_changes_nothing_in_the_callers_transaction(connection: psycopg.
 def test_an_error_while_reading_is_the_callers_to_roll_back(connection: psycopg.Connection) -> None:
     connection.execute("SET LOCAL statement_timeout = '1ms'")
     with pytest.raises(psycopg.errors.QueryCanceled):
-        catalog.read(connection)
+        catalog.read_facts(connection)
     connection.rollback()
     assert connection.execute("SHOW search_path").fetchone() == ('"$user", public',)
 
 
 def test_the_row_factory_of_the_caller_does_not_matter(connection: psycopg.Connection) -> None:
-    facts = catalog.read(connection)
+    facts = catalog.read_facts(connection)
     connection.row_factory = dict_row  # type: ignore[assignment]  # as callers do
-    assert catalog.read(connection) == facts
+    assert catalog.read_facts(connection) == facts
 
 
 def test_a_role_without_rights_reads_the_same(connection: psycopg.Connection) -> None:
     run(connection, "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER far FOREIGN DATA WRAPPER w")
-    facts = catalog.read(connection)
+    facts = catalog.read_facts(connection)
     connection.execute("SET ROLE app")
-    assert catalog.read(connection) == facts
+    assert catalog.read_facts(connection) == facts
 
 
 def test_version_tables_go_by_the_names_given(connection: psycopg.Connection) -> None:
-    named = catalog.read(connection, version_tables=["customers"])
+    named = catalog.read_facts(connection, version_tables=["customers"])
     assert Fact("table", "alembic_version") in named
     assert Fact("table", "audit.alembic_version") in named
     assert not [fact for fact in named if "customers" in fact.identity and fact.kind != "comment on column"]
 
 
 def test_only_what_models_say_of_their_tables_is_kept(connection: psycopg.Connection) -> None:
-    kept = catalog.of_tables(catalog.read(connection), ["orders"])
+    kept = catalog.select_model_facts(catalog.read_facts(connection), ["orders"])
     columns = ("id", "customer_id", "status", "total", "with_tax", "note", "placed_at")
     assert {str(fact) for fact in kept} == {
         *(f"column orders.{name}" for name in columns),

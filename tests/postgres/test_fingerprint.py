@@ -5,8 +5,8 @@ from psycopg import Connection
 
 from dbkit import catalog
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.alembic_steps import mentions_extension
 from dbkit.roundtrip.catalog_fingerprint import FingerprintReader, KnownFingerprints
+from dbkit.roundtrip.transaction_guard import mentions_extension
 from support.catalog_changes import BASE, CHANGES, Case, case
 from support.sessions import connect_as_project as connect
 
@@ -31,12 +31,12 @@ def seen(connection: "Connection[tuple[object, ...]]", change: str) -> bool:
     """Whether a change in a transaction of its own is seen, or said not to be covered."""
     reader = FingerprintReader(connection.pgconn, ["alembic_version"])
     connection.commit()
-    memory = reader.everything()
+    known = reader.read_all()
     reader.begin("start")
     connection.execute(change)  # type: ignore[call-overload]  # a table of cases
-    reading = reader.read()
+    found = reader.read()
     connection.rollback()
-    return not reading.sure or not memory.equals(reading)
+    return not found.is_complete or not known.match(found)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ CLEAN = [
 def test_what_comes_back_has_the_same_fingerprints(server: Cluster, template: str, change: str) -> None:
     target = server.create_database(f"fingerprint_{abs(hash(change)):x}", template)
     with connect(target) as connection:
-        before = catalog.read(connection)
+        before = catalog.read_facts(connection)
         assert not seen(connection, change)
-        assert catalog.read(connection) == before
+        assert catalog.read_facts(connection) == before
     server.drop_database(target.dbname)
 
 
@@ -83,7 +83,7 @@ def test_rows_that_are_written_are_noticed(server: Cluster, template: str) -> No
     target = server.create_database("fingerprint_rows", template)
     with connect(target) as connection:
         reader = FingerprintReader(connection.pgconn, ["alembic_version"])
-        memory: KnownFingerprints = reader.everything()
+        known: KnownFingerprints = reader.read_all()
         connection.commit()
         for statement, expected in (
             ("SELECT * FROM base", False),
@@ -94,7 +94,7 @@ def test_rows_that_are_written_are_noticed(server: Cluster, template: str) -> No
         ):
             reader.begin("start")
             connection.execute(statement)  # type: ignore[call-overload]
-            assert memory.has_rows_written(reader.read()) is expected, statement
+            assert known.has_rows_written(reader.read()) is expected, statement
             connection.rollback()
     server.drop_database(target.dbname)
 

@@ -144,38 +144,38 @@ UNFILLED = {
 
 
 def plant(database: Target, schema: str, rows: int = ROWS) -> tuple[TableFiller, psycopg.Connection]:
-    """A planter that has filled a schema, and a connection to look with."""
+    """A filler that has filled a schema, and a connection to look with."""
     connection = connect(database, autocommit=True)
     connection.execute(schema.encode())
-    planter = TableFiller(rows)
-    planter.fill(connection)
-    return planter, connection
+    filler = TableFiller(rows)
+    filler.fill(connection)
+    return filler, connection
 
 
-def counts(planter: TableFiller, connection: psycopg.Connection) -> dict[str, int]:
+def counts(filler: TableFiller, connection: psycopg.Connection) -> dict[str, int]:
     return {
         table.shown: connection.execute(f"SELECT count(*) FROM ONLY {table.sql}".encode()).fetchall()[0][0]
-        for table in planter.seen.values()
+        for table in filler.tables.values()
     }
 
 
 @pytest.mark.parametrize("schema", FILLED.values(), ids=FILLED.keys())
 def test_every_kind_of_table_is_filled(database: Target, schema: str | tuple[str, int]) -> None:
     text, number = (schema, ROWS) if isinstance(schema, str) else schema
-    planter, connection = plant(database, text)
+    filler, connection = plant(database, text)
     with connection:
-        assert planter.unfilled == {}
-        found = counts(planter, connection)
+        assert filler.unfilled == {}
+        found = counts(filler, connection)
         assert found
         assert min(found.values()) >= number, found
-        assert planter.fill(connection) == set() or number < ROWS
+        assert filler.fill(connection) == set() or number < ROWS
 
 
 @pytest.mark.parametrize(("schema", "reason"), UNFILLED.values(), ids=UNFILLED.keys())
 def test_what_cannot_be_filled_is_told(database: Target, schema: str, reason: str) -> None:
-    planter, connection = plant(database, f"{schema}; CREATE TABLE beside (x int NOT NULL)")
+    filler, connection = plant(database, f"{schema}; CREATE TABLE beside (x int NOT NULL)")
     with connection:
-        assert [name for name, _ in planter.unfilled.values()] == ["t"]
-        (_, told), *_ = planter.unfilled.values()
+        assert [name for name, _ in filler.unfilled.values()] == ["t"]
+        (_, told), *_ = filler.unfilled.values()
         assert re.search(reason, told)
-        assert counts(planter, connection)["beside"] == ROWS
+        assert counts(filler, connection)["beside"] == ROWS

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target
@@ -60,7 +60,7 @@ def databases(target: Target) -> set[str]:
 
 def left_behind(target: Target) -> str:
     """A database as a killed proof leaves it."""
-    name = next(scratch_cluster.Names(scratch_cluster.new_token()))
+    name = next(scratch_database.DatabaseNames(scratch_database.new_token()))
     with psycopg.connect(**target.parameters(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     return name
@@ -71,9 +71,9 @@ def test_a_second_proof_leaves_the_first_ones_databases_alone(
     server: Cluster, creator: Target, same: bool, database: Target
 ) -> None:
     """Whatever database each --server names, and whoever it logs in as."""
-    with scratch_cluster.named_server(server.target("postgres") if same else creator) as first:
-        name = first.create_database(next(scratch_cluster.Names(first.token))).dbname
-        with scratch_cluster.named_server(database):
+    with scratch_database.named_server(server.target("postgres") if same else creator) as first:
+        name = first.create_database(next(scratch_database.DatabaseNames(first.token))).dbname
+        with scratch_database.named_server(database):
             assert name in databases(database)
         assert name in databases(database)
     assert name not in databases(database)
@@ -81,13 +81,13 @@ def test_a_second_proof_leaves_the_first_ones_databases_alone(
 
 def test_what_a_killed_proof_left_goes_with_the_next_in_whatever_database(server: Cluster, database: Target) -> None:
     left = left_behind(server.target("postgres"))
-    with scratch_cluster.named_server(database):
+    with scratch_database.named_server(database):
         assert left not in databases(database)
 
 
 def test_what_another_user_has_left_is_left_to_him(server: Cluster, creator: Target) -> None:
     left = left_behind(server.target("postgres"))
-    with scratch_cluster.named_server(creator):
+    with scratch_database.named_server(creator):
         assert left in databases(creator)
-    with scratch_cluster.named_server(server.target("postgres")):
+    with scratch_database.named_server(server.target("postgres")):
         assert left not in databases(creator)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from dbkit.errors import InputError
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.env_runner import Access
+from dbkit.roundtrip.access import Access
 from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target

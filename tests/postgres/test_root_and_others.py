@@ -16,6 +16,7 @@ from dbkit.postgres import cluster as cluster_module
 from dbkit.postgres import private_dirs
 from dbkit.postgres.binaries import server_bindir
 from dbkit.postgres.cluster import development_cluster
+from dbkit.postgres.file_lock import hold_file_lock
 from dbkit.postgres.os_account import Account
 from dbkit.settings import Settings
 from support.running import needs_root, others_slow
@@ -123,7 +124,7 @@ def test_no_other_user_can_hold_a_lock(project: Path, local_settings: Settings, 
     for path in locks:
         path.touch(mode=0o644)  # as versions before this one have made it
     development_cluster(replace(local_settings, root=project)).stop()
-    with private_dirs.locked(locks[1]):
+    with hold_file_lock(locks[1]):
         for path in locks:
             assert not as_other(lambda path=path: path.open())
             assert path.stat().st_mode & 0o777 == 0o600
@@ -135,7 +136,7 @@ def test_a_lock_in_a_users_project_stays_his(project: Path, local_settings: Sett
     (project / ".dbkit").mkdir()
     shutil.chown(project / ".dbkit", OTHER.uid, OTHER.gid)
     path = project / ".dbkit/postgres.lock"
-    with private_dirs.locked(path):
+    with hold_file_lock(path):
         assert path.stat().st_uid == OTHER.uid
     assert as_other(lambda: path.open())
 
@@ -153,7 +154,7 @@ import sys
 from pathlib import Path
 from dbkit import settings
 from dbkit.postgres import scratch_cluster
-scratch_cluster._base = lambda: Path(sys.argv[1])
+scratch_cluster._parent_directory = lambda: Path(sys.argv[1])
 with scratch_cluster.future_cluster(settings.load(Path(sys.argv[2]), {"APP_ENV": "test"})) as made:
     print(made.directory, flush=True)
 """
@@ -207,7 +208,7 @@ def test_the_state_directory_that_another_user_has_made_is_not_used(
 def test_an_identity_that_is_a_path_is_refused(content: str, project: Path, local_settings: Settings) -> None:
     (project / ".dbkit").mkdir()
     (project / ".dbkit/identity").write_text(content)
-    with pytest.raises(InputError, match="is not what dbkit has written there"):
+    with pytest.raises(InputError, match="does not contain what dbkit wrote"):
         development_cluster(replace(local_settings, root=project))
 
 
@@ -220,7 +221,7 @@ from dbkit.postgres.connect import connect
 import dbkit.postgres.cluster, dbkit.postgres.binaries, encodings.idna, psycopg
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 os.environ["HOME"] = "/"
-scratch_cluster._base = lambda: Path(sys.argv[1])
+scratch_cluster._parent_directory = lambda: Path(sys.argv[1])
 with scratch_cluster.cluster(settings.load(Path(sys.argv[2]), {"APP_ENV": "test", "PG_BINDIR": sys.argv[3]})) as made:
     with connect(made.target("postgres")) as connection:
         print(made.directory.parent.name, connection.execute("SELECT 42").fetchone())

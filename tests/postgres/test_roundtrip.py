@@ -11,10 +11,11 @@ import pytest
 
 from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError
+from dbkit.findings.verdict import Verdict
 from dbkit.postgres.cluster import Cluster
 from dbkit.reports.roundtrip import as_github, as_json, as_junit
 from dbkit.reports.roundtrip_text import render
-from dbkit.roundtrip.outcome import Failure, Finding, Outcome, RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import Failure, Finding, Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.roundtrip.selection import Scope
 from dbkit.settings import Settings
@@ -462,7 +463,7 @@ def test_json_has_everything(outcome: Outcome) -> None:
     assert dirty["findings"] == [
         {
             "kind": "column", "object": "a.b\x01, c: %", "before": "integer", "after": "bigint", "phase": "down",
-            "detail": "after downgrade, column a.b\x01, c: %: integer was, bigint is", "line": 7, "sql": None,
+            "detail": "after downgrade, column a.b\x01, c: %: was integer, is bigint", "line": 7, "sql": None,
         }
     ]  # fmt: skip
     assert (dirty["verdict"], dirty["accepted"], dirty["transactional"]) == ("dirty", None, True)

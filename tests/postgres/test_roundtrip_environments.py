@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from dbkit.errors import InputError
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_database
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.env_runner import Access
+from dbkit.roundtrip.access import Access
 from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target
@@ -207,11 +207,11 @@ def test_what_was_read_at_import_stays_where_it_was(
 
 def test_a_database_that_a_killed_process_has_begun_is_dropped(server: Cluster) -> None:
     """A server goes on with CREATE DATABASE when the client is gone; the proof that follows uses the same names."""
-    with scratch_cluster.named_server(server.target("postgres")) as place:
-        dbname = next(scratch_cluster.Names(place.token))
+    with scratch_database.named_server(server.target("postgres")) as place:
+        dbname = next(scratch_database.DatabaseNames(place.token))
         killed = place._session()
         killed.pgconn.send_query(f"CREATE DATABASE {dbname}".encode())
-        scratch_cluster.renew(place)
+        scratch_database.renew(place)
         place.create_database(dbname)
         killed.close()
 

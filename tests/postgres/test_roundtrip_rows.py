@@ -204,7 +204,7 @@ def test_each_fault_is_found_and_no_clean_one_blamed(outcome: Outcome, number: i
 
 def test_the_tables_themselves_are_proven_and_filled(outcome: Outcome) -> None:
     assert {each.verdict for each in outcome.revisions[::2]} == {"proven"}
-    assert outcome.planted.unfilled == ()
+    assert outcome.sample_rows.unfilled == ()
     assert outcome.chain == "the whole chain"
 
 
@@ -289,8 +289,8 @@ def test_a_table_without_rows_is_not_proven(proven: Callable[..., Outcome]) -> N
     )
     assert verdicts(found) == ["proven", "unproven", "proven"]
     assert found.revisions[1].findings[0].words.startswith("never has no rows to prove it with: no value")
-    assert found.planted.filled == {"t"}
-    assert [name for name, _ in found.planted.unfilled] == ["never"]
+    assert found.sample_rows.filled == {"t"}
+    assert [name for name, _ in found.sample_rows.unfilled] == ["never"]
     assert found.failed
     assert found.chain == "the whole chain"
 

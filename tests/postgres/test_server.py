@@ -215,7 +215,7 @@ def test_a_path_too_long_for_a_socket_works(workspace: Path) -> None:
 def test_another_major_gets_a_clear_message_and_keeps_the_data(cluster: Cluster) -> None:
     marked(cluster).stop()
     (cluster.data / "PG_VERSION").write_text("12\n")
-    with pytest.raises(InputError, match=r"made by PostgreSQL 12, .* is 18"):
+    with pytest.raises(InputError, match=r"created by PostgreSQL 12, .* has PostgreSQL 18"):
         cluster.ensure_running()
 
 
@@ -297,8 +297,8 @@ def test_programs_that_the_servers_account_cannot_reach_are_copied(tmp_path: Pat
         shutil.rmtree(copy)
 
 
-COPY = "from pathlib import Path; import sys; from dbkit.postgres import account, binaries; "
-COPY += "print(binaries.reachable_bindir(Path(sys.argv[1]), account.server_account(Path('/'))))"
+COPY = "from pathlib import Path; import sys; from dbkit.postgres import binaries, os_account; "
+COPY += "print(binaries.reachable_bindir(Path(sys.argv[1]), os_account.server_account(Path('/'))))"
 
 
 @needs_root
@@ -425,7 +425,7 @@ def test_what_a_killed_process_left_behind_is_removed_by_the_next(project: Path)
 
 
 def test_what_was_killed_before_its_server_started_is_removed_too(local_settings: Settings) -> None:
-    directory = scratch_cluster._own_base() / "dbkit-scratch-killed-early"
+    directory = scratch_cluster._base_directory() / "dbkit-scratch-killed-early"
     directory.mkdir()
     directory.with_suffix(".owner").touch()
     with scratch_cluster.cluster(local_settings):

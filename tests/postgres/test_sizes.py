@@ -11,9 +11,9 @@ import pytest
 
 from dbkit.errors import InputError
 from dbkit.findings.finding import Level, LintFinding
-from dbkit.lint.estimate import SMALL, concrete, told, told_rows
-from dbkit.lint.table_sizes import QUERY, Size, read
-from dbkit.lint.timing import KINDS, STEPS, Measured, Rates, measure
+from dbkit.lint.estimate import SMALL, apply_sizes, format_duration, format_rows
+from dbkit.lint.table_sizes import QUERY, TableSize, read_sizes
+from dbkit.lint.timing import WORK_BY_RULE, WORK_STATEMENTS, MeasuredTable, Rates, measure_rates
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.binaries import client_program
 from dbkit.postgres.cluster import Cluster
@@ -55,7 +55,7 @@ def answer(target: Target) -> str:
     return json.dumps(found)
 
 
-def check(sizes: dict[str, Size]) -> None:
+def check(sizes: dict[str, TableSize]) -> None:
     big = sizes['"Shop"."big one"']
     assert (big.rows, big.indexes) == (1000, 2)
     assert big.bytes > 100_000
@@ -70,7 +70,7 @@ def test_anybody_may_ask(database: Target, tmp_path: Path) -> None:
     prepare(database)
     path = tmp_path / "sizes"
     path.write_text(answer(database))
-    check(read(path))
+    check(read_sizes(path))
 
 
 @pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL in /usr/lib/postgresql")
@@ -79,7 +79,7 @@ def test_an_older_server_answers(local_settings: Settings, tmp_path: Path) -> No
         target = cluster.create_database("sizes")
         prepare(target)
         (tmp_path / "sizes").write_text(answer(target))
-    check(read(tmp_path / "sizes"))
+    check(read_sizes(tmp_path / "sizes"))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_psql_prints_can_be_read(
     command = [program, "-X", *options, "-c", QUERY, "-d", conninfo]
     printed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     (tmp_path / "sizes").write_text(printed)
-    check(read(tmp_path / "sizes"))
+    check(read_sizes(tmp_path / "sizes"))
 
 
 def test_csv_of_another_program(tmp_path: Path) -> None:
@@ -106,26 +106,26 @@ def test_csv_of_another_program(tmp_path: Path) -> None:
     row = {"table": "public.t", "rows": 5, "bytes": 8192, "indexes": 1, "index_bytes": 8192, "writes_per_second": 0.5}
     csv.writer(text).writerows([["json_agg"], [json.dumps([row])]])
     (tmp_path / "sizes").write_text(f"\ufeff{text.getvalue()}")
-    assert read(tmp_path / "sizes") == {"t": Size(5, 8192, 1, 8192, 0.5)}
+    assert read_sizes(tmp_path / "sizes") == {"t": TableSize(5, 8192, 1, 8192, 0.5)}
 
 
 @pytest.mark.parametrize("text", ["", "ERROR:  permission denied", "[1, 2]", '[{"table": "t"}]', "[{]"])
 def test_what_is_no_answer_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "sizes"
     path.write_text(text)
-    with pytest.raises(InputError, match="answer of the query"):
-        read(path)
+    with pytest.raises(InputError, match="result of the query"):
+        read_sizes(path)
     with pytest.raises(InputError, match="cannot read"):
-        read(tmp_path / "missing")
+        read_sizes(tmp_path / "missing")
 
 
 def test_a_prediction_grows_with_the_table(server: Cluster) -> None:
     target = server.create_database("rates")
-    rates = measure(target)
+    rates = measure_rates(target)
     server.drop_database(target.dbname)
-    assert set(STEPS) == set(KINDS.values())
-    small, big = (Size(rows, rows * 60, 2, rows * 30, 0.0) for rows in (100_000, 10_000_000))
-    for kind in STEPS:
+    assert set(WORK_STATEMENTS) == set(WORK_BY_RULE.values())
+    small, big = (TableSize(rows, rows * 60, 2, rows * 30, 0.0) for rows in (100_000, 10_000_000))
+    for kind in WORK_STATEMENTS:
         assert rates.predict(kind, big) == pytest.approx(100 * rates.predict(kind, small))
     many = replace(small, indexes=9)
     assert rates.predict("rewrite", many) > rates.predict("rewrite", small)
@@ -133,15 +133,15 @@ def test_a_prediction_grows_with_the_table(server: Cluster) -> None:
 
 def rates_of(narrow: float, wide: float) -> Rates:
     """Where every work takes so long for 100 rows, of 10 bytes each and of 100 bytes each."""
-    kinds = [*STEPS, "copy"]
+    kinds = [*WORK_STATEMENTS, "copy"]
     return Rates(
-        Measured(Size(100, 1_000, 1, 0, 0.0), dict.fromkeys(kinds, narrow)),
-        Measured(Size(100, 10_000, 1, 0, 0.0), dict.fromkeys(kinds, wide)),
+        MeasuredTable(TableSize(100, 1_000, 1, 0, 0.0), dict.fromkeys(kinds, narrow)),
+        MeasuredTable(TableSize(100, 10_000, 1, 0, 0.0), dict.fromkeys(kinds, wide)),
     )
 
 
 def test_a_prediction_counts_rows_and_bytes() -> None:
-    size = Size(200, 5_000, 3, 0, 0.0)
+    size = TableSize(200, 5_000, 3, 0, 0.0)
     rates = rates_of(2.0, 11.0)  # 0.01 s for a row, and 0.001 s for a byte
     assert rates.predict("scan", size) == pytest.approx(2.0 + 5.0)
     assert rates.predict("rewrite", size) == pytest.approx((2.0 + 5.0) * (1 + 3)), "with each index"
@@ -151,27 +151,27 @@ def test_a_prediction_counts_rows_and_bytes() -> None:
 
 def test_small_tables_are_notes_and_others_get_figures(server: Cluster) -> None:
     target = server.create_database("rates_told")
-    rates = measure(target)
+    rates = measure_rates(target)
     server.drop_database(target.dbname)
     advice = LintFinding("not-null-by-scan", Level.DANGER, "aaaa", Path("x"), 1, "orders: wait", tables=("orders",))
-    small, big = (Size(rows, rows * 100, 1, 0, 12.0) for rows in (SMALL - 1, 43_000_000))
-    assert concrete(advice, {"orders": small}, rates).level == Level.NOTE
-    assert concrete(advice, {"orders": small}, rates, small=10).level == Level.DANGER
-    told_of = concrete(advice, {"orders": big}, rates)
+    small, big = (TableSize(rows, rows * 100, 1, 0, 12.0) for rows in (SMALL - 1, 43_000_000))
+    assert apply_sizes(advice, {"orders": small}, rates).level == Level.NOTE
+    assert apply_sizes(advice, {"orders": small}, rates, small=10).level == Level.DANGER
+    told_of = apply_sizes(advice, {"orders": big}, rates)
     assert told_of.level == Level.DANGER
     assert "orders has 43 million rows, about " in told_of.message
     assert told_of.message.endswith(" at the rate measured here, with 12 writes per second")
-    assert concrete(advice, {"others": big}, rates) == advice
+    assert apply_sizes(advice, {"others": big}, rates) == advice
 
 
 def test_words() -> None:
-    assert [told_rows(number) for number in (999, 10_000, 1_230_000, 43_400_000)] == [
+    assert [format_rows(number) for number in (999, 10_000, 1_230_000, 43_400_000)] == [
         "999 rows",
         "10,000 rows",
         "1.2 million rows",
         "43 million rows",
     ]
-    assert [told(number) for number in (0.2, 40, 200, 9000)] == [
+    assert [format_duration(number) for number in (0.2, 40, 200, 9000)] == [
         "less than 1 s",
         "about 40 s",
         "about 3 min",

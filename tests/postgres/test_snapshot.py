@@ -12,7 +12,7 @@ from dbkit import project
 from dbkit.commands.check import compare_with_snapshot
 from dbkit.commands.schema import snapshot
 from dbkit.gate import alembic_command
-from dbkit.postgres import pg_dump, scratch_cluster
+from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings
 from support.kit import REPOSITORY
@@ -56,10 +56,10 @@ def installations(local_settings: Settings) -> Iterator[list[Migrated]]:
         for bindir in (None, *(each.parent for each in DEBIAN[-1:])):
             settings = replace(local_settings, pg_bindir=bindir)
             cluster = stack.enter_context(scratch_cluster.cluster(settings))
-            on_scratch = scratch_cluster.settings_for(settings, cluster.target())
+            on_scratch = scratch_database.settings_for(settings, cluster.target())
             loaded = project.load(REPOSITORY / "alembic.ini")
             alembic_command.run(loaded, on_scratch, "upgrade", "head")
-            made.append(Migrated(cluster, snapshot(loaded, pg_dump.schema(on_scratch, cluster.target()))))
+            made.append(Migrated(cluster, snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))))
         yield made
 
 

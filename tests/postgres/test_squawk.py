@@ -5,26 +5,29 @@ from pathlib import Path
 import pytest
 
 from dbkit.findings.finding import Level, LintFinding
+from dbkit.findings.verdict import Verdict
 from dbkit.lint import squawk
-from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
-from dbkit.trace.records import Lock, RelationAccess, Statement, Trace
+from dbkit.roundtrip.outcome import RevisionOutcome
+from dbkit.trace.records import ExecutedStatement, Lock, RelationAccess, Trace
 from support.kit import REPOSITORY
 
 PATH = Path("versions/aaaa.py")
 NOTES = RelationAccess("notes", "r", existed=True, lock=Lock.ACCESS_EXCLUSIVE, held=Lock.ACCESS_EXCLUSIVE)
 
-pytestmark = pytest.mark.skipif(squawk._program() is None, reason="squawk has no wheel for this machine")
+pytestmark = pytest.mark.skipif(squawk.find_program() is None, reason="squawk has no wheel for this machine")
 
 
 def outcome(*statements: tuple[str, int, bool], touched: tuple[RelationAccess, ...] = (NOTES,)) -> RevisionOutcome:
     """A revision with these statements: their SQL, the number of their transaction, and whether it is shared."""
-    recorded = tuple(Statement(sql, line, *rest, touched=touched) for line, (sql, *rest) in enumerate(statements, 1))
+    recorded = tuple(
+        ExecutedStatement(sql, line, *rest, touched=touched) for line, (sql, *rest) in enumerate(statements, 1)
+    )
     trace = Trace("upgrade", recorded, 180000)
     return RevisionOutcome("aaaa", (), "", PATH, Verdict.PROVEN, 0.0, traces=(trace,))
 
 
 def found(*outcomes: RevisionOutcome, version: int = 18) -> list[tuple[str, int | None]]:
-    told = squawk.find(outcomes, version, PATH)
+    told = squawk.run_squawk(outcomes, version, PATH)
     return [(each.id, each.line) for each in told if each.id != "squawk/require-lock-timeout"]
 
 
@@ -58,7 +61,7 @@ def test_the_version_counts() -> None:
 
 
 def test_what_it_cannot_read_is_a_note() -> None:
-    told = squawk.find([outcome(("ALTER TABEL notes", 1, True))], 18, PATH)
+    told = squawk.run_squawk([outcome(("ALTER TABEL notes", 1, True))], 18, PATH)
     assert {(each.id, each.level) for each in told} == {("squawk/syntax-error", Level.NOTE)}
 
 
@@ -77,7 +80,7 @@ def test_one_list_without_doubles() -> None:
     style = advice("squawk/prefer-text-field", 3)
     ours.append(advice("scan-under-lock", 5))
     reindexed = [advice("squawk/require-concurrent-reindex", line) for line in (5, 7)]
-    joined = squawk.join(ours, [both, harmless, style, *reindexed])
+    joined = squawk.merge_findings(ours, [both, harmless, style, *reindexed])
     assert [(each.id, each.line, each.also) for each in joined] == [
         ("index-without-concurrently", 3, ("squawk/require-concurrent-index-creation",)),
         ("scan-under-lock", 5, ("squawk/require-concurrent-reindex",)),
@@ -94,11 +97,11 @@ def test_where_it_cannot_be_asked_that_is_said(tmp_path: Path, monkeypatch: pyte
     if program:
         path.write_text(program)
         path.chmod(0o755)
-    monkeypatch.setattr(squawk, "_program", lambda: str(path) if program else None)
+    monkeypatch.setattr(squawk, "find_program", lambda: str(path) if program else None)
     assert found(outcome(("SELECT 1", 1, True))) == [("squawk-unavailable", None)]
 
 
 def test_the_page_has_each_rule() -> None:
     page = (REPOSITORY / "docs/lint.md").read_text()
-    rules = {*squawk.REPLACED, *squawk.LEFT_OUT, *squawk.WARNINGS}
+    rules = {*squawk.REPLACED, *squawk.IGNORED, *squawk.WARNINGS}
     assert [rule for rule in rules if f"`{rule}`" not in page] == []

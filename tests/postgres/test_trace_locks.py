@@ -12,7 +12,7 @@ from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Target
 from dbkit.trace.lock_probe import WAITS_FOR
 from dbkit.trace.recorder import Recorder
-from dbkit.trace.records import Lock, Statement
+from dbkit.trace.records import ExecutedStatement, Lock
 from support import dangers
 from support.dangers import DANGERS, SAFE
 from support.running import until
@@ -67,7 +67,7 @@ def blocked(target: Target, relation: str) -> str:
     return "reads and writes" if reads else "writes" if writes else ""
 
 
-def recorded(connection: sa.Connection, target: Target, statement: str) -> Statement:
+def recorded(connection: sa.Connection, target: Target, statement: str) -> ExecutedStatement:
     recorder = Recorder(__file__, "upgrade", {"": target})
     with recorder.recording(connection):
         connection.exec_driver_sql(statement)
@@ -75,7 +75,7 @@ def recorded(connection: sa.Connection, target: Target, statement: str) -> State
     return found
 
 
-def locks(found: Statement) -> dict[str, Lock]:
+def locks(found: ExecutedStatement) -> dict[str, Lock]:
     return {each.relation: each.lock for each in found.touched if each.existed and each.lock is not None}
 
 
@@ -154,7 +154,7 @@ def test_what_is_said_to_wait_for_a_migration_does(migrated: Target, name: str) 
     with engine.connect() as connection:
         for sql in case.sql:
             last = recorded(connection, migrated, dangers.numbered(sql, 1))
-        met = {each.relation for each in last.touched} | {name for name, _ in last.kept}
+        met = {each.relation for each in last.touched} | {name for name, _ in last.inherited_locks}
         met &= set(sa.inspect(engine).get_table_names())  # what was there before
         assert {name: blocked(migrated, name) for name in met} == {name: last.blocks(name) for name in met}
         connection.rollback()
@@ -190,7 +190,7 @@ def test_a_savepoint_that_is_rolled_back_gives_its_locks_back(session: sa.Connec
         session.exec_driver_sql("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
         session.exec_driver_sql("ROLLBACK TO SAVEPOINT s")
         session.exec_driver_sql("SELECT 1")
-    assert dict(recorder.trace().statements[-1].kept).get("t") is None
+    assert dict(recorder.trace().statements[-1].inherited_locks).get("t") is None
 
 
 def test_parameters_are_literals(session: sa.Connection, tables: Target) -> None:

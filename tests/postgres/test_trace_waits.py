@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from dbkit.lint import trace_reader
+from dbkit.findings.verdict import Verdict
+from dbkit.lint.rules import find_in_traces
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.outcome import RevisionOutcome, Verdict
+from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.trace.recorder import Recorder
 from support.alembic_templates import plain
 from support.lint_runs import findings
@@ -78,7 +79,7 @@ def test_a_revision_that_cannot_be_watched_is_proven_and_the_next_one_is_watched
     traces, found = told(second, "SELECT 1", f"{TABLES}; REVOKE SELECT ON pg_catalog.pg_locks FROM PUBLIC")
     (warning,) = findings(found, "not-traced")
     assert (warning["revision"], warning["level"]) == ("bbbb", "warning")
-    assert "it works, but not while it is watched" in warning["message"]
+    assert "it works, but not while it is traced" in warning["message"]
     assert "permission denied for view pg_locks" in warning["message"]
     assert "behind it" not in warning["message"]
     assert traces == []
@@ -110,8 +111,8 @@ def test_a_statement_that_cannot_be_looked_at_runs_and_is_said_to_be_unknown(
 ) -> None:
     outcome = alone("ALTER DATABASE unseen ALLOW_CONNECTIONS false", "postgres")
     assert "not currently accepting connections" in outcome.traces[0].statements[0].unseen
-    (found,) = (each for each in trace_reader.advise(outcome) if each.id == "not-traced")
-    assert found.message.startswith("its locks could not be seen, so nothing is known of this statement: ")
+    (found,) = (each for each in find_in_traces(outcome) if each.id == "not-traced")
+    assert found.message.startswith("its locks could not be read, so its effect is unknown: ")
 
 
 @pytest.mark.parametrize("lock", ["ACCESS EXCLUSIVE", "SHARE"])

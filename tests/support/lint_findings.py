@@ -11,9 +11,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
 from dbkit.findings.finding import LintFinding
-from dbkit.lint import failure_rules, source_rules, trace_reader
-from dbkit.roundtrip.alembic_steps import describe_failure, read_source
-from dbkit.roundtrip.outcome import Finding, RevisionOutcome, Verdict
+from dbkit.findings.verdict import Verdict
+from dbkit.lint import failure_rules, source_rules
+from dbkit.lint.rules import find_in_traces
+from dbkit.project.revision_source import read_source
+from dbkit.roundtrip.failures import describe_failure
+from dbkit.roundtrip.outcome import Finding, RevisionOutcome
 from dbkit.settings import Target
 from dbkit.trace.recorder import Recorder
 from support.sessions import connect_as_project as connect
@@ -48,4 +51,4 @@ def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
         except (sa.exc.SQLAlchemyError, CommandError) as error:
             why = describe_failure(error, SimpleNamespace(path=path, module=None))  # type: ignore[arg-type]
             outcome = replace(outcome, findings=(Finding("up", failure=why),))
-    return [*trace_reader.advise(outcome), *failure_rules.advise([outcome]), *source_rules.of_file("r", path)]
+    return [*find_in_traces(outcome), *failure_rules.find_failures([outcome]), *source_rules.find_in_file("r", path)]

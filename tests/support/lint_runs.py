@@ -9,7 +9,7 @@ import pytest
 
 from dbkit.__main__ import main
 from dbkit.postgres.cluster import Cluster
-from dbkit.roundtrip.alembic_steps import read_source
+from dbkit.project.revision_source import read_source
 
 TABLES = "CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE u (id int PRIMARY KEY)"
 

@@ -40,7 +40,7 @@ def listening(local_settings: Settings, port: int) -> Iterator[Target]:
             connection.execute("ALTER DATABASE shop OWNER TO shop")
         (cluster.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
         cluster.stop()
-        cluster._spawn()
+        cluster.process.spawn()
         target = Target("shop", user="shop", password=HOSTILE_PASSWORD, host="127.0.0.1", port=port)
         connect(target, wait=20).close()
         yield target

@@ -8,7 +8,7 @@ import pytest
 from dbkit import project
 from dbkit.findings.finding import LintFinding
 from dbkit.lint import source_rules
-from dbkit.roundtrip.alembic_steps import read_source
+from dbkit.project.revision_source import read_source
 
 INI = "[alembic]\nscript_location = %(here)s/migrations\n"
 
@@ -33,7 +33,7 @@ def found(versions: Path) -> Callable[..., list[LintFinding]]:
         read_source.cache_clear()  # a process reads a file once
         body = "".join(f"\n\ndef {name}():\n    {text}\n" for name, text in (("upgrade", up), ("downgrade", down)))
         (versions / "aaaa.py").write_text(HEAD + body)
-        return list(source_rules.findings(project.load(versions.parents[1] / "alembic.ini")))
+        return list(source_rules.find_in_project(project.load(versions.parents[1] / "alembic.ini")))
 
     return run
 

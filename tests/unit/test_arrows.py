@@ -27,6 +27,8 @@ ROOMS = [
     "postgres",
     "catalog",
     "settings",
+    "database_url",
+    "dotenv",
     "signals",
     "errors",
     "redaction",

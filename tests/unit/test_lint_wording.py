@@ -9,9 +9,9 @@ import pytest
 from dbkit.backfill.report import Report
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import estimate
-from dbkit.lint.source_rules import unbound_words
-from dbkit.lint.table_sizes import Size
-from dbkit.lint.timing import Measured, Rates
+from dbkit.lint.source_rules import unbound_parameters
+from dbkit.lint.table_sizes import TableSize
+from dbkit.lint.timing import MeasuredTable, Rates
 from dbkit.wording import counted
 from support.alembic_templates import plain
 from support.lint_runs import findings
@@ -41,10 +41,10 @@ def test_one_statement_is_told_once(
 
 @pytest.mark.parametrize("names", [["1"], ["1", "note"], ["class"], ["note"], ["a", "b"]])
 def test_the_code_for_a_parameter_can_be_pasted(names: list[str]) -> None:
-    message, _why, code = unbound_words(names)
-    ast.parse(code.replace("=…", "=0"))
-    assert ("bindparams" in code) == any(name in ("note", "a") for name in names)
-    assert ("are" in message.split()) == (len(names) > 1)
+    violation = unbound_parameters(names)
+    ast.parse(violation.fix.replace("=…", "=0"))
+    assert ("bindparams" in violation.fix) == any(name in ("note", "a") for name in names)
+    assert ("are" in violation.message.split()) == (len(names) > 1)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_a_backfill_of_one_row_has_one_batch(capsys: pytest.CaptureFixture[str])
     ("rows", "words"), [(20_000, "20,000 rows, less than 1 s at"), (40_000_000, "40 million rows, about 40 s at")]
 )
 def test_a_time_is_about_so_long_or_less(rows: int, words: str) -> None:
-    measured = [Measured(Size(1_000_000, size, 1, 0, 0.0), {"scan": 1.0}) for size in (1, 2)]
+    measured = [MeasuredTable(TableSize(1_000_000, size, 1, 0, 0.0), {"scan": 1.0}) for size in (1, 2)]
     advice = LintFinding("scan-under-lock", Level.DANGER, "a", Path("a"), 1, "t is read", tables=("t",))
-    told = estimate.concrete(advice, {"t": Size(rows, rows, 1, 0, 1.2)}, Rates(*measured)).message
+    told = estimate.apply_sizes(advice, {"t": TableSize(rows, rows, 1, 0, 1.2)}, Rates(*measured)).message
     assert words in told
     assert told.endswith("with 1 write per second")

@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
+from dbkit.database_url import parse_url
 from dbkit.errors import InputError
-from dbkit.settings import Settings, Target, load, parse_url
+from dbkit.settings import Settings, Target, load
 
 SECRET = "hunter2"
 HOSTILE = "@ : / % # $ ' \" \\"
@@ -42,6 +43,8 @@ def test_the_names_of_the_scheme_mean_the_same(scheme: str) -> None:
         ("postgresql://u@/orders?host=/tmp/s&port=6", {"host": "/tmp/s", "port": "6", "user": "u", "dbname": "orders"}),
         ("postgresql://u:a:b@db/my%20db?sslmode=require",
          {"host": "db", "user": "u", "password": "a:b", "dbname": "my db", "sslmode": "require"}),
+        # in libpq's own list: the parameters that psycopg's libpq knows
+        ("postgresql://db/x?sslcertmode=disable", {"host": "db", "dbname": "x", "sslcertmode": "disable"}),
         (f"postgresql://u:{quote(HOSTILE, safe='')}@db/x", {"host": "db", "user": "u", "password": HOSTILE, "dbname": "x"}),
     ],
 )  # fmt: skip
@@ -77,6 +80,8 @@ def test_a_url_is_taken_apart(url: str, expected: dict[str, object]) -> None:
         (f"postgresql://u@db/x?password={SECRET}", r"\?password="),
         (f"postgresql://u@db/x?sslpassword={SECRET}", r"\?sslpassword="),
         (f"postgresql://u@db/x?{SECRET}=1", "does not know"),
+        ("postgresql://u@db/x?service=other", "does not know"),
+        (f"postgresql://u@db/x?scram_client_key={SECRET}", "does not know"),
         (f"postgresql://u@db/x?{SECRET}", "name=value"),
         (f"postgresql://u:{SECRET}@db/x?sslmode=a&sslmode=b", "twice"),
         ("sqlite:///x.db", "begins with sqlite://; this kit is for PostgreSQL"),

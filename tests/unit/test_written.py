@@ -135,5 +135,5 @@ def test_a_directory_that_alembic_reads(versions: Path, found: Callable[..., lis
 def test_revisions_that_were_not_asked_for(versions: Path, found: Callable[..., list[LintFinding]]) -> None:
     found(down="pass")
     loaded = project.load(versions.parents[1] / "alembic.ini")
-    assert ids(list(source_rules.findings(loaded, ["aaaa"]))) == ["empty-downgrade"]
-    assert list(source_rules.findings(loaded, [])) == []
+    assert ids(list(source_rules.find_in_project(loaded, ["aaaa"]))) == ["empty-downgrade"]
+    assert list(source_rules.find_in_project(loaded, [])) == []

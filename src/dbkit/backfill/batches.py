@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
-
 from dbkit.errors import InputError
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 
 Execute = Callable[[str], Sequence[Any]]
 """Runs one statement by itself, which commits it, and returns its rows."""
@@ -149,10 +147,14 @@ class Work:
     def _first(self, operator: str, key: Key | None) -> str:
         if key is None:
             return ""
-        return f"{quote_ident(self.key[0].name)} {self._qualified(operator)} {literal(key[0])}::{self.key[0].type}"
+        return (
+            f"{quote_ident(self.key[0].name)} {self._qualified(operator)} {quote_literal(key[0])}::{self.key[0].type}"
+        )
 
     def _compared(self, operator: str, key: Key) -> str:
-        values = ", ".join(f"{literal(value)}::{column.type}" for value, column in zip(key, self.key, strict=True))
+        values = ", ".join(
+            f"{quote_literal(value)}::{column.type}" for value, column in zip(key, self.key, strict=True)
+        )
         return f"({self._names()}) {self._qualified(operator)} ({values})"
 
     def _qualified(self, operator: str) -> str:
@@ -172,7 +174,7 @@ def find(
     assignments = assignments.strip()
     if not assignments:
         raise InputError(f"{table}: nothing is to be set.", "Name it, as in SQL: \"reference = 'R-' || id\".")
-    ((oid,),) = execute(FIND.format(name=literal(qualified(table))))
+    ((oid,),) = execute(FIND.format(name=quote_literal(qualified(table))))
     if oid is None:
         raise InputError(f"there is no table {table}.", "Write it as in the database: orders, or schema.orders.")
     ((hides, user),) = execute(HIDDEN.format(oid=oid))
@@ -223,11 +225,6 @@ def qualified(table: str) -> str:
     return ".".join(part if part.startswith('"') else quote_ident(part) for part in parts)
 
 
-def literal(text: str) -> str:
-    """A text as an SQL literal."""
-    return sql.Literal(text).as_string().strip()
-
-
 def array(values: Sequence[str]) -> str:
     """Texts as an SQL array."""
-    return f"ARRAY[{', '.join(literal(value) for value in values)}]::pg_catalog.text[]"
+    return f"ARRAY[{', '.join(quote_literal(value) for value in values)}]::pg_catalog.text[]"

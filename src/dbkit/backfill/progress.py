@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbkit import journal
-from dbkit.backfill.batches import Execute, Key, Work, array, literal, update
+from dbkit.backfill.batches import Execute, Key, Work, array, update
 from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
+from dbkit.postgres.sql_quote import quote_literal
 from dbkit.redaction import redact
 from dbkit.wording import counted
 
@@ -107,7 +108,7 @@ class Progress:
         `version_table` as SQL; the table is beside it. `parents` are the revisions right before this one.
         """
         self.execute = execute_own
-        schema = str(execute(SCHEMA.format(version_table=literal(version_table)))[0][0])
+        schema = str(execute(SCHEMA.format(version_table=quote_literal(version_table)))[0][0])
         self.table = f"{schema}.{TABLE}"
         self.journal = f"{schema}.{journal.TABLE}"
         self.revision = revision
@@ -144,11 +145,11 @@ class Progress:
         """Write the first row of this work. Raises InputError for who may not make the table."""
         statement = BEGIN.format(
             lock=LOCK,
-            name=literal(self.table),
+            name=quote_literal(self.table),
             create=CREATE.format(table=self.table),
             table=self.table,
             revision=self._revision(),
-            statement=literal(_shown(work)),
+            statement=quote_literal(_shown(work)),
             end_key=array(end_key),
         )
         try:
@@ -193,10 +194,10 @@ class Progress:
         return f"DELETE FROM {self.table} WHERE id = {row.id}"  # noqa: S608
 
     def _revision(self) -> str:
-        return "NULL" if self.revision is None else literal(self.revision)
+        return "NULL" if self.revision is None else quote_literal(self.revision)
 
     def _is_there(self, table: str) -> bool:
-        return bool(self.execute(f"SELECT to_regclass({literal(table)}) IS NOT NULL")[0][0])
+        return bool(self.execute(f"SELECT to_regclass({quote_literal(table)}) IS NOT NULL")[0][0])
 
 
 def _shown(work: Work) -> str:

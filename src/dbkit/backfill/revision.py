@@ -12,7 +12,7 @@ from dbkit.backfill.progress import Progress
 from dbkit.backfill.runner import Limits, run
 from dbkit.errors import InputError
 from dbkit.postgres.own_statements import own_settings
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project.step_hooks import StepMonitor
 
 

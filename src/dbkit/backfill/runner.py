@@ -8,13 +8,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dbkit.backfill.batches import Execute, Key, Work, literal
+from dbkit.backfill.batches import Execute, Key, Work
 from dbkit.backfill.progress import Progress, Row
 from dbkit.backfill.replication_lag import Lag
 from dbkit.backfill.report import Report
 from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say, sqlstate_of
 from dbkit.postgres import locks
 from dbkit.postgres.lock_holders import Holder
+from dbkit.postgres.sql_quote import quote_literal
 from dbkit.wording import counted
 
 FIRST, MOST = 1000, 100_000  # rows of a batch
@@ -221,7 +222,7 @@ def _settings(execute: Execute) -> Iterator[None]:
 
 
 def _set(values: Mapping[str, str]) -> str:
-    calls = (f"pg_catalog.set_config('{name}', {literal(value)}, false)" for name, value in values.items())
+    calls = (f"pg_catalog.set_config('{name}', {quote_literal(value)}, false)" for name, value in values.items())
     return f"SELECT {', '.join(calls)}"
 
 

@@ -10,7 +10,7 @@ from dbkit import signals
 from dbkit.backfill import batches as works
 from dbkit.backfill import runner as runs
 from dbkit.backfill.progress import Progress
-from dbkit.errors import InputError, Interrupted, database_error, say
+from dbkit.errors import InputError, Interrupted, database_error, describe_error, say
 from dbkit.gate import protection
 from dbkit.postgres import error_causes, session
 from dbkit.postgres.cluster import development_cluster
@@ -66,7 +66,7 @@ def backfill(
                 "The same command goes on from there.",
             ) from None
         except psycopg.Error as error:
-            words = error.diag.message_primary or str(error).strip()
+            words = describe_error(error, primary=True)
             raise database_error(
                 error,
                 f"the backfill of {work.table} failed: {words}; what was committed stays.",

@@ -26,7 +26,7 @@ from dbkit.errors import (
 from dbkit.findings.finding import LintFinding
 from dbkit.gate import alembic_command, diagnosis, heads
 from dbkit.lint import acceptance, source_rules
-from dbkit.postgres import pg_dump, scratch_cluster
+from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
 from dbkit.postgres.cluster import Cluster, development_cluster
 from dbkit.postgres.connect import connect
 from dbkit.postgres.connection_guard import ConnectionRefused
@@ -48,7 +48,7 @@ def check(settings: Settings, ini: Path) -> None:
     stale = "" if loaded.script.sourceless else head_file.problem(Path(loaded.script.dir), loaded.heads[0])
     findings = [
         *([stale] if stale else []),
-        *map(_of_text, acceptance.left(list(source_rules.findings(loaded)), loaded)),
+        *map(_of_text, acceptance.find_unaccepted(list(source_rules.find_in_project(loaded)), loaded)),
     ]
     try:
         with scratch_cluster.cluster(settings) as cluster:
@@ -66,11 +66,11 @@ def check(settings: Settings, ini: Path) -> None:
 
 def _of_text(advice: LintFinding) -> str:
     place = f"{advice.path}:{advice.line}" if advice.line else f"{advice.path}"
-    return f"{place}: {advice.id}: {advice.message}. Instead:\n{textwrap.indent(advice.instead, '  ')}"
+    return f"{place}: {advice.id}: {advice.message}. Instead:\n{textwrap.indent(advice.fix, '  ')}"
 
 
 def _check_migrated(settings: Settings, loaded: project.Project, cluster: Cluster) -> Iterator[str]:
-    on_scratch = scratch_cluster.settings_for(settings, cluster.target())
+    on_scratch = scratch_database.settings_for(settings, cluster.target())
     alembic_command.run(loaded, on_scratch, "upgrade", "head")
     loaded.config.stdout = io.StringIO()  # Alembic says there that it found nothing
     try:
@@ -82,7 +82,7 @@ def _check_migrated(settings: Settings, loaded: project.Project, cluster: Cluste
     else:
         if passage.metadata:
             yield from _compare_with_models(cluster, passage.metadata)
-    want = snapshot(loaded, pg_dump.schema(on_scratch, cluster.target()))
+    want = snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))
     yield from compare_with_snapshot(snapshot_path(loaded), want, cluster)
     yield from _compare_with_live(settings, loaded, cluster)
 
@@ -102,7 +102,9 @@ def _compare_with_models(cluster: Cluster, metadata: Sequence[sa.MetaData]) -> I
         yield f"the models' tables cannot be created by themselves, so they were not compared in full: {error}"
         return
     with connect(cluster.target()) as migrated:
-        found = catalog.differences(catalog.of_tables(catalog.read(migrated), modelled.tables), modelled.facts)
+        found = catalog.compare_facts(
+            catalog.select_model_facts(catalog.read_facts(migrated), modelled.tables), modelled.facts
+        )
     lines = [drift.describe_difference(difference, "the migrations", "the models") for difference in found]
     if lines:
         heading = 'autogenerate does not see these; write a migration by hand: `make revision empty=1 m="…"`.'
@@ -142,7 +144,7 @@ def compare_with_snapshot(path: Path, want: str, cluster: Cluster) -> Iterator[s
         except psycopg.Error as error:
             yield f"{path} is stale. Write it: `make schema`.\nIt cannot be loaded, so it is not shown where: {error}"
             return
-        found = catalog.differences(before, after)
+        found = catalog.compare_facts(before, after)
         lines = [drift.describe_difference(difference, "the snapshot", "the migrations") for difference in found]
     if lines:
         shown = "\n".join(lines[:LONGEST_DIFFERENCE] + (["…"] if len(lines) > LONGEST_DIFFERENCE else []))
@@ -158,4 +160,4 @@ def _facts_of(cluster: Cluster, dbname: str, dumped: str) -> drift.Facts:
         # a newer pg_dump sets what an older server does not have
         head = SETTING.sub(lambda setting: setting[0] if setting[1] in known else "", head)
         connection.execute((head + separator + rest).encode())
-        return catalog.read(connection)
+        return catalog.read_facts(connection)

@@ -7,7 +7,7 @@ from dbkit import drift as states
 from dbkit import gate, project
 from dbkit.errors import WRITE_FIRST, CheckFailed, InputError
 from dbkit.gate import alembic_command, heads
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_cluster, scratch_database
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings
 
@@ -38,7 +38,7 @@ def drift(settings: Settings, ini: Path) -> None:
 def _moved(settings: Settings, loaded: project.Project, cluster: Cluster, found: states.Live) -> Iterator[str]:
     """A sentence for each object that is not the same in all three."""
     head = states.read_history(cluster, settings, loaded, ("head",), "head")
-    metadata = states.metadata_of(loaded, scratch_cluster.settings_for(settings, cluster.target("head")))
+    metadata = states.metadata_of(loaded, scratch_database.settings_for(settings, cluster.target("head")))
     modelled = None
     if not metadata:
         yield "env.py has no target_metadata: only the migrations and the database were compared"

@@ -25,9 +25,9 @@ def lint(
     """
     with asked(settings, **options) as (here, request):
         from dbkit.findings.finding import Level
-        from dbkit.lint.run import lint_at
+        from dbkit.lint.run import lint_project
         from dbkit.reports.lint import FORMATS
 
-        advised = lint_at(here, settings, ini, request, progress(), version, sizes)
+        advised = lint_project(here, settings, ini, request, progress(), version, sizes)
     print_report(FORMATS[report](advised, Level(level)))
     return 1 if advised.failed else 0

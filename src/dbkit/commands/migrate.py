@@ -9,6 +9,7 @@ from dbkit.gate import protection
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.project import env_file, revision_files
+from dbkit.project.config import read_config
 from dbkit.settings import Settings, Target
 
 
@@ -36,7 +37,7 @@ def _is_at_head(settings: Settings, ini: Path) -> bool:
     target = settings.target or development_cluster(settings).ensure_running()
     with connect(target, settings.wait) as connection:
         current = current_revisions(connection)
-        rows = journal.latest(connection) if journal.wanted(settings.root) else {}
+        rows = journal.latest(connection) if read_config(ini).journal else {}
         unmarked = protection.is_to_be_protected(connection, settings)
         waiting = _offers(connection, settings, target, [file.revision for file in files if file])
     applied = [(file.revision, file.path) for file in files if file]

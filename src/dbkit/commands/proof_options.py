@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dbkit.database_url import parse_url
 from dbkit.errors import InputError
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
-from dbkit.settings import Settings, Target, parse_url
+from dbkit.settings import Settings, Target
 
 if TYPE_CHECKING:
     from dbkit.roundtrip.prove import Request
@@ -41,7 +42,7 @@ def asked(
             raise InputError(f"{option} is empty.", "A variable that is not set would make it prove something else.")
     with open_server(settings, _server(server) if server else None) as here:
         # after the server was told to start: loading Alembic takes as long
-        from dbkit.roundtrip.env_runner import Access
+        from dbkit.roundtrip.access import Access
         from dbkit.roundtrip.prove import Request
         from dbkit.roundtrip.sample_rows import ROWS
         from dbkit.roundtrip.selection import Scope

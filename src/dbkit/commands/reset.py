@@ -9,7 +9,7 @@ from psycopg import sql
 
 from dbkit import gate, project
 from dbkit.commands.upgrade import upgrade
-from dbkit.errors import CheckFailed, Refused, database_error
+from dbkit.errors import CheckFailed, Refused, database_error, describe_error
 from dbkit.gate import protection
 from dbkit.postgres import error_causes
 from dbkit.postgres.binaries import program_major
@@ -84,7 +84,7 @@ def _replace(target: Target, wait: float) -> None:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(new))
             raise database_error(
                 error,
-                f'cannot drop and create "{target.dbname}" as {target.user}: {error.diag.message_primary}.',
+                f'cannot drop and create "{target.dbname}" as {target.user}: {describe_error(error, primary=True)}.',
                 error_causes.hint_for(connection, error, target.dbname)
                 or "The user needs CREATEDB and must own the database.",
             ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from dbkit import files, project
 from dbkit.errors import WRITE_FIRST, InputError
 from dbkit.gate import alembic_command, heads
-from dbkit.postgres import pg_dump, scratch_cluster
+from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
 from dbkit.redaction import redact
 from dbkit.settings import Settings
 
@@ -21,9 +21,9 @@ def schema(settings: Settings, ini: Path) -> None:
     heads.require_one_head(loaded, settings)
     path = snapshot_path(loaded)
     with scratch_cluster.cluster(settings) as cluster:
-        on_scratch = scratch_cluster.settings_for(settings, cluster.target())
+        on_scratch = scratch_database.settings_for(settings, cluster.target())
         alembic_command.run(loaded, on_scratch, "upgrade", "head")
-        text = snapshot(loaded, pg_dump.schema(on_scratch, cluster.target()))
+        text = snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))
     if path.exists() and path.read_text(encoding="utf-8") == text:
         print(f"{path} is fresh.")
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 
 from dbkit import gate, project
-from dbkit.errors import InputError, database_error
+from dbkit.errors import InputError, database_error, describe_error
 from dbkit.gate import alembic_command, protection
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import require_writable
@@ -31,7 +31,7 @@ def seed(settings: Settings, ini: Path) -> None:
         try:
             rows = _run(connection, path.read_text(encoding="utf-8"))
         except psycopg.Error as error:
-            words = error.diag.message_primary or " ".join(str(error).split()).rstrip(".")
+            words = describe_error(error, primary=True)
             raise database_error(error, f"{path} failed: {words}.", "No row of it was kept.") from error
     print(f"{counted(rows, 'row')} added in {time.monotonic() - started:.1f} s.")
 

@@ -18,7 +18,7 @@ def stop(settings: Settings, _ini: Path) -> None:
     """Stop the development cluster. Its data stay."""
     _require_embedded(settings)
     cluster = development_cluster(settings)
-    pid = cluster.end_removed_server()
+    pid = cluster.process.end_orphan()
     if pid is not None:
         print(f"Ended the server (pid {pid}): its data directory, {cluster.data}, was removed while it ran.")
         return

@@ -30,7 +30,7 @@ def status(settings: Settings, ini: Path) -> int:
         cluster = development_cluster(settings)
         place = f'"{cluster.target().dbname}" on the embedded server in {cluster.directory}'
         if not cluster.exists():
-            pid = cluster.removed_server()
+            pid = cluster.process.find_orphan()
             removed = f"its data directory was removed while its server (pid {pid}) ran"
             why = "it has not been made yet" if pid is None else removed
             return _print([("database", place), ("answers", f"no: {why}")], MIGRATE, exit_code=0)

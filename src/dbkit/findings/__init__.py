@@ -1,1 +1,1 @@
-"""What a check reports: findings, their levels, and the ids of the rules."""
+"""Results of the checks: verdicts, findings, the ids of rules, and the comments that accept findings."""

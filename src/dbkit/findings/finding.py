@@ -1,4 +1,4 @@
-"""A finding of the advice: what a migration would do to a live database."""
+"""A finding of `dbkit lint`: what a migration would do to a live database."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,14 +8,14 @@ LONGEST_SQL = 200
 
 
 class Level(StrEnum):
-    """How grave it is."""
+    """The severity of a finding."""
 
     DANGER = "danger"
-    """Reads or writes wait for as long as a big table takes; or a migration does not do what it says."""
+    """Reads or writes wait for as long as a big table takes, or the migration does not do what it seems to do."""
     WARNING = "warning"
-    """It depends on what else runs: waits that are short by themselves, old code that meets a new schema."""
+    """The effect depends on what else runs: waits that are short by themselves, old code on a new schema."""
     NOTE = "note"
-    """To know; nothing fails because of it. What would be graver on a bigger table, too."""
+    """For information; also what would be a danger on a bigger table."""
 
 
 @dataclass(frozen=True)
@@ -23,33 +23,33 @@ class LintFinding:
     """One finding of one revision."""
 
     id: str
-    """Stable: `index-without-concurrently`; squawk's own are `squawk/ban-drop-column`."""
+    """Of the rule, such as `index-without-concurrently`; of squawk's own rules, `squawk/ban-drop-column`."""
     level: Level
     revision: str
-    """Empty for what is about the whole project."""
+    """Empty for a finding on the whole project."""
     path: Path
-    """The migration file; env.py, or a stray file, where it is about those."""
+    """The migration file; or env.py, or a stray file."""
     line: int | None
     message: str
-    """One sentence, with the names and what was measured: "orders: 5 rows scanned while reads and writes wait"."""
+    """One sentence with the names: "orders: every row is scanned for a NULL in note while reads and writes wait"."""
     blocks: str = ""
-    """What waits meanwhile: "reads and writes", "writes", or nothing."""
+    """What waits: "reads and writes", "writes", or nothing."""
     why: str = ""
-    instead: str = ""
+    fix: str = ""
     """Alembic code to paste."""
     direction: str = "upgrade"
     tables: tuple[str, ...] = ()
     sql: str = ""
     """The statement, shortened."""
     accepted: str | None = None
-    """The reason that somebody gave for living with it, or the baseline that covers it."""
+    """The reason in the comment that accepts it, or the baseline that covers it."""
     by_baseline: bool = False
     lines: tuple[int, int] | None = None
-    """The first and the last line of what it is about, where it was found in the text of the file."""
+    """First and last line of the code, if it was found in the source of the file."""
     also: tuple[str, ...] = ()
-    """Ids of the same finding elsewhere, such as squawk's."""
+    """Ids of the same finding of other tools, such as squawk."""
 
     @property
     def failed(self) -> bool:
-        """Whether it is to be mended or accepted. Notes are neither."""
+        """Whether it must be fixed or accepted. Notes need neither."""
         return self.level != Level.NOTE and self.accepted is None

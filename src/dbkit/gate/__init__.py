@@ -33,9 +33,10 @@ from dbkit.gate.version_table import moves
 from dbkit.postgres import connection_guard, session
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect, current_revisions, has_version_table
-from dbkit.postgres.locks import VERSION_TABLE, migration_lock, take_again
+from dbkit.postgres.locks import VERSION_TABLE, migration_lock, retake_lock
 from dbkit.postgres.own_statements import place_of
 from dbkit.project import autogenerate, configure_logging, revision_ids
+from dbkit.project.config import read_config
 from dbkit.project.step_hooks import HookFailed, StepHook
 from dbkit.redaction import outputs, redact
 from dbkit.settings import Settings, Target, load
@@ -235,7 +236,7 @@ class Run:
         self.command: str = self.migration.opts["fn"].__name__
         self.plan: Plan = self.migration.opts["fn"]
         self.purges = bool(self.migration.opts.get("purge"))
-        self.keeps_journal = not self.settings.scratch and journal.wanted(self.settings.root)
+        self.keeps_journal = not self.settings.scratch and read_config(self.settings.root / "alembic.ini").journal
 
     def run(self) -> None:
         """Look, lock, refuse, apply, look again. Raises DbkitError."""
@@ -306,7 +307,7 @@ class Run:
         for statement in ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"):
             self.driver.execute(statement)
         session.apply_settings(self.driver)
-        take_again(self.driver, self.target.dbname)
+        retake_lock(self.driver, self.target.dbname)
 
     def _heads(self) -> tuple[str, ...]:
         heads = self.migration.get_current_heads()
@@ -516,7 +517,7 @@ def _run_offline(context: EnvironmentContext, passage: RunContext) -> None:
     migration = context.get_context()
     _require_recordable(migration.opts["fn"](migration.get_current_heads(), migration), revision_ids.LIMIT)
     _wrap_plan(migration, lambda plan: _recorded(plan, passage))
-    keeps_journal = journal.wanted(passage.settings.root)
+    keeps_journal = read_config(passage.settings.root / "alembic.ini").journal
     context.static_output(offline.preamble(migration.get_current_heads(), passage.settings, keeps_journal))
     if keeps_journal:
 

@@ -1,7 +1,6 @@
 """What is true after a run, seen from a connection of its own; and after a failure, the sentence that says so."""
 
 import re
-import traceback
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +10,23 @@ import psycopg
 import sqlalchemy as sa
 
 from dbkit import signals
-from dbkit.errors import CheckFailed, DbkitError, Interrupted, OperatorNeeded, Unreachable, lock_error, sqlstate_of
+from dbkit.errors import (
+    CheckFailed,
+    DbkitError,
+    Interrupted,
+    OperatorNeeded,
+    Unreachable,
+    describe_error,
+    lock_error,
+    original_error,
+    sqlstate_of,
+)
 from dbkit.journal import DOWNGRADE, Step
 from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.connect import NoRoom, connect, current_revisions
-from dbkit.postgres.locks import end_session
+from dbkit.postgres.locks import end_migration_session
+from dbkit.project.tracebacks import line_in
 from dbkit.redaction import redact
 from dbkit.settings import Settings, Target
 
@@ -93,7 +103,11 @@ def look_again(
     """
     try:
         with fresh(target, min(settings.wait, PATIENCE), make_room, progress=_quietly) as connection:
-            if lost is not None and lost.closed and not end_session(connection, target.dbname, lost.server_pid):
+            if (
+                lost is not None
+                and lost.closed
+                and not end_migration_session(connection, target.dbname, lost.server_pid)
+            ):
                 return f"backend {lost.server_pid} still works for the connection that was lost"
             return replace(look(connection), hint=error_causes.hint_for(connection, error, target.dbname))
     except NoRoom:
@@ -150,8 +164,8 @@ def place_of(error: BaseException, path: Path | None) -> str:
     """File and line in the migration that an error came from."""
     if path is None:
         return "its stamp"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f"{path.name}:{frames[-1].lineno}" if frames else path.name
+    line = line_in(error, path)
+    return f"{path.name}:{line}" if line else path.name
 
 
 def error_text(error: BaseException) -> str:
@@ -160,15 +174,14 @@ def error_text(error: BaseException) -> str:
         error = error.__context__  # what Alembic did to leave an autocommit_block() hides why it was left
     if isinstance(error, DbkitError):
         return error.message
-    original = getattr(error, "orig", None) or error
     if isinstance(error, sa.exc.DBAPIError):
         redact.learn_from(error.statement or "")
-    words = redact.text(re.sub(r"\s+", " ", str(original)).strip())
+    original, words = original_error(error), describe_error(error)
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
-        if locked := getattr(original, "locked", ""):
-            words = f"{words.partition(' LINE ')[0]} ({locked})"
-        return re.sub(r" LINE \d+: .*", "", words) or type(original).__name__
-    return f"{type(original).__name__}: {words}" if words else type(original).__name__
+        locked = getattr(original, "locked", "")
+        return f"{words} ({locked})" if locked else words
+    name = type(original).__name__
+    return words if words == name else f"{name}: {words}"
 
 
 def failure_error(

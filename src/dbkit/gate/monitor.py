@@ -17,6 +17,7 @@ from psycopg.sql import Composable
 
 from dbkit import journal
 from dbkit.errors import CheckFailed
+from dbkit.findings.comments import is_declared_rerunnable
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import OwnConnection, place_of
 from dbkit.postgres.sql_text import ends_transaction, plain_statements, rolls_back, without_comments
@@ -30,7 +31,6 @@ CONCURRENTLY = re.compile(r"\bindex\b.*\bconcurrently\b", re.DOTALL)
 MAY_SET = re.compile(r"\b(?:set|reset|discard)\b", re.IGNORECASE)
 SETS = re.compile(r"(?:set|reset|discard)\b")
 CALLS_SETTER = re.compile(r"\bset_config\s*\(|pg_advisory_unlock", re.IGNORECASE)
-DECLARED_RERUNNABLE = re.compile(rb"^#\s*dbkit:\s*rerunnable\s*,\s*\S", re.MULTILINE)
 # asked when an autocommit_block() begins, and rolled back
 SQLALCHEMYS_QUESTION = "show transaction isolation level"
 
@@ -81,7 +81,7 @@ class MonitoredConnection(OwnConnection):
         self.cursor_factory = MonitoredCursor
 
     @property
-    def says_who_blocks(self) -> bool:
+    def reports_lock_holders(self) -> bool:
         """Not while a step runs: who does not get its locks is told when it is tried again."""
         return self.monitor is None or self.monitor.step is None
 
@@ -164,7 +164,7 @@ class Monitor:
         self.left = self.half_applied = self.rolled_back = self._session_changed = False
         self._row, self._move = 0, None
         self._has_run = False
-        self._rerunnable = step.path is not None and bool(DECLARED_RERUNNABLE.search(Path(step.path).read_bytes()))
+        self._rerunnable = step.path is not None and is_declared_rerunnable(Path(step.path).read_bytes())
 
     def move(self, move: journal.Move) -> None:
         """A step is done, and the version table is to be changed: all but the last change now, that one at the end."""

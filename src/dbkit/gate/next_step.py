@@ -10,8 +10,9 @@ from dbkit import journal, project
 from dbkit.errors import DatabaseAhead, DbkitError, InputError, LockNotGranted, lock_error
 from dbkit.gate import diagnosis, heads, preconditions, protection
 from dbkit.postgres.connect import current_revisions
-from dbkit.postgres.locks import holder
+from dbkit.postgres.locks import find_holder
 from dbkit.project import Project
+from dbkit.project.config import read_config
 from dbkit.settings import Settings, Target
 from dbkit.stash import pending
 
@@ -72,7 +73,7 @@ def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, 
     row = connection.execute(SERVER).fetchone() or (False, 0)
     yield "is_read_only", row[0]
     yield "is_pooled", row[1] != connection.info.backend_pid
-    running = holder(connection, target.dbname)
+    running = find_holder(connection, target.dbname)
     yield "running", running
     yield "mark", protection.recorded(connection)
     yield "invalid", diagnosis.invalid_indexes(connection)
@@ -88,7 +89,7 @@ def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, 
             yield "not_adopted", error.message
     yield "stashes", tuple(pending.all_lines(connection, settings, target, applied))
     yield "restorable", bool(pending.lines(connection, settings, target, applied))
-    if journal.wanted(settings.root):
+    if read_config(settings.root / "alembic.ini").journal:
         rows = journal.latest(connection)
         # what runs just now looks the same as what was interrupted
         half = journal.half_applied(rows.values()) if not running else []

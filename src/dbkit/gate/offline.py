@@ -1,7 +1,6 @@
 """`--sql`: write the migrations as a script instead of running them."""
 
 import ast
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from sqlalchemy.sql.visitors import iterate
 from dbkit import journal
 from dbkit.errors import InputError
 from dbkit.postgres.locks import VERSION_TABLE
+from dbkit.project.tracebacks import line_in
 from dbkit.settings import Settings
 
 OPTIONS: dict[str, Any] = {
@@ -68,9 +68,9 @@ def reads_rows(error: BaseException, path: Path | None) -> bool:
         return True
     if isinstance(error, AttributeError):
         return error.obj is None and hasattr(sa.CursorResult, error.name or "")
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = line_in(error, path) if path else None
     is_none = isinstance(error, TypeError) and "NoneType" in words
-    return is_none and bool(frames) and _is_of_answer(Path(frames[-1].filename), frames[-1].lineno or 0)
+    return is_none and path is not None and line is not None and _is_of_answer(path, line)
 
 
 def _is_of_answer(path: Path, line: int) -> bool:

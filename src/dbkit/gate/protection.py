@@ -8,7 +8,7 @@ import re
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import InputError, Refused
+from dbkit.errors import InputError, Refused, describe_error
 from dbkit.postgres.connect import connect, current_revisions, has_version_table
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import place_of
@@ -127,7 +127,7 @@ def record_if_due(connection: psycopg.Connection, settings: Settings, *, is_new:
             record(connection, environment)
         except psycopg.errors.InsufficientPrivilege as error:
             connection.rollback()
-            return f"warning: the database cannot be marked {environment}: {error.diag.message_primary}."
+            return f"warning: the database cannot be marked {environment}: {describe_error(error, primary=True)}."
         return mark and f"the database was marked {mark}; from now on it is marked {environment}."
     if mark is not None and mark not in EXPENDABLE:
         return f"warning: the database is marked {mark}, and APP_ENV says {environment}."

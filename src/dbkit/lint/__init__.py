@@ -1,1 +1,1 @@
-"""What a trace means for a live database, and what to write instead."""
+"""Lint of migrations: their effect on a live database, and what to write instead."""

@@ -1,42 +1,43 @@
-"""A finding on a table whose size is known: how many rows, about how long; and whether it matters at all."""
+"""Estimates for findings on tables of a known size: how many rows, and about how long the lock is held."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from dbkit.findings.finding import Level, LintFinding
-from dbkit.lint.table_sizes import Size
-from dbkit.lint.timing import KINDS, Rates
+from dbkit.lint.table_sizes import TableSize
+from dbkit.lint.timing import WORK_BY_RULE, Rates
 from dbkit.wording import counted
 
 SMALL = 10_000  # rows; findings on smaller tables are notes
 
 
-def concrete(advice: LintFinding, sizes: Mapping[str, Size], rates: Rates, small: int = SMALL) -> LintFinding:
-    """The finding with what its tables' sizes make of it; as it is where none is known."""
-    kind = KINDS.get(advice.id)
-    known = {name: sizes[name] for name in advice.tables if name in sizes}
-    if not kind or not known:
-        return advice
+def apply_sizes(finding: LintFinding, sizes: Mapping[str, TableSize], rates: Rates, small: int = SMALL) -> LintFinding:
+    """Return the finding with an estimate for its largest table, or as a note if that is small."""
+    work = WORK_BY_RULE.get(finding.id)
+    known = {name: sizes[name] for name in finding.tables if name in sizes}
+    if not work or not known:
+        return finding
     name, size = max(known.items(), key=lambda each: each[1].rows)
+    rows = format_rows(size.rows)
     if size.rows < small:
-        return replace(advice, level=Level.NOTE, message=f"{advice.message}; {name} has {told_rows(size.rows)}: small")
-    words = f"{name} has {told_rows(size.rows)}, {told(rates.predict(kind, size))} at the rate measured here"
-    writes = (
-        f", with {counted(round(size.writes_per_second), 'write')} per second" if size.writes_per_second >= 1 else ""
-    )
-    return replace(advice, message=f"{advice.message}; {words}{writes}")
+        return replace(finding, level=Level.NOTE, message=f"{finding.message}; {name} has {rows}: small")
+    duration = format_duration(rates.predict(work, size))
+    writes = round(size.writes_per_second)
+    with_writes = f", with {counted(writes, 'write')} per second" if size.writes_per_second >= 1 else ""
+    message = f"{finding.message}; {name} has {rows}, {duration} at the rate measured here{with_writes}"
+    return replace(finding, message=message)
 
 
-def told_rows(rows: int) -> str:
-    """A number of rows, rounded: "43 million rows"."""
+def format_rows(rows: int) -> str:
+    """Return a rounded number of rows: "43 million rows"."""
     if rows >= 1_000_000:
         number = rows / 1_000_000
         return f"{number:.1f} million rows" if number < 10 else f"{number:.0f} million rows"
     return counted(rows, "row")
 
 
-def told(seconds: float) -> str:
-    """A time, rounded: "less than 1 s", "about 40 s", "about 3 min"."""
+def format_duration(seconds: float) -> str:
+    """Return a rounded duration: "less than 1 s", "about 40 s", "about 3 min"."""
     if seconds < 1:
         return "less than 1 s"
     if seconds < 120:

@@ -1,46 +1,79 @@
-"""A table that was there before a revision, as one of its statements met it."""
+"""A table from before the revision, as one statement of the revision used it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dbkit.postgres.sql_text import targets, tokens, unquoted
-from dbkit.trace.records import Lock, RelationAccess, Statement
+from dbkit.trace.records import ExecutedStatement, Lock, RelationAccess
 from dbkit.trace.statement_text import ends_own_transactions
 
+RELKINDS = ("r", "p", "m", "f")
+"""The kinds of relations with rows, as in pg_class.relkind."""
 
-class Table:
-    """What a statement has done to it, with its partitions, and what waits for it."""
 
-    def __init__(self, name: str, kind: str, statement: Statement, met: Sequence[RelationAccess]) -> None:
-        """`met`: it, and its partitions, as far as the statement has touched them."""
-        self.name = name
-        self.partitioned = kind == "p"
-        self.is_view = kind == "m"
-        scanned = [each for each in met if _is_scanned(each, statement)]
-        locks = [each.held for each in met if each.relation == name and each.held]
-        self.lock = max([*locks, dict(statement.kept).get(name, Lock.ACCESS_SHARE)])
-        """The strongest lock on it, of this statement and of earlier ones."""
-        self.scanned = bool(scanned)
-        """Whether its rows were read, or would have been if it had any."""
-        is_not_counted = self.is_view or (not statement.in_transaction and ends_own_transactions(statement.sql))
-        self.rewritten = any(each.rewritten and (each in scanned or is_not_counted) for each in met)
-        self.changed = 0 if self.is_view else sum(each.updated + each.deleted for each in met)
-        changed = {target for verb, target in targets(statement.sql) if verb != "insert"}
-        self.is_searched = not self.is_view and any(
-            not each.inserted and (each.opened or {_last_part(name), _last_part(each.relation)} & changed)
-            for each in scanned
-        )
-        """Whether rows to be changed were looked for, found or not."""
-        blocks = statement.blocks(name)
-        self.blocks = "" if self.is_view and blocks == Lock.SHARE.blocks else blocks
-        """What waits for it. Nobody writes to a materialized view."""
+@dataclass(frozen=True)
+class ExistingTable:
+    """The effect of one statement on a table and its partitions."""
+
+    name: str
+    is_partitioned: bool
+    is_materialized_view: bool
+    lock: Lock
+    """The strongest lock on it, of this statement or of an earlier one in the transaction."""
+    blocks: str
+    """What waits for that lock: "reads and writes", "writes", or nothing."""
+    is_scanned: bool
+    """Whether its rows were read, or would have been if it had any."""
+    is_rewritten: bool
+    changed_rows: int
+    is_searched: bool
+    """Whether the statement searched it for rows to change, found or not."""
+
+
+def read_table(name: str, kind: str, statement: ExecutedStatement, accesses: Sequence[RelationAccess]) -> ExistingTable:
+    """Return what a statement did to a table. `accesses` are those to the table and to its partitions."""
+    is_view = kind == "m"
+    scanned = [each for each in accesses if _is_scanned(each, statement)]
+    # the rows that these statements read are not counted
+    is_uncounted = is_view or (not statement.in_transaction and ends_own_transactions(statement.sql))
+    return ExistingTable(
+        name,
+        is_partitioned=kind == "p",
+        is_materialized_view=is_view,
+        lock=_strongest_lock(name, statement, accesses),
+        blocks=_blocks(name, statement, is_view=is_view),
+        is_scanned=bool(scanned),
+        is_rewritten=any(each.rewritten and (each in scanned or is_uncounted) for each in accesses),
+        changed_rows=0 if is_view else sum(each.updated + each.deleted for each in accesses),
+        is_searched=not is_view and _is_searched(name, statement, scanned),
+    )
+
+
+def _strongest_lock(name: str, statement: ExecutedStatement, accesses: Sequence[RelationAccess]) -> Lock:
+    held = [each.held for each in accesses if each.relation == name and each.held]
+    return max([*held, dict(statement.inherited_locks).get(name, Lock.ACCESS_SHARE)])
+
+
+def _blocks(name: str, statement: ExecutedStatement, *, is_view: bool) -> str:
+    blocks = statement.blocks(name)
+    # there are no writes to a materialized view
+    return "" if is_view and blocks == Lock.SHARE.blocks else blocks
+
+
+def _is_scanned(access: RelationAccess, statement: ExecutedStatement) -> bool:
+    # TRUNCATE replaces the table's file, and then scans the empty one for its indexes
+    is_truncated = access.rewritten and not (access.scanned or statement.changes)
+    return access.scanned > 0 or (access.scans > 0 and not is_truncated)
+
+
+def _is_searched(name: str, statement: ExecutedStatement, scanned: Sequence[RelationAccess]) -> bool:
+    changed = {target for verb, target in targets(statement.sql) if verb != "insert"}
+    return any(
+        not each.inserted and (each.opened or {_last_part(name), _last_part(each.relation)} & changed)
+        for each in scanned
+    )
 
 
 def _last_part(name: str) -> str:
-    """Of a name as SQL, without its schema."""
+    """Return a qualified name without its schema and without quotes."""
     return unquoted([token.text for token in tokens(name)][-1])
-
-
-def _is_scanned(each: RelationAccess, statement: Statement) -> bool:
-    # TRUNCATE makes the table anew, and then scans what is empty for its indexes
-    is_emptied = each.rewritten and not (each.scanned or statement.changes)
-    return each.scanned > 0 or (each.scans > 0 and not is_emptied)

@@ -1,4 +1,4 @@
-"""squawk's findings on the SQL that was recorded, with the true state of its transaction, beside our own.
+"""squawk's findings on the recorded SQL, with its real transactions, merged with dbkit's own.
 
 https://squawkhq.com/docs
 """
@@ -17,9 +17,9 @@ from typing import Any
 from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
 from dbkit.findings.rule_ids import SQUAWK
 from dbkit.roundtrip.outcome import RevisionOutcome
-from dbkit.trace.records import Statement
+from dbkit.trace.records import ExecutedStatement
 
-# What the trace measures: where it has found it, ours has squawk's name beside it; where not, it did no harm
+# Rules of squawk, by dbkit's rules that measure the effect: a finding of both is dbkit's, one of squawk only is dropped
 REPLACED = {
     "adding-field-with-default": ("volatile-default",),
     "adding-foreign-key-constraint": ("foreign-key-in-one-step", "foreign-key-of-new-table"),
@@ -38,17 +38,17 @@ REPLACED = {
     "require-lock-timeout": ("no-lock-timeout",),
     "transaction-nesting": ("commit-by-hand",),
 }
-# The trace does not find it in all of its forms: where it has, it is one finding; where not, squawk's is told
+# The trace does not see all forms: a finding of both is dbkit's, one of squawk only is reported
 BESIDE = {"require-concurrent-reindex": ("scan-under-lock",)}
-LEFT_OUT = {
-    "adding-required-field": "the round trip says that it fails on rows",
+IGNORED = {
+    "adding-required-field": "the round trip reports that it fails on rows",
     "ban-concurrent-index-creation-in-transaction": "the server refuses it",
-    "prefer-robust-stmts": "a revision is one transaction, and is recorded when it is done",
-    "require-statement-timeout": "a long migration may be wanted; the lock is what others wait for",
-    "require-timeout-settings": "no-lock-timeout looks at the session",
+    "prefer-robust-stmts": "a revision is one transaction, and is recorded at its end",
+    "require-statement-timeout": "a long migration may be intended; other sessions wait for its locks",
+    "require-timeout-settings": "no-lock-timeout reads the session's setting",
     "unused-ignore": "comments for squawk are not passed to it",
 }
-# Others are about style, and notes
+# Findings of other rules are about style, and notes
 WARNINGS = (
     "ban-drop-database",
     "ban-truncate-cascade",
@@ -58,110 +58,111 @@ WARNINGS = (
     "require-concurrent-reindex",
 )
 ABOUT_LOCKS = tuple(rule for rule in WARNINGS if rule.startswith("require-concurrent"))
-DONE = (0, 1)  # exit codes: nothing found, something found
+SUCCESS = (0, 1)  # exit codes: no findings, findings
 
 
 @dataclass
-class _File:
-    """What squawk is given: statements of one revision that share a transaction, or one that has its own."""
+class _Script:
+    """The input of squawk: the statements of one revision that share a transaction."""
 
     outcome: RevisionOutcome
     in_transaction: bool
-    lines: list[Statement] = field(default_factory=list)
-    """By line, the statement that is there."""
+    lines: list[ExecutedStatement] = field(default_factory=list)
+    """The statement of each line."""
     texts: list[str] = field(default_factory=list)
 
-    def add(self, statement: Statement) -> None:
+    def add(self, statement: ExecutedStatement) -> None:
         text = f"{statement.sql}\n;"
         self.texts.append(text)
         self.lines += [statement] * len(text.split("\n"))
 
 
-def find(outcomes: Sequence[RevisionOutcome], version: int, root: Path) -> list[LintFinding]:
-    """What squawk finds in the upgrades, for that major version; one note at `root` where it cannot be asked."""
-    program = _program()
+def run_squawk(outcomes: Sequence[RevisionOutcome], version: int, root: Path) -> list[LintFinding]:
+    """Return squawk's findings in the upgrades for a major version; one note at `root` if squawk does not run."""
+    program = find_program()
     if program is None:
-        words = "squawk is not installed here, so that its rules were not asked: pip install squawk-cli"
-        return [LintFinding("squawk-unavailable", Level.NOTE, "", root, None, words)]
+        message = "squawk is not installed, so its rules were not checked: pip install squawk-cli"
+        return [LintFinding("squawk-unavailable", Level.NOTE, "", root, None, message)]
     found: list[LintFinding] = []
     for in_transaction in (True, False):
-        files = [each for each in _files(outcomes) if each.in_transaction == in_transaction]
+        scripts = [each for each in _write_scripts(outcomes) if each.in_transaction == in_transaction]
         try:
-            found += _ask(program, files, version, in_transaction)
+            found += _check(program, scripts, version, in_transaction)
         except (OSError, ValueError) as error:
-            words = f"squawk failed, so that its rules were not asked: {error}"
-            return [LintFinding("squawk-unavailable", Level.NOTE, "", root, None, words)]
+            message = f"squawk failed, so its rules were not checked: {error}"
+            return [LintFinding("squawk-unavailable", Level.NOTE, "", root, None, message)]
     return found
 
 
-def join(ours: Sequence[LintFinding], squawks: Sequence[LintFinding]) -> list[LintFinding]:
-    """One list: what both found is ours, with squawk's id beside it; what only squawk measures by its text is gone."""
-    joined = list(ours)
-    for each in squawks:
+def merge_findings(own: Sequence[LintFinding], of_squawk: Sequence[LintFinding]) -> list[LintFinding]:
+    """Return one list: what both found is dbkit's, with squawk's id in `also`; what the trace disproves is dropped."""
+    merged = list(own)
+    for each in of_squawk:
         rule = each.id.removeprefix(SQUAWK)
         same = {*REPLACED.get(rule, ()), *BESIDE.get(rule, ())}
         places = [
             number
-            for number, own in enumerate(joined)
-            if own.id in same and (own.revision, own.line, own.direction) == (each.revision, each.line, "upgrade")
+            for number, other in enumerate(merged)
+            if other.id in same
+            and (other.revision, other.line, other.direction) == (each.revision, each.line, "upgrade")
         ]
         for number in places:
-            also = dict.fromkeys((*joined[number].also, each.id))
-            joined[number] = replace(joined[number], also=tuple(also))
+            also = dict.fromkeys((*merged[number].also, each.id))
+            merged[number] = replace(merged[number], also=tuple(also))
         if not places and rule not in REPLACED:
-            joined.append(each)
-    return joined
+            merged.append(each)
+    return merged
 
 
-def _program() -> str | None:
-    """Beside this Python, or on PATH."""
+def find_program() -> str | None:
+    """Return the path of squawk, beside this Python or on PATH."""
     return shutil.which("squawk", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 
-def _files(outcomes: Sequence[RevisionOutcome]) -> Iterator[_File]:
+def _write_scripts(outcomes: Sequence[RevisionOutcome]) -> Iterator[_Script]:
     for outcome in outcomes:
         for trace in outcome.traces:
-            files: dict[int, _File] = {}
+            scripts: dict[int, _Script] = {}
             for statement in trace if trace.direction == "upgrade" else ():
                 key = statement.transaction
-                files.setdefault(key, _File(outcome, statement.in_transaction)).add(statement)
-            yield from files.values()
+                scripts.setdefault(key, _Script(outcome, statement.in_transaction)).add(statement)
+            yield from scripts.values()
 
 
-def _ask(program: str, files: Sequence[_File], version: int, in_transaction: bool) -> Iterator[LintFinding]:
-    """Run squawk over the files. Raises ValueError when it does not answer as it should."""
-    if not files:
+def _check(program: str, scripts: Sequence[_Script], version: int, in_transaction: bool) -> Iterator[LintFinding]:
+    """Run squawk on the scripts. Raises ValueError if it fails."""
+    if not scripts:
         return
     options = ["--reporter", "json", "--pg-version", f"{version}.0"]
     options.append("--assume-in-transaction" if in_transaction else "--no-assume-in-transaction")
     with tempfile.TemporaryDirectory(prefix="dbkit-squawk-") as directory:
-        for number, each in enumerate(files):
+        for number, each in enumerate(scripts):
             (Path(directory) / f"{number}.sql").write_text("\n".join(each.texts), encoding="utf-8")
-        # in its own directory, so that no settings file of somebody's is found
-        command = [program, *options, *(f"{number}.sql" for number in range(len(files)))]
+        # in an empty directory, so that squawk finds no settings file of the project
+        command = [program, *options, *(f"{number}.sql" for number in range(len(scripts)))]
         result = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-    if result.returncode not in DONE:
+    if result.returncode not in SUCCESS:
         raise ValueError(" ".join((result.stderr or result.stdout).split())[:200])
-    for told in json.loads(result.stdout or "[]"):
-        each = files[int(Path(told["file"]).stem)]
-        advice = _advice(told, each, each.lines[min(told["line"], len(each.lines) - 1)])
-        if advice:
-            yield advice
+    for reported in json.loads(result.stdout or "[]"):
+        script = scripts[int(Path(reported["file"]).stem)]
+        finding = _finding(reported, script, script.lines[min(reported["line"], len(script.lines) - 1)])
+        if finding:
+            yield finding
 
 
-def _advice(told: dict[str, Any], file: _File, statement: Statement) -> LintFinding | None:
-    rule = told["rule_name"]
-    is_harmless = rule in ABOUT_LOCKS and not any(each.existed for each in statement.touched)
-    if rule in LEFT_OUT or is_harmless:
+def _finding(reported: dict[str, Any], script: _Script, statement: ExecutedStatement) -> LintFinding | None:
+    rule = reported["rule_name"]
+    is_on_new_table = rule in ABOUT_LOCKS and not any(each.existed for each in statement.touched)
+    if rule in IGNORED or is_on_new_table:
         return None
     return LintFinding(
         f"{SQUAWK}{rule}",
         Level.WARNING if rule in WARNINGS else Level.NOTE,
-        file.outcome.revision,
-        file.outcome.path,
+        script.outcome.revision,
+        script.outcome.path,
         statement.line,
-        told["message"].rstrip("."),
+        reported["message"].rstrip("."),
         why=f"https://squawkhq.com/docs/{rule}",
-        instead=f"# {told['help']}" if told.get("help") else "",
+        fix=f"# {reported['help']}" if reported.get("help") else "",
         sql=" ".join(statement.sql.split())[:LONGEST_SQL],
     )

@@ -1,4 +1,4 @@
-"""The query for a live database, and its answer."""
+"""The query for the sizes of a live database's tables, and its result."""
 
 import json
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ CROSS JOIN LATERAL (
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_';
 """
 FIELDS = ("rows", "bytes", "indexes", "index_bytes")
-HINT = "Save what the query of `dbkit sizes` prints: psql -f sizes.sql > sizes.txt"
+HINT = "Save the result of the query that `dbkit sizes` prints: psql -f sizes.sql > sizes.txt"
 
 
 @dataclass(frozen=True)
-class Size:
-    """One table: `bytes` with its TOAST, without its indexes."""
+class TableSize:
+    """The size of one table; `bytes` includes TOAST and excludes indexes."""
 
     rows: int
     bytes: int
@@ -44,10 +44,10 @@ class Size:
     writes_per_second: float
 
 
-def read(path: Path) -> dict[str, Size]:
-    """By name, as SQL, without a prefix for schema public. Raises InputError for what is no answer of the query.
+def read_sizes(path: Path) -> dict[str, TableSize]:
+    """Read the saved result of the query: sizes by table name as in SQL, without the schema if it is public.
 
-    The answer may come from psql with its headers and alignment, or from a program that writes CSV.
+    The file may have psql's headers and alignment, or be CSV. Raises InputError if it is not the query's result.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -57,23 +57,23 @@ def read(path: Path) -> dict[str, Size]:
     joined = "".join(line.strip().removesuffix("+").strip() for line in text.splitlines())
     start, end = joined.find("[{"), joined.rfind("}]")
     if start < 0 or end < start:
-        raise InputError(f"{path} has no answer of the query in it.", HINT)
+        raise InputError(f"{path} does not contain the result of the query.", HINT)
     found = joined[start : end + 2]
     try:
-        rows = _loaded(found)
+        rows = _load_json(found)
         return {str(row["table"]).removeprefix("public."): _size(row) for row in rows}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is not an answer of the query: {error}", HINT) from error
+        raise InputError(f"{path} is not the result of the query: {error}", HINT) from error
 
 
-def _loaded(text: str) -> list[dict[str, object]]:
+def _load_json(text: str) -> list[dict[str, object]]:
     try:
-        return json.loads(text)  # type: ignore[no-any-return]  # what is not as it should be raises where it is read
+        return json.loads(text)  # type: ignore[no-any-return]  # a wrong shape raises where it is read
     except ValueError:
-        # CSV has its quotes doubled
+        # CSV doubles quotes
         return json.loads(text.replace('""', '"'))  # type: ignore[no-any-return]
 
 
-def _size(row: Mapping[str, object]) -> Size:
+def _size(row: Mapping[str, object]) -> TableSize:
     rows, table, indexes, index_bytes = (int(str(row[name] or 0)) for name in FIELDS)
-    return Size(rows, table, indexes, index_bytes, float(str(row["writes_per_second"] or 0)))
+    return TableSize(rows, table, indexes, index_bytes, float(str(row["writes_per_second"] or 0)))

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dbkit.errors import InputError
+from dbkit.postgres.file_lock import hold_file_lock
 from dbkit.postgres.os_account import Account
-from dbkit.postgres.private_dirs import locked, private_directory, state_directory
+from dbkit.postgres.private_dirs import private_directory, state_directory
 from dbkit.settings import Settings
 
 
@@ -96,7 +97,7 @@ def reachable_bindir(bindir: Path, account: Account) -> Path:
     original = (bindir / "postgres").stat()
     copy = state_directory() / f"postgresql-{original.st_size}-{original.st_mtime_ns}"
     package = bindir.parents[1]
-    with locked(state_directory() / "copying.lock"):  # one process at a time makes a copy
+    with hold_file_lock(state_directory() / "copying.lock"):  # one process at a time makes a copy
         if not copy.exists():
             unfinished = copy.with_name(f"{copy.name}.unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)

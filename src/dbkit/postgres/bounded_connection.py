@@ -1,8 +1,8 @@
-"""A psycopg connection whose waits have an end and a word: for a lock that others hold, and for a reply that was lost.
+"""A psycopg connection that watches its own waits: it reports lock holders, and detects a lost reply.
 
-The server answers an unlimited time after a statement was sent: a migration may run for hours. So while nothing comes,
-the connection asks from a second one what the server's process does. It waits for a lock: then who holds it is told. It
-works: the wait goes on. It does nothing, or is gone, while we wait for its reply: then the reply was lost on its way.
+A statement of a migration may run for hours. While its reply is missing, a second connection reads the state of the
+backend from pg_stat_activity. When it waits for a lock, the holder is reported. When it works, the wait continues. When
+it is idle or gone, the reply was lost on the network.
 """
 
 import time
@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from dbkit.errors import say
-from dbkit.postgres.lock_holders import Blocked, blocked
+from dbkit.errors import describe_login_error, say
+from dbkit.postgres.lock_holders import LockWait, find_lock_wait
 
 Result = TypeVar("Result")
 
-# What libpq does about a silent network. A URL's own parameters come after these; a unix socket has none of them.
+# libpq's timeouts for a silent network. The parameters of a URL override them; a unix socket ignores them.
 NETWORK = {
     "keepalives": "1",
     "keepalives_idle": "10",
@@ -25,10 +25,10 @@ NETWORK = {
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
 }
-FIRST_LOOK = 1.0  # seconds without a reply, until the server is asked for the first time
-LONGEST_PAUSE = 30.0  # seconds between two looks
-SHORTEST, LONGEST = 2.0, 10.0  # seconds that a process must have done nothing, before its reply counts as lost
-LIMIT = 5  # seconds for each answer to a question of our own
+FIRST_CHECK = 1.0  # seconds without a reply before the first check
+LONGEST_PAUSE = 30.0  # seconds between two checks
+SHORTEST, LONGEST = 2.0, 10.0  # seconds that a backend must be idle before its reply counts as lost
+LIMIT = 5  # seconds for a reply on the second connection
 STATE = """
 SELECT state::text, wait_event_type::text, wait_event::text, backend_start::text
 FROM pg_catalog.pg_stat_activity WHERE pid = %s::int4"""
@@ -38,7 +38,7 @@ WHERE pid = %s::int4 AND backend_start::text = %s::text"""
 
 
 class HeldLock(psycopg.errors.LockNotAvailable):
-    """A lock was not granted in time; the texts say who holds it, where that was seen."""
+    """A lock was not granted in time; the texts name its holder, where that was seen."""
 
     locked = ""
     sentence = ""
@@ -46,13 +46,13 @@ class HeldLock(psycopg.errors.LockNotAvailable):
 
 
 class ReplyLost(psycopg.OperationalError):
-    """The server's reply to a statement does not come. The session in the server is ended, where `is_ended`."""
+    """The reply to a statement was lost. `is_ended` when the session was ended in the server."""
 
     is_ended = False
 
 
 class _QuickConnection(psycopg.Connection[Any]):
-    """A connection that waits LIMIT seconds for each reply, and then fails."""
+    """A connection that fails after LIMIT seconds without a reply."""
 
     def wait(self, gen: Any, *arguments: Any, **_keywords: Any) -> Any:
         deadline = time.monotonic() + LIMIT
@@ -65,7 +65,7 @@ class _QuickConnection(psycopg.Connection[Any]):
 
 
 class _Checked(Generator[Any, Any, Any]):
-    """A generator of psycopg's, and a function that is called with what is sent to it."""
+    """A generator of psycopg that calls a function with each value sent to it."""
 
     def __init__(self, generator: Generator[Any, Any, Any], check: Callable[[int | None], None]) -> None:
         self.generator = generator
@@ -81,13 +81,13 @@ class _Checked(Generator[Any, Any, Any]):
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a second connection has seen of a session. `state` is None where nothing can be said."""
+    """The state of a session as seen from a second connection; None where it is unknown."""
 
     state: str | None
     start: str = ""
-    blocked: Blocked | None = None
+    blocked: LockWait | None = None
     problem: str = ""
-    """Why no second connection could be had, where the server did not answer."""
+    """Why the second connection failed, when the server did not answer."""
 
 
 @dataclass
@@ -95,45 +95,45 @@ class _Wait:
     """One wait for a reply."""
 
     begun: float
-    next_look: float
-    pause: float = FIRST_LOOK
+    next_check: float
+    pause: float = FIRST_CHECK
     quiet_since: float | None = None
-    """Since when the server's process was seen to do nothing."""
+    """Since when the backend has been idle."""
     silent_since: float | None = None
-    """Since when the server does not answer to a second connection."""
-    blocked: Blocked | None = None
+    """Since when the server has not answered on a second connection."""
+    blocked: LockWait | None = None
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that asks from a second one, when no reply comes."""
+    """A connection that checks its backend from a second one while no reply comes."""
 
     login: Mapping[str, Any] | None = None
-    """The keywords that it was opened with; None when nothing is to be asked."""
+    """The keywords for a second connection; None for no checks."""
     patience = 0.0
-    """How long to wait for a server that does not answer any more, in seconds."""
+    """Seconds to wait for a server that does not answer any more."""
     lock_timeout = 0.0
-    """The limit that the server has for locks, in seconds."""
+    """The session's lock_timeout, in seconds."""
     server_pid = 0
-    """The number of the process in the server, also after the connection is closed."""
+    """The pid of the backend, also after the connection is closed."""
 
     @property
-    def says_who_blocks(self) -> bool:
-        """Whether to print who holds a lock, while it is waited for."""
+    def reports_lock_holders(self) -> bool:
+        """Whether to print the holder of a lock during the wait."""
         return True
 
     def wait(self, gen: Any, *arguments: Any, **keywords: Any) -> Any:
-        """As psycopg's. Raises HeldLock and ReplyLost."""
+        """Wait as psycopg does, with checks of the backend. Raises HeldLock and ReplyLost."""
         if self.login is None:
             return super().wait(gen, *arguments, **keywords)
         now = time.monotonic()
-        waiting = _Wait(now, now + self._first_look())
+        waiting = _Wait(now, now + self._first_check())
 
         def check(ready: int | None) -> None:
             if ready:
                 waiting.quiet_since = waiting.silent_since = None
-                waiting.next_look = time.monotonic() + waiting.pause
-            elif ready is not None and time.monotonic() >= waiting.next_look:
-                self._look(waiting)
+                waiting.next_check = time.monotonic() + waiting.pause
+            elif ready is not None and time.monotonic() >= waiting.next_check:
+                self._check_backend(waiting)
 
         try:
             return super().wait(_Checked(gen, check), *arguments, **keywords)
@@ -143,11 +143,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         except psycopg.errors.LockNotAvailable as error:
             raise _held(error, waiting) from None
 
-    def _first_look(self) -> float:
-        return min(FIRST_LOOK, self.lock_timeout / 2) if self.lock_timeout else FIRST_LOOK
+    def _first_check(self) -> float:
+        return min(FIRST_CHECK, self.lock_timeout / 2) if self.lock_timeout else FIRST_CHECK
 
-    def _look(self, waiting: _Wait) -> None:
-        """Ask what the server's process does. Raises ReplyLost when it does nothing, or nothing answers any more."""
+    def _check_backend(self, waiting: _Wait) -> None:
+        """Read the state of the backend. Raises ReplyLost when it is idle, or when the server stopped answering."""
         pid = self.server_pid
         login = self.login or {}
         seen = _ask(login, lambda other: _see(other, pid))
@@ -155,8 +155,8 @@ class BoundedConnection(psycopg.Connection[Any]):
         waiting.silent_since = (waiting.silent_since or now) if seen.problem else None
         waiting.quiet_since = (waiting.quiet_since or now) if seen.state in ("idle", "gone") else None
         if seen.blocked is not None:
-            if waiting.blocked is None and self.says_who_blocks:
-                say(f"waiting for {seen.blocked.what}, which is locked by {seen.blocked.who}")
+            if waiting.blocked is None and self.reports_lock_holders:
+                say(f"waiting for {seen.blocked.locked_object}, which is locked by {seen.blocked.holder}")
             waiting.blocked = seen.blocked
         limit = min(max(self.patience, SHORTEST), LONGEST)
         if waiting.quiet_since is not None and now - waiting.quiet_since >= limit:
@@ -164,12 +164,12 @@ class BoundedConnection(psycopg.Connection[Any]):
         if waiting.silent_since is not None and now - waiting.silent_since >= max(self.patience, limit):
             raise ReplyLost(f"the server does not answer any more: {seen.problem}")
         suspicious = waiting.quiet_since or waiting.silent_since
-        waiting.pause = FIRST_LOOK if suspicious else min(waiting.pause * 2, LONGEST_PAUSE)
-        waiting.next_look = now + waiting.pause
+        waiting.pause = FIRST_CHECK if suspicious else min(waiting.pause * 2, LONGEST_PAUSE)
+        waiting.next_check = now + waiting.pause
 
 
 def _lost(login: Mapping[str, Any], pid: int, seen: _Seen, seconds: float) -> ReplyLost:
-    """End the session in the server, so that what it has not committed by now never will be."""
+    """End the session in the server, so that its uncommitted work is rolled back."""
     error = ReplyLost(f"no reply came for {seconds:.0f} s, and the server has nothing to do for this connection")
     if seen.state != "gone":
         seen = _ask(login, lambda other: _end(other, pid, seen))
@@ -180,26 +180,26 @@ def _lost(login: Mapping[str, Any], pid: int, seen: _Seen, seconds: float) -> Re
 def _held(error: psycopg.errors.LockNotAvailable, waiting: _Wait) -> HeldLock:
     held = HeldLock(*error.args, info=error.pgresult)
     if waiting.blocked is not None:
-        held.locked = f"{waiting.blocked.what} is locked by {waiting.blocked.who}"
+        held.locked = f"{waiting.blocked.locked_object} is locked by {waiting.blocked.holder}"
         held.sentence = f"gave up after {time.monotonic() - waiting.begun:.0f} s: {held.locked}."
         held.hint = waiting.blocked.hint
     return held
 
 
 def _ask(login: Mapping[str, Any], question: Callable[[psycopg.Connection[Any]], _Seen]) -> _Seen:
-    """Ask over a new connection. A server that does not take one says nothing of the first one by that."""
+    """Ask over a new connection. When the server refuses it, the state of the first one is unknown."""
     try:
         keywords = {**login, "connect_timeout": LIMIT, "application_name": "dbkit monitor"}
         options = f"{login.get('options', '')} -c search_path=pg_catalog -c lock_timeout={LIMIT * 1000}"
         with _QuickConnection.connect(autocommit=True, **{**keywords, "options": options}) as other:
             row = other.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
             if row is None or row[0] != other.info.backend_pid:
-                return _Seen(None)  # a pooler makes up the number that it gives its client
+                return _Seen(None)  # a pooler shows its client a pid of its own
             return question(other)
     except psycopg.Error as error:
-        words = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        words = describe_login_error(error).rstrip(".")
         asked = error.pgconn is not None and (error.pgconn.needs_password or error.pgconn.used_password)
-        answered = error.sqlstate or "FATAL:" in words or asked
+        answered = error.sqlstate or "FATAL:" in str(error) or asked
         return _Seen(None, problem="" if answered else words)
 
 
@@ -209,14 +209,14 @@ def _see(other: psycopg.Connection[Any], pid: int) -> _Seen:
         return _Seen("gone")
     state, kind, event, start = row
     if kind == "Lock":
-        return _Seen("active", start, blocked(other, pid))
-    # one that reads from or writes to its client waits for us, as one that is idle
+        return _Seen("active", start, find_lock_wait(other, pid))
+    # a backend that reads from or writes to its client waits for this process, as an idle one
     idle = state is not None and (state.startswith("idle") or event in ("ClientRead", "ClientWrite"))
     return _Seen("idle" if idle else state, start)
 
 
 def _end(other: psycopg.Connection[Any], pid: int, seen: _Seen) -> _Seen:
-    """End a session that was seen, and wait until it is gone."""
+    """End a session, and wait until it is gone."""
     other.execute(END, [pid, seen.start])
     deadline = time.monotonic() + LIMIT
     while (now := _see(other, pid)).start == seen.start and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""One way to open a connection: with a real login, and waiting only for what can pass."""
+"""Open a connection, with retries while the server is not ready, and read the version table."""
 
 import os
 import time
@@ -7,40 +7,40 @@ from collections.abc import Callable, Collection
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import DbkitError, InputError, Unreachable, say
+from dbkit.errors import DbkitError, InputError, Unreachable, describe_login_error, say
 from dbkit.postgres import connection_guard
 from dbkit.postgres.bounded_connection import NETWORK
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import OwnConnection, Session, place_of
 from dbkit.settings import Target
 
-# There is a server, and no connection left for us. One of our own that was closed just now may still count.
+# The server is there, but its connections are used up. One that was closed just now may still count.
 NO_ROOM = ("too many clients", "too many connections", "connection slots")
-# What a server says while it cannot take a connection yet, or just now. Everything else it says is an answer.
-PASSING = (
+# Messages of a server that accepts no connection yet, or at the moment. Any other message is final.
+TEMPORARY = (
     "starting up",
     "shutting down",
     "in recovery",
     "not yet accepting",
     *NO_ROOM,
 )
-MOMENT = 1.0  # seconds that such a one may take to end
-# What libpq says before or instead of a server, and will say again.
+MOMENT = 1.0  # seconds that the end of a closed connection may take
+# Errors of libpq that a retry does not change.
 FINAL = ("does not support SSL", "invalid sslmode", "requirepeer", "invalid value", "certificate", "Permission denied")
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-LONGEST_END = 5.0  # seconds that a backend has to end
+LONGEST_END = 5.0  # seconds for a backend to end
 
 
 class NoRoom(Unreachable):
-    """As many are logged in as the server, the database or the role may have."""
+    """The connection limit of the server, the database or the role is reached."""
 
 
-PATIENCE = 30.0  # seconds for a lock and for a reply, where nobody says how long
-SHORTEST_LOCK_TIMEOUT = 1.0  # seconds: a moment's lock is no reason to give up, also with MIGRATION_WAIT=0
+PATIENCE = 30.0  # seconds to wait for a lock and for a reply, by default
+SHORTEST_LOCK_TIMEOUT = 1.0  # seconds: with MIGRATION_WAIT=0, too, a short lock is no failure
 
 
-def say_once(target: Target, wait: float, reason: str, attempt: int) -> None:
-    """Tell people that there is something to wait for; once."""
+def report_first_attempt(target: Target, wait: float, reason: str, attempt: int) -> None:
+    """Print at the first retry that the server is waited for."""
     if attempt == 1:
         say(f"waiting up to {wait:g} s for {target.server()}: {reason}")
 
@@ -49,21 +49,21 @@ def connect(
     target: Target,
     wait: float | None = None,
     autocommit: bool = False,
-    progress: Callable[[Target, float, str, int], None] = say_once,
+    progress: Callable[[Target, float, str, int], None] = report_first_attempt,
     kind: type[OwnConnection] = OwnConnection,
     patience: float | None = None,
     waits_for_room: bool = True,
     session: Session = Session.OWN,
     **parameters: str,
 ) -> OwnConnection:
-    """Log in to `target`, retrying for up to `wait` seconds while the server cannot be reached or is not ready.
+    """Log in to `target`, with retries for up to `wait` seconds while the server is not reachable or not ready.
 
-    `patience` is how long the connection waits for a lock, or for a server that does not answer any more: as long as
-    for the server, where nothing is said. `kind` is the class of the connection, `session` says whose settings it has;
-    `parameters` are further libpq keywords; `progress` is called before each pause with the target, the wait, the
-    reason and the number of the attempt. Raises Unreachable: at once when the server answered and said no (user,
-    password, database), otherwise when the time is over, with the last real error. Raises NoRoom where as many are
-    logged in as may be: at once when not `waits_for_room`.
+    `patience` is how long the connection waits for a lock or a reply, by default as long as for the server. `kind` is
+    the class of the connection, `session` determines its settings, and `parameters` are further libpq keywords.
+    `progress` is called before each pause with the target, the wait, the reason and the number of the attempt.
+
+    Raises Unreachable: at once when the server refused the login (user, password, database), otherwise with the last
+    error when the time is over. Raises NoRoom at the connection limit: at once when not `waits_for_room`.
     """
     if patience is None:
         patience = PATIENCE if wait is None else wait
@@ -80,19 +80,19 @@ def connect(
                 target, left, autocommit, kind, patience, bounds=bounds, session=session, **parameters
             )
         except psycopg.ProgrammingError as error:
-            raise InputError(f"a parameter of the connection is wrong: {reason_of(error)}") from None
+            raise InputError(f"a parameter of the connection is wrong: {describe_login_error(error)}") from None
         except psycopg.OperationalError as error:
             has_options = "options" in parameters or "options" in target.parameters()
             if "unsupported startup parameter" in str(error) and bounds and not has_options:
-                # a pooler: what only looks can do without limits in the server
+                # a pooler: connections that only read need no lock_timeout
                 bounds = False
                 continue
             problem = _problem(target, error, wait)
             is_full = isinstance(problem, NoRoom)
             end = max(deadline, began + MOMENT) if is_full else deadline
-            if not may_pass(error) or (is_full and not waits_for_room) or time.monotonic() + pause > end:
+            if not is_temporary(error) or (is_full and not waits_for_room) or time.monotonic() + pause > end:
                 raise problem from None
-            reason = reason_of(error)
+            reason = describe_login_error(error)
         if is_full and time.monotonic() - began < MOMENT / 2:
             time.sleep(pause)
             continue
@@ -103,13 +103,13 @@ def connect(
 
 
 def _problem(target: Target, error: psycopg.OperationalError, wait: float) -> DbkitError:
-    """The error for a login that has failed, after `wait` seconds."""
-    reason = reason_of(error)
+    """The error for a failed login, after retries for `wait` seconds."""
+    reason = describe_login_error(error)
     if "unsupported startup parameter" in reason:
-        return pooled(target)
-    if not may_pass(error):
+        return pooler_error(target)
+    if not is_temporary(error):
         return Unreachable(
-            f'the server at {target.server()} did not let us in to "{target.dbname}": {reason}',
+            f'connection to database "{target.dbname}" at {target.server()} was refused: {reason}',
             "Check the user, password, database and parameters in .env.",
         )
     waited = f" (waited {wait:g} s)" if wait else ""
@@ -138,13 +138,13 @@ def open_connection(
 ) -> OwnConnection:
     """Log in once, giving up after `wait` seconds (at least libpq's minimum of 2). Raises psycopg's errors.
 
-    Without `bounds`, the server gets no limit for locks.
+    Without `bounds`, without lock_timeout.
     """
     timeout = max(2, min(10, int(wait)))
-    login = {"connect_timeout": timeout, "client_encoding": "UTF8"} | keywords(target)
+    login = {"connect_timeout": timeout, "client_encoding": "UTF8"} | connection_keywords(target)
     lock_timeout = max(patience, SHORTEST_LOCK_TIMEOUT)
     limit = f"-c lock_timeout={round(lock_timeout * 1000)}" if bounds else ""
-    # in this order: of two that set the same, the server takes the last one
+    # in this order: the server takes the last one of two values
     options = " ".join(filter(None, [str(login.get("options", "")), limit, parameters.get("options", "")]))
     given = login | parameters | ({"options": options} if options else {})
     with connection_guard.own(target):
@@ -156,30 +156,30 @@ def open_connection(
     return connection
 
 
-def keywords(target: Target) -> dict[str, str | int]:
-    """What libpq is told of `target`, and how it notices that the network is silent."""
+def connection_keywords(target: Target) -> dict[str, str | int]:
+    """libpq's keywords for `target`, with the timeouts for a silent network."""
     return NETWORK | target.parameters()
 
 
-def pooled(target: Target) -> InputError:
-    """The error for a pooler in place of the server."""
+def pooler_error(target: Target) -> InputError:
+    """The error for a connection pooler."""
     return InputError(
         f"{target.server()} is a pooler (PgBouncer or the like), not the server itself.",
-        "The migration lock and the time limits belong to a session, and it gives each transaction another one.\n"
+        "The migration lock and the timeouts belong to a session, but a pooler uses another one for each transaction.\n"
         "Set MIGRATION_DATABASE_URL to the server's own address; the application may keep DATABASE_URL.",
     )
 
 
 def ignore_libpq_environment() -> None:
-    """Forget PGSERVICE, PGOPTIONS and the like: they are about another server than the one that we bring."""
+    """Remove PGSERVICE, PGOPTIONS and the like from the environment: they are meant for other servers."""
     for name in [name for name in os.environ if name.startswith("PG") and not name.startswith("PG_")]:
         del os.environ[name]
 
 
-def may_pass(error: psycopg.OperationalError) -> bool:
-    """Whether waiting can help. A server that asked for a password, or said FATAL, has answered."""
+def is_temporary(error: psycopg.OperationalError) -> bool:
+    """Whether a retry can help: not after a FATAL error, or when the server has asked for a password."""
     text = str(error)
-    if any(words in text for words in PASSING):
+    if any(words in text for words in TEMPORARY):
         return True
     if any(words in text for words in FINAL):
         return False
@@ -187,17 +187,8 @@ def may_pass(error: psycopg.OperationalError) -> bool:
     return not asked and "FATAL:" not in text
 
 
-def reason_of(error: psycopg.Error) -> str:
-    """The server's or libpq's own words, in one line."""
-    line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    for lead in ("FATAL:", "failed: "):
-        if lead in line:
-            line = line.rsplit(lead, 1)[1]
-    return line.strip().rstrip(".") + "."
-
-
 def current_revisions(connection: psycopg.Connection) -> tuple[str, ...]:
-    """What the version table says, in a stable order; empty when there is no such table."""
+    """The revisions in the version table, sorted; empty where there is no such table."""
     place = place_of(connection)
     if not has_version_table(connection):
         return ()
@@ -206,7 +197,7 @@ def current_revisions(connection: psycopg.Connection) -> tuple[str, ...]:
 
 
 def has_version_table(connection: psycopg.Connection) -> bool:
-    """Whether the version table is there by now."""
+    """Whether the version table exists."""
     place = place_of(connection)
     if not place.schema:
         return False
@@ -215,7 +206,7 @@ def has_version_table(connection: psycopg.Connection) -> bool:
 
 
 def end_sessions(connection: psycopg.Connection, dbname: str, pids: Collection[int] | None = None) -> None:
-    """End the other sessions in a database (those of `pids`, where given), and wait until they are gone."""
+    """End the other sessions in a database (only those of `pids`, where given), and wait until they are gone."""
     theirs = """
         FROM pg_catalog.pg_stat_activity
         WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'
@@ -224,6 +215,6 @@ def end_sessions(connection: psycopg.Connection, dbname: str, pids: Collection[i
     values = [dbname, pids and list(pids), pids and list(pids)]
     connection.execute(f"SELECT pg_catalog.pg_terminate_backend(pid) {theirs}".encode(), values)
     deadline = time.monotonic() + LONGEST_END
-    # pg_terminate_backend() can wait, but looks only each tenth of a second
+    # pg_terminate_backend() can wait, too, but in steps of 0.1 s
     while connection.execute(f"SELECT {theirs}".encode(), values).rowcount and time.monotonic() < deadline:
         time.sleep(0.002)

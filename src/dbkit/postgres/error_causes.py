@@ -6,7 +6,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import sqlstate_of, without_secrets
+from dbkit.errors import original_error, sqlstate_of, without_secrets
 from dbkit.postgres.own_statements import place_of
 
 AGAIN = "Then run the same command again."
@@ -50,7 +50,7 @@ def hint_for(connection: psycopg.Connection, error: BaseException, dbname: str) 
 def _original(error: BaseException | None) -> psycopg.Error | None:
     """psycopg's error, which SQLAlchemy or a migration has wrapped."""
     while error is not None:
-        original = getattr(error, "orig", None) or error
+        original = original_error(error)
         if isinstance(original, psycopg.Error) and original.sqlstate:
             return original
         error = error.__cause__ or error.__context__

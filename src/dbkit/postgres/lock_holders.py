@@ -1,4 +1,4 @@
-"""Who holds the lock that a session waits for, in words that have no secret in them."""
+"""Find the sessions that hold the lock for which a session waits, and describe them without secrets."""
 
 import re
 from collections.abc import Sequence
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import psycopg
 
-# The names of kinds of objects after the first word of a statement; an object's own name is not shown
+from dbkit.postgres.sql_text import without_comments
+
+# The kinds of objects after the first word of a statement; the name of the object is not shown
 OBJECTS = "UNIQUE|INDEX|CONCURRENTLY|TABLE|INTO|FROM|MATERIALIZED|VIEW|SEQUENCE|FUNCTION|TYPE|SCHEMA|DATABASE|TRIGGER"
 KIND = re.compile(rf"[A-Za-z]+(?:\s+(?:{OBJECTS})\b)*", re.IGNORECASE)
-COMMENTS = re.compile(r"^(?:\s+|--[^\n]*\n|/\*.*?\*/)+", re.DOTALL)
-# What a role may not see of the session of another is NULL
+# NULL for the columns that a role may not see of another role's session
 SESSION = """
     a.pid, a.usename::text,
     CASE WHEN a.backend_start IS NOT NULL THEN coalesce(pg_catalog.host(a.client_addr), 'this machine') END,
@@ -20,7 +21,7 @@ BLOCKING = f"""
 SELECT b.pid, {SESSION.format(since="a.xact_start, a.backend_start")}
 FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids(%(pid)s::int4))) AS b (pid)
 LEFT JOIN pg_catalog.pg_stat_activity AS a USING (pid)"""  # noqa: S608  # constants
-# A wait for a row is one for the transaction that has changed it, beside a lock on the row itself
+# A wait for a row is a wait for the transaction that has changed it, with a lock on the tuple
 WAITED_FOR = """
 SELECT n.nspname::text, c.relname::text
 FROM pg_catalog.pg_locks AS l
@@ -35,7 +36,7 @@ SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current
 
 @dataclass(frozen=True)
 class Holder:
-    """A session that holds a lock. What this role may not see of it is None."""
+    """A session that holds a lock; None where this role may not see a value."""
 
     pid: int
     user: str | None
@@ -52,37 +53,37 @@ class Holder:
             None if self.seconds is None else f"for {self.seconds} s",
         ]
         doing = self.state or ""
-        if kind := kind_of(self.query or ""):
+        if kind := kind_of_statement(self.query or ""):
             doing = kind if self.state == "active" else f"{doing} after {kind}"
         return ", ".join(part for part in [*parts, doing] if part)
 
 
 @dataclass(frozen=True)
-class Blocked:
-    """A session that waits for a lock, seen from another one."""
+class LockWait:
+    """The lock that a session waits for, seen from another session."""
 
     table: str
-    """What is locked, as people know it; "" where that is no table."""
+    """The locked table, for display; "" where it is none."""
     holders: Sequence[Holder]
     prepared: str | None = None
-    """The name of the prepared transaction that holds it."""
+    """The name of the prepared transaction that holds the lock."""
 
     @property
-    def who(self) -> str:
-        """Who holds the lock."""
+    def holder(self) -> str:
+        """The holder of the lock, for display."""
         if self.prepared is not None:
             return f"the prepared transaction {self.prepared!r}"
         return " and ".join(map(str, self.holders)) or "a session that has just ended"
 
     @property
-    def what(self) -> str:
-        """What is locked."""
-        return self.table or "what is needed"
+    def locked_object(self) -> str:
+        """The locked object, for display."""
+        return self.table or "an object"
 
     @property
     def hint(self) -> str:
-        """What to type."""
-        again = "then run the same command again. MIGRATION_WAIT says how long to wait."
+        """How to end the wait."""
+        again = "then run the same command again. MIGRATION_WAIT sets how long to wait."
         if self.prepared is not None:
             return f"End it with COMMIT PREPARED or ROLLBACK PREPARED {self.prepared!r}; {again}"
         if not self.holders:
@@ -91,14 +92,14 @@ class Blocked:
         return f'Wait until it ends, or end it: echo "SELECT {ends}" | make psql\n{again[0].upper()}{again[1:]}'
 
 
-def kind_of(query: str) -> str:
-    """The first words of a statement, without any name or value: LOCK TABLE, CREATE INDEX CONCURRENTLY."""
-    match = KIND.match(COMMENTS.sub("", query))
+def kind_of_statement(query: str) -> str:
+    """The first keywords of a statement, without names and values: LOCK TABLE, CREATE INDEX CONCURRENTLY."""
+    match = KIND.match(without_comments(query).lstrip())
     return " ".join(match[0].upper().split()) if match else ""
 
 
-def blocked(connection: psycopg.Connection, pid: int) -> Blocked:
-    """What the session `pid`, which waits for a lock, waits for."""
+def find_lock_wait(connection: psycopg.Connection, pid: int) -> LockWait:
+    """The lock for which the session `pid` waits, and its holders."""
     rows = connection.execute(BLOCKING, {"pid": pid}).fetchall()
     table = connection.execute(WAITED_FOR, {"pid": pid}).fetchone()
     prepared = None
@@ -107,4 +108,4 @@ def blocked(connection: psycopg.Connection, pid: int) -> Blocked:
         prepared = str(found[0]) if found else "?"
     holders = [Holder(row[0], *row[2:]) for row in rows if row[0]]
     label = "" if table is None else table[1] if table[0] == "public" else f"{table[0]}.{table[1]}"
-    return Blocked(label, holders, prepared)
+    return LockWait(label, holders, prepared)

@@ -1,4 +1,4 @@
-"""One migration at a time: a session advisory lock on the migration connection itself."""
+"""The migration lock: a session-level advisory lock on the connection of the migration."""
 
 import hashlib
 import time
@@ -9,12 +9,12 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from dbkit.errors import InputError, LockNotGranted, say
-from dbkit.postgres.lock_holders import SESSION, Holder, blocked
+from dbkit.postgres.lock_holders import SESSION, Holder, find_lock_wait
 
 VERSION_TABLE = "alembic_version"
-PAUSE = 0.1  # seconds between two tries
-LONGEST_END = 5.0  # seconds until a session has ended that was told to
-# Who has the session's advisory lock of a key
+PAUSE = 0.1  # seconds between two attempts
+LONGEST_END = 5.0  # seconds for a terminated session to end
+# The session that holds the advisory lock of a key
 HOLDER = f"""
 SELECT {SESSION.format(since="a.backend_start")}
 FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
@@ -22,12 +22,12 @@ WHERE l.locktype = 'advisory' AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND (l.classid::bigint << 32) | l.objid::bigint = %s AND l.objsubid = 1"""  # noqa: S608  # constants
 IS_READ_ONLY = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')"
-# What a role may not see is NULL
+# NULL for the columns that a role may not see
 PRIMARY = """
 SELECT CASE WHEN pg_catalog.starts_with(sender_host, '/') THEN sender_host
     ELSE pg_catalog.concat(sender_host, ':', sender_port) END
 FROM pg_catalog.pg_stat_wal_receiver WHERE sender_host IS NOT NULL"""
-# How far an index is that a session builds
+# The progress of an index build
 INDEX_PROGRESS = """
 SELECT phase, CASE WHEN blocks_total > 0 THEN 100 * blocks_done / blocks_total
     WHEN tuples_total > 0 THEN 100 * tuples_done / tuples_total END
@@ -44,52 +44,52 @@ ORDER BY xact_start LIMIT 1"""
 
 
 def lock_key(dbname: str) -> int:
-    """The key of the migrations of a database: a signed number of 64 bits, as pg_try_advisory_lock takes it."""
+    """The advisory-lock key for the migrations of a database, a signed 64-bit integer."""
     return int.from_bytes(hashlib.sha256(f"dbkit:{dbname}:{VERSION_TABLE}".encode()).digest()[:8], signed=True)
 
 
 @contextmanager
 def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> Iterator[None]:
-    """Hold the lock while the context lasts, waiting for it for up to `wait` seconds.
+    """Take the migration lock, waiting up to `wait` seconds, and release it at the end.
 
-    By polling: a blocking waiter keeps a snapshot, and CREATE INDEX CONCURRENTLY in the holder would wait for it for
-    ever. The rollback between two tries is for the same reason. Raises LockNotGranted after `wait` seconds, and
-    InputError for a server that is read-only.
+    It is polled: a session that waits in pg_advisory_lock() keeps a snapshot, for which CREATE INDEX CONCURRENTLY in
+    the holder would wait forever. The rollback between two attempts has the same reason. Raises LockNotGranted after
+    `wait` seconds, and InputError for a read-only server.
     """
     require_writable(connection)
     key = lock_key(dbname)
     deadline = time.monotonic() + wait
-    told = False
+    is_reported = False
     while not _try_lock(connection, key):
         if time.monotonic() > deadline:
             raise LockNotGranted(
                 f"another migration is still running after {wait:g} s: {_holder(connection, key)}.",
                 "Wait for it, or raise MIGRATION_WAIT.",
             )
-        if not told:
+        if not is_reported:
             say(f"waiting for another migration: {_holder(connection, key)}")
-            told = True
+            is_reported = True
         time.sleep(PAUSE)
     try:
         yield
     finally:
-        # when the connection is lost, or about to be closed in the middle of a statement, so is the lock
+        # a connection that is lost, or will be closed during a statement, releases the lock by that
         if connection.info.transaction_status not in (TransactionStatus.ACTIVE, TransactionStatus.UNKNOWN):
-            _let_go(connection, key)
+            _release(connection, key)
 
 
-def _let_go(connection: psycopg.Connection, key: int) -> None:
+def _release(connection: psycopg.Connection, key: int) -> None:
     try:
         connection.rollback()
         connection.execute("SELECT pg_advisory_unlock(%s)", [key])
         connection.rollback()
     except psycopg.OperationalError as error:
-        # what was done under the lock is done; the session ends with its connection, and the lock with it
+        # the work is done; the lock ends with the session
         say(f"warning: the connection was lost after the work was done: {error}")
 
 
 def require_writable(connection: psycopg.Connection) -> None:
-    """Raise InputError for a server that is read-only, naming the primary of a standby where this role may see it."""
+    """Raise InputError for a read-only server; for a standby with its primary, where this role may see that."""
     is_standby, read_only = connection.execute(IS_READ_ONLY).fetchone() or (False, "off")
     row = connection.execute(PRIMARY).fetchone() if is_standby else None
     connection.rollback()
@@ -111,33 +111,33 @@ def _address(connection: psycopg.Connection) -> str:
     return host if host.startswith("/") else f"{host}:{connection.info.port}"
 
 
-def take_again(connection: psycopg.Connection, dbname: str) -> None:
-    """Take the lock once more, where a migration may have let go of it. Raises LockNotGranted."""
+def retake_lock(connection: psycopg.Connection, dbname: str) -> None:
+    """Take the lock again, in case a migration has released it. Raises LockNotGranted."""
     key = lock_key(dbname)
     if connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() != (True,):
         raise LockNotGranted(
-            f"the migration let go of the migration lock, and another has it: {_name(connection, key)}."
+            f"the migration released the migration lock, and another session took it: {_name(connection, key)}."
         )
 
 
-def holder(connection: psycopg.Connection, dbname: str) -> str | None:
-    """Who migrates this database just now, and how far that is."""
+def find_holder(connection: psycopg.Connection, dbname: str) -> str | None:
+    """Describe the session that holds the migration lock of a database, and its progress; None without one."""
     row = connection.execute(HOLDER, [lock_key(dbname)]).fetchone()
     if row is None:
         return None
     words = [str(Holder(*row))]
     for phase, percent in connection.execute(INDEX_PROGRESS, [row[0]]):
         words.append(phase if percent is None else f"{phase}, {percent} %")
-    waits_for = blocked(connection, row[0])
+    waits_for = find_lock_wait(connection, row[0])
     if waits_for.holders or waits_for.prepared:
-        words.append(f"waits for {waits_for.what}, which is locked by {waits_for.who}")
+        words.append(f"waits for {waits_for.locked_object}, which is locked by {waits_for.holder}")
     return "; ".join(words)
 
 
-def end_session(connection: psycopg.Connection, dbname: str, pid: int) -> bool:
+def end_migration_session(connection: psycopg.Connection, dbname: str, pid: int) -> bool:
     """End the session of a migration whose connection was lost, and return whether it is gone.
 
-    It is known by the migration lock that it holds. What it has not committed by then never will be.
+    It is the session `pid` only while it holds the migration lock. Its uncommitted work is rolled back.
     """
     key = lock_key(dbname)
     deadline = time.monotonic() + LONGEST_END

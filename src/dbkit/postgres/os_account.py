@@ -70,6 +70,16 @@ class Account:
             self.do(lambda: _send(childs, path, flags))
             return socket.recv_fds(ours, 1, 1)[1][0]
 
+    def read_file(self, path: Path, offset: int = 0) -> str:
+        """Read the text of a regular file of this account, from `offset` bytes on. Raises OSError."""
+        with os.fdopen(self.open_file(path, os.O_RDONLY), "rb") as file:
+            return file.read()[offset:].decode(errors="replace")
+
+    def write_file(self, path: Path, text: str, flags: int = os.O_CREAT | os.O_TRUNC) -> None:
+        """Write a regular file of this account, which is replaced unless `flags` are others. Raises OSError."""
+        with os.fdopen(self.open_file(path, os.O_WRONLY | flags), "w") as file:
+            file.write(text)
+
     def _try(self, question: Callable[[], bool]) -> bool:
         if os.geteuid() == self.uid:
             return question()

@@ -22,6 +22,7 @@ from dbkit.errors import InputError
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.row_hash import FORMAT
+from dbkit.postgres.sql_quote import quote_literal
 
 PATH = "pg_catalog, pg_temp"
 SETTINGS = {
@@ -46,7 +47,7 @@ TEXT, INT8, NAME = "pg_catalog.text", "pg_catalog.int8", "pg_catalog.name"
 
 
 def _text(value: str) -> str:
-    return f"'{value}'::{TEXT}"
+    return f"{quote_literal(value)}::{TEXT}"
 
 
 def _set(name: str, value: str) -> str:

@@ -1,4 +1,4 @@
-"""The schema of a database as text, the same for the same schema."""
+"""Dump the schema of a database as text, which is the same for the same schema."""
 
 import os
 import re
@@ -9,16 +9,16 @@ from psycopg.conninfo import make_conninfo
 
 from dbkit.errors import CheckFailed
 from dbkit.postgres.binaries import client_program
-from dbkit.postgres.connect import PATIENCE, connect, keywords
+from dbkit.postgres.connect import PATIENCE, connect, connection_keywords
 from dbkit.settings import Settings, Target
 
-# PostgreSQL 15.20 keeps a number among the options of each column that nobody set, and that differs from run to run
+# PostgreSQL 15.20 keeps an internal number among the options of each column, which differs from run to run
 OF_THE_SERVER = re.compile(r"(, )?\bpg_attver=\d+")
 
 
 def client_login(target: Target) -> tuple[str, dict[str, str]]:
-    """Connection string and environment for PostgreSQL's client programs; the password is only in the latter."""
-    parameters = keywords(target)
+    """The connection string and the environment for PostgreSQL's client programs; only the latter has the password."""
+    parameters = connection_keywords(target)
     password = parameters.pop("password", None)
     environment = dict(os.environ)
     if password is not None:
@@ -26,17 +26,16 @@ def client_login(target: Target) -> tuple[str, dict[str, str]]:
     return make_conninfo("", **{key: str(value) for key, value in parameters.items()}), environment
 
 
-def schema(
+def dump_schema(
     settings: Settings,
     target: Target,
     without_table: str = "",
     leaving_out: Sequence[str] = ("--no-owner", "--no-privileges"),
 ) -> str:
-    """What `pg_dump --schema-only` says of `target`, without the lines that differ from run to run.
+    """Return the output of `pg_dump --schema-only`, without the lines that differ from run to run.
 
-    `without_table` names a table to leave out; `leaving_out` are pg_dump's options for what else to.
-
-    Raises CheckFailed with pg_dump's own words.
+    `without_table` is a table to leave out, `leaving_out` are pg_dump's options to leave out more.
+    Raises CheckFailed with pg_dump's message.
     """
     with connect(target) as connection:
         major = connection.info.server_version // 10000
@@ -53,7 +52,7 @@ def schema(
     )
     if result.returncode:
         raise CheckFailed("pg_dump failed.", result.stderr.strip())
-    # a random token in each run, and the versions of the two programs
+    # a random token of each run, and the versions of the two programs
     text = re.sub(OF_THE_SERVER, "", result.stdout)
     text = re.sub(r"^ALTER .* SET \(\);\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^(\\(un)?restrict .*|-- Dumped (from|by) .*)\n", "", text, flags=re.MULTILINE)

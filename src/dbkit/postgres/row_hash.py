@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import psycopg
 
+from dbkit.postgres.sql_quote import quote_ident
+
 FORMAT = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
@@ -41,11 +43,6 @@ def hash_sql(expression: str) -> str:
 def hashes_sql(columns: Sequence[str]) -> str:
     """SQL for the hashes of columns, in one array: a table may have as many columns as a row can have."""
     return f"ARRAY[{', '.join(hash_sql(quote_ident(name)) for name in columns)}]::bigint[]"
-
-
-def quote_ident(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def fingerprint(connection: psycopg.Connection, table: str, columns: Sequence[str]) -> Fingerprint:

@@ -1,20 +1,20 @@
-"""The session that migrations run in, and other work that others must not wait for."""
+"""The session of a migration: its time limits and its reaction to a lost client."""
 
 import psycopg
 
-from dbkit.postgres.connect import SHORTEST_LOCK_TIMEOUT, connect, pooled
+from dbkit.postgres.connect import SHORTEST_LOCK_TIMEOUT, connect, pooler_error
 from dbkit.postgres.own_statements import OwnConnection, Session
 from dbkit.settings import Settings, Target
 
-# When a server notices that its client is gone: milliseconds; for a silent network, seconds and tries
+# Intervals after which the server detects a lost client: milliseconds; for a silent network seconds and probes
 SESSION = {
     "client_connection_check_interval": "500",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
-    # the pauses between two tries are not to end the session
+    # a pause between two attempts must not end the session
     "idle_session_timeout": "0",
-    # until it is flushed: a crash of the server in between loses the last migrations, as if they had not run
+    # until the WAL flush at the end: a crash of the server before loses the last migrations completely
     "synchronous_commit": "off",
 }
 
@@ -24,10 +24,10 @@ SINCE_14 = ("client_connection_check_interval", "idle_session_timeout")
 def connect_for_migration(
     target: Target, settings: Settings, name: str, kind: type[OwnConnection] = OwnConnection
 ) -> OwnConnection:
-    """A connection as a migration has it, called `name` in the server.
+    """Open the connection of a migration, with `name` as application_name.
 
-    Its time-outs are start-up options, so that no statement runs without them. Raises InputError for a pooler: a
-    session's lock would be left on a server connection that others are given.
+    Its timeouts are startup options, so that no statement runs without them. Raises InputError for a pooler, which
+    would pass the session with its advisory lock to other clients.
     """
     timeouts = {"lock_timeout": settings.lock_timeout, "statement_timeout": settings.statement_timeout}
     options = [f"-c {setting}={round(seconds * 1000)}" for setting, seconds in timeouts.items()]
@@ -40,27 +40,24 @@ def connect_for_migration(
         options=" ".join(options),
         application_name=name,
     )
-    # for what is read before anything is done, the limit is MIGRATION_WAIT; `hurry` ends that
-    # a pooler makes up the number that it gives its client
-    if (
-        apply_settings(connection, lock_timeout=max(settings.wait, SHORTEST_LOCK_TIMEOUT))
-        != connection.info.backend_pid
-    ):
+    # until shorten_lock_wait(), while nothing is changed, MIGRATION_WAIT is the limit
+    pid = apply_settings(connection, lock_timeout=max(settings.wait, SHORTEST_LOCK_TIMEOUT))
+    if pid != connection.info.backend_pid:  # a pooler shows its client a pid of its own
         connection.close()
-        raise pooled(target)
+        raise pooler_error(target)
     connection.autocommit = False
     return connection
 
 
 def shorten_lock_wait(connection: OwnConnection, settings: Settings) -> None:
-    """From now on wait for a lock no longer than MIGRATION_LOCK_TIMEOUT: others wait behind us. Commits."""
+    """Limit each wait for a lock to MIGRATION_LOCK_TIMEOUT, because other sessions queue behind it. Commits."""
     connection.execute("RESET lock_timeout")
     connection.commit()
     connection.lock_timeout = settings.lock_timeout
 
 
 def apply_settings(connection: psycopg.Connection, lock_timeout: float | None = None) -> int:
-    """Set what SESSION says, and return the number of the server's process."""
+    """Apply SESSION, and return the pid of the backend."""
     is_old = connection.info.server_version < 14_00_00
     settings = {name: value for name, value in SESSION.items() if not (is_old and name in SINCE_14)}
     if lock_timeout is not None:

@@ -14,7 +14,9 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
 from dbkit.errors import InputError, say
+from dbkit.postgres.sql_quote import quote_literal
 from dbkit.project import created_objects
+from dbkit.project.created_tables import CreatedTables
 
 COMPARISON: dict[str, Any] = {
     "compare_type": True,
@@ -81,8 +83,8 @@ class Ownership:
         self.left_alone: set[str] = set()
 
     @cached_property
-    def created(self) -> created_objects.Tables:
-        return created_objects.read(self.revisions, self.default_schema)
+    def created(self) -> CreatedTables:
+        return created_objects.read_created_tables(self.revisions, self.default_schema)
 
     @cached_property
     def sources(self) -> str:
@@ -222,7 +224,7 @@ def _own_types_and_schemas(context: MigrationContext, script: ops.MigrationScrip
     for type_ in new:
         name = ".".join(preparer.quote(part) for part in (type_.schema, type_.name) if part)
         if (type_.schema, type_.name) not in with_table:
-            labels = ", ".join("'" + label.replace("'", "''") + "'" for label in type_.enums)
+            labels = ", ".join(map(quote_literal, type_.enums))
             script.upgrade_ops.ops.insert(0, ops.ExecuteSQLOp(f"CREATE TYPE {name} AS ENUM ({labels})"))
         script.downgrade_ops.ops.append(ops.ExecuteSQLOp(f"DROP TYPE {name}"))
     schemas = {op.schema for op in script.upgrade_ops.ops if isinstance(op, ops.CreateTableOp) and op.schema}

@@ -7,7 +7,8 @@ from pathlib import Path
 from alembic.script import Script
 
 from dbkit.errors import InputError
-from dbkit.project import Project, head_file
+from dbkit.project import head_file
+from dbkit.project.alembic_project import Project
 from dbkit.project.revision_order import ancestors, parents_of
 
 

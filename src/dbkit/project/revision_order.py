@@ -6,7 +6,7 @@ from graphlib import TopologicalSorter
 from alembic.script import Script
 from alembic.util import to_tuple
 
-from dbkit.project import Project
+from dbkit.project.alembic_project import Project
 
 
 def parents_of(project: Project, script: Script) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from dbkit.findings.finding import Level, LintFinding
-from dbkit.findings.rule_ids import RULES, SQUAWK
+from dbkit.findings.rule_ids import SQUAWK
 from dbkit.gate.alembic_command import count
-from dbkit.lint.rule_pages import page, section
+from dbkit.lint.rule_pages import read_page, read_section, read_summary
 from dbkit.lint.run import LintOutcome
 from dbkit.redaction import redact
 from dbkit.reports.roundtrip import annotation, rows_as_json
@@ -32,7 +32,7 @@ def as_text(advised: LintOutcome, least: Level) -> str:
         lines.append(shown(path))
         for each in findings:
             lines += _told(each)
-    return redact.text("\n".join([*lines, *unfilled(advised.planted), summary(advised, least)]))
+    return redact.text("\n".join([*lines, *unfilled(advised.sample_rows), summary(advised, least)]))
 
 
 def _shown(advised: LintOutcome, least: Level) -> list[LintFinding]:
@@ -48,7 +48,7 @@ def _told(each: LintFinding) -> list[str]:
     lines = [f"  {each.level} {each.id}{also}{place}{direction}", f"    {each.message}"]
     if each.level != Level.NOTE:
         lines += textwrap.wrap(each.why, 116, initial_indent="    ", subsequent_indent="    ")
-        lines += [f"      {line}".rstrip() for line in each.instead.splitlines()]
+        lines += [f"      {line}".rstrip() for line in each.fix.splitlines()]
     return lines
 
 
@@ -66,7 +66,7 @@ def summary(advised: LintOutcome, least: Level) -> str:
     parts += [f"{accepted} accepted"] if accepted else []
     hidden = " (--level note shows them)" if least != Level.NOTE else ""
     parts += [f"{_counted(counts[Level.NOTE], Level.NOTE)}{hidden}"] if counts[Level.NOTE] else []
-    parts += [] if advised.planted.rows else ["the tables were empty, so changes of data were not seen"]
+    parts += [] if advised.sample_rows.rows else ["the tables were empty, so changes of data were not seen"]
     return f"{'; '.join(parts)}."
 
 
@@ -81,7 +81,7 @@ def as_json(advised: LintOutcome, _least: Level) -> str:
         "server": advised.server,
         "seconds": round(advised.seconds, 3),
         "revisions": advised.revisions,
-        "rows": rows_as_json(advised.planted),
+        "rows": rows_as_json(advised.sample_rows),
         "findings": [_finding(each) for each in advised.findings],
     }
     return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
@@ -99,7 +99,7 @@ def _finding(each: LintFinding) -> dict[str, Any]:
         "blocks": each.blocks,
         "tables": list(each.tables),
         "why": each.why,
-        "instead": each.instead,
+        "instead": each.fix,
         "sql": each.sql,
         "also": list(each.also),
         "accepted": each.accepted,
@@ -147,9 +147,11 @@ def _rule(identifier: str, level: Level) -> dict[str, Any]:
         uri = f"https://squawkhq.com/docs/{name}"
         helped: dict[str, Any] = {"help": {"text": uri, "markdown": f"[{name}]({uri})"}, "helpUri": uri}
     else:
-        level, about = RULES[identifier].level, RULES[identifier].about
-        effect = section(identifier, "Effect") or about
-        helped = {"help": {"text": page(identifier), "markdown": page(identifier)}}
+        summary = read_summary(identifier)
+        level, about = summary.level, summary.text
+        effect = read_section(identifier, "Effect") or about
+        page = read_page(identifier)
+        helped = {"help": {"text": page, "markdown": page}}
     return {
         "id": identifier,
         "shortDescription": {"text": about},
@@ -165,7 +167,7 @@ def _result(each: LintFinding, index: int) -> dict[str, Any]:
         "ruleId": each.id,
         "ruleIndex": index,
         "level": LEVELS[each.level],
-        "message": {"text": "\n".join(filter(None, [f"{each.message}.", each.why, each.instead]))},
+        "message": {"text": "\n".join(filter(None, [f"{each.message}.", each.why, each.fix]))},
         "locations": [
             {
                 "physicalLocation": {

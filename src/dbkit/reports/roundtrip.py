@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from dbkit.findings.verdict import Verdict
 from dbkit.redaction import redact
 from dbkit.reports import roundtrip_text
 from dbkit.reports.trace import trace_as_json
-from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount, Verdict
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
 
 
 def as_json(outcome: Outcome) -> str:
@@ -21,15 +22,15 @@ def as_json(outcome: Outcome) -> str:
         "summary": {verdict.value: outcome.count(verdict) for verdict in Verdict},
         "chain": outcome.chain,
         "chain_length": outcome.chain_length,
-        "rows": rows_as_json(outcome.planted),
+        "rows": rows_as_json(outcome.sample_rows),
         "revisions": [_revision(each) for each in outcome.revisions],
     }
     return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
 
 
-def rows_as_json(planted: SampleRowCount) -> dict[str, Any]:
+def rows_as_json(sample_rows: SampleRowCount) -> dict[str, Any]:
     """The rows that there were."""
-    return {"at_least": planted.rows, "filled": sorted(planted.filled), "unfilled": dict(planted.unfilled)}
+    return {"at_least": sample_rows.rows, "filled": sorted(sample_rows.filled), "unfilled": dict(sample_rows.unfilled)}
 
 
 def _revision(each: RevisionOutcome) -> dict[str, Any]:

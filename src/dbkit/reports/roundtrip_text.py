@@ -4,8 +4,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from dbkit.findings.verdict import Verdict
 from dbkit.gate.alembic_command import count
-from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount, Verdict
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
 from dbkit.wording import counted
 
 
@@ -16,12 +17,12 @@ def render(outcome: Outcome) -> str:
         for each in outcome.revisions
         if each.verdict != Verdict.PROVEN or each.findings or each.notes
     ]
-    return "\n".join([*parts, *unfilled(outcome.planted), summary(outcome)])
+    return "\n".join([*parts, *unfilled(outcome.sample_rows), summary(outcome)])
 
 
-def unfilled(planted: SampleRowCount) -> list[str]:
+def unfilled(sample_rows: SampleRowCount) -> list[str]:
     """A line for each table that never had rows."""
-    return [f"no rows in {name}: {reason}" for name, reason in planted.unfilled]
+    return [f"no rows in {name}: {reason}" for name, reason in sample_rows.unfilled]
 
 
 def shown(path: Path) -> str:
@@ -71,7 +72,7 @@ def summary(outcome: Outcome) -> str:
     parts = [f"{count(len(outcome.revisions))} on {outcome.server}: {counts}"]
     parts += [f"{accepted} of them accepted"] if accepted else []
     parts.append(f"{_chain(outcome)} went down and up again" if outcome.chain else "no chain could go down and up")
-    return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; {_rows(outcome.planted)})."
+    return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; {_rows(outcome.sample_rows)})."
 
 
 def _chain(outcome: Outcome) -> str:
@@ -81,14 +82,14 @@ def _chain(outcome: Outcome) -> str:
     return f"{outcome.chain} ({outcome.chain_length} of {count(len(outcome.revisions))})"
 
 
-def _rows(planted: SampleRowCount) -> str:
-    if not planted.rows:
+def _rows(sample_rows: SampleRowCount) -> str:
+    if not sample_rows.rows:
         return "the tables were empty, so nothing is said about rows"
-    filled, tables = len(planted.filled), len(planted.filled) + len(planted.unfilled)
+    filled, tables = len(sample_rows.filled), len(sample_rows.filled) + len(sample_rows.unfilled)
     if not tables:
         return "there are no tables"
     return (
         f"{filled} of {counted(tables, 'table')} with rows"
-        if planted.unfilled
+        if sample_rows.unfilled
         else f"rows in {'its one table' if tables == 1 else f'all {tables} tables'}"
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from dbkit.redaction import redact
-from dbkit.trace.records import Lock, RelationAccess, Statement, Trace
+from dbkit.trace.records import ExecutedStatement, Lock, RelationAccess, Trace
 from dbkit.wording import counted
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def as_text(outcome: "Outcome") -> str:
 
 def _untraced(each: "RevisionOutcome") -> str:
     if each.untraced:
-        return f"it works, but not while it is watched: {each.untraced}"
+        return f"it works, but not while it is traced: {each.untraced}"
     words = next((finding.words for finding in each.findings if finding.failure), each.verdict.value)
     return f"could not be run: {words}"
 
@@ -35,15 +35,15 @@ def _told(trace: Trace) -> Iterator[str]:
     transaction = 0
     for statement in trace:
         touched = [each for each in statement.touched if each.existed and _matters(each)]
-        kept = [(name, lock) for name, lock in statement.kept if lock.blocks]
+        inherited = [(name, lock) for name, lock in statement.inherited_locks if lock.blocks]
         if statement.transaction != transaction and not statement.in_transaction:
             yield "    in a transaction of its own:"
         transaction = statement.transaction
         place = f":{statement.line} " if statement.line else ""
         yield f"    {place}{shortened(statement.sql)}"
         yield from (f"        {_words(each)}" for each in touched)
-        if kept and (touched or statement.changes):
-            yield f"        still held: {', '.join(f'{lock} on {name}' for name, lock in kept)}"
+        if inherited and (touched or statement.changes):
+            yield f"        still held: {', '.join(f'{lock} on {name}' for name, lock in inherited)}"
 
 
 def shortened(sql: str) -> str:
@@ -105,7 +105,7 @@ def trace_as_json(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _statement(each: Statement) -> dict[str, Any]:
+def _statement(each: ExecutedStatement) -> dict[str, Any]:
     return {
         "sql": each.sql,
         "line": each.line,
@@ -113,7 +113,7 @@ def _statement(each: Statement) -> dict[str, Any]:
         "in_transaction": each.in_transaction,
         "seconds": round(each.seconds, 6),
         "lock_timeout": each.lock_timeout,
-        "kept": {name: str(lock) for name, lock in each.kept},
+        "kept": {name: str(lock) for name, lock in each.inherited_locks},
         "touched": [
             {
                 "relation": touched.relation,

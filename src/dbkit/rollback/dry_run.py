@@ -13,7 +13,7 @@ from alembic.runtime.migration import RevisionStep
 from dbkit import project
 from dbkit.errors import CheckFailed, InputError
 from dbkit.gate import alembic_command
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_cluster, scratch_database
 from dbkit.postgres.binaries import server_bindir
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import VERSION_TABLE
@@ -89,7 +89,7 @@ def _try(settings: Settings, ini: Path, heads: tuple[str, ...], to: str, *, plan
     With rows, what a loop over rows or a trigger does is seen, too.
     """
     with scratch_cluster.cluster(settings) as place, _silence():
-        own = replace(scratch_cluster.settings_for(settings, place.target()), confirm=place.target().dbname)
+        own = replace(scratch_database.settings_for(settings, place.target()), confirm=place.target().dbname)
         loaded = project.load(ini)
         for head in heads:
             alembic_command.run(loaded, own, "upgrade", head)

@@ -7,7 +7,7 @@ import psycopg
 
 from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.postgres.connect import connect, current_revisions
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.rollback.dry_run import NoPrograms, work_out
 from dbkit.settings import Settings, Target
 from dbkit.stash import backup, obstacles, store, tables

@@ -1,100 +1,63 @@
-"""What a team has accepted: a comment with a reason in the migration file, or a baseline for old history.
+"""Acceptance of a revision's verdict, by a comment in its migration file or by a baseline for old history."""
 
-# dbkit: ok dirty, the enum value stays; PostgreSQL cannot remove it
-
-A comment names a verdict of the round trip, or the id of a finding of `dbkit lint`.
-"""
-
-import io
-import re
-import tokenize
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from dbkit.findings.rule_ids import is_id
-from dbkit.roundtrip.alembic_steps import is_bytecode, read_source
-from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome, Verdict
-
-COMMENT = re.compile(r"#\s*dbkit:\s*ok\b(.*)")
-NAMED = re.compile(r"\s+([a-z][a-z0-9/-]*(?: [a-z]+)*)\s*,\s*(\S.*)")
-ACCEPTABLE = frozenset(Verdict) - {Verdict.PROVEN}
+from dbkit.findings.comments import Acceptance, parse_acceptances
+from dbkit.findings.rule_ids import is_rule_id
+from dbkit.findings.verdict import Verdict
+from dbkit.project.revision_source import is_bytecode, read_source
+from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome
 
 
-@dataclass(frozen=True)
-class Acceptance:
-    """One comment: on which line, which verdict or id and why. `problem` is what is wrong with it, if anything."""
-
-    line: int
-    verdict: str = ""
-    reason: str = ""
-    problem: str = ""
-
-
-def read_comments(path: Path) -> list[Acceptance]:
-    """The comments of one migration file, or of env.py; none of bytecode."""
-    if is_bytecode(path) or not path.is_file():
-        return []
-    source = read_source(str(path))
-    if b"dbkit:" not in source:
-        return []
-    tokens = tokenize.tokenize(io.BytesIO(source).readline)
-    found = ((token.start[0], COMMENT.match(token.string)) for token in tokens if token.type == tokenize.COMMENT)
-    return [_read(line, match[1]) for line, match in found if match]
-
-
-def _read(line: int, text: str) -> Acceptance:
-    named = NAMED.fullmatch(text.rstrip())
-    if not named:
-        return Acceptance(line, problem="a verdict and a reason are needed: # dbkit: ok dirty, <reason>")
-    if named[1] not in ACCEPTABLE and not is_id(named[1]):
-        words = f"{named[1]!r} is none of {', '.join(sorted(ACCEPTABLE))}, and no id of `dbkit explain`"
-        return Acceptance(line, problem=words)
-    return Acceptance(line, named[1], named[2].strip())
+def read_acceptances(path: Path) -> list[Acceptance]:
+    """Return the `# dbkit: ok` comments of a migration file or of env.py; none of bytecode."""
+    return [] if is_bytecode(path) or not path.is_file() else parse_acceptances(read_source(str(path)))
 
 
 def apply_acceptance(outcome: RevisionOutcome, baseline: Collection[str], baseline_name: str) -> RevisionOutcome:
-    """The outcome with what was accepted of it, and with a finding for each comment that accepts nothing.
+    """Return the outcome with the reason that accepts it, and with a finding for each comment that accepts nothing.
 
-    A revision whose schema and rows both have something needs a comment for each.
-
-    `baseline` has the revisions that a baseline covers, and `baseline_name` the one that was named for it.
+    A revision with two verdicts, such as dirty and lossy, needs a comment for each. `baseline` has the revisions up to
+    `baseline_name`.
     """
     reasons: dict[str, str] = {}
-    stale = []
-    for comment in read_comments(outcome.path):
+    unused = []
+    for comment in read_acceptances(outcome.path):
         if comment.problem:
-            stale.append(_finding(comment, comment.problem))
-        elif is_id(comment.verdict):
+            unused.append(_unused_comment(comment, comment.problem))
+        elif is_rule_id(comment.accepts):
             continue
-        elif comment.verdict in (outcome.verdict, *outcome.also):
-            reasons[comment.verdict] = comment.reason
+        elif comment.accepts in (outcome.verdict, *outcome.also):
+            reasons[comment.accepts] = comment.reason
         else:
-            stale.append(_finding(comment, f"it accepts {comment.verdict}, and the verdict is {outcome.verdict}"))
+            unused.append(
+                _unused_comment(comment, f"it accepts {comment.accepts}, and the verdict is {outcome.verdict}")
+            )
     accepted = None
     if reasons.keys() >= {outcome.verdict, *outcome.also}:
         accepted = "; ".join(reasons[verdict] for verdict in (outcome.verdict, *outcome.also))
     elif outcome.verdict != Verdict.PROVEN and outcome.revision in baseline:
         accepted = baseline_reason(baseline_name)
-    return replace(outcome, accepted=accepted, findings=(*outcome.findings, *stale))
+    return replace(outcome, accepted=accepted, findings=(*outcome.findings, *unused))
 
 
-def _finding(comment: Acceptance, problem: str) -> Finding:
-    return Finding(
-        "file", failure=Failure(f"the comment in line {comment.line} accepts nothing: {problem}", comment.line)
-    )
+def _unused_comment(comment: Acceptance, problem: str) -> Finding:
+    message = f"the comment in line {comment.line} accepts nothing: {problem}"
+    return Finding("file", failure=Failure(message, comment.line))
 
 
 def report_stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) -> tuple[RevisionOutcome, ...]:
-    """The outcomes, with a finding at the baseline's revision when it accepts nothing.
+    """Return the outcomes with a finding at the baseline's revision if the baseline accepts nothing.
 
-    `outcomes` are those of all revisions: of some, nothing can be said.
+    `outcomes` must be those of all revisions.
     """
     if any(each.accepted == baseline_reason(baseline) for each in outcomes):
         return tuple(outcomes)
-    words = f"the baseline {baseline} accepts nothing: remove it"
+    message = f"the baseline {baseline} accepts nothing: remove it"
     return tuple(
-        replace(each, findings=(*each.findings, Finding("file", failure=Failure(words))))
+        replace(each, findings=(*each.findings, Finding("file", failure=Failure(message))))
         if each.revision.startswith(baseline)
         else each
         for each in outcomes
@@ -102,5 +65,5 @@ def report_stale_baseline(outcomes: Sequence[RevisionOutcome], baseline: str) ->
 
 
 def baseline_reason(baseline: str) -> str:
-    """The reason that a baseline gives."""
+    """Return the reason with which a baseline accepts a verdict."""
     return f"baseline {baseline}"

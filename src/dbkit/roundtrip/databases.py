@@ -1,88 +1,88 @@
-"""The databases that a walk applies revisions to, under the names that env.py knows; and copies of them."""
+"""The scratch databases that a proof applies revisions to, under the names that env.py knows; and copies of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from dbkit import catalog
-from dbkit.postgres import pg_dump, scratch_cluster
+from dbkit.postgres import pg_dump, scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.project import revision_ids
 from dbkit.roundtrip import row_snapshot
+from dbkit.roundtrip.access import Databases
 from dbkit.roundtrip.compare import Facts, Snapshot
-from dbkit.roundtrip.env_runner import Databases
 from dbkit.settings import Settings, Target
 
 
 @dataclass
 class ProofDatabases:
-    """One database, or several where a project has them: all are made, copied and dropped together."""
+    """One database, or several where a project has them: all are created, copied and dropped together."""
 
     databases: Databases
-    """Their names stay, whatever takes their place."""
-    place: scratch_cluster.Place
+    """Their names stay when a copy replaces them."""
+    place: scratch_database.ProofServer
     names: Iterator[str]
     """For copies."""
     settings: Settings
     version_table: str = field(default="", init=False)
-    """Schema-qualified, as SQL; once env.py has said it."""
+    """Schema-qualified, as SQL; empty until env.py has configured Alembic."""
     version_table_name: str = field(default="", init=False)
 
     def create(self) -> None:
-        """Make it, empty."""
+        """Create the databases, empty."""
         for target in self.databases.values():
             self.place.create_database(target.dbname)
 
     def copy(self) -> dict[str, Target]:
-        """A copy of it. Nobody may be connected."""
+        """Return copies of the databases. No session may be connected to them."""
         return {
             name: self.place.create_database(next(self.names), target.dbname) for name, target in self.databases.items()
         }
 
-    def move_away(self) -> dict[str, Target]:
-        """Give it other names, and let there be none for now."""
+    def rename_away(self) -> dict[str, Target]:
+        """Give the databases other names, and return these: their own names are free then."""
         moved = {name: self.place.target(next(self.names)) for name in self.databases}
         for name, target in self.databases.items():
             self.place.rename_database(target.dbname, moved[name].dbname)
         return moved
 
-    def put_back(self, copy: Databases) -> None:
-        """Let a copy take its place, under its name."""
+    def replace_by(self, copy: Databases) -> None:
+        """Drop the databases, and give their names to a copy."""
         self.drop()
         for name, target in copy.items():
             self.place.rename_database(target.dbname, self.databases[name].dbname)
 
     def drop(self, copy: Databases | None = None) -> None:
-        """Drop a copy, or itself."""
+        """Drop a copy, or the databases themselves."""
         for target in (self.databases if copy is None else copy).values():
             self.place.drop_database(target.dbname)
 
-    def read(self) -> Facts:
-        """Its catalog; where there are several databases, an object's name begins with that of its own."""
+    def read_catalog(self) -> Facts:
+        """Return the catalog facts; of several databases, the name of an object begins with that of its database."""
         facts: Facts = {}
         for name, target in self.databases.items():
             with connect(target, autocommit=True) as connection:
-                found = catalog.read(connection, version_tables=[self.version_table_name])
+                found = catalog.read_facts(connection, version_tables=[self.version_table_name])
             if name:
                 found = {replace(fact, identity=f"{name}: {fact.identity}"): text for fact, text in found.items()}
             facts |= found
         return facts
 
-    def state(self, facts: Facts | None = None, *, rows: bool) -> Snapshot:
-        """Its catalog (`facts`, where it is known) and, where `rows` are looked at, what is in its tables."""
+    def read_snapshot(self, facts: Facts | None = None, *, with_rows: bool) -> Snapshot:
+        """Return the catalog (`facts`, where it is known) and, `with_rows`, the rows of all tables."""
         found: row_snapshot.RowSnapshot = {}
-        for name, target in self.databases.items() if rows else ():
+        for name, target in self.databases.items() if with_rows else ():
             with connect(target, autocommit=True) as connection:
                 prefix = f"{name}: " if name else ""
                 found |= row_snapshot.read_rows(connection, [self.version_table_name], prefix=prefix)
-        return Snapshot(facts or self.read(), found)
+        return Snapshot(facts or self.read_catalog(), found)
 
-    def dump(self) -> str:
-        """What pg_dump says of its schema."""
-        return "\n".join(pg_dump.schema(self.settings, target) for target in self.databases.values())
+    def dump_schema(self) -> str:
+        """Return pg_dump's text of the schema."""
+        return "\n".join(pg_dump.dump_schema(self.settings, target) for target in self.databases.values())
 
-    def make_room(self, revision: str) -> int | None:
-        """Let the version table take a revision's id. Returns how many characters it took, if those were too few."""
+    def widen_version_table(self, revision: str) -> int | None:
+        """Make the version table take a revision id. Returns the length that it took, if that was too small."""
         found = None
         for target in self.databases.values():
             with connect(target, autocommit=True) as connection:
@@ -93,11 +93,11 @@ class ProofDatabases:
                     connection.execute(wider.encode())
         return found
 
-    def recorded(self) -> Iterator[set[str]]:
-        """What the version table says, in each of the databases."""
+    def read_versions(self) -> Iterator[set[str]]:
+        """Yield the content of the version table in each of the databases."""
         for target in self.databases.values():
             with connect(target, autocommit=True, session=Session.PROJECT) as connection:
                 # its name may have no schema
-                there = connection.execute("SELECT to_regclass(%s)", [self.version_table]).fetchone() != (None,)
+                exists = connection.execute("SELECT to_regclass(%s)", [self.version_table]).fetchone() != (None,)
                 query = f"SELECT version_num FROM {self.version_table}"  # noqa: S608
-                yield {row[0] for row in connection.execute(query.encode())} if there else set()
+                yield {row[0] for row in connection.execute(query.encode())} if exists else set()

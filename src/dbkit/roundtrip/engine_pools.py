@@ -1,8 +1,8 @@
-"""Close what an application's engines keep open between two runs of env.py, so that they connect again when asked to.
+"""Close the connections that a project's engines keep between two runs of env.py; they connect again when used.
 
-A pool hands out what it has. If the server ended a connection in it, the next run of env.py would get a dead one;
-and one that stays open is in the way of a copy of its database. Each `alembic` command is a process of its own, and
-meets neither.
+A pool hands out the connections that it has. If the server ended one, the next run of env.py would get it; and a
+database cannot be copied while a connection to it is open. Each `alembic` command is a process, and has neither
+problem.
 """
 
 import sys
@@ -15,51 +15,51 @@ import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 
 DATABASE_KEY = "dbkit database"
-"""The key, in what SQLAlchemy lets others keep beside a DBAPI connection, of the database that it is to."""
+"""The key, in the `info` of a pooled connection, of the database that it is connected to."""
 
 
 class EnginePools:
-    """The connections that SQLAlchemy has opened while env.py ran, in whatever kind of pool."""
+    """The connections that SQLAlchemy opened while env.py ran, in any kind of pool."""
 
     def __init__(self) -> None:
         self._entries: WeakSet[ConnectionPoolEntry] = WeakSet()
         self._connections: WeakSet[sa.Connection] = WeakSet()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Another process has none of them."""
+        """Pickle as empty: another process has none of the connections."""
         return EnginePools, ()
 
     def add(self, entry: ConnectionPoolEntry, database: str) -> None:
-        """Remember a connection. What is beside it goes when the pool replaces it by another."""
+        """Remember a connection. Its `info` is cleared when the pool replaces it by another one."""
         entry.info[DATABASE_KEY] = database
         self._entries.add(entry)
 
     @contextmanager
     def following(self) -> Iterator[None]:
-        """Remember who uses the connections, too."""
-        sa.event.listen(sa.Engine, "engine_connect", self._note)
+        """Remember the SQLAlchemy connections that use them, too."""
+        sa.event.listen(sa.Engine, "engine_connect", self._add_connection)
         try:
             yield
         finally:
-            sa.event.remove(sa.Engine, "engine_connect", self._note)
+            sa.event.remove(sa.Engine, "engine_connect", self._add_connection)
 
-    def _note(self, connection: sa.Connection) -> None:
+    def _add_connection(self, connection: sa.Connection) -> None:
         if DATABASE_KEY in connection.connection.info:
             self._connections.add(connection)
 
     def close(self) -> None:
-        """Close all; an engine, a connection or a session that is used once more connects again."""
+        """Close all; an engine, a connection or a session that is used again connects again."""
         self._close_sessions()
         for connection in list(self._connections):
             if not connection.closed:
                 connection.invalidate()
-                connection.rollback()  # of what is lost with it; without this, it would not connect again
+                connection.rollback()  # what was lost with it; without this, it would not connect again
         for entry in list(self._entries):
-            # what an asynchronous driver cannot do outside of its event loop SQLAlchemy logs, and forgets it
+            # where an async driver cannot close it outside of its event loop, SQLAlchemy logs that and drops it
             entry.invalidate()
 
     def _close_sessions(self) -> None:
-        orm: Any = sys.modules.get("sqlalchemy.orm.session")  # a tenth of a second, where nobody else loads it
+        orm: Any = sys.modules.get("sqlalchemy.orm.session")  # importing it takes 0.1 s
         for session in list(orm._sessions.values()) if orm else ():
             transaction = session.get_transaction()
             if transaction and not self._connections.isdisjoint(transaction._connections):
@@ -67,5 +67,5 @@ class EnginePools:
 
 
 def database_of(entry: ConnectionPoolEntry) -> str | None:
-    """The database that a connection was seen to be to; None for one that was opened before."""
+    """Return the database of a pooled connection; None for one that was opened before the proof."""
     return entry.info.get(DATABASE_KEY)

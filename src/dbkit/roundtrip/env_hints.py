@@ -1,4 +1,4 @@
-"""What to type where env.py cannot find the scratch database: the options for the variables that it reads."""
+"""Hints where env.py does not find the scratch database: the options for the variables that it reads."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,9 @@ HINT = """\
 A project under proof gets its URL in sqlalchemy.url and in DATABASE_URL. Where env.py reads another variable, name it
 with --url-env NAME; where it reads the parts, give them: --set-env DB_NAME={dbname} --set-env DB_HOST={host}"""
 IN_A_URL = """\
-On a throw-away server {host} is the directory of a socket. Where env.py writes it into a URL, as it does with a host's
-name, prove it on a server on TCP: --server postgresql://user@localhost/postgres"""
-# how the names of variables end, by what they hold
+On a throw-away server {host} is the directory of a socket. Where env.py needs a host name, as in a URL, use a server on
+TCP: --server postgresql://user@localhost/postgres"""
+# The ends of the names of variables, by what they contain
 ENDS = {
     "user": r"USER|USERNAME|LOGIN",
     "password": r"PASS|PASSWORD|PASSWD|PWD|PW",
@@ -22,19 +22,19 @@ GIVEN = "DATABASE_URL"
 
 
 def hint_for(directory: str) -> str:
-    """The options for what the env.py in a directory reads from the environment; in general where nothing is known."""
+    """Return the options for the variables that the env.py in a directory reads; a general hint if it reads none."""
     path = Path(directory) / "env.py"
     source = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     parts = {name: part for name in _variables(source) if name != GIVEN and (part := _part(name))}
     if not parts:
         return HINT
     options = [f"--url-env {name}" if part == "url" else f"--set-env {name}={{{part}}}" for name, part in parts.items()]
-    hint = f"env.py reads {', '.join(parts)}. Tell it where the scratch database is:\n{' '.join(options)}"
+    hint = f"env.py reads {', '.join(parts)}. Set them for the scratch database:\n{' '.join(options)}"
     return f"{hint}\n{IN_A_URL}" if "host" in parts.values() else hint
 
 
 def _variables(source: str) -> list[str]:
-    """The names of the variables that a file reads, each once."""
+    """Return the names of the variables that a file reads, each once."""
     aliases = re.findall(r"^\s*(\w+)\s*=\s*(?:os\.)?environ\s*$", source, re.MULTILINE)
     environ = "|".join(["environ", *map(re.escape, aliases)])
     pattern = rf"""(?:\b(?:{environ})(?:\.get)?\s*[\[(]|\bgetenv\s*\()\s*["'](\w+)["']"""
@@ -42,5 +42,5 @@ def _variables(source: str) -> list[str]:
 
 
 def _part(name: str) -> str | None:
-    """What a variable of that name holds of a database's address."""
+    """Return which part of a database's address a variable of that name contains."""
     return next((part for part, ends in ENDS.items() if re.search(rf"(?:^|_)(?:{ends})$|^PG(?:{ends})$", name)), None)

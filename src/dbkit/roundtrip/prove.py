@@ -1,4 +1,4 @@
-"""Prove a project's migrations: where, which, by how many processes, and what of it was accepted."""
+"""Prove a project's migrations: on which server, which revisions, by how many processes, and what is accepted."""
 
 import functools
 import itertools
@@ -9,148 +9,149 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.postgres import scratch_cluster
+from dbkit.findings.verdict import Verdict
+from dbkit.postgres import scratch_database
 from dbkit.project.revision_order import ancestors
+from dbkit.project.revision_source import mentions_server_objects
 from dbkit.roundtrip import acceptance, parallel
-from dbkit.roundtrip.alembic_steps import mentions_server_objects
-from dbkit.roundtrip.env_runner import Access, EnvRunner, database_names, environment_variables
-from dbkit.roundtrip.outcome import Outcome, SampleRowCount, Verdict
+from dbkit.roundtrip.access import Access, database_names, environment_variables
+from dbkit.roundtrip.env_runner import EnvRunner
+from dbkit.roundtrip.outcome import Outcome, RevisionOutcome, SampleRowCount
 from dbkit.roundtrip.sample_rows import ROWS, SampleRowOptions
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
 from dbkit.roundtrip.selection import Plan, Scope, select_revisions
-from dbkit.roundtrip.walker import Progress, Walker, WalkResult
+from dbkit.roundtrip.walker import Walker, WalkResult
+from dbkit.roundtrip.workspace import Progress, open_workspace
 from dbkit.settings import Settings, Target
 
-WORTH_SPLITTING = 100  # revisions; below, a second process costs more than it brings
+REVISIONS_FOR_TWO_PROCESSES = 100  # below, a second process costs more than it saves
 MOST_JOBS = 4  # by default; each has a server process beside it
 PROOF_BY_UPGRADE = 4.5  # how many times as long as a bare upgrade it takes to prove a revision
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a proof."""
+    """The options of a proof."""
 
     scope: Scope = field(default_factory=Scope)
     access: Access = field(default_factory=Access)
     server: Target | None = None
-    """The server to make databases on; None for a throw-away one."""
+    """The server to create databases on; None for a scratch cluster."""
     baseline: str | None = None
     jobs: int | None = None
     rows: int = ROWS
-    """How many rows each table has at least, in which migrations are proven; 0 leaves tables empty."""
+    """How many rows each table has at least; 0 leaves tables empty."""
     seed: int = 0
-    """Of the planted rows, where they are chosen at random."""
+    """Of the sample rows, where they are chosen at random."""
     section: str = "alembic"
     arguments: tuple[str, ...] = ()
     """Alembic's -x."""
     trace: bool = False
-    """Whether to watch what each statement does."""
+    """Whether to record what each statement does."""
 
 
 def prove(
     settings: Settings, ini: Path, request: Request | None = None, progress: Progress = lambda _text: None
 ) -> Outcome:
-    """Prove the migrations of the project whose settings are in `ini`; `progress` is told what is being done.
+    """Prove the migrations of the project whose settings file is `ini`; `progress` is called before each step.
 
     Raises InputError when there is nothing to prove, or when env.py cannot be run on a scratch database.
     """
     request = request or Request()
-    with open_server(settings, request.server) as here:
-        outcome, _loaded = prove_at(here, settings, ini, request, progress)
+    with open_server(settings, request.server) as server:
+        outcome, _loaded = prove_at(server, settings, ini, request, progress)
         return outcome
 
 
 def prove_at(
-    here: ScratchServer, settings: Settings, ini: Path, request: Request, progress: Progress
+    server: ScratchServer, settings: Settings, ini: Path, request: Request, progress: Progress
 ) -> tuple[Outcome, project.Project]:
-    """As `prove`, on a server that was chosen before. Returns the project, too.
+    """Prove as `prove` does, on a server that is open. Returns the project, too.
 
-    It is loaded once: there are revision files that cannot be imported a second time, since their models are mapped.
+    It is loaded once: some revision files cannot be imported a second time, since their models are mapped.
     """
     started = time.monotonic()
     own_sockets = parallel.open_sockets()
     # nothing in it is protected, and nothing else is reached
     settings = replace(settings, target=None, app_env="test")
-    main = here.place.target(next(here.names))
+    main = server.place.target(next(server.names))
     # before the project is loaded: its modules may read their settings when they are imported
     with environment_variables(request.access.environment(main)):
         loaded = project.load(ini, request.section, request.arguments)
-        way = select_revisions(loaded, request.scope)
-        named = request.baseline or (loaded.config.get_section("dbkit") or {}).get("baseline")
+        plan = select_revisions(loaded, request.scope)
+        named = request.baseline or loaded.dbkit.baseline
         baseline = loaded.revision(named).revision if named else ""
-        here.wait()
-        databases = {name: here.place.target(next(here.names)) for name in database_names(loaded)}
+        server.wait()
+        databases = {name: server.place.target(next(server.names)) for name in database_names(loaded)}
         databases[next(iter(databases))] = main
         environment = EnvRunner(loaded, settings, request.access, databases)
-        planting = SampleRowOptions(request.rows, request.seed, _samples(loaded))
-        jobs = request.jobs or _default_jobs(way)
-        walks = (
-            _walk(environment, here, way, jobs, progress, planting, request.trace, own_sockets) if way.proven else []
-        )
-    covered = ancestors([baseline], way.parents) if baseline else set()
-    outcomes = tuple(
-        acceptance.apply_acceptance(each, covered, baseline) for walked in walks for each in walked.outcomes
-    )
-    # the settings file's serves `dbkit lint`, too, which says when neither needs it
-    if request.baseline and request.scope.everything:
-        outcomes = acceptance.report_stale_baseline(outcomes, baseline)
+        walks = _walk(environment, server, plan, request, progress, own_sockets) if plan.proven else []
     whole = "the whole chain" if request.scope.everything else "the chain of these"
-    chain, chain_length = _how_far(walks, whole, len(way.proven))
+    chain, chain_length = _describe_chain(walks, whole, len(plan.proven))
     outcome = Outcome(
         project=str(ini),
-        server=here.place.description,
+        server=server.place.description,
         seconds=time.monotonic() - started,
-        revisions=outcomes,
+        revisions=_accept(walks, plan, request, baseline),
         chain=chain,
         chain_length=chain_length,
-        planted=functools.reduce(SampleRowCount.with_other, [walked.planted for walked in walks], SampleRowCount()),
+        sample_rows=functools.reduce(SampleRowCount.with_other, [each.sample_rows for each in walks], SampleRowCount()),
     )
     return outcome, loaded
 
 
+def _accept(walks: Sequence[WalkResult], plan: Plan, request: Request, baseline: str) -> tuple[RevisionOutcome, ...]:
+    """Return the outcomes with what the revision files and the baseline accept."""
+    covered = ancestors([baseline], plan.parents) if baseline else set()
+    outcomes = tuple(
+        acceptance.apply_acceptance(each, covered, baseline) for walked in walks for each in walked.outcomes
+    )
+    # a baseline of the settings file is also for `dbkit lint`, which reports when neither needs it
+    if request.baseline and request.scope.everything:
+        outcomes = acceptance.report_stale_baseline(outcomes, baseline)
+    return outcomes
+
+
 def _samples(loaded: project.Project) -> Path:
-    """Where a project has its own rows: as its settings file says, or `samples` beside its revisions."""
-    named = (loaded.config.get_section("dbkit") or {}).get("samples")
-    if named and loaded.config.config_file_name:
-        return Path(loaded.config.config_file_name).parent / named
-    return Path(loaded.script.dir) / "samples"
+    """Return the directory of a project's own rows: as set in its config file, or `samples` beside its revisions."""
+    return loaded.dbkit.samples or Path(loaded.script.dir) / "samples"
 
 
 def _walk(
     environment: EnvRunner,
-    here: ScratchServer,
-    way: Plan,
-    jobs: int,
+    server: ScratchServer,
+    plan: Plan,
+    request: Request,
     progress: Progress,
-    planting: SampleRowOptions,
-    trace: bool,
     own_sockets: frozenset[str],
 ) -> list[WalkResult]:
-    parts = _parts(way, jobs)
-    if len(parts) > 1 and not any(map(mentions_server_objects, way.scripts)):
+    """Prove the revisions of a plan: in several processes where that is possible, else in this one."""
+    place, names = server.place, server.names
+    options = SampleRowOptions(request.rows, request.seed, _samples(environment.project))
+    parts = _split_plan(plan, request.jobs or _default_jobs(plan))
+    if len(parts) > 1 and not any(map(mentions_server_objects, plan.scripts)):
         walks = parallel.walk_in_parallel(
-            environment, here.place, parts, here.names, progress, planting, trace, own_sockets
+            environment, place, parts, names, progress, options, request.trace, own_sockets
         )
         if _agree(walks):
             return walks
-        scratch_cluster.renew(here.place)
-    return [Walker(environment, here.place, way, here.names, progress, planting, trace).walk()]
+        scratch_database.renew(place)
+    return [Walker(open_workspace(environment, place, plan, names, progress, options, request.trace)).walk()]
 
 
 def _agree(walks: Sequence[WalkResult]) -> bool:
-    """Whether each walk could apply what another has proven: a migration may work only once on a server."""
-    never = (Verdict.BROKEN, Verdict.UNPROVEN)
+    """Whether each walk could apply what another one has proven: a migration may work only once on a server."""
     outcomes = [each for walked in walks for each in walked.outcomes]
     if any(finding.failure and finding.failure.elsewhere for each in outcomes for finding in each.findings):
         return False
-    failed = {each.revision for each in outcomes if each.verdict in never}
-    return bool(walks) and all(walked.failed_before <= failed for walked in walks)
+    failed = {each.revision for each in outcomes if each.verdict in (Verdict.BROKEN, Verdict.UNPROVEN)}
+    return bool(walks) and all(walked.not_applied <= failed for walked in walks)
 
 
-def _how_far(walks: Sequence[WalkResult], whole: str, wanted: int) -> tuple[str, int]:
-    """How far the chain went down and up again, in words, and how many revisions it were.
+def _describe_chain(walks: Sequence[WalkResult], whole: str, wanted: int) -> tuple[str, int]:
+    """Return how far the chain went down and up again, in words, and how many revisions that were.
 
-    `whole` is what it is when nothing was in the way, and `wanted` how many revisions that would be.
+    `whole` are the words when nothing stopped it, and `wanted` is how many revisions that would be.
     """
     length = 0
     for walked in reversed(walks):
@@ -163,20 +164,20 @@ def _how_far(walks: Sequence[WalkResult], whole: str, wanted: int) -> tuple[str,
     return (words, length) if length else ("", 0)
 
 
-def _default_jobs(way: Plan) -> int:
-    return min(os.cpu_count() or 1, MOST_JOBS) if len(way.proven) >= WORTH_SPLITTING else 1
+def _default_jobs(plan: Plan) -> int:
+    return min(os.cpu_count() or 1, MOST_JOBS) if len(plan.proven) >= REVISIONS_FOR_TWO_PROCESSES else 1
 
 
-def _parts(way: Plan, jobs: int) -> list[Plan]:
-    """The route in pieces that take as long as each other: a later one has to apply first what comes before it."""
-    wanted = [number for number, script in enumerate(way.scripts) if script.revision in way.proven]
+def _split_plan(plan: Plan, jobs: int) -> list[Plan]:
+    """Split a plan into parts that take the same time: a later one has to apply first what comes before it."""
+    wanted = [number for number, script in enumerate(plan.scripts) if script.revision in plan.proven]
     jobs = min(jobs, len(wanted))
     saved = 1 - 1 / PROOF_BY_UPGRADE
     bounds = [round(len(wanted) * (1 - saved**job) / (1 - saved**jobs)) for job in range(jobs + 1)]
     parts = []
     for first, end in itertools.pairwise(bounds):
         if first < end:
-            last = wanted[end - 1] if end < len(wanted) else len(way.scripts) - 1
-            proven = frozenset(way.scripts[number].revision for number in wanted[first:end])
-            parts.append(Plan(way.scripts[: last + 1], proven, way.parents))
+            last = wanted[end - 1] if end < len(wanted) else len(plan.scripts) - 1
+            proven = frozenset(plan.scripts[number].revision for number in wanted[first:end])
+            parts.append(Plan(plan.scripts[: last + 1], proven, plan.parents))
     return parts

@@ -1,6 +1,6 @@
-"""The rows of a scratch database at one point of a proof, and what became of them at another.
+"""The rows of a scratch database at one point of a proof, and the differences between two points.
 
-A value is kept as the server's hash of its text (`dbkit.postgres.row_hash`); rows are told apart by their primary key.
+A value is kept as the row hash of its text (`dbkit.postgres.row_hash`); rows are identified by their primary key.
 """
 
 from collections import Counter
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from dbkit.postgres.row_hash import fingerprint, hash_sql, quote_ident
+from dbkit.postgres.row_hash import fingerprint, hash_sql
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.sample_data.constraints import list_table_oids
 
 MOST_ROWS = 10_000  # of a table that is compared row by row; a larger one is compared by column
@@ -30,25 +31,25 @@ Hashes = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class TableRows:
-    """The rows of a table. For a large one `values` is empty, and `sums` has what is known of each column."""
+    """The rows of a table. For a large one `values` is empty, and `column_hashes` has a hash of each column."""
 
     columns: tuple[str, ...]
     key: tuple[str, ...]
     values: tuple[Hashes, ...] = ()
     """For each row, a hash for each column."""
     count: int = 0
-    sums: Mapping[str, tuple[int, str]] | None = None
+    column_hashes: Mapping[str, tuple[int, str]] | None = None
     whole: str = ""
-    """Of a large table: what is known of whole rows."""
+    """Of a large table: the hash of whole rows."""
 
     def of(self, columns: Sequence[str]) -> list[Hashes]:
-        """The rows with these columns only."""
+        """Return the rows with these columns only."""
         at = [self.columns.index(name) for name in columns]
         return [tuple(row[n] for n in at) for row in self.values]
 
 
 RowSnapshot = dict[str, TableRows]
-"""By the table's name."""
+"""By the name of the table."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +61,24 @@ class RowDifference:
     what: str
     """gone, new, lost (NULL now), made up (NULL before) or changed."""
     number: int | None
-    """How many; None where only the whole is known, of a large table."""
+    """How many; None for a large table, where only its hash is known."""
     of: int
     reason: str = ""
-    """Who did it, in words."""
+    """Which function did it, in words."""
 
     @property
     def words(self) -> str:
-        """Such as "customers.email: 3 of 4 values lost"."""
+        """Return a line such as "customers.email: 3 of 4 values lost"."""
         name = f"{self.table}.{self.column}" if self.column else self.table
         thing = "value" if self.column else "row"
         things = thing if self.of == 1 else f"{thing}s"
         if self.number is None:
-            said = f"some of {self.of:,} {things} {self.what}"
+            text = f"some of {self.of:,} {things} {self.what}"
         elif self.what == "new":
-            said = f"{self.number:,} {thing if self.number == 1 else things} more than {self.of:,}"
+            text = f"{self.number:,} {thing if self.number == 1 else things} more than {self.of:,}"
         else:
-            said = f"{self.number:,} of {self.of:,} {things} {self.what}"
-        return f"{name}: {said}{f' ({self.reason})' if self.reason else ''}"
+            text = f"{self.number:,} of {self.of:,} {things} {self.what}"
+        return f"{name}: {text}{f' ({self.reason})' if self.reason else ''}"
 
 
 def read_rows(
@@ -87,9 +88,9 @@ def read_rows(
     prefix: str = "",
     only: Collection[str] | None = None,
 ) -> RowSnapshot:
-    """The rows of all tables but the version tables, or of `only` these (as SQL). Inherited rows are the heir's.
+    """Return the rows of all tables but the version tables, or of `only` these (as SQL), without inherited rows.
 
-    Names begin with `prefix`.
+    The names begin with `prefix`.
     """
     if only is None:
         oids = list_table_oids(connection, version_tables)
@@ -108,15 +109,15 @@ def read_rows(
     query = " UNION ALL ".join(_row_query(*each) for each, is_small in zip(tables, small, strict=True) if is_small)
     for oid, hashes in connection.execute(query.encode()) if query else ():
         values.setdefault(oid, []).append(tuple(hashes))
-    contents = {}
+    snapshot = {}
     for (oid, name, table, columns, key), is_small in zip(tables, small, strict=True):
         if is_small:
             rows = tuple(values.get(oid, ()))
-            contents[prefix + name] = TableRows(tuple(columns), tuple(key), rows, len(rows))
+            snapshot[prefix + name] = TableRows(tuple(columns), tuple(key), rows, len(rows))
         else:
             large = fingerprint(connection, f"ONLY {table}", columns)
-            contents[prefix + name] = TableRows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
-    return contents
+            snapshot[prefix + name] = TableRows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
+    return snapshot
 
 
 def _row_query(oid: int, _name: str, table: str, columns: Sequence[str], _key: Sequence[str]) -> str:
@@ -125,36 +126,42 @@ def _row_query(oid: int, _name: str, table: str, columns: Sequence[str], _key: S
 
 
 def compare_rows(before: RowSnapshot, after: RowSnapshot) -> Iterator[RowDifference]:
-    """What became of the rows and values of the tables and columns that both states have."""
+    """Yield the differences in the rows and values of the tables and columns that both snapshots have."""
     for table in sorted(before.keys() & after.keys()):
         former, present = before[table], after[table]
         columns = [name for name in former.columns if name in present.columns]
-        if former.sums is not None or present.sums is not None:
-            yield from _by_column(table, former, present, columns)
+        if former.column_hashes is not None or present.column_hashes is not None:
+            yield from _compare_columns(table, former, present, columns)
         elif sorted(former.of(columns), key=repr) != sorted(present.of(columns), key=repr):
-            yield from _by_row(table, former, present, columns)
+            yield from _compare_by_key(table, former, present, columns)
 
 
-def _by_column(table: str, former: TableRows, present: TableRows, columns: Sequence[str]) -> Iterator[RowDifference]:
-    """Of a large table. A table that is large in one state only has lost or gained most of its rows."""
+def _compare_columns(
+    table: str, former: TableRows, present: TableRows, columns: Sequence[str]
+) -> Iterator[RowDifference]:
+    """Compare a large table. One that is large in one snapshot only has lost or gained most of its rows."""
     if former.count != present.count:
-        yield _counted(table, former.count, present.count)
-    elif former.sums and present.sums:
+        yield _count_difference(table, former.count, present.count)
+    elif former.column_hashes and present.column_hashes:
         for name in columns:
-            (filled, value), (filled_now, value_now) = former.sums[name], present.sums[name]
+            (filled, value), (filled_now, value_now) = former.column_hashes[name], present.column_hashes[name]
             if filled > filled_now:
                 yield RowDifference(table, name, "lost", filled - filled_now, filled)
             elif value != value_now:
                 yield RowDifference(table, name, "changed", None, former.count)
-        by_column = {name: former.sums[name] for name in columns} == {name: present.sums[name] for name in columns}
+        by_column = {name: former.column_hashes[name] for name in columns} == {
+            name: present.column_hashes[name] for name in columns
+        }
         if by_column and former.columns == present.columns and former.whole != present.whole:
             yield RowDifference(table, "", "changed", None, former.count)
 
 
-def _by_row(table: str, former: TableRows, present: TableRows, columns: Sequence[str]) -> Iterator[RowDifference]:
+def _compare_by_key(
+    table: str, former: TableRows, present: TableRows, columns: Sequence[str]
+) -> Iterator[RowDifference]:
     by_key = former.key and former.key == present.key and set(former.key) <= set(columns)
     if not by_key:
-        yield from _by_value(table, former, present, columns)
+        yield from _compare_by_value(table, former, present, columns)
         return
     old = dict(zip(former.of(former.key), former.of(columns), strict=True))
     new = dict(zip(present.of(present.key), present.of(columns), strict=True))
@@ -165,26 +172,28 @@ def _by_row(table: str, former: TableRows, present: TableRows, columns: Sequence
         yield RowDifference(table, "", "new", more, len(old))
     pairs = [(row, new[key]) for key, row in old.items() if key in new]
     for at, name in enumerate(columns):
-        yield from _of_column(table, name, [(row[at], now[at]) for row, now in pairs])
+        yield from _compare_values(table, name, [(row[at], now[at]) for row, now in pairs])
 
 
-def _of_column(table: str, name: str, pairs: Sequence[tuple[int | None, int | None]]) -> Iterator[RowDifference]:
+def _compare_values(table: str, name: str, pairs: Sequence[tuple[int | None, int | None]]) -> Iterator[RowDifference]:
     filled = sum(value is not None for value, _ in pairs)
     lost = sum(value is not None and now is None for value, now in pairs)
-    made_up = sum(value is None and now is not None for value, now in pairs)
+    filled_in = sum(value is None and now is not None for value, now in pairs)
     changed = sum(None not in (value, now) and value != now for value, now in pairs)
     if lost:
         yield RowDifference(table, name, "lost", lost, filled)
     if changed:
         yield RowDifference(table, name, "changed", changed, filled)
-    if made_up:
-        yield RowDifference(table, name, "made up", made_up, len(pairs))
+    if filled_in:
+        yield RowDifference(table, name, "made up", filled_in, len(pairs))
 
 
-def _by_value(table: str, former: TableRows, present: TableRows, columns: Sequence[str]) -> Iterator[RowDifference]:
-    """Without a key that stays: each column by itself; then whole rows, which may have swapped a value."""
+def _compare_by_value(
+    table: str, former: TableRows, present: TableRows, columns: Sequence[str]
+) -> Iterator[RowDifference]:
+    """Compare without a common key: each column by itself; then whole rows, which may have swapped a value."""
     if former.count != present.count:
-        yield _counted(table, former.count, present.count)
+        yield _count_difference(table, former.count, present.count)
         return
     found = False
     for at, name in enumerate(columns):
@@ -201,39 +210,44 @@ def _by_value(table: str, former: TableRows, present: TableRows, columns: Sequen
         yield RowDifference(table, "", "changed", number, former.count)
 
 
-def _counted(table: str, before: int, now: int) -> RowDifference:
+def _count_difference(table: str, before: int, now: int) -> RowDifference:
     return RowDifference(table, "", "gone" if now < before else "new", abs(now - before), before)
 
 
-def restrict_to_known_keys(contents: RowSnapshot, known: RowSnapshot) -> RowSnapshot:
-    """The contents without what a first upgrade has made, and a second one makes anew with other values.
+def restrict_to_known_keys(snapshot: RowSnapshot, known: RowSnapshot) -> RowSnapshot:
+    """Return the rows without those that an upgrade creates: a second upgrade creates them with other values.
 
-    Of a table that `known` has, the rows whose keys it has, with the columns that it has. Of others nothing.
+    Keeps, of each table in `known`, the rows whose keys it has, with the columns that it has.
     """
-    kept = {}
-    for table, rows in contents.items():
+    restricted = {}
+    for table, rows in snapshot.items():
         former = known.get(table)
         if former is None:
             continue
         columns = tuple(name for name in rows.columns if name in former.columns)
-        if rows.sums is not None or former.sums is not None or not former.key or former.key != rows.key:
-            kept[table] = TableRows(columns, rows.key, tuple(rows.of(columns)), rows.count, rows.sums)
+        if (
+            rows.column_hashes is not None
+            or former.column_hashes is not None
+            or not former.key
+            or former.key != rows.key
+        ):
+            restricted[table] = TableRows(columns, rows.key, tuple(rows.of(columns)), rows.count, rows.column_hashes)
             continue
         keys = set(former.of(former.key))
         values = tuple(row for row, key in zip(rows.of(columns), rows.of(rows.key), strict=True) if key in keys)
-        kept[table] = TableRows(columns, rows.key, values, len(values))
-    return kept
+        restricted[table] = TableRows(columns, rows.key, values, len(values))
+    return restricted
 
 
 def compare_counts(before: RowSnapshot, after: RowSnapshot) -> Iterator[RowDifference]:
-    """The tables that have more or fewer rows."""
+    """Yield the tables that have more or fewer rows."""
     for table in sorted(before.keys() & after.keys()):
         if before[table].count != after[table].count:
-            yield _counted(table, before[table].count, after[table].count)
+            yield _count_difference(table, before[table].count, after[table].count)
 
 
 def table_hash_query(tables: Sequence[str]) -> str:
-    """SQL for a text for each table (schema-qualified, quoted) that differs when its rows do: the quick way."""
+    """Return SQL for a text for each table (schema-qualified, quoted) that differs when its rows do."""
     return " UNION ALL ".join(
         # not the bare name of the row: a column may have the same
         f"SELECT {n}, pg_catalog.concat(pg_catalog.count(*), ' ', coalesce(pg_catalog.sum({hash_sql('ROW(r.*)')}), 0))"  # noqa: S608

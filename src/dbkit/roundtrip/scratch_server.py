@@ -1,6 +1,6 @@
-"""Where a proof makes its databases: a throw-away server that starts while we go on, or a server that the user names.
+"""The server of a proof: a scratch cluster that starts in the background, or a server that the user names.
 
-Loads little, so that the server can start while Alembic and SQLAlchemy are loaded.
+This module imports little, so that the cluster can start while Alembic and SQLAlchemy are imported.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,33 +8,33 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from dbkit.postgres import scratch_cluster
+from dbkit.postgres import scratch_cluster, scratch_database
 from dbkit.settings import Settings, Target
 
 THREAD = "dbkit-server"
-"""How the name begins of the thread that starts a server."""
+"""The prefix of the name of the thread that starts a server."""
 
 
 @dataclass(frozen=True)
 class ScratchServer:
-    """A server, names for databases on it, and `wait`, which returns when it is running or raises why it is not."""
+    """A server, names for databases on it, and `wait`, which returns once it is running, or raises why it is not."""
 
-    place: scratch_cluster.Place
-    names: scratch_cluster.Names
+    place: scratch_database.ProofServer
+    names: scratch_database.DatabaseNames
     wait: Callable[[], object]
 
 
 @contextmanager
 def open_server(settings: Settings, server: Target | None) -> Iterator[ScratchServer]:
-    """The server that `server` is on; for None a throw-away one, which may still be starting."""
+    """Open the server that `server` is on; for None a scratch cluster, which may still be starting."""
     if server:
-        with scratch_cluster.named_server(server) as named:
-            yield ScratchServer(named, scratch_cluster.Names(named.token), lambda: None)
+        with scratch_database.named_server(server) as place:
+            yield ScratchServer(place, scratch_database.DatabaseNames(place.token), lambda: None)
         return
-    # a throw-away server may be of any PostgreSQL that is here, whatever the settings say of the real one
+    # it may be of any PostgreSQL that is installed, whatever the settings require of the real server
     with (
         scratch_cluster.future_cluster(replace(settings, app_env="test")) as cluster,
-        ThreadPoolExecutor(1, thread_name_prefix=THREAD) as beside,
+        ThreadPoolExecutor(1, thread_name_prefix=THREAD) as executor,
     ):
-        starting = beside.submit(cluster.ensure_running)
-        yield ScratchServer(cluster, scratch_cluster.Names(scratch_cluster.new_token()), starting.result)
+        starting = executor.submit(cluster.ensure_running)
+        yield ScratchServer(cluster, scratch_database.DatabaseNames(scratch_database.new_token()), starting.result)

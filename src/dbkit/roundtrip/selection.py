@@ -1,4 +1,4 @@
-"""Which revisions are walked over, in which order, and which of them are proven."""
+"""Select the revisions to apply, in order, and those of them to prove."""
 
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from dbkit.project.revision_order import ancestors, in_order, parents_of
 
 @dataclass(frozen=True)
 class Scope:
-    """What the command line asks for: revisions by id, and a git reference."""
+    """The selection on the command line: revisions by id, and a git reference."""
 
     after: str | None = None
     """`--from`: prove what comes after this revision."""
@@ -35,13 +35,13 @@ class Plan:
     scripts: tuple[Script, ...]
     proven: frozenset[str]
     parents: Mapping[str, tuple[str, ...]]
-    """By id, the ids of what a revision follows or depends on."""
+    """By id, the ids of the revisions that a revision follows or depends on."""
 
 
 def select_revisions(project: Project, scope: Scope) -> Plan:
     """Resolve `scope`. Raises InputError for an unknown revision or reference, and when there is nothing to prove.
 
-    That a commit has all revisions is no error: most pull requests are without a migration.
+    It is no error when the commit of `since` has all revisions: most pull requests are without a migration.
     """
     everything = {script.revision: script for script in project.script.walk_revisions()}
     if not everything:
@@ -59,7 +59,7 @@ def select_revisions(project: Project, scope: Scope) -> Plan:
     if scope.since:
         new = _new_files(_directories(everything.values()), scope.since)
         proven &= {identifier for identifier, script in everything.items() if Path(script.path).resolve() in new}
-    # what is applied beside them is what they need
+    # apply also the revisions that they need
     needed = ancestors(proven, parents) if not scope.everything else applied
     order = in_order(needed, parents, list(everything))
     return Plan(tuple(everything[each] for each in order), frozenset(proven), parents)
@@ -82,7 +82,7 @@ def _directories(scripts: Iterable[Script]) -> set[Path]:
 
 
 def _new_files(directories: Iterable[Path], reference: str) -> set[Path]:
-    """The files that the commit `reference` does not have: committed since then, or not committed yet."""
+    """Return the files that the commit `reference` does not have: committed since then, or not committed yet."""
     found: set[Path] = set()
     for directory in directories:
         top = Path(_git(directory, reference, "rev-parse", "--show-toplevel").rstrip("\n"))
@@ -114,7 +114,7 @@ def _git(directory: Path, reference: str, *arguments: str) -> str:
         result = subprocess.run(
             command, cwd=directory, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
         )
-    except OSError:  # where a directory of PATH may not be entered, it is not "not found"
+    except OSError:  # not FileNotFoundError alone: a directory of PATH may be forbidden
         raise InputError("--since needs git, and there is none on PATH.", "Name the revisions with --only.") from None
     if result.returncode:
         words = result.stderr.strip().splitlines()
@@ -126,5 +126,5 @@ def _git(directory: Path, reference: str, *arguments: str) -> str:
 def _reason(scope: Scope) -> str:
     parts = [f"after {scope.after}" if scope.after else "", f"up to {scope.to}" if scope.to else ""]
     parts += [f"among {', '.join(scope.only)}" if scope.only else ""]
-    said = " ".join(part for part in parts if part)
-    return f" {said}" if said else ""
+    text = " ".join(part for part in parts if part)
+    return f" {text}" if text else ""

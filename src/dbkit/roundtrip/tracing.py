@@ -1,57 +1,63 @@
-"""The traces of a walk: of each revision that is proven, the first upgrade and downgrade that went through."""
+"""The traces of a proof: for each revision that is proven, its first successful upgrade and downgrade."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
 import sqlalchemy as sa
 from alembic.script import Script
 
-from dbkit.roundtrip.env_runner import Databases
+from dbkit.roundtrip.access import Databases
+from dbkit.trace.known_relations import KnownRelations
 from dbkit.trace.recorder import Recorder
 from dbkit.trace.records import Trace
-from dbkit.trace.session import KnownRelations
 
 
 class Traces:
-    """What was recorded."""
+    """Records runs of migrations' functions, and keeps the first trace of each function."""
 
-    def __init__(self, databases: Databases, is_wanted: Callable[[Script], bool]) -> None:
+    def __init__(self, databases: Databases, wanted: Collection[str]) -> None:
+        """`wanted`: the ids of the revisions to trace."""
         self.databases = databases
-        self.is_wanted = is_wanted
-        self.turn = 0
-        """Raised with each run of env.py: within one, a revision may run on several databases."""
-        self.known: Mapping[str, KnownRelations] = {}
-        """What the last recorded upgrade has left in each database."""
-        self.kept: dict[tuple[str, bool], tuple[int, Trace]] = {}
+        self.wanted = wanted
         self.left_out: dict[str, str] = {}
-        """By revision, why it is not recorded."""
+        """By revision id, why a revision is run without a trace."""
+        self._run = 0
+        """The number of the run of env.py: within one, a revision may run on several databases."""
+        self._known: Mapping[str, KnownRelations] = {}
+        """By database, the relations after the last recorded upgrade."""
+        self._traces: dict[tuple[str, bool], tuple[int, Trace]] = {}
+        """By revision and whether it is an upgrade, a trace and the run that it is from."""
+
+    def begin_run(self) -> None:
+        """Begin a run of env.py."""
+        self._run += 1
 
     @contextmanager
     def recording(self, script: Script, connection: sa.Connection, *, up: bool, again: bool = False) -> Iterator[None]:
-        """Record one run of a function of a revision; what fails, or is not wanted, is not kept.
+        """Record a run of a revision's function; the trace is discarded when it fails, or was not wanted.
 
-        `again`: it may be the same turn, on another database.
+        `again`: it may be the same run of env.py, on another database.
         """
         key = (script.revision, up)
-        turn, earlier = self.kept.get(key, (self.turn, None))
-        if not self.is_recorded(script) or (earlier and not (again and turn == self.turn)):
+        run, earlier = self._traces.get(key, (self._run, None))
+        if not self.is_recorded(script) or (earlier and not (again and run == self._run)):
             yield
             return
-        recorder = Recorder(str(script.path), "upgrade" if up else "downgrade", self.databases, self.known)
+        recorder = Recorder(str(script.path), "upgrade" if up else "downgrade", self.databases, self._known)
         with recorder.recording(connection):
             yield
         if up:
-            self.known = recorder.known
+            self._known = recorder.known
         trace = recorder.trace()
         if earlier:
             trace = replace(trace, statements=(*earlier.statements, *trace.statements))
-        self.kept[key] = (turn, trace)
+        self._traces[key] = (run, trace)
 
     def is_recorded(self, script: Script) -> bool:
-        """Whether runs of a revision are recorded, as long as none has gone through."""
-        return self.is_wanted(script) and script.revision not in self.left_out
+        """Whether runs of a revision are recorded, as long as none has succeeded."""
+        return script.revision in self.wanted and script.revision not in self.left_out
 
-    def of(self, revision: str) -> tuple[Trace, ...]:
-        """Those of a revision."""
-        return tuple(self.kept[revision, up][1] for up in (True, False) if (revision, up) in self.kept)
+    def traces_of(self, revision: str) -> tuple[Trace, ...]:
+        """Return the traces of a revision: of its upgrade, then of its downgrade."""
+        return tuple(self._traces[revision, up][1] for up in (True, False) if (revision, up) in self._traces)

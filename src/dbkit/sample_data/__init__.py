@@ -1,1 +1,1 @@
-"""Made-up rows for proofs: each table of a scratch database is filled with values that look for trouble."""
+"""Sample rows for proofs: each table of a scratch database is filled with values that migrations may fail on."""

@@ -1,4 +1,4 @@
-"""What the tables of a database ask of their rows, read from PostgreSQL's own tables."""
+"""The tables of a database, with the constraints on their rows, read from the system catalog."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import psycopg
 
 from dbkit.catalog import FIRST_NORMAL_OID
 
-# Tables that can hold rows; not those of an extension, nor the parents of partitions, whose rows are in the partitions
+# Tables that can have rows; not those of an extension, nor partitioned ones, whose rows are in their partitions
 TABLES = f"""
 SELECT c.oid::bigint FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.oid >= {FIRST_NORMAL_OID} AND c.relpersistence <> 't'
@@ -54,7 +54,7 @@ SELECT json_build_object(
                                JOIN pg_attribute AS a ON a.attrelid = o.confrelid AND a.attnum = k.attnum)))
         FROM pg_constraint AS o
         JOIN pg_class AS p ON p.oid = o.confrelid JOIN pg_namespace AS pn ON pn.oid = p.relnamespace
-        -- a reference to a partitioned table is there once more for each of its partitions
+        -- a reference to a partitioned table has a copy for each of its partitions
         WHERE o.conrelid = c.oid AND o.contype = 'f'
             AND NOT EXISTS (SELECT FROM pg_constraint AS parent
                             WHERE parent.oid = o.conparentid AND parent.conrelid = o.conrelid)),
@@ -106,7 +106,7 @@ FROM wanted JOIN pg_type AS t ON t.oid = wanted.oid
 
 @dataclass(frozen=True)
 class Type:
-    """A type, with what it is made of; `typmod` is that of the column, or of the domain."""
+    """A type, with the types that it consists of; `typmod` is that of the column, or of the domain."""
 
     name: str
     kind: str
@@ -120,7 +120,7 @@ class Type:
     fields: "tuple[Type, ...]" = ()
     labels: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
-    """Of a domain: SQL about VALUE."""
+    """Of a domain: SQL with VALUE."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Check:
-    """SQL that must not be false, and the columns that it is about."""
+    """An SQL condition that must not be false, and its columns."""
 
     sql: str
     columns: tuple[str, ...]
@@ -162,7 +162,7 @@ class Table:
     sql: str
     """Its name, schema-qualified and quoted."""
     shown: str
-    """Its name for people."""
+    """Its name for people, without the schema `public`."""
     columns: tuple[Column, ...]
     """Without the generated ones."""
     checks: tuple[Check, ...] = ()
@@ -170,29 +170,29 @@ class Table:
     unique: tuple[frozenset[str], ...] = ()
     """The columns of each unique index and exclusion constraint."""
     deferrable: bool = False
-    """Whether one of these is deferrable: ON CONFLICT does not know those."""
+    """Whether one of these is deferrable: ON CONFLICT does not support those."""
 
     def column(self, name: str) -> Column:
-        """The column of that name."""
+        """Return the column of that name."""
         return next(column for column in self.columns if column.name == name)
 
     def is_nullable(self, reference: Reference) -> bool:
-        """Whether a row need not refer to anything by it."""
+        """Whether the reference can be NULL."""
         return any(not self.column(name).not_null for name in reference.columns if self.has(name))
 
     def has(self, name: str) -> bool:
-        """Whether a row can be given a value for that column."""
+        """Whether it has a column of that name that is not generated."""
         return any(column.name == name for column in self.columns)
 
 
 def list_table_oids(connection: psycopg.Connection, version_tables: Collection[str]) -> list[int]:
-    """The OIDs of all tables that can hold rows, but for the version tables."""
+    """Return the OIDs of all tables that can have rows, but for the version tables."""
     return [row[0] for row in connection.execute(TABLES, {"version_tables": list(version_tables)})]
 
 
 def read_tables(connection: psycopg.Connection, oids: Sequence[int]) -> list[Table]:
-    """What tables ask of their rows."""
-    # prepared: to plan these takes longer than to run them
+    """Return the tables with their constraints."""
+    # prepared: planning these takes longer than running them
     parameters = {"oids": list(oids)}
     raw = {row[0]["oid"]: row[0] for row in connection.execute(TYPES, parameters, prepare=True)}
     return [_table(row[0], raw) for row in connection.execute(DESCRIPTION, parameters, prepare=True)]

@@ -1,4 +1,4 @@
-"""Rows that a table may take: combinations of values and of its parents' keys, which its rules do not forbid."""
+"""Generate rows for a table: combinations of values and of its parents' keys that its constraints allow."""
 
 import itertools
 import random
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Check, Column, Reference, Table
 from dbkit.sample_data.values import make_keys, make_values, values_from_checks
 
@@ -15,77 +15,77 @@ Item = TypeVar("Item")
 Row = dict[str, str | None]
 """A value for each column that gets one; None is NULL."""
 Keys = Mapping[Reference, Sequence[tuple[str, ...]]]
-"""For each reference, keys that are there."""
-RANDOM = (400, 4000)  # rows that are tried where rules are about several columns; more when too few are allowed
+"""For each reference, keys that its parent has."""
+RANDOM = (400, 4000)  # rows to try where a CHECK has several columns; the second number when too few are allowed
 COMBINED = 200  # combinations of the keys of references that share a column
 
 
 class CannotFill(Exception):
-    """Why a table cannot have rows, in words."""
-
-
-def literal(text: str | None) -> str:
-    """A value as SQL, of whatever type the place has."""
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+    """A table cannot have rows; the message is why."""
 
 
 def generate_rows(
     connection: psycopg.Connection, table: Table, parents: Keys, rows: int, numbers: range, seed: int
 ) -> list[Row]:
-    """Rows to try, the most troublesome first. Raises CannotFill where there can be none.
+    """Return rows to try, those that migrations most often fail on first. Raises CannotFill where there are none.
 
-    `parents` has the keys of those that have rows; a reference that is not in it must be nullable, and becomes NULL.
-    `numbers` are for values that are merely to differ, also from those of other turns.
+    `parents`: the keys of the tables that have rows; a reference that is not in it must be nullable, and becomes NULL.
+    `numbers`: for values that only have to differ, also from those of other turns.
     """
     factors = _factors(connection, table, parents, numbers)
-    made = [_pick(factors, number, rows) for number in range(4 * rows)]
-    chance = random.Random(f"{seed}:{table.shown}:{numbers.start}")  # noqa: S311  # the same each time
-    several = _checks_of_several(table)
-    if not several:
-        return made + [_merged(map(chance.choice, factors)) for _ in range(2 * rows)]
+    made = [_row_number(factors, number, rows) for number in range(4 * rows)]
+    random_source = random.Random(f"{seed}:{table.shown}:{numbers.start}")  # noqa: S311  # the same each time
+    checks = _checks_of_several(table)
+    if not checks:
+        return made + [_merge(map(random_source.choice, factors)) for _ in range(2 * rows)]
     found: list[Row] = []
     for number in RANDOM:
-        made += [_merged(map(chance.choice, factors)) for _ in range(number)]
-        found += _allowed(connection, table, several, made)
+        made += [_merge(map(random_source.choice, factors)) for _ in range(number)]
+        found += _filter_rows(connection, table, checks, made)
         if len(found) >= 2 * rows:
             break
         made = []
     return found
 
 
-def _merged(parts: Iterable[Row]) -> Row:
+def _merge(parts: Iterable[Row]) -> Row:
     return {name: value for part in parts for name, value in part.items()}
 
 
-def _pick(factors: Sequence[Sequence[Row]], number: int, rows: int) -> Row:
-    """Row `number`. The first `rows` have the first `rows` values of each column, each column beginning at another."""
+def _row_number(factors: Sequence[Sequence[Row]], number: int, rows: int) -> Row:
+    """Return row `number`. The first `rows` rows have the first `rows` values of each column, in shifted order."""
     picked = []
     for offset, factor in enumerate(factors):
         window = min(rows, len(factor))
         at = (number + offset) % window if number < rows else number % len(factor)
         picked.append(factor[at])
-    return _merged(picked)
+    return _merge(picked)
 
 
 def _factors(connection: psycopg.Connection, table: Table, parents: Keys, numbers: range) -> list[list[Row]]:
-    """What can be chosen independently of each other: the values of a column, or the keys that references have."""
-    factors = [_referring(table, group, parents) for group in _groups(table.references)]
+    """Return what can be chosen independently: the values of a column, or the keys of references."""
+    factors = [_reference_values(table, group, parents) for group in _group_references(table.references)]
     taken = {name for factor in factors for choice in factor for name in choice}
     free = [column for column in table.columns if column.name not in taken]
-    known = {column.name: _possible(table, column, numbers) for column in free}
-    possible = _filtered(connection, table, free, known)
+    known = {column.name: _column_values(table, column, numbers) for column in free}
+    possible = _filter_values(connection, table, free, known)
     for column in free:
         if not possible[column.name] and column.not_null:
             if known[column.name]:
-                raise CannotFill(f"no value was found for {column.name} that its rules allow")
+                raise CannotFill(f"no value was found for {column.name} that its constraints allow")
             raise CannotFill(f"no value of type {column.type_sql} is known for {column.name}")
         is_unique = column.drawn or frozenset([column.name]) in table.unique
-        factors.append([{column.name: value} for value in _spread(possible[column.name], column, is_unique=is_unique)])
+        factors.append(
+            [
+                {column.name: value}
+                for value in _add_null_and_duplicate(possible[column.name], column, is_unique=is_unique)
+            ]
+        )
     return factors
 
 
-def _spread(found: Sequence[str], column: Column, *, is_unique: bool) -> list[str | None]:
-    """With a NULL and with one value twice, where that is allowed."""
+def _add_null_and_duplicate(found: Sequence[str], column: Column, *, is_unique: bool) -> list[str | None]:
+    """Return the values with a NULL and with one value twice, where that is allowed."""
     spread: list[str | None] = list(found)
     if not is_unique and len(spread) > 2:
         spread.insert(3, spread[0])
@@ -94,94 +94,100 @@ def _spread(found: Sequence[str], column: Column, *, is_unique: bool) -> list[st
     return spread
 
 
-def _possible(table: Table, column: Column, numbers: range) -> list[str]:
-    """Values of the type of a column, and those that its rules name."""
-    rules: list[Check | str] = [*column.type.checks, *(check for check in table.checks if column.name in check.columns)]
-    named = values_from_checks(column.type, rules) if rules else []
+def _column_values(table: Table, column: Column, numbers: range) -> list[str]:
+    """Return values of the type of a column, and those in its CHECK constraints."""
+    conditions: list[Check | str] = [
+        *column.type.checks,
+        *(check for check in table.checks if column.name in check.columns),
+    ]
+    named = values_from_checks(column.type, conditions) if conditions else []
     if column.drawn or frozenset([column.name]) in table.unique:
-        # the far end first: migrations write the near one, such as 1, or en
+        # from the end: migrations insert those at the beginning, such as 1, or en
         return list(dict.fromkeys([*make_keys(column.type, numbers), *reversed(named)]))
     return list(dict.fromkeys([*make_values(column.type, numbers), *named]))
 
 
-def _filtered(
+def _filter_values(
     connection: psycopg.Connection, table: Table, columns: Sequence[Column], possible: Mapping[str, list[str]]
 ) -> dict[str, list[str]]:
-    """The values that the rules about one column alone, and those of domains, allow."""
+    """Return the values that the CHECK constraints on one column alone, and those of domains, allow."""
     queries = {}
     for column in columns:
-        rules = [check.sql for check in table.checks if set(check.columns) == {column.name}]
-        if possible[column.name] and (rules or column.type.checks):
-            queries[column.name] = _filter(column, rules, possible[column.name])
-    together = " UNION ALL ".join(f"SELECT {literal(name)}, n FROM ({query}) AS f" for name, query in queries.items())  # noqa: S608
-    found = _ask(connection, together) if queries else []
+        conditions = [check.sql for check in table.checks if set(check.columns) == {column.name}]
+        if possible[column.name] and (conditions or column.type.checks):
+            queries[column.name] = _filter_sql(column, conditions, possible[column.name])
+    numbered = (f"SELECT {quote_literal(name)}, n FROM ({query}) AS f" for name, query in queries.items())  # noqa: S608
+    together = " UNION ALL ".join(numbered)
+    found = _try_query(connection, together) if queries else []
     if found is not None:
         allowed = {name: [possible[name][number - 1] for which, number in found if which == name] for name in queries}
     else:
-        allowed = {name: _numbered(connection, query, possible[name]) for name, query in queries.items()}
+        allowed = {name: _select_items(connection, query, possible[name]) for name, query in queries.items()}
     return {**possible, **allowed}
 
 
-def _filter(column: Column, rules: Sequence[str], found: Sequence[str]) -> str:
-    """SQL for the numbers, from 1, of the values that rules allow."""
-    # not as the domain: that would be an error, and not a value that is left out
+def _filter_sql(column: Column, conditions: Sequence[str], found: Sequence[str]) -> str:
+    """Return SQL for the numbers, from 1, of the values that the conditions allow."""
+    # not a cast to the domain: that would be an error, and not a value that is left out
     kind = column.type.sql if column.type.checks else column.type_sql
     names = ", ".join(f"v.text::{kind} AS {name}" for name in (quote_ident(column.name), '"value"'))
     return (
-        f"SELECT v.n FROM unnest({_array(found)}) WITH ORDINALITY AS v (text, n) "  # noqa: S608
-        f"WHERE EXISTS (SELECT FROM (SELECT {names}) AS made WHERE {_all([*column.type.checks, *rules])})"
+        f"SELECT v.n FROM unnest({_array_sql(found)}) WITH ORDINALITY AS v (text, n) "  # noqa: S608
+        f"WHERE EXISTS (SELECT FROM (SELECT {names}) AS made WHERE {_all_sql([*column.type.checks, *conditions])})"
     )
 
 
 def _checks_of_several(table: Table) -> list[Check]:
-    """The rules that are about several columns, none of which is a generated one."""
+    """Return the CHECK constraints on several columns, none of which is a generated column."""
     given = {column.name for column in table.columns}
     return [check for check in table.checks if len(set(check.columns)) != 1 and given.issuperset(check.columns)]
 
 
-def _allowed(connection: psycopg.Connection, table: Table, checks: Sequence[Check], rows: Sequence[Row]) -> list[Row]:
-    """The rows that the rules about several columns allow."""
+def _filter_rows(
+    connection: psycopg.Connection, table: Table, checks: Sequence[Check], rows: Sequence[Row]
+) -> list[Row]:
+    """Return the rows that the CHECK constraints on several columns allow."""
     columns = [column for column in table.columns if column.name in rows[0]]
-    texts = ", ".join(_array([row.get(column.name) for row in rows]) for column in columns)
+    texts = ", ".join(_array_sql([row.get(column.name) for row in rows]) for column in columns)
     read = ", ".join(f"v.c{n}::{column.type_sql} AS {quote_ident(column.name)}" for n, column in enumerate(columns))
     names = ", ".join(f"c{n}" for n in range(len(columns)))
     query = (
         f"SELECT v.n FROM unnest({texts}) WITH ORDINALITY AS v ({names}, n) "  # noqa: S608
-        f"WHERE EXISTS (SELECT FROM (SELECT {read}) AS made WHERE {_all([check.sql for check in checks])})"
+        f"WHERE EXISTS (SELECT FROM (SELECT {read}) AS made WHERE {_all_sql([check.sql for check in checks])})"
     )
-    return _numbered(connection, query, rows)
+    return _select_items(connection, query, rows)
 
 
-def _numbered(connection: psycopg.Connection, query: str, items: Sequence[Item]) -> list[Item]:
-    """The items whose numbers, from 1, a query returns; all of them when a rule cannot be asked like that."""
-    found = _ask(connection, query)
+def _select_items(connection: psycopg.Connection, query: str, items: Sequence[Item]) -> list[Item]:
+    """Return the items whose numbers, from 1, a query returns; all of them when the query fails."""
+    found = _try_query(connection, query)
     return list(items) if found is None else [items[row[0] - 1] for row in found]
 
 
-def _ask(connection: psycopg.Connection, query: str) -> list[tuple[Any, ...]] | None:
-    """What a query returns; None when it fails."""
+def _try_query(connection: psycopg.Connection, query: str) -> list[tuple[Any, ...]] | None:
+    """Return the result of a query; None when it fails."""
     try:
-        cursor = connection.execute(f"SAVEPOINT asking; {query}".encode())
+        cursor = connection.execute(f"SAVEPOINT dbkit_query; {query}".encode())
     except psycopg.Error:
-        connection.execute("ROLLBACK TO asking; RELEASE asking")
+        connection.execute("ROLLBACK TO dbkit_query; RELEASE dbkit_query")
         return None
     cursor.nextset()
     rows = cursor.fetchall()
-    connection.execute("RELEASE asking")
+    connection.execute("RELEASE dbkit_query")
     return rows
 
 
-def _array(texts: Sequence[str | None]) -> str:
-    return f"ARRAY[{', '.join(map(literal, texts))}]::text[]"
+def _array_sql(texts: Sequence[str | None]) -> str:
+    return f"ARRAY[{', '.join(map(quote_literal, texts))}]::text[]"
 
 
-def _all(rules: Sequence[str]) -> str:
-    """SQL for: none of the rules is false."""
-    return " AND ".join(f"({rule}) IS NOT FALSE" for rule in rules)
+def _all_sql(conditions: Sequence[str]) -> str:
+    """Return SQL for: none of the conditions is false."""
+    return " AND ".join(f"({condition}) IS NOT FALSE" for condition in conditions)
 
 
-def _groups(references: Sequence[Reference]) -> list[list[Reference]]:
-    """The references, those together that share a column."""
+def _group_references(references: Sequence[Reference]) -> list[list[Reference]]:
+    """Return the references, grouped by shared columns."""
     groups: list[list[Reference]] = []
     for reference in references:
         sharing = [group for group in groups if any(set(each.columns) & set(reference.columns) for each in group)]
@@ -190,8 +196,8 @@ def _groups(references: Sequence[Reference]) -> list[list[Reference]]:
     return groups
 
 
-def _referring(table: Table, group: Sequence[Reference], parents: Keys) -> list[Row]:
-    """The values that the columns of references can have together. Raises CannotFill when there are none."""
+def _reference_values(table: Table, group: Sequence[Reference], parents: Keys) -> list[Row]:
+    """Return the values that the columns of references can have together. Raises CannotFill when there are none."""
     choices: list[Row] = [{}]
     for reference in group:
         nullable = [name for name in reference.columns if table.has(name) and not table.column(name).not_null]
@@ -207,7 +213,7 @@ def _referring(table: Table, group: Sequence[Reference], parents: Keys) -> list[
         if not found:
             raise CannotFill(f"{reference.parent_sql}, which it refers to, has no rows that fit")
         choices = found[:COMBINED]
-    # columns that only some of the choices have an answer for
+    # drop choices that leave a column open
     names = {name for choice in choices for name in choice}
     return [choice for choice in choices if choice.keys() == names] or choices
 

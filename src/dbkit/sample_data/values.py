@@ -1,8 +1,7 @@
-"""Values that look for trouble, as the text that PostgreSQL reads, by type.
+"""Values by type, as the text that PostgreSQL reads, beginning with those that migrations often fail on.
 
-`values(type, numbers)` begins with those that migrations stumble over: the longest, the empty, the largest, the
-negative, fractions, other alphabets, dates far apart. Then comes one for each number, merely to differ from the
-others. Sources of the limits: https://www.postgresql.org/docs/18/datatype.html.
+`make_values(type, numbers)` begins with the longest, the empty, the largest, the negative, fractions, other alphabets,
+dates far apart. Then comes one for each number, which only has to differ from the others. Sources of the limits: https://www.postgresql.org/docs/18/datatype.html.
 """
 
 import itertools
@@ -17,7 +16,7 @@ from dbkit.sample_data.constraints import Check, Type
 LONG = 300  # letters, where nothing limits them; an index entry must fit into 2,700 bytes
 PADDED = " MiXed\tx\n "
 SENTENCE = "Ünï Çødé O'Brien, “x” \\ 100% 日本語 ß "
-# What people write rules for, beside what can be read from a rule itself
+# Values that CHECK constraints often require, beside the literals in the constraint itself
 SHAPES = (
     *("a", "ab", "abc", "abcd", "A", "AB", "ABC", "ABCD", "a1", "A1", "1", "12", "123", "1234", "12345", "0", "en"),
     *("en-GB", "en_US", "EUR", "a-b", "a_b", "a.b", "a/b", "/", "/a", "1.0", "1.2.3", "v1", "#aabbcc", "#AABBCC"),
@@ -48,33 +47,34 @@ NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?\b")
 
 
 def make_values(kind: Type, numbers: range) -> list[str]:
-    """Values of a type, all different. Empty for a type nobody knows."""
+    """Return values of a type, all different; none for an unknown type."""
     if kind.labels:
         return list(kind.labels)
     if kind.element:
-        return _arrays(kind.element, numbers)
+        return _make_arrays(kind.element, numbers)
     if kind.kind in "rm" and kind.subtype:
-        return _ranges(kind, numbers)
+        return _make_ranges(kind, numbers)
     if kind.kind == "c":
-        return _composites(kind.fields, numbers)
+        return _make_composites(kind.fields, numbers)
     if kind.name in TEXTS:
-        return _texts(kind, numbers)
-    make = MADE.get(kind.name)
-    made = FIXED.get(kind.name)
-    return make(kind, numbers) if make else list(made or ())
+        return _make_texts(kind, numbers)
+    make = MAKERS.get(kind.name)
+    return make(kind, numbers) if make else list(FIXED_VALUES.get(kind.name, ()))
 
 
 def make_keys(kind: Type, numbers: range) -> list[str]:
-    """Values for a key: integers far from those that migrations write themselves, such as 1 for the first role."""
+    """Return values for a key: integers far from those that migrations insert, such as 1 for the first role."""
     first = FIRST_KEY.get(kind.name)
     return [str(first + n) for n in numbers] if first and not kind.labels else make_values(kind, numbers)
 
 
 def values_from_checks(kind: Type, checks: Iterable[Check | str]) -> list[str]:
-    """Values that stand in rules about a column, and those beside them."""
-    rules = [check if isinstance(check, str) else check.sql for check in checks]
-    texts = [value_of(token.text) for rule in rules for token in tokens(rule) if token.kind == Kind.STRING]
-    numbers = list(dict.fromkeys(Decimal(number) for rule in rules for number in NUMBER.findall(rule)))
+    """Return the literals in conditions on a column, and the values next to them."""
+    conditions = [check if isinstance(check, str) else check.sql for check in checks]
+    texts = [
+        value_of(token.text) for condition in conditions for token in tokens(condition) if token.kind == Kind.STRING
+    ]
+    numbers = list(dict.fromkeys(Decimal(number) for condition in conditions for number in NUMBER.findall(condition)))
     if kind.name in TEXTS:
         lengths = [int(n) + more for n in numbers if 0 < n <= 300 and n == int(n) for more in (0, 1, -1)]
         fit = [text for text in (*texts, *SHAPES, *("x" * length for length in lengths)) if _fits(kind, text)]
@@ -101,7 +101,7 @@ def _is_within(kind: Type, number: Decimal) -> bool:
     return precision is None or abs(number) < Decimal(10) ** (precision[0] - precision[1])
 
 
-def _texts(kind: Type, numbers: range) -> list[str]:
+def _make_texts(kind: Type, numbers: range) -> list[str]:
     longest = kind.typmod - 4 if kind.typmod >= 5 else 63 if kind.name == "name" else 1 if kind.name == "char" else LONG
     if kind.name in ("name", "char"):
         return [text[:longest] for text in ("Mixed", "a", "b1", *(f"n{n}" for n in numbers))]
@@ -114,20 +114,20 @@ def _texts(kind: Type, numbers: range) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _integers(kind: Type, numbers: range) -> list[str]:
+def _make_integers(kind: Type, numbers: range) -> list[str]:
     limit = INTEGERS[kind.name]
     return [str(n) for n in (limit - 1, 0, -1, 1, -limit, *(n + 2 for n in numbers)) if n < limit]
 
 
 def _precision(kind: Type) -> tuple[int, int] | None:
-    """Digits in all, and after the point, of numeric(p, s)."""
+    """Return the precision and the scale of numeric(p, s)."""
     if kind.name != "numeric" or kind.typmod < 4:
         return None
     scale = (kind.typmod - 4) & 0x7FF
     return (kind.typmod - 4) >> 16 & 0xFFFF, scale - 0x800 if scale > 0x3FF else scale
 
 
-def _numerics(kind: Type, numbers: range) -> list[str]:
+def _make_numerics(kind: Type, numbers: range) -> list[str]:
     limits = _precision(kind)
     if limits is None:
         first = ["12345678901234567890.0123456789", "0", "-0.5", "1.50"]
@@ -139,31 +139,31 @@ def _numerics(kind: Type, numbers: range) -> list[str]:
     return list(dict.fromkeys([*first, *(f"{n:f}" for n in more if n < end)]))
 
 
-def _floats(kind: Type, numbers: range) -> list[str]:
+def _make_floats(kind: Type, numbers: range) -> list[str]:
     first = ["0.1", "-1e-30", "16777217.123456789" if kind.name == "float8" else "1.2345678"]
     return [*first, "0", *(f"{n}.125" for n in numbers)]
 
 
-def _dates(_kind: Type, numbers: range) -> list[str]:
+def _make_dates(_kind: Type, numbers: range) -> list[str]:
     return [*FIRST_DATES, *(f"{2000 + (n) % 500}-03-0{1 + n % 9}" for n in numbers)]
 
 
-def _moments(kind: Type, numbers: range) -> list[str]:
+def _make_timestamps(kind: Type, numbers: range) -> list[str]:
     zones = ("+00", "-03:30", "+05:45") if kind.name == "timestamptz" else ("",)
-    days = zip(_dates(kind, numbers), itertools.cycle(FIRST_TIMES), itertools.cycle(zones), strict=False)
+    days = zip(_make_dates(kind, numbers), itertools.cycle(FIRST_TIMES), itertools.cycle(zones), strict=False)
     return [f"{day} {time}{zone}" for day, time, zone in days]
 
 
-def _uuids(_kind: Type, numbers: range) -> list[str]:
+def _make_uuids(_kind: Type, numbers: range) -> list[str]:
     made = (uuid.uuid5(uuid.NAMESPACE_OID, str(n)) for n in numbers)
     return [*map(str, made)]
 
 
-def _bytes(_kind: Type, numbers: range) -> list[str]:
+def _make_bytes(_kind: Type, numbers: range) -> list[str]:
     return ["\\x00ff27225c0d0a", "\\x", "\\xc3", *(f"\\x{n:08x}" for n in numbers)]
 
 
-def _jsons(_kind: Type, numbers: range) -> list[str]:
+def _make_jsons(_kind: Type, numbers: range) -> list[str]:
     return [
         '{"b" : 1.50,  "a": {"Ü \\" key": [null, true, "日本"]}, "big": 12345678901234567890.5}',
         "{}",
@@ -171,27 +171,27 @@ def _jsons(_kind: Type, numbers: range) -> list[str]:
     ]
 
 
-def _bits(kind: Type, numbers: range) -> list[str]:
+def _make_bits(kind: Type, numbers: range) -> list[str]:
     length = max(kind.typmod, 1)
     if kind.name == "varbit":
         return list(dict.fromkeys(["1" * min(length, 8), "", *(f"{n:b}"[:length] for n in numbers)]))
     return list(dict.fromkeys(f"{n % 2**length:0{length}b}" for n in (-1, 0, *numbers)))
 
 
-def _vectors(kind: Type, numbers: range) -> list[str]:
+def _make_vectors(kind: Type, numbers: range) -> list[str]:
     size = kind.typmod if kind.typmod > 0 else 3
     return [f"[{','.join(['0.5'] * (size - 1) + [str(n)])}]" for n in numbers]
 
 
-def _networks(_kind: Type, numbers: range) -> list[str]:
+def _make_networks(_kind: Type, numbers: range) -> list[str]:
     return ["192.0.2.1/32", "2001:db8::1/128", *(f"10.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}/32" for n in numbers)]
 
 
-def _ltrees(_kind: Type, numbers: range) -> list[str]:
+def _make_ltrees(_kind: Type, numbers: range) -> list[str]:
     return ["Top.Under", "a", *(f"top.n{n}" for n in numbers)]
 
 
-def _arrays(element: Type, numbers: range) -> list[str]:
+def _make_arrays(element: Type, numbers: range) -> list[str]:
     each = [_quoted(text) for text in make_values(element, numbers)]
     if not each:
         return []
@@ -199,13 +199,13 @@ def _arrays(element: Type, numbers: range) -> list[str]:
     return list(dict.fromkeys(["{" + ",".join(each[:3]) + "}", "{}", *nothing, *("{" + one + "}" for one in each)]))
 
 
-def _composites(fields: Sequence[Type], numbers: range) -> list[str]:
+def _make_composites(fields: Sequence[Type], numbers: range) -> list[str]:
     found = [[_quoted(text) for text in make_values(each, numbers)] or [""] for each in fields]
     return [f"({','.join(each[n % len(each)] for each in found)})" for n in numbers]
 
 
-def _ranges(kind: Type, numbers: range) -> list[str]:
-    """Ranges that do not overlap, so that an exclusion constraint has room for all; then an empty one."""
+def _make_ranges(kind: Type, numbers: range) -> list[str]:
+    """Return ranges that do not overlap, so that an exclusion constraint allows all; then an empty one."""
     name = kind.subtype.name if kind.subtype else ""
     bounds: list[tuple[str, str]] = []
     for n in numbers:
@@ -222,36 +222,36 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _numbered(form: str) -> Callable[[Type, range], list[str]]:
+def _from_format(form: str) -> Callable[[Type, range], list[str]]:
     return lambda _kind, numbers: [form.format(n=n, x=n >> 8 & 255, y=n & 255) for n in numbers]
 
 
-MADE: dict[str, Callable[[Type, range], list[str]]] = {
-    **dict.fromkeys(INTEGERS, _integers),
-    "numeric": _numerics,
-    **dict.fromkeys(("float4", "float8"), _floats),
-    "date": _dates,
-    **dict.fromkeys(("timestamp", "timestamptz"), _moments),
-    "uuid": _uuids,
-    "bytea": _bytes,
-    **dict.fromkeys(("json", "jsonb"), _jsons),
-    **dict.fromkeys(("bit", "varbit"), _bits),
-    **dict.fromkeys(("vector", "halfvec"), _vectors),
-    **dict.fromkeys(("inet", "cidr"), _networks),
-    "ltree": _ltrees,
-    "oid": _numbered("{n}"),
-    "macaddr": _numbered("08:00:2b:01:{x:02x}:{y:02x}"),
-    "money": _numbered("-{n}.05"),
-    "hstore": _numbered('"a"=>"{n}", "b"=>NULL'),
-    "cube": _numbered("({n}, 1)"),
-    "interval": _numbered("1 mon -{n} days 02:30:00.5"),
-    "lquery": _numbered("top.n{n}"),
-    "geometry": _numbered("POINT({n} 2)"),
-    "geography": _numbered("POINT(1 2)"),
+MAKERS: dict[str, Callable[[Type, range], list[str]]] = {
+    **dict.fromkeys(INTEGERS, _make_integers),
+    "numeric": _make_numerics,
+    **dict.fromkeys(("float4", "float8"), _make_floats),
+    "date": _make_dates,
+    **dict.fromkeys(("timestamp", "timestamptz"), _make_timestamps),
+    "uuid": _make_uuids,
+    "bytea": _make_bytes,
+    **dict.fromkeys(("json", "jsonb"), _make_jsons),
+    **dict.fromkeys(("bit", "varbit"), _make_bits),
+    **dict.fromkeys(("vector", "halfvec"), _make_vectors),
+    **dict.fromkeys(("inet", "cidr"), _make_networks),
+    "ltree": _make_ltrees,
+    "oid": _from_format("{n}"),
+    "macaddr": _from_format("08:00:2b:01:{x:02x}:{y:02x}"),
+    "money": _from_format("-{n}.05"),
+    "hstore": _from_format('"a"=>"{n}", "b"=>NULL'),
+    "cube": _from_format("({n}, 1)"),
+    "interval": _from_format("1 mon -{n} days 02:30:00.5"),
+    "lquery": _from_format("top.n{n}"),
+    "geometry": _from_format("POINT({n} 2)"),
+    "geography": _from_format("POINT(1 2)"),
 }
-"""How the values of a type are made."""
+"""By type, the function that makes its values."""
 
-FIXED: dict[str, tuple[str, ...]] = {
+FIXED_VALUES: dict[str, tuple[str, ...]] = {
     "bool": ("true", "false"),
     "time": (*FIRST_TIMES,),
     "timetz": ("23:59:59.999999-03:30", "00:00:00+00", "02:30:00.5+05:45"),
@@ -272,4 +272,4 @@ FIXED: dict[str, tuple[str, ...]] = {
     "jsonpath": ("$.a", "$[*]"),
     "isbn": ("978-0-393-04002-9", "978-1-56619-909-4"),
 }
-"""Types of which a few values do."""
+"""By type, a few values that are enough."""

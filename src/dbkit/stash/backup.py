@@ -10,11 +10,12 @@ import psycopg
 from alembic.runtime.migration import RevisionStep
 from psycopg.pq import TransactionStatus
 
-from dbkit.errors import DbkitError, Refused, say
+from dbkit.errors import DbkitError, Refused, describe_error, say
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import TRY_AGAIN
 from dbkit.postgres.own_statements import SETTINGS, change_settings
-from dbkit.postgres.row_hash import hashes_sql, quote_ident
+from dbkit.postgres.row_hash import hashes_sql
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project.step_hooks import HookFailed
 from dbkit.settings import Settings, Target
 from dbkit.stash import large_values, obstacles, sequences, store, tables
@@ -239,7 +240,7 @@ class BackupHook:
         except psycopg.Error as error:
             if error.sqlstate in TRY_AGAIN:
                 raise
-            words = error.diag.message_primary or " ".join(str(error).split())
+            words = describe_error(error, primary=True)
             if error.sqlstate in TOO_LARGE:
                 raise Refused(f"refusing to roll back: {words}, so {revision} was not undone.", WITHOUT) from error
             raise HookFailed(

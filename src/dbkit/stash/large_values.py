@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
 
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.stash.tables import Column, Table
 
 SLICE = 8 * 1024 * 1024  # bytes of a value that are asked for at once; a larger value is a large one

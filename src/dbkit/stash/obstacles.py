@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import psycopg
 
 from dbkit.errors import Refused
-from dbkit.postgres.row_hash import hash_sql, quote_ident
+from dbkit.postgres.row_hash import hash_sql
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.stash.large_values import is_toasted
 from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
 from dbkit.stash.tables import Table

@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import CheckFailed, database_error, say
+from dbkit.errors import CheckFailed, database_error, describe_error, say
 from dbkit.postgres.locks import TRY_AGAIN
 from dbkit.postgres.own_statements import SETTINGS, change_settings
-from dbkit.postgres.row_hash import quote_ident
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.settings import Settings
 from dbkit.stash import copy_file, obstacles, sequences, tables
 from dbkit.stash.manifest import Note, Saved, SavedTable, parse_note
@@ -102,7 +102,7 @@ def restore_stash(
         except psycopg.Error as error:
             connection.rollback()
             if error.sqlstate not in TRY_AGAIN or time.monotonic() + settings.lock_timeout > deadline:
-                words = error.diag.message_primary or " ".join(str(error).split())
+                words = describe_error(error, primary=True)
                 raise database_error(
                     error,
                     f"{stash.name} cannot be put back: {words}; nothing of it was.",

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dbkit.postgres.row_hash import hash_sql, quote_ident
+from dbkit.postgres.row_hash import hash_sql
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.stash.manifest import SavedTable
 from dbkit.stash.tables import Column, Sum, Table
 

@@ -5,7 +5,6 @@ of it is on the disk. After it was put back it is called `NAME.restored`.
 """
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dbkit.errors import InputError
+from dbkit.postgres.file_lock import create_owner_file, hold_file_lock, try_file_lock
 from dbkit.postgres.private_dirs import private_directory
 from dbkit.settings import Settings, Target
 from dbkit.stash.manifest import Identity, Manifest, as_json, parse
@@ -75,11 +75,10 @@ def partial(settings: Settings, name: str) -> Iterator[Path]:
     """
     base = _base(settings)
     path = base / f"{name}{PARTIAL}"
-    with _locked(base):
+    with hold_file_lock(base / ".lock"):
         _sweep(base)
         path.mkdir(mode=0o700)
-        owner = os.open(path / "owner", os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(owner, fcntl.LOCK_EX)
+        owner = create_owner_file(path / "owner")
     try:
         yield path
         sync_directory(path)
@@ -219,7 +218,7 @@ def sweep(settings: Settings) -> None:
     """Remove what killed processes left behind."""
     base = directory(settings)
     if base.is_dir():
-        with _locked(base):
+        with hold_file_lock(base / ".lock"):
             _sweep(base)
 
 
@@ -232,23 +231,7 @@ def _sweep(base: Path) -> None:
 def _is_dead(path: Path) -> bool:
     """Whether the process that writes into a directory is gone: the kernel has let go of its lock."""
     try:
-        owner = os.open(path / "owner", os.O_RDONLY | os.O_NOFOLLOW)
+        with try_file_lock(path / "owner") as is_dead:
+            return is_dead
     except FileNotFoundError:
         return True
-    try:
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(owner)
-    return True
-
-
-@contextmanager
-def _locked(base: Path) -> Iterator[None]:
-    descriptor = os.open(base / ".lock", os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,8 @@ import psycopg
 
 from dbkit.journal import TABLE as JOURNAL
 from dbkit.postgres.locks import VERSION_TABLE
-from dbkit.postgres.row_hash import hash_sql, quote_ident
+from dbkit.postgres.row_hash import hash_sql
+from dbkit.postgres.sql_quote import quote_ident
 
 SCHEMA = re.compile(r'(?:"(?:[^"]|"")+"|\w+)\.')
 WATCHING = "dbkit_watching"
@@ -79,7 +80,7 @@ class Table:
     @property
     def sql(self) -> str:
         """As a statement names it."""
-        return f"{quote_ident(self.schema)}.{quote_ident(self.name)}"
+        return quote_ident(self.schema, self.name)
 
     @property
     def source(self) -> str:

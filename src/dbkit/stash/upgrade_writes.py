@@ -5,7 +5,8 @@ from pathlib import Path
 import psycopg
 from alembic.runtime.migration import RevisionStep
 
-from dbkit.postgres.row_hash import hashes_sql, quote_ident
+from dbkit.postgres.row_hash import hashes_sql
+from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project.step_hooks import HookFailed
 from dbkit.settings import Settings, Target
 from dbkit.stash import store, tables

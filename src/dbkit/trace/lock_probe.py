@@ -1,13 +1,13 @@
-"""The locks of a statement that cannot be looked at from within: it has transactions of its own, and ends them itself.
+"""The locks of a statement that cannot be read from within: it begins and ends its transactions itself.
 
-Such a statement waits for others that use its tables: CREATE INDEX CONCURRENTLY for those that write there. So one that
-writes is put in its way, in a second session; while it waits, what it holds and wants is read there. DETACH PARTITION …
-CONCURRENTLY holds nothing meanwhile, and locks the partition only in its second transaction: there one that reads
-partitions is in its way.
+Such a statement waits for other sessions that use its tables: CREATE INDEX CONCURRENTLY for those that write to them.
+So a second session takes a writer's lock and makes it wait; meanwhile what it holds and wants is read there. DETACH
+PARTITION … CONCURRENTLY holds nothing while it waits for a writer, and locks the partition only in its second
+transaction: a third session with a reader's lock on partitions makes it wait there.
 
-That second session never waits for a lock itself: while it does, the migration's session stands still, so that a lock
-which that one holds would not go. What cannot be locked at once is left out, and whatever else fails in it is a reason
-not to have seen this one statement, and no error of the migration.
+The second session never waits for a lock itself: during that, the migration's session is blocked, so a lock that it
+holds would not be released. A table that cannot be locked at once is left out, and any other error in the second
+session is a reason not to have seen this one statement, and no error of the migration.
 """
 
 import threading
@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import DbkitError, without_secrets
+from dbkit.errors import DbkitError, describe_error
 from dbkit.postgres.connect import connect
 from dbkit.settings import Target
 from dbkit.trace.records import Lock
 
-PATIENCE = "1s"  # for a lock of the server's own, such as autovacuum's
-PAUSE = 0.001  # seconds between looks at the other session
-# tables that nobody has locked, or waits to lock, in a mode that is in conflict with ours
+LOCK_TIMEOUT = "1s"  # for a lock of autovacuum, say
+POLL_INTERVAL = 0.001  # seconds
+# Tables that no session has locked, or waits to lock, in a mode that conflicts with ours
 TABLES = """
 SELECT oid::regclass::text FROM pg_class AS c
 WHERE oid >= 16384 AND relkind IN ('r', 'p')
@@ -38,7 +38,7 @@ WRITER = TABLES.format(
     blocks="l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')", which="true"
 )
 READER = TABLES.format(blocks="l.mode = 'AccessExclusiveLock'", which="relkind = 'r' AND relispartition")
-IN_THE_WAY = ((WRITER, "ROW EXCLUSIVE"), (READER, "ACCESS SHARE"))
+BLOCKERS = ((WRITER, "ROW EXCLUSIVE"), (READER, "ACCESS SHARE"))
 WAITS_FOR = "SELECT %s = ANY (pg_blocking_pids(%s))"
 LOCKS = """
 SELECT relation, mode FROM pg_locks
@@ -49,7 +49,7 @@ WHERE pid = %s AND locktype = 'relation' AND relation >= 16384
 
 @dataclass
 class ProbedLocks:
-    """What was seen of one statement while it was held up."""
+    """What was seen of one statement while it was made to wait."""
 
     locks: dict[int, Lock] = field(default_factory=dict)
     """By OID of a relation, its strongest lock."""
@@ -59,54 +59,53 @@ class ProbedLocks:
 
 @contextmanager
 def probe_locks(target: Target, pid: int) -> Iterator[ProbedLocks]:
-    """While the session `pid` runs one statement, be in its way, and look at its locks."""
-    over, found = threading.Event(), ProbedLocks()
+    """Block the statement that the session `pid` runs meanwhile, read its locks, and let it continue."""
+    is_over, found = threading.Event(), ProbedLocks()
     with ExitStack() as stack:
         try:
-            connections = [stack.enter_context(_connection(target, *each)) for each in IN_THE_WAY]
+            blockers = [stack.enter_context(_blocker(target, *each)) for each in BLOCKERS]
         except (psycopg.Error, DbkitError) as error:
             stack.close()
-            found.unseen = _words(error)
-            connections = []
-        watcher = threading.Thread(target=_watch, args=(connections, pid, over, found))
-        watcher.start()
+            found.unseen = describe_error(error)
+            blockers = []
+        thread = threading.Thread(target=_read_and_release, args=(blockers, pid, is_over, found))
+        thread.start()
         try:
             yield found
         finally:
-            over.set()
-            watcher.join()
+            is_over.set()
+            thread.join()
 
 
 @contextmanager
-def _connection(target: Target, tables: str, mode: str) -> Iterator[psycopg.Connection]:
-    with closing(connect(target, options=f"-c lock_timeout={PATIENCE}")) as connection:
+def _blocker(target: Target, tables: str, mode: str) -> Iterator[psycopg.Connection]:
+    """Open a session that has locked tables."""
+    with closing(connect(target, options=f"-c lock_timeout={LOCK_TIMEOUT}")) as connection:
         for (table,) in connection.execute(tables.encode()).fetchall():
             connection.execute(sql.SQL("LOCK TABLE ONLY {} IN {} MODE").format(sql.SQL(table), sql.SQL(mode)))
         yield connection
 
 
-def _watch(connections: Sequence[psycopg.Connection], pid: int, over: threading.Event, found: ProbedLocks) -> None:
-    """Once the statement waits for one of them, look, and let it go on: also when looking fails."""
-    for connection in connections:
+def _read_and_release(
+    blockers: Sequence[psycopg.Connection], pid: int, is_over: threading.Event, found: ProbedLocks
+) -> None:
+    """For each blocker, once the statement waits for it, read its locks and let it continue: also on an error."""
+    for connection in blockers:
         try:
-            _look(connection, pid, over, found)
+            _read_locks(connection, pid, is_over, found)
         except psycopg.Error as error:
-            found.unseen = _words(error)
+            found.unseen = describe_error(error)
         finally:
-            with suppress(psycopg.Error):  # what was closed holds nothing
+            with suppress(psycopg.Error):  # a closed connection holds no lock
                 connection.rollback()
 
 
-def _look(connection: psycopg.Connection, pid: int, over: threading.Event, found: ProbedLocks) -> None:
+def _read_locks(connection: psycopg.Connection, pid: int, is_over: threading.Event, found: ProbedLocks) -> None:
     modes = {lock.mode: lock for lock in Lock}
-    while not over.wait(PAUSE):
+    while not is_over.wait(POLL_INTERVAL):
         if connection.execute(WAITS_FOR, [connection.info.backend_pid, pid]).fetchone() == (True,):
             for relation, mode in connection.execute(LOCKS, [pid]):
                 found.locks[relation] = max(
                     modes.get(mode, Lock.ACCESS_SHARE), found.locks.get(relation, Lock.ACCESS_SHARE)
                 )
             return
-
-
-def _words(error: Exception) -> str:
-    return without_secrets(" ".join(str(error).split()))

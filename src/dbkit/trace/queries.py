@@ -1,4 +1,4 @@
-"""What the server's own views say of the session that asks: its locks, what it has read and written, its tables."""
+"""Queries about the own session, in the server's views: its locks, what it has read and written, and its tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Cursor(Protocol):
 
 
 class LockedRelation(NamedTuple):
-    """One relation that the session has locked, as it is now. `kind` is empty where it was dropped."""
+    """A relation that the session has locked, as it is now. `kind` is empty where it was dropped."""
 
     oid: int
     name: str
@@ -24,30 +24,30 @@ class LockedRelation(NamedTuple):
     filenode: int
     lock: Lock
     table: int
-    """Of an index."""
+    """OID of the table, for an index."""
     root: int
-    """Of a partition, the partitioned table at the top; else 0."""
+    """OID of the partitioned table at the top, for a partition; else 0."""
     writes: bool = False
-    """Whether it was opened to change rows, beside whatever stronger lock there is."""
+    """Whether it was opened to change rows, also where there is a stronger lock."""
 
 
 class RowCounts(NamedTuple):
-    """What a session has read and written of a table."""
+    """What a session has read and written in a table."""
 
     scans: int = 0
-    """Of the table itself, not through an index; an empty one is scanned, too."""
+    """Of the table itself, not through an index; an empty table is scanned, too."""
     scanned: int = 0
-    """Rows, as the next three."""
+    """Rows, as in the next three fields."""
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
 
     def since(self, before: "RowCounts") -> "RowCounts":
-        """What was added since; TRUNCATE takes back what was written in its transaction."""
+        """Return the difference to earlier counts; TRUNCATE subtracts what was written in its transaction."""
         return RowCounts(*(max(0, now - then) for now, then in zip(self, before, strict=True)))
 
 
-# OIDs below 16384 are the system's own. What belongs to TOAST is left out: its table has the same locks.
+# OIDs below 16384 are the system's own. TOAST tables are left out: their tables have the same locks.
 LOCKED = """
 SELECT l.relation, coalesce(l.relation::regclass::text, ''), coalesce(c.relkind::text, ''), coalesce(c.relfilenode, 0),
        l.mode, coalesce(i.indrelid, 0), CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END,
@@ -67,7 +67,7 @@ LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
 WHERE c.relnamespace IS DISTINCT FROM 'pg_toast'::regnamespace
 """
 
-# What a session has counted and not reported yet: also of earlier transactions.
+# What a session has counted and not flushed yet: also in earlier transactions.
 # Rows are read by a scan of the table (returned), or through an index (fetched).
 COUNTED = """
 SELECT *
@@ -100,7 +100,7 @@ WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
     AND relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I', 'S')
 """
 
-# Which versions of its rows in the catalog a table has; what is made again has others
+# A table's catalog rows have other xmin values when its definition changes, or is created again
 VERSIONS = """
 SELECT "table", sum(hashtext(version)::bigint)::bigint
 FROM (
@@ -143,11 +143,11 @@ class Column:
 
     name: str
     type_oid: int
-    """Another type may take the name of one that was renamed."""
+    """Another type may get the name of one that was renamed."""
     type: str
     not_null: bool
     default: str
-    """The expression; with a mark where it is an identity or generated."""
+    """The expression, with attidentity and attgenerated."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Index:
 
 @dataclass(frozen=True)
 class TableShape:
-    """A table with what belongs to it: columns by number, the rest by OID."""
+    """The definition of a table: columns by number, the rest by OID."""
 
     columns: Mapping[int, Column]
     constraints: Mapping[int, Constraint]
@@ -193,14 +193,14 @@ class Relation(NamedTuple):
     kind: str
     filenode: int
     root: int
-    """As in Seen."""
+    """As in LockedRelation."""
 
 
 TABLE_KINDS = ("r", "p", "m", "f")
 
 
 def read_locks(cursor: Cursor) -> dict[int, LockedRelation]:
-    """By OID, what the session has locked."""
+    """Return, by OID, the relations that the session has locked."""
     cursor.execute(LOCKED)
     found = (
         LockedRelation(oid, name, kind, filenode, Lock(lock), *rest)
@@ -210,31 +210,31 @@ def read_locks(cursor: Cursor) -> dict[int, LockedRelation]:
 
 
 def read_row_counts(cursor: Cursor) -> dict[int, RowCounts]:
-    """By OID, what the session has read and written in each table; those where it has done neither are left out."""
+    """Return, by OID, what the session has read and written in each table, without those where it has done neither."""
     cursor.execute(COUNTED)
     return {row[0]: RowCounts(*row[1:]) for row in cursor.fetchall()}
 
 
 def read_locks_of_others(cursor: Cursor) -> set[int]:
-    """The OIDs of what another session has locked, or waits to lock, so that nobody can read it."""
+    """Return the OIDs of the relations that another session has locked, or waits to lock, against readers."""
     cursor.execute(LOCKED_BY_OTHERS)
     return {row[0] for row in cursor.fetchall()}
 
 
 def read_relations(cursor: Cursor) -> dict[int, Relation]:
-    """By OID, all relations that are not the system's."""
+    """Return, by OID, all relations that are not the system's."""
     cursor.execute(RELATIONS)
     return {row[0]: Relation(*row[1:]) for row in cursor.fetchall()}
 
 
 def read_shape_hashes(cursor: Cursor) -> dict[int, int]:
-    """By OID of a table, a number that is another one when its shape was made anew, be it the same."""
+    """Return, by OID of a table, a hash that changes whenever the table's catalog rows change."""
     cursor.execute(VERSIONS)
     return dict(cursor.fetchall())  # type: ignore[arg-type]  # two columns
 
 
 def read_shapes(cursor: Cursor, tables: Iterable[int]) -> dict[int, TableShape]:
-    """By OID, the shapes of tables; those that are gone have no columns."""
+    """Return, by OID, the shapes of tables; those of dropped tables are empty."""
     listed = list(tables)
     if not listed:
         return {}
@@ -246,7 +246,7 @@ def read_shapes(cursor: Cursor, tables: Iterable[int]) -> dict[int, TableShape]:
         return cursor.fetchall()
 
     for table, number, *rest in rows(COLUMNS):
-        found[table].columns[number] = Column(*rest)  # type: ignore[index]  # ours alone until it is returned
+        found[table].columns[number] = Column(*rest)  # type: ignore[index]  # a dict of this function, until it is returned
     for table, oid, name, kind, valid, references, text, columns in rows(CONSTRAINTS):
         found[table].constraints[oid] = Constraint(name, kind, valid, references, text, tuple(columns))  # type: ignore[index]
     for table, oid, *rest in rows(INDEXES):

@@ -1,15 +1,14 @@
-"""What was seen of one run of a revision's upgrade or downgrade."""
+"""The records of a trace: the statements of one upgrade or downgrade, with their locks and changes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from dbkit.errors import EnvInterrupt
 
-class TraceFailed(BaseException):
-    """The tracer itself has failed, and perhaps the transaction with it: the revision is to be run without it.
 
-    Not an Exception: a migration may catch those.
-    """
+class TraceFailed(EnvInterrupt):
+    """The tracer itself has failed, and perhaps the transaction with it: the revision is to be run without it."""
 
 
 class Lock(IntEnum):
@@ -29,7 +28,7 @@ class Lock(IntEnum):
 
     @property
     def mode(self) -> str:
-        """The name that pg_locks has: `ShareRowExclusiveLock`."""
+        """Return the name that pg_locks has: `ShareRowExclusiveLock`."""
         return f"{self.name.title().replace('_', '')}Lock"
 
     def __str__(self) -> str:
@@ -37,14 +36,14 @@ class Lock(IntEnum):
 
     @property
     def blocks(self) -> str:
-        """What waits for it, of what applications do: "reads and writes", "writes", or nothing."""
+        """Return which work of applications waits for the lock: "reads and writes", "writes", or ""."""
         if self == Lock.ACCESS_EXCLUSIVE:
             return "reads and writes"
         return "writes" if self >= Lock.SHARE else ""
 
 
 class ChangeKind(StrEnum):
-    """A kind of change to a table that was there before the statement, or to what belongs to it."""
+    """A kind of change to a table that existed before the statement, or to what belongs to the table."""
 
     TABLE_CREATED = "table created"
     TABLE_DROPPED = "table dropped"
@@ -69,9 +68,9 @@ class Change:
 
     what: ChangeKind
     table: str
-    """As it was called before, schema-qualified where it is not in the search path."""
+    """Its name before, schema-qualified where it is not in the search path."""
     name: str = ""
-    """Of the column, constraint or index; for a renamed one, as it was before."""
+    """Of the column, constraint or index; for a renamed one, the name before."""
     kind: str = ""
     """Of a constraint: check, foreign key, unique, primary key, exclusion, not null. Of an index: unique or nothing."""
     before: str = ""
@@ -90,10 +89,10 @@ class Change:
 
 @dataclass(frozen=True)
 class RelationAccess:
-    """One relation, as one statement met it."""
+    """How one statement used one relation."""
 
     relation: str
-    """Schema-qualified where it is not in the search path; as it was called before the statement."""
+    """Its name before the statement, schema-qualified where it is not in the search path."""
     kind: str
     """pg_class.relkind: r table, p partitioned table, i index, m materialized view, v view, S sequence…"""
     existed: bool
@@ -103,21 +102,21 @@ class RelationAccess:
     held: Lock | None = None
     """The strongest lock that is held on it after the statement, until the end of the transaction.
 
-    Of a statement with transactions of its own: while it runs.
+    For a statement that begins and ends transactions itself: while it runs.
     """
     before: Lock | None = None
     """The strongest lock that earlier statements of the same transaction hold on it."""
     rewritten: bool = False
-    """Whether all of its rows were written anew; for an index, whether it was built anew."""
+    """Whether all of its rows were rewritten; for an index, whether it was rebuilt."""
     scans: int = 0
-    """How often the table itself was scanned: also where it is empty, so that no row is read."""
+    """How often the table itself was scanned, also where it is empty and no row is read."""
     scanned: int = 0
     """Rows read, by scans of the table and through its indexes."""
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
     opened: bool = False
-    """Whether it was opened to change its rows for the first time in the transaction, whatever is locked by then."""
+    """Whether it was opened to change rows for the first time in the transaction, whatever locks there were."""
     table: str = ""
     """For an index, its table."""
     partition_of: str = ""
@@ -125,26 +124,26 @@ class RelationAccess:
 
     @property
     def written(self) -> int:
-        """Rows inserted, updated or deleted."""
+        """Return how many rows were inserted, updated or deleted."""
         return self.inserted + self.updated + self.deleted
 
 
 @dataclass(frozen=True)
-class Statement:
-    """One statement, as it was executed."""
+class ExecutedStatement:
+    """One executed statement."""
 
     sql: str
     """With its parameters as literals."""
     line: int | None
-    """Of the migration file; None where it came from elsewhere without passing through it."""
+    """Of the revision file; None where the file did not call what executed it."""
     transaction: int
-    """Statements with the same number shared a transaction."""
+    """Its number: statements with the same number shared a transaction."""
     in_transaction: bool = True
-    """False for one that ran by itself, in autocommit."""
+    """False for one that ran in autocommit."""
     touched: tuple[RelationAccess, ...] = ()
-    """Of what existed before the revision, and of what it has made."""
+    """How it used what existed before the revision, and what the revision has created."""
     changes: tuple[Change, ...] = ()
-    kept: tuple[tuple[str, Lock], ...] = ()
+    inherited_locks: tuple[tuple[str, Lock], ...] = ()
     """What existed before the revision, each with the lock that earlier statements of the transaction hold on it."""
     seconds: float = 0.0
     lock_timeout: bool = False
@@ -152,16 +151,16 @@ class Statement:
     outside: bool = False
     """Whether it ran outside of Alembic's transaction: in an autocommit_block(), or on another connection."""
     unseen: str = ""
-    """Why the locks of a statement with transactions of its own could not be seen; empty where they were."""
+    """Why the locks of a statement that begins and ends transactions itself could not be read; "" where they were."""
 
     def blocks(self, table: str) -> str:
-        """What waits after it, of what applications do with a table: by the locks on it, and on its indexes.
+        """Return which work of applications with a table waits after it, by the locks on the table and its indexes.
 
-        A query takes a lock on each index of its tables when it is planned, so one that is being built anew stops it.
+        A query takes a lock on each index of its tables when it is planned, so one that is being rebuilt blocks it.
         https://www.postgresql.org/docs/18/sql-reindex.html#SQL-REINDEX-REBUILDING-INDEXES-CONCURRENTLY
         """
         held = [each.held for each in self.touched if each.relation == table and each.held]
-        held += [lock for name, lock in self.kept if name == table]
+        held += [lock for name, lock in self.inherited_locks if name == table]
         indexes = (each for each in self.touched if each.table == table and each.existed)
         if any(each.held == Lock.ACCESS_EXCLUSIVE for each in indexes):
             return Lock.ACCESS_EXCLUSIVE.blocks
@@ -174,9 +173,9 @@ class Trace:
 
     direction: str
     """"upgrade" or "downgrade"."""
-    statements: tuple[Statement, ...] = ()
+    statements: tuple[ExecutedStatement, ...] = ()
     server_version: int = 0
     """As server_version_num: 180001."""
 
-    def __iter__(self) -> Iterator[Statement]:
+    def __iter__(self) -> Iterator[ExecutedStatement]:
         return iter(self.statements)

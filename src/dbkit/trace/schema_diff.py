@@ -1,4 +1,4 @@
-"""What a statement has changed in the catalog, from the shapes of the tables before and after it."""
+"""What a statement has changed in the catalog, by the shapes of the tables before and after it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -14,41 +14,43 @@ def compare_shapes(
     after: Mapping[int, tuple[Relation, TableShape]],
     names: Mapping[int, str],
 ) -> Iterator[Change]:
-    """The changes to these tables, by OID. One that is only in `before` is gone, one only in `after` is new.
+    """Yield the changes to tables, by OID. A table only in `before` was dropped, one only in `after` was created.
 
-    `names` are those of all relations, for what a foreign key references.
+    `names`: of all relations, for the table that a foreign key references.
     """
     for oid in sorted(before.keys() | after.keys()):
         was, now = before.get(oid), after.get(oid)
         if was and now:
             if was[0].name != now[0].name:
                 yield Change(ChangeKind.TABLE_RENAMED, was[0].name, before=was[0].name, after=now[0].name)
-            yield from _of_table(was[0].name, was[1], now[1], names)
+            yield from _compare_tables(was[0].name, was[1], now[1], names)
         elif was and was[0].kind in TABLE_KINDS:
             yield Change(ChangeKind.TABLE_DROPPED, was[0].name)
         elif now and now[0].kind in TABLE_KINDS:
             yield Change(ChangeKind.TABLE_CREATED, now[0].name)
-            yield from _of_table(now[0].name, EMPTY, TableShape({}, now[1].constraints, {}, {}), names)
+            yield from _compare_tables(now[0].name, EMPTY, TableShape({}, now[1].constraints, {}, {}), names)
 
 
-def _of_table(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:
-    yield from _columns(table, was, now)
-    yield from _constraints(table, was, now, names)
-    # where another type is stored alike, indexes have new entries in the catalog, and the same files
-    kept = {each.filenode for each in was.indexes.values()} & {each.filenode for each in now.indexes.values()} - {0}
+def _compare_tables(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:
+    yield from _compare_columns(table, was, now)
+    yield from _compare_constraints(table, was, now, names)
+    # on a type change that is binary compatible, an index gets a new catalog entry, and keeps its file
+    kept_files = {each.filenode for each in was.indexes.values()} & {each.filenode for each in now.indexes.values()} - {
+        0
+    }
     for oid, index in now.indexes.items():
-        if oid not in was.indexes and index.filenode not in kept:
+        if oid not in was.indexes and index.filenode not in kept_files:
             kind = "unique" if index.unique else ""
             yield Change(ChangeKind.INDEX_ADDED, table, index.name, kind, after=index.text, valid=index.valid)
     for oid, index in was.indexes.items():
-        if oid not in now.indexes and index.filenode not in kept:
+        if oid not in now.indexes and index.filenode not in kept_files:
             yield Change(ChangeKind.INDEX_DROPPED, table, index.name, before=index.text)
     for oid, name in now.triggers.items():
         if oid not in was.triggers:
             yield Change(ChangeKind.TRIGGER_ADDED, table, name)
 
 
-def _columns(table: str, was: TableShape, now: TableShape) -> Iterator[Change]:
+def _compare_columns(table: str, was: TableShape, now: TableShape) -> Iterator[Change]:
     for number in sorted(was.columns.keys() | now.columns.keys()):
         before, after = was.columns.get(number), now.columns.get(number)
         if before is None and after is not None:
@@ -67,20 +69,22 @@ def _columns(table: str, was: TableShape, now: TableShape) -> Iterator[Change]:
                 yield Change(ChangeKind.DEFAULT_CHANGED, table, after.name, before=before.default, after=after.default)
 
 
-def _constraints(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:
-    namesakes = {each.name: each.text for oid, each in was.constraints.items() if oid not in now.constraints}
+def _compare_constraints(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:
+    dropped_texts = {each.name: each.text for oid, each in was.constraints.items() if oid not in now.constraints}
     for oid, each in now.constraints.items():
         before = was.constraints.get(oid)
         if before is None:
-            yield _constraint(ChangeKind.CONSTRAINT_ADDED, table, each, now, names, namesakes.get(each.name, ""))
+            yield _constraint_change(
+                ChangeKind.CONSTRAINT_ADDED, table, each, now, names, dropped_texts.get(each.name, "")
+            )
         elif each.valid and not before.valid:
-            yield _constraint(ChangeKind.CONSTRAINT_VALIDATED, table, each, now, names)
+            yield _constraint_change(ChangeKind.CONSTRAINT_VALIDATED, table, each, now, names)
     for oid, each in was.constraints.items():
         if oid not in now.constraints:
-            yield _constraint(ChangeKind.CONSTRAINT_DROPPED, table, each, was, names)
+            yield _constraint_change(ChangeKind.CONSTRAINT_DROPPED, table, each, was, names)
 
 
-def _constraint(
+def _constraint_change(
     what: ChangeKind, table: str, each: Constraint, shape: TableShape, names: Mapping[int, str], before: str = ""
 ) -> Change:
     columns = tuple(shape.columns[number].name for number in each.columns if number in shape.columns)

@@ -1,4 +1,4 @@
-"""The text of what is executed: its parameters as literals, and what needs a transaction of its own."""
+"""The text of an executed statement: its parameters as literals, and whether it begins or ends transactions."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from dbkit.postgres.sql_text import (
     value_of,
 )
 
-# https://www.postgresql.org/docs/18/: each of these says that it cannot be executed inside a transaction block
-ALONE = re.compile(
+# None of these can be executed inside a transaction block: https://www.postgresql.org/docs/18/sql-commands.html
+NOT_IN_TRANSACTION = re.compile(
     r"(?:(?:create (?:unique )?|drop )index concurrently\b|reindex\b.*\b(?:concurrently|database|system|schema)\b"
     r"|alter table\b.*\bdetach partition\b.*\bconcurrently\b|vacuum\b|cluster(?: verbose|\s?\([^)]*\))?$|alter system\b"
     r"|(?:create|drop) (?:database|tablespace|subscription)\b|discard all\b|(?:commit|rollback) prepared\b)",
@@ -29,33 +29,33 @@ COMMITS = re.compile(r"\b(?:commit|rollback)\b", re.IGNORECASE)
 
 
 def ends_own_transactions(statement: str) -> bool:
-    """Whether a statement, outside of a transaction, has transactions of its own, or begins or ends one."""
+    """Whether a statement, outside of a transaction, begins or ends transactions itself."""
     return controls_transaction(statement) or any(
-        ALONE.match(each) or _may_commit(each, statement) for each in plain_statements(statement)
+        NOT_IN_TRANSACTION.match(each) or _may_commit(each, statement) for each in plain_statements(statement)
     )
 
 
 def controls_transaction(statement: str) -> bool:
-    """Whether it begins or ends a transaction, and does nothing else."""
+    """Whether a statement begins or ends a transaction, and does nothing else."""
     return ends_transaction(statement) or begins_transaction(statement)
 
 
 def _may_commit(plain: str, statement: str) -> bool:
-    """Whether it is a call, or a block of code that commits: in words of its own, not in its strings and comments."""
+    """Whether it is a CALL, or a DO block with COMMIT or ROLLBACK in its code, not in its strings and comments."""
     if not DO.match(plain):
         return bool(CALL.match(plain))
     bodies = (value_of(token.text) for token in tokens(statement) if token.kind == Kind.STRING)
-    # another language has other strings
+    # the strings of another language cannot be told from its code
     is_read = "language" not in plain or "plpgsql" in statement.lower()
-    return any(_has_word_of_commit(body) if is_read else COMMITS.search(body) for body in bodies)
+    return any(_commits(body) if is_read else COMMITS.search(body) for body in bodies)
 
 
-def _has_word_of_commit(body: str) -> bool:
+def _commits(body: str) -> bool:
     return any(token.kind == Kind.WORD and COMMITS.fullmatch(token.text) for token in tokens(body))
 
 
 def render_statement(statement: str, parameters: Any, style: str) -> str:
-    """The statement with its parameters as literals, and without passwords; of many sets of parameters, the first.
+    """Return a statement with its parameters as literals, and without passwords; the first set of many.
 
     `style` is the DBAPI's paramstyle. A value that has no literal is written as a string.
     """
@@ -72,7 +72,7 @@ def _filled(statement: str, values: Any, style: str) -> str:
 
 
 def _numbered(token: Token, values: Sequence[Any]) -> str:
-    """A token, or the literal of the value that it stands for: `$1`."""
+    """Return a token, or for a parameter such as `$1` the literal of its value."""
     is_parameter = token.kind == Kind.PARAMETER and token.text.startswith("$")
     return _literal(values[int(token.text[1:]) - 1]) if is_parameter else token.text
 
@@ -86,5 +86,5 @@ def _literals(values: Any) -> Any:
 def _literal(value: object) -> str:
     try:
         return sql.Literal(value).as_string()
-    except Exception:  # the adapters' own, for a type that they do not know
+    except Exception:  # psycopg's adapters raise their own, for a type that they do not know
         return sql.Literal(str(value)).as_string()

@@ -1,0 +1,107 @@
+"""Rules on columns: NOT NULL, types and defaults."""
+
+from collections.abc import Iterator
+
+from dbkit.findings.finding import Level
+from dbkit.lint.rules.indexes import find_rebuilt_indexes
+from dbkit.lint.rules.rule import Violation, change_rule
+from dbkit.lint.trace_reader import TracedStatement
+from dbkit.trace.records import Change, ChangeKind
+
+
+@change_rule("not-null-by-scan", Level.DANGER)
+def not_null_by_scan(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report SET NOT NULL that scans the table."""
+    table = traced.tables.get(change.table)
+    if change.what != ChangeKind.NOT_NULL_SET or table is None or table.is_rewritten:
+        return
+    if table.is_scanned and table.blocks:
+        yield Violation(
+            f"{table.name}: every row is scanned for a NULL in {change.name} while {table.blocks} wait",
+            "SET NOT NULL holds ACCESS EXCLUSIVE and scans the whole table, unless a validated CHECK constraint proves"
+            " that there is no NULL.",
+            _set_not_null(change, traced.version),
+            table.blocks,
+            (table.name,),
+        )
+
+
+def _set_not_null(change: Change, version: int) -> str:
+    """Return code that validates NOT NULL under a weaker lock."""
+    table, column = change.table, change.name
+    name = f"{table.rpartition('.')[2]}_{column}_not_null"
+    if version >= 18:
+        return (
+            f'op.execute("ALTER TABLE {table} ADD CONSTRAINT {name} NOT NULL {column} NOT VALID")\n'
+            "# in the next revision; reads and writes continue\n"
+            f'op.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")'
+        )
+    return (
+        f'op.execute("ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} IS NOT NULL) NOT VALID")\n'
+        "# in the next revision; reads and writes continue\n"
+        f'op.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")\n'
+        "# in the revision after that; no scan, since the check proves it\n"
+        f'op.alter_column("{table}", "{column}", nullable=False)\n'
+        f'op.drop_constraint("{name}", "{table}")'
+    )
+
+
+@change_rule("type-change-rewrites", Level.DANGER)
+def type_change_rewrites(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a new type that rewrites the table or rebuilds an index."""
+    table = traced.tables.get(change.table)
+    if change.what != ChangeKind.TYPE_CHANGED or table is None:
+        return
+    rebuilt = find_rebuilt_indexes(traced.statement)
+    if not table.is_rewritten and not (rebuilt and table.is_scanned):
+        return
+    what = "every row is rewritten" if table.is_rewritten else f"{', '.join(rebuilt)} is rebuilt"
+    yield Violation(
+        f"{table.name}: {what} while {table.blocks} wait: {change.name} was {change.before}, is {change.after}",
+        "The new type stores values differently, so PostgreSQL rewrites the table and rebuilds all its indexes.",
+        _add_column_of_new_type(change),
+        table.blocks,
+        (table.name,),
+    )
+
+
+def _add_column_of_new_type(change: Change) -> str:
+    """Return code that adds a column of the new type and fills it in batches."""
+    table, column = change.table, change.name
+    return (
+        f'op.add_column("{table}", sa.Column("{column}_new", …))  # {change.after}; a trigger keeps it up to date\n'
+        "# in a separate revision\n"
+        f'backfill(op, "{table}", "{column}_new = {column}::{change.after}", where="{column}_new IS NULL")\n'
+        "# when the code uses the new column: drop the old one"
+    )
+
+
+@change_rule("volatile-default", Level.DANGER)
+def volatile_default(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a new column whose value is computed for each row."""
+    table = traced.tables.get(change.table)
+    if change.what == ChangeKind.COLUMN_ADDED and table is not None and table.is_rewritten:
+        yield Violation(
+            f"{table.name}: every row is rewritten for {change.name} while {table.blocks} wait",
+            "A constant default is only stored in the catalog; a value that differs by row (random(), a sequence, an"
+            " identity, a stored generated column) is computed and written for each row.",
+            _add_column_without_default(change),
+            table.blocks,
+            (table.name,),
+        )
+
+
+def _add_column_without_default(change: Change) -> str:
+    """Return code that adds the column, then its default for new rows, and fills existing rows in batches."""
+    table, column, default = change.table, change.name, change.after
+    if default.endswith(("s", "v", "a", "d")) and default[:-1].endswith(")"):
+        return (
+            "# a generated or identity column is written for all existing rows; use a plain column instead,\n"
+            "# a trigger for new rows, and batches for existing rows"
+        )
+    return (
+        f'op.add_column("{table}", sa.Column("{column}", …, nullable=True))  # {change.before}\n'
+        f'op.alter_column("{table}", "{column}", server_default=sa.text("{default}"))\n'
+        "# in a separate revision\n"
+        f'backfill(op, "{table}", "{column} = {default}", where="{column} IS NULL")'
+    )

@@ -1,0 +1,212 @@
+"""Rules on constraints."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from dbkit.findings.finding import Level
+from dbkit.lint.existing_table import ExistingTable
+from dbkit.lint.rules.fixes import AUTOCOMMIT_BLOCK
+from dbkit.lint.rules.rule import Violation, change_rule
+from dbkit.lint.rules.wording import describe_waits
+from dbkit.lint.trace_reader import TracedStatement
+from dbkit.trace.records import Change, ChangeKind
+
+DEFINES_TABLE = re.compile(r"(?:create|alter)\b.*?\btable\b")
+KEYWORDS = {
+    kind: re.compile(rf"\b{keyword}\b")
+    for kind, keyword in (
+        ("check", "check"),
+        ("foreign key", "references"),
+        ("unique", "unique"),
+        ("exclusion", "exclude"),
+    )
+}
+"""By the kind of a constraint, the keyword that defines it."""
+
+
+@change_rule("unnamed-constraint", Level.WARNING)
+def unnamed_constraint(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a constraint without a name in the SQL.
+
+    Not a primary key, since a table has only one, nor NOT NULL, which is dropped by the name of its column.
+    """
+    keyword = KEYWORDS.get(change.kind)
+    if change.what != ChangeKind.CONSTRAINT_ADDED or keyword is None:
+        return
+    defines_constraint = DEFINES_TABLE.match(traced.plain_sql) and keyword.search(traced.plain_sql)
+    if defines_constraint and change.name.lower() not in traced.statement.sql.lower():
+        yield Violation(
+            f"{change.table}: the {change.kind} constraint has no name in the migration; PostgreSQL named it"
+            f" {change.name}",
+            "A migration that drops it needs this name, which depends on what existed before; the models do not have"
+            " it.",
+            _name_constraint(change),
+            tables=(change.table,),
+            level=Level.WARNING if change.table in traced.tables else Level.NOTE,
+        )
+
+
+def _name_constraint(change: Change) -> str:
+    return (
+        "# once for all in the models: MetaData(naming_convention={…}); here, a name in place of None\n"
+        f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {change.after}")'
+    )
+
+
+@change_rule("foreign-key-of-new-table", Level.WARNING)
+def foreign_key_of_new_table(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a foreign key of a new table that blocks an existing one; a note where there is a lock_timeout."""
+    if change.what != ChangeKind.CONSTRAINT_ADDED or change.kind != "foreign key" or change.table in traced.tables:
+        return
+    parent = traced.tables.get(change.references)
+    if parent and parent.blocks:
+        yield Violation(
+            f"{parent.name}: {parent.blocks} wait until the end of the transaction for {change.name} of the new table"
+            f" {change.table}",
+            "A foreign key takes SHARE ROW EXCLUSIVE on the table that it references, even if its own table is new.",
+            _add_foreign_key_alone(change),
+            parent.blocks,
+            (parent.name,),
+            Level.NOTE if traced.statement.lock_timeout else Level.WARNING,
+        )
+
+
+def _add_foreign_key_alone(change: Change) -> str:
+    """Return code that adds the key in a short transaction."""
+    return (
+        f"# create {change.table} without the key, and fill it; then, in a separate, short revision\n"
+        f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {_definition(change)}")'
+    )
+
+
+@change_rule("check-in-one-step", Level.DANGER)
+def check_in_one_step(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a check that is validated in the transaction that adds it."""
+    table = traced.tables.get(change.table)
+    if table is None or change.kind != "check" or not _is_validated(traced, change):
+        return
+    if table.is_scanned and table.blocks:
+        yield Violation(
+            f"{table.name}: every row is checked for {change.name} while {table.blocks} wait",
+            _why_validated(traced, change) or "The check is added and validated in one step, under ACCESS EXCLUSIVE.",
+            _add_check_not_valid(change),
+            table.blocks,
+            (table.name,),
+        )
+
+
+def _add_check_not_valid(change: Change) -> str:
+    text = _definition(change).removeprefix("CHECK (").removesuffix(")")
+    return (
+        f'op.create_check_constraint("{change.name}", "{change.table}", "{text}", postgresql_not_valid=True)\n'
+        + _validate_later(change)
+    )
+
+
+@change_rule("foreign-key-in-one-step", Level.DANGER)
+def foreign_key_in_one_step(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a foreign key that is validated in the transaction that adds it."""
+    table = traced.tables.get(change.table)
+    if table is None or change.kind != "foreign key" or not _is_validated(traced, change):
+        return
+    if not (table.is_scanned and table.blocks):
+        return
+    blocked = _blocked_by_key(table, traced.tables.get(change.references))
+    yield Violation(
+        f"{table.name}: every row is looked up in {change.references} for {change.name} while"
+        f" {describe_waits(blocked)}",
+        _why_validated(traced, change)
+        or "The key is added and validated in one step, with SHARE ROW EXCLUSIVE on both tables.",
+        _add_foreign_key_not_valid(change, table, traced.version),
+        table.blocks,
+        tuple(blocked),
+    )
+
+
+def _blocked_by_key(table: ExistingTable, parent: ExistingTable | None) -> Mapping[str, str]:
+    blocked = {table.name: table.blocks}
+    if parent and parent.blocks:
+        blocked.setdefault(parent.name, parent.blocks)
+    return blocked
+
+
+def _add_foreign_key_not_valid(change: Change, table: ExistingTable, version: int) -> str:
+    if table.is_partitioned and version < 18:
+        return "# On a partitioned table NOT VALID needs PostgreSQL 18: add the key to each partition, in two steps."
+    added = f"ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {_definition(change)} NOT VALID"
+    return f'op.execute("{added}")\n' + _validate_later(change)
+
+
+@change_rule("constraint-builds-index", Level.DANGER)
+def constraint_builds_index(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a unique, primary key or exclusion constraint that builds its index."""
+    table = traced.tables.get(change.table)
+    if table is None or change.kind not in ("unique", "primary key", "exclusion"):
+        return
+    if _is_validated(traced, change) and _builds_index(traced, change):
+        yield Violation(
+            f"{table.name}: the index of {change.name} is built while {table.blocks} wait",
+            f"Adding a {change.kind} constraint builds its index under ACCESS EXCLUSIVE.",
+            _build_index_first(change, table),
+            table.blocks,
+            (table.name,),
+        )
+
+
+def _builds_index(traced: TracedStatement, change: Change) -> bool:
+    return any(each.what == ChangeKind.INDEX_ADDED and each.name == change.name for each in traced.statement.changes)
+
+
+def _build_index_first(change: Change, table: ExistingTable) -> str:
+    """Return code that builds the index concurrently and adds the constraint with it."""
+    if change.kind == "exclusion":
+        return (
+            "# An exclusion constraint cannot be built concurrently: add it in a maintenance window, or to a new table."
+        )
+    if table.is_partitioned:
+        return "# On a partitioned table it cannot be built concurrently: add it in a maintenance window."
+    columns = ", ".join(f'"{name}"' for name in change.columns)
+    kind = change.kind.upper()
+    needs_not_null = kind == "PRIMARY KEY"
+    first = "# its columns must be NOT NULL already, or all rows are scanned\n" if needs_not_null else ""
+    return (
+        f"{first}# in a separate revision\n{AUTOCOMMIT_BLOCK}"
+        f'op.create_index("{change.name}", "{change.table}", [{columns}], unique=True, postgresql_concurrently=True)\n'
+        f"# in the next revision\n"
+        f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {kind} USING INDEX {change.name}")'
+    )
+
+
+def _is_validated(traced: TracedStatement, change: Change) -> bool:
+    """Return whether the statement validates a constraint.
+
+    A constraint that a new type of its column rebuilds is reported with the type, unless it is a foreign key, whose
+    column may be in another table.
+    """
+    if change.what not in (ChangeKind.CONSTRAINT_ADDED, ChangeKind.CONSTRAINT_VALIDATED) or not change.valid:
+        return False
+    return change.kind == "foreign key" or not _is_rebuilt(traced, change)
+
+
+def _is_rebuilt(traced: TracedStatement, change: Change) -> bool:
+    return bool(change.before) and traced.has_change(ChangeKind.TYPE_CHANGED)
+
+
+def _why_validated(traced: TracedStatement, change: Change) -> str:
+    """Return why a constraint is validated that was not added in one step; empty for one that was."""
+    if change.what == ChangeKind.CONSTRAINT_VALIDATED:
+        return "It was added NOT VALID, but is validated in the same transaction, which still holds the lock."
+    if _is_rebuilt(traced, change):
+        return "It existed before, and is checked again because a column has a new type."
+    return ""
+
+
+def _definition(change: Change) -> str:
+    return change.after.removesuffix(" NOT VALID")
+
+
+def _validate_later(change: Change) -> str:
+    return (
+        f"# in the next revision; reads and writes continue\n"
+        f'op.execute("ALTER TABLE {change.table} VALIDATE CONSTRAINT {change.name}")'
+    )

@@ -1,0 +1,176 @@
+"""An Alembic project: its config file, and its loaded revision files."""
+
+import functools
+import gc
+import logging.config
+import os
+import warnings
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from configparser import Error as ConfigParserError
+from dataclasses import dataclass
+from pathlib import Path
+from tomllib import TOMLDecodeError
+
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
+
+from dbkit.errors import DatabaseAhead, InputError
+from dbkit.project import env_file, revision_graph
+from dbkit.project.config import ProjectConfig, read_config
+from dbkit.project.load_errors import explain_load_error, record_loaded
+from dbkit.redaction import redact
+
+
+@dataclass(frozen=True)
+class Project:
+    """A loaded Alembic project. `script` has read every revision file."""
+
+    config: Config
+    script: ScriptDirectory
+    origin: tuple[Path, str, tuple[str, ...]]
+    """The arguments of `load`."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the arguments only: another process loads the project again."""
+        return load, self.origin
+
+    @functools.cached_property
+    def dbkit(self) -> ProjectConfig:
+        """The section `[dbkit]` of the config file. Raises InputError."""
+        ini = self.config.config_file_name
+        return read_config(Path(ini)) if ini else ProjectConfig()
+
+    @property
+    def heads(self) -> list[Script]:
+        """The revisions without a child, in a stable order."""
+        return heads_of(self.script)
+
+    def revision(self, identifier: str) -> Script:
+        """Return a revision by its id, a unique prefix of it, or `head`. Raises InputError."""
+        try:
+            script = self.script.get_revision(identifier)
+        except CommandError as error:
+            raise InputError(f"{error}.") from error
+        if script is None:
+            raise InputError(f"there is no revision {identifier!r}.", "`make history` lists them.")
+        return script
+
+    def applied(self, current: tuple[str, ...]) -> set[str]:
+        """The revisions that are applied to a database at `current`: these and their ancestors."""
+        return {script.revision for script in self.script.iterate_revisions(current, "base")} if current else set()
+
+    def pending(self, current: tuple[str, ...]) -> list[Script]:
+        """The revisions that `upgrade heads` would apply to a database at `current`, first to last."""
+        done = self.applied(current)
+        everything = list(self.script.walk_revisions())
+        return [script for script in reversed(everything) if script.revision not in done]
+
+    def require_gate(self) -> None:
+        """Raise InputError when env.py does not import the gate."""
+        env_file.require_gate(Path(self.script.dir))
+
+
+def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> Project:
+    """Load the project of a config file (alembic.ini or pyproject.toml), with every revision file.
+
+    `section` is Alembic's `--name`, and `arguments` its `-x`. Raises InputError, naming the file, for an error in the
+    config file, in a revision file, or between revision files.
+    """
+    origin = ini.absolute(), section, tuple(arguments)  # absolute, because the directory may change
+    config = _config(ini, section)
+    if arguments:
+        config.cmd_opts = Namespace(x=list(arguments))
+    try:
+        _learn_secrets(config)
+        _enter_directory(config, ini.parent)
+        script = ScriptDirectory.from_config(config)
+    except (CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError) as error:
+        words = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"{ini} is not the settings file of an Alembic project: {words}.") from error
+    require_loadable(script)
+    loaded = Project(config, script, origin)
+    _ = loaded.dbkit  # a mistake in it is reported before anything is run
+    return loaded
+
+
+def require_loadable(script: ScriptDirectory) -> None:
+    """Load every revision file. Raises InputError, naming the file, when one of them or their history is broken."""
+    loaded = record_loaded(script)
+    collects = gc.isenabled()
+    gc.disable()  # it would examine thousands of objects that all stay, in a quarter of the time
+    try:
+        with warnings.catch_warnings():
+            # Alembic only warns of a duplicate id, and of a missing parent
+            warnings.filterwarnings("error", category=UserWarning, module="alembic")
+            scripts = list(script.walk_revisions())
+    except (Exception, SystemExit) as error:  # a revision file can raise anything when it is imported
+        raise InputError(*explain_load_error(error, script, loaded)) from error
+    finally:
+        if collects:
+            gc.enable()
+    # Alembic does not detect every cycle
+    fault = revision_graph.fault(scripts)
+    if fault:
+        raise InputError(*fault)
+
+
+def heads_of(script: ScriptDirectory) -> list[Script]:
+    """The revisions without a child, in a stable order."""
+    return sorted(script.get_revisions(script.get_heads()), key=lambda head: head.path)
+
+
+def _config(ini: Path, section: str) -> Config:
+    if ini.name == "pyproject.toml":
+        beside = ini.with_name("alembic.ini")
+        return Config(str(beside) if beside.exists() else None, toml_file=str(ini), ini_section=section)
+    beside = ini.with_name("pyproject.toml")
+    toml = {"toml_file": str(beside)} if beside.exists() else {}
+    return Config(str(ini), ini_section=section, **toml)  # type: ignore[arg-type]
+
+
+def _learn_secrets(config: Config) -> None:
+    """Register the passwords in the config file as secrets."""
+    for section in config.file_config.sections():
+        redact.learn_variables(dict(config.file_config.items(section, raw=True)))
+
+
+def _enter_directory(config: Config, directory: Path) -> None:
+    """Change to the project's directory where its script_location is relative to that."""
+    location = Path(config.get_alembic_option("script_location") or "")
+    if not location.is_absolute() and not location.exists() and (directory / location).exists():
+        os.chdir(directory)
+
+
+def configure_logging(ini: Path) -> None:
+    """Configure logging as in alembic.ini; an ini without logging sections, as in backend/, logs warnings."""
+    try:
+        logging.config.fileConfig(ini, disable_existing_loggers=False, encoding="utf-8")
+    except KeyError:
+        logging.basicConfig(level=logging.WARNING)
+
+
+def find(script: ScriptDirectory, revision: str) -> Script | None:
+    """Return the revision with exactly this id; None where there is none."""
+    try:
+        found = script.get_revision(revision)
+    except CommandError:
+        return None
+    return found if found and found.revision == revision else None
+
+
+def require_known(script: ScriptDirectory, heads: Iterable[str]) -> None:
+    """Raise DatabaseAhead when one of the revisions of a database is not in the project."""
+    for head in heads:
+        if not find(script, head):
+            raise DatabaseAhead(
+                f"the database is at {head}, which this code does not have.",
+                "Check out the code that has it. If that migration is gone for good: restore the database, or,\n"
+                "where it may lose its data, `make reset`.",
+            )
+
+
+def name_of(script: Script) -> str:
+    """The id and the message of a revision, for display."""
+    return f'{script.revision} "{script.doc}"'

@@ -1,0 +1,111 @@
+"""The section `[dbkit]` of a project's alembic.ini, read without Alembic. Unknown keys and bad values are errors."""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbkit.errors import InputError
+
+SECTION = "dbkit"
+
+
+@dataclass(frozen=True)
+class ProjectConfig:
+    """The keys of `[dbkit]`, with the values for keys that are not set."""
+
+    journal: bool = True
+    """Whether the gate writes a journal into the database."""
+    baseline: str | None = None
+    """A revision: the findings of it and of its ancestors are accepted."""
+    samples: Path | None = None
+    """The directory with the project's own sample rows, instead of `samples` beside its revisions."""
+    sizes: Path | None = None
+    """A saved result of `dbkit sizes`, for `dbkit lint`."""
+    small_table: int | None = None
+    """The number of rows up to which `dbkit lint` takes a table for a small one."""
+
+
+def read_config(ini: Path) -> ProjectConfig:
+    """Read `[dbkit]` of a config file; the default values where the file or the section is missing.
+
+    Raises InputError with the file and the line for an unknown key and for a bad value.
+    """
+    # the same values as for Alembic: see Config.file_config
+    parser = ConfigParser({"here": str(ini.absolute().parent).replace("%", "%%")})
+    try:
+        text = ini.read_text(encoding="utf-8", errors="surrogateescape")
+        parser.read_string(text, source=str(ini))
+        given = dict(parser.items(SECTION)) if parser.has_section(SECTION) else {}
+    except FileNotFoundError:
+        return ProjectConfig()
+    except OSError as error:
+        raise InputError(f"cannot read {ini}: {error.strerror}.") from error
+    except ConfigParserError as error:
+        raise InputError(f"{ini}, [{SECTION}]: {' '.join(str(error).split()).rstrip('.')}.") from error
+    own = {key: value for key, value in given.items() if key not in parser.defaults()}
+    return _parse(ini, text, own)
+
+
+def _parse(ini: Path, text: str, given: Mapping[str, str]) -> ProjectConfig:
+    values: dict[str, object] = {}
+    for key, value in given.items():
+        where = f"{ini}, line {_line_of(text, key)}: [{SECTION}]"
+        if key not in PARSERS:
+            alike = difflib.get_close_matches(key, PARSERS, 1)
+            hint = f"Did you mean {alike[0]}?" if alike else f"The keys are: {', '.join(PARSERS)}."
+            raise InputError(f"{where} has an unknown key: {key!r}.", hint)
+        if value:
+            try:
+                values[key] = PARSERS[key](value, ini)
+            except ValueError as error:
+                raise InputError(f"{where} {key} = {value!r} {error}.", HINTS[key]) from None
+    return ProjectConfig(**values)  # type: ignore[arg-type]  # the parsers return what the fields take
+
+
+def _line_of(text: str, key: str) -> int:
+    """The number of the line in which a key of the section is set."""
+    is_ours = False
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\[([^]]+)\]", line)
+        is_ours = header[1] == SECTION if header else is_ours
+        if is_ours and re.match(rf"{re.escape(key)}\s*([=:]|$)", line.strip(), re.IGNORECASE):
+            return number
+    raise AssertionError(f"{key} is not in the text that it was read from")
+
+
+def _boolean(value: str, _ini: Path) -> bool:
+    states = ConfigParser.BOOLEAN_STATES
+    if value.lower() not in states:
+        raise ValueError("is neither on nor off")
+    return states[value.lower()]
+
+
+def _number(value: str, _ini: Path) -> int:
+    if not re.fullmatch(r"[0-9]{1,15}", value.strip(), re.ASCII):
+        raise ValueError("is not a number of rows")
+    return int(value)
+
+
+def _text(value: str, _ini: Path) -> str:
+    return value
+
+
+def _path(value: str, ini: Path) -> Path:
+    return ini.parent / value
+
+
+PARSERS: dict[str, Callable[[str, Path], object]] = {
+    "journal": _boolean,
+    "baseline": _text,
+    "samples": _path,
+    "sizes": _path,
+    "small_table": _number,
+}
+HINTS = {
+    "journal": "Write on or off, or remove the line.",
+    "small_table": "Write a whole number, such as 10000, or remove the line.",
+}

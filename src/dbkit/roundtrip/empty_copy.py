@@ -1,0 +1,63 @@
+"""A copy of the databases without sample rows, for a revision that fails on rows, and for the whole chain."""
+
+from dbkit.postgres import scratch_database
+from dbkit.project.revision_source import mentions_server_objects
+from dbkit.roundtrip.access import Databases
+from dbkit.roundtrip.apply import reapply_revisions, run_revisions
+from dbkit.roundtrip.workspace import Workspace
+
+
+class EmptyCopy:
+    """The databases as they were before the first sample row.
+
+    Where a revision fails on rows, what was applied since is applied to the copy, and it replaces the databases: the
+    revision is then proven without rows, too, and the next one can follow.
+    """
+
+    def __init__(self, work: Workspace) -> None:
+        self.work = work
+        self.databases: Databases = {}
+        """Empty where there is no copy."""
+        self.applied_count = 0
+        """How many of the applied revisions the copy has."""
+        self.is_usable = True
+        """Whether it can replace the databases: False once a migration was found to need rows."""
+
+    def create(self) -> None:
+        """Copy the databases, unless a role may have grants in the copy: the role could not be dropped then."""
+        can_copy = not any(map(mentions_server_objects, self.work.applied))
+        self.databases = self.work.databases.copy() if can_copy else {}
+        self.applied_count = len(self.work.applied)
+
+    def replace_databases(self) -> bool:
+        """Replace the databases by ones without sample rows. Returns False where migrations need rows to work."""
+        if not self.is_usable:
+            return False
+        self.work.sample_rows.close()
+        with_rows = self.work.databases.rename_away()
+        if not self._update_copy() and not self._apply_on_new_server():
+            self.work.databases.replace_by(with_rows)
+            self.is_usable = False
+            return False
+        self.work.databases.drop(with_rows)
+        self.work.sample_rows.forget_tables()
+        self.work.facts = None
+        return True
+
+    def _update_copy(self) -> bool:
+        """Give the databases' names to the copy, and apply what it lacks. Returns whether that succeeded."""
+        missing = self.work.applied[self.applied_count :]
+        if not self.databases or any(map(mentions_server_objects, missing)):
+            return False
+        self.work.databases.replace_by(self.databases)
+        return not missing or not run_revisions(self.work, missing, up=True)
+
+    def _apply_on_new_server(self) -> bool:
+        """Apply all on a new server, which has none of the roles yet. Returns False where there is no other server."""
+        place = self.work.place
+        if isinstance(place, scratch_database.NamedServer) or not any(map(mentions_server_objects, self.work.applied)):
+            return False
+        scratch_database.renew(place)
+        self.work.databases.create()
+        reapply_revisions(self.work)
+        return True

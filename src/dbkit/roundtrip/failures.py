@@ -1,0 +1,94 @@
+"""Why a migration step failed: its error in words, and what the error reveals about the cause."""
+
+import dis
+import re
+import traceback
+from types import FunctionType
+
+import sqlalchemy as sa
+from alembic.script import Script
+
+from dbkit.errors import describe_error, original_error, without_secrets
+from dbkit.project.revision_source import is_bytecode, raise_lines
+from dbkit.project.tracebacks import line_in
+from dbkit.roundtrip.outcome import Failure
+
+USED_IN_OTHER_DATABASE = re.compile(r'role "[^"]*" cannot be dropped because .* objects? in database')
+EXTENSION_HINT = "(Prove it on a server that has it: --server URL; or set PG_BINDIR to the programs of one.)"
+LONGEST_WORDS = 300
+
+
+def describe_failure(error: BaseException, script: Script) -> Failure:
+    """Return what a migration raised: the message, the line of the file, the SQL, and whether the file raised it."""
+    path = _name_in_traceback(script)
+    line = line_in(error, path)
+    sql = _sql(error)  # before the message, which may repeat a part of it
+    words = _message(error)
+    is_elsewhere = bool(USED_IN_OTHER_DATABASE.search(words))
+    if is_elsewhere:
+        words = f"not proven, because a clone of the database is on the same server: {words}"
+    if len(words) > LONGEST_WORDS:  # it may contain a value
+        words = f"{words[:LONGEST_WORDS]}…"
+    return Failure(words, line, sql, _is_raised_by(error, script, path, line), is_elsewhere, may_be_rows(error))
+
+
+def _message(error: BaseException) -> str:
+    kind = type(original_error(error)).__name__
+    words = describe_error(error)
+    if not isinstance(error, sa.exc.DBAPIError) and words != kind:
+        words = f"{kind}: {words}"
+    if re.search(r'extension "[^"]*" is not available', words):
+        words = f"{words} {EXTENSION_HINT}"
+    return words
+
+
+def _sql(error: BaseException) -> str:
+    statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
+    return without_secrets(" ".join((statement or "").split()))
+
+
+def _is_raised_by(error: BaseException, script: Script, path: str, line: int | None) -> bool:
+    """Whether a `raise` statement of the revision file itself raised the error."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    if not last or last[0].filename != path:
+        return False
+    return _ends_in_raise(error) if is_bytecode(script.path) else line in raise_lines(path)
+
+
+def _name_in_traceback(script: Script) -> str:
+    """Return what a traceback calls the file: bytecode has the name of the source that it was compiled from."""
+    functions = (getattr(script.module, name, None) for name in ("upgrade", "downgrade"))
+    names = [function.__code__.co_filename for function in functions if isinstance(function, FunctionType)]
+    return names[0] if names and is_bytecode(script.path) else str(script.path)
+
+
+def _ends_in_raise(error: BaseException) -> bool:
+    """Whether the bytecode that raised the error is that of a `raise` statement."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "RAISE_VARARGS"
+
+
+def may_be_rows(error: BaseException) -> bool:
+    """Whether a step may have failed because tables have rows, so that it works where they are empty.
+
+    False for what the server refuses because of names, and for what SQLAlchemy refuses before it asks the server.
+    Python code may have met a row.
+    """
+    if isinstance(error, sa.exc.DBAPIError):
+        return (getattr(error.orig, "sqlstate", None) or "")[:2] not in ("42", "2B", "0A", "25", "3F")
+    return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)
+
+
+def fails_without_transaction(error: BaseException, *, on_rows: bool = False) -> bool:
+    """Whether a step would have failed without the transaction around it, too.
+
+    True for what the server refuses because of names or of what depends on an object (SQLSTATE classes 42 and 2B), and
+    for what Python raised. https://www.postgresql.org/docs/18/errcodes-appendix.html. False for a table, cursor or
+    prepared statement that already exists: it may be a temporary one, of the same session. `on_rows`: tables have rows,
+    so it may also be a value (class 22) or a constraint (23).
+    """
+    if isinstance(error, sa.exc.DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        classes = ("42", "2B", "22", "23") if on_rows else ("42", "2B")
+        return state[:2] in classes and state not in ("42P03", "42P05", "42P07")
+    return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)

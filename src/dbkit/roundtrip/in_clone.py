@@ -1,0 +1,104 @@
+"""Prove a revision with clones of the databases: for what leaves its transaction, or fails only because of it."""
+
+import time
+from dataclasses import replace
+
+from alembic.script import Script
+
+from dbkit.findings.verdict import Verdict
+from dbkit.project.revision_source import mentions_table
+from dbkit.roundtrip.apply import run_revision
+from dbkit.roundtrip.compare import Snapshot, compare_down_and_up
+from dbkit.roundtrip.outcome import Failure, Finding
+from dbkit.roundtrip.results import ProofResult
+from dbkit.roundtrip.workspace import Workspace
+
+
+def prove_in_clone(work: Workspace, script: Script) -> ProofResult:
+    """Apply a revision to the databases; then undo and apply it again in their place, and put a clone back.
+
+    Records the result and returns it. Where the upgrade fails, the databases are as before, and it is not applied.
+    """
+    started = time.perf_counter()
+    work.prepare(script)
+    work.sample_rows.close()
+    result = _CloneProof(work, script).prove()
+    result = replace(result, seconds=time.perf_counter() - started)
+    return work.record_result(script, result, lambda _oid, name: mentions_table(script, name))
+
+
+class _CloneProof:
+    """The proof of one revision."""
+
+    def __init__(self, work: Workspace, script: Script) -> None:
+        self.work = work
+        self.script = script
+        self.databases = work.databases
+        self.with_rows = work.sample_rows.is_active
+
+    def prove(self) -> ProofResult:
+        """Apply the revision and prove it."""
+        missing = self.work.missing_parents(self.script)
+        if missing:
+            words = f"it follows {', '.join(missing)}, which could not be applied"
+            return self._result(Verdict.UNPROVEN, Finding("up", failure=Failure(words)))
+        before = self.databases.read_snapshot(self.work.facts, with_rows=self.with_rows)
+        failed = self._upgrade()
+        if failed:
+            self.work.facts = before.facts
+            return self._result(Verdict.BROKEN, Finding("up", failure=failed, line=failed.line))
+        after = self.databases.read_snapshot(with_rows=self.with_rows)
+        self.work.facts = after.facts
+        self.work.applied.append(self.script)
+        if not self.work.is_wanted(self.script):
+            return self._result(Verdict.UNPROVEN)
+        result = self._down_and_up(before, after)
+        failed = next((each.failure for each in result.findings if each.failure), None)
+        if failed and self._may_be_trace(failed):
+            return self._down_and_up_untraced(before, after, failed)
+        return result
+
+    def _upgrade(self) -> Failure | None:
+        """Apply the revision. Where it fails, a backup removes what it has committed."""
+        traces, backup = self.work.traces, self.databases.copy()
+        failed = run_revision(self.work, self.script, up=True)
+        if failed and self._may_be_trace(failed):
+            traces.left_out[self.script.revision] = failed.words
+            self.databases.replace_by(backup)
+            backup = self.databases.copy()
+            failed = run_revision(self.work, self.script, up=True)
+        if failed:
+            traces.left_out.pop(self.script.revision, None)
+            self.databases.replace_by(backup)
+        else:
+            self.databases.drop(backup)
+        return failed
+
+    def _down_and_up(self, before: Snapshot, after: Snapshot) -> ProofResult:
+        clone = self.databases.copy()
+        verdict, findings = compare_down_and_up(
+            self.script,
+            before,
+            after,
+            run=lambda up: run_revision(self.work, self.script, up=up),
+            read=lambda: self.databases.read_snapshot(with_rows=self.with_rows),
+            is_named=lambda table: mentions_table(self.script, table),
+        )
+        self.databases.replace_by(clone)
+        return self._result(verdict, *findings)
+
+    def _down_and_up_untraced(self, before: Snapshot, after: Snapshot, failed: Failure) -> ProofResult:
+        """Prove it again without a trace, which may be why it failed."""
+        left_out = self.work.traces.left_out
+        left_out[self.script.revision] = failed.words
+        result = self._down_and_up(before, after)
+        if any(each.failure for each in result.findings):
+            del left_out[self.script.revision]
+        return result
+
+    def _may_be_trace(self, failed: Failure) -> bool:
+        """Whether the revision may have failed because it was traced."""
+        return self.work.traces.is_recorded(self.script) and not failed.raised
+
+    def _result(self, verdict: Verdict, *findings: Finding) -> ProofResult:
+        return ProofResult(verdict, findings, 0.0, transactional=False)

@@ -1,0 +1,276 @@
+"""Prove one revision within the transaction that applies it: upgrade, then down and up again after a savepoint.
+
+The savepoint is always rolled back, so that each revision starts from what the upgrades alone have made, whatever a
+downgrade breaks. What the revision touched is compared by fingerprints. Where they leave a doubt, the revision is
+proven again with the whole catalog and the rows read at each point. Where the transaction itself could be the
+cause (a migration that commits, an error that only a transaction gives), the run of env.py is stopped, and the revision
+is proven in a clone of the databases.
+"""
+
+import time
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+import psycopg
+from alembic.script import Script
+
+from dbkit.errors import EnvInterrupt
+from dbkit.findings.verdict import Verdict
+from dbkit.project.revision_source import mentions_table
+from dbkit.roundtrip.alembic_steps import connection_of, migration_function
+from dbkit.roundtrip.catalog_fingerprint import KnownFingerprints, TransactionFingerprints
+from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_up
+from dbkit.roundtrip.failures import describe_failure, fails_without_transaction, may_be_rows
+from dbkit.roundtrip.outcome import Failure, Finding
+from dbkit.roundtrip.proof_connection import ProofConnection
+from dbkit.roundtrip.results import NeedsClone, ProofResult, Retry, RunEnd
+from dbkit.roundtrip.transaction_guard import LeavesTransaction, TransactionGuard, mentions_extension
+from dbkit.roundtrip.workspace import Workspace
+from dbkit.trace.records import TraceFailed
+
+UP, DOWN = "dbkit_up", "dbkit_down"
+
+
+class EnvRunStopped(EnvInterrupt):
+    """Ends a run of env.py within a migration; the transaction of that migration is rolled back."""
+
+    def __init__(self, end: RunEnd) -> None:
+        super().__init__()
+        self.end = end
+        """What the run returns."""
+
+
+class Doubt(Enum):
+    """What fingerprints leave open."""
+
+    ROWS = auto()
+    SCHEMA = auto()
+    """And rows, too."""
+
+
+@dataclass
+class RunState:
+    """What is known of the database between the revisions of one run."""
+
+    fingerprints: KnownFingerprints
+    facts: Facts | None = None
+    """The catalog, where it was just read."""
+    table_hashes: dict[int, str] = field(default_factory=dict)
+    """By OID, the rows of each table as one text; empty when rows are not compared."""
+    touched: set[int] | None = None
+    """The OIDs of what the last revision has touched; None when that is not known."""
+
+
+class RevisionProof:
+    """The proof of one revision."""
+
+    def __init__(
+        self, work: Workspace, connection: ProofConnection, guard: TransactionGuard, script: Script, state: RunState
+    ) -> None:
+        self.work = work
+        self.connection = connection
+        self.guard = guard
+        self.script = script
+        self.state = state
+        self.keywords: dict[str, Any] = {}
+        """What Alembic gives to the migration's function."""
+        self.statements: list[str] = []
+        """What the revision has executed."""
+        self.touched_names: set[str] = set()
+        """The names, as SQL, of the tables that it has touched."""
+        self.knows_all_names = False
+        """Whether these are all, of the way up and of the way down."""
+
+    def apply(self, keywords: dict[str, Any]) -> None:
+        """Apply the revision without a proof."""
+        self.keywords = keywords
+        if self._run(up=True):
+            raise EnvRunStopped(NeedsClone())
+        self.state.facts = self.state.touched = None
+
+    def prove(self, keywords: dict[str, Any]) -> ProofResult:
+        """Prove the revision; afterwards it is applied."""
+        started = time.perf_counter()
+        self.keywords = keywords
+        self.connection.fingerprints.begin(UP)
+        doubt = self._compare_fingerprints()
+        if doubt is None:
+            self.state.facts = None
+            return ProofResult(Verdict.PROVEN, (), time.perf_counter() - started)
+        self.connection.roll_back_to(UP)
+        verdict, findings = self._compare_snapshots(rows_only=doubt is Doubt.ROWS)
+        applied = self._read_fingerprints()
+        if applied.is_complete:
+            self.state.fingerprints.update(applied)
+        else:
+            self.state.fingerprints = self.connection.fingerprints.read_all()
+        return ProofResult(verdict, findings, time.perf_counter() - started)
+
+    # By fingerprints
+
+    def _compare_fingerprints(self) -> Doubt | None:
+        """Upgrade, downgrade, and upgrade again where rows were written. Returns None when it is proven."""
+        error = self._run(up=True, accept_all=True)
+        if error:
+            self._stop_for_rows(error)
+            return Doubt.SCHEMA
+        up = self._read_fingerprints()
+        if not self._covers_all(up):
+            return Doubt.SCHEMA
+        rows_up = self._hash_rows_after_upgrade(up)
+        if rows_up is None:
+            return Doubt.ROWS
+        self.connection.set_savepoint(DOWN)
+        if self._run(up=False, accept_all=True):
+            return Doubt.SCHEMA
+        down = self._read_fingerprints()
+        self.knows_all_names = True
+        if not self._covers_all(down) or not self.state.fingerprints.match(down):
+            return Doubt.SCHEMA
+        affected = self._affected_tables(down)
+        if not self._has_rows({oid: text for oid, text in self.state.table_hashes.items() if oid in affected}):
+            return Doubt.ROWS
+        has_rows_written = self.state.fingerprints.has_rows_written(down)
+        self.state.fingerprints.update(up)
+        doubt = self._compare_second_upgrade(rows_up) if has_rows_written else None
+        if doubt is None:
+            self.connection.roll_back_to(DOWN)
+        return doubt
+
+    def _compare_second_upgrade(self, rows_up: dict[int, str]) -> Doubt | None:
+        self._check_constraints()
+        if self._run(up=True, accept_all=True):
+            return Doubt.SCHEMA
+        again = self._read_fingerprints()
+        if not again.is_complete or not self.state.fingerprints.match(again):
+            return Doubt.SCHEMA
+        if not self._has_rows(rows_up):
+            return Doubt.ROWS
+        self._check_constraints()
+        return None
+
+    def _stop_for_rows(self, error: BaseException) -> None:
+        """Stop the run for a proof without rows, if the upgrade failed on rows."""
+        if self.state.table_hashes and may_be_rows(error) and fails_without_transaction(error, on_rows=True):
+            failed = describe_failure(error, self.script)
+            finding = Finding("up", failure=failed, line=failed.line)
+            self.work.results[self.script.revision] = ProofResult(Verdict.BROKEN, (finding,), 0.0)
+            raise EnvRunStopped(Retry(self.script))
+
+    def _read_fingerprints(self) -> TransactionFingerprints:
+        """Read the fingerprints of what the transaction has touched, and remember what that is."""
+        found = self.connection.fingerprints.read()
+        oids = found.touched | found.written
+        self.state.touched = (self.state.touched or set()) | oids
+        self.touched_names |= {name for name, _ in found.relations.values()}
+        self.touched_names |= {name for oid, name in self.work.sample_rows.table_names().items() if oid in oids}
+        return found
+
+    def _covers_all(self, found: TransactionFingerprints) -> bool:
+        """Whether fingerprints cover everything that the revision has done so far."""
+        return found.is_complete and not any(map(mentions_extension, self.statements))
+
+    def _affected_tables(self, found: TransactionFingerprints) -> set[int]:
+        """Return the OIDs of the tables whose rows may differ now, of those that existed before the revision.
+
+        A table that was created again under the same name has another OID.
+        """
+        names = {name for name, _ in found.relations.values()}
+        tables = self.work.sample_rows.table_names()
+        return {oid for oid in self.state.table_hashes if oid in found.touched | found.written or tables[oid] in names}
+
+    def _hash_rows_after_upgrade(self, up: TransactionFingerprints) -> dict[int, str] | None:
+        """Hash the rows of the tables that the upgrade has touched and not dropped.
+
+        Returns None when it has changed the rows of a table that it does not name.
+        """
+        tables = self.work.sample_rows.table_names()
+        present = {
+            oid: tables[oid]
+            for oid in self._affected_tables(up)
+            if up.relations.get(oid, (tables[oid], ""))[0] == tables[oid]
+            and (oid in up.relations or oid not in up.touched)
+        }
+        hashes = self.connection.hash_tables(present)
+        for oid in hashes.keys() & up.written - up.touched:
+            if hashes[oid] != self.state.table_hashes[oid] and not self._mentions(tables[oid]):
+                return None
+        return hashes
+
+    def _has_rows(self, expected: dict[int, str]) -> bool:
+        """Whether tables have the rows that these hashes are of."""
+        tables = self.work.sample_rows.table_names()
+        return self.connection.hash_tables({oid: tables[oid] for oid in expected}) == expected
+
+    def _mentions(self, table: str) -> bool:
+        """Whether the revision contains the name of a table, in its file or in what it executes."""
+        return mentions_table(self.script, table.replace('"', ""), "\n".join(self.statements))
+
+    # By the whole catalog
+
+    def _compare_snapshots(self, *, rows_only: bool) -> tuple[Verdict, Findings]:
+        """Prove it with all rows and, unless `rows_only`, the whole catalog read at each point; the upgrade stays."""
+        unchanged: Facts | None = {} if rows_only else None
+        before = self._read_snapshot({} if rows_only else self.state.facts)
+        if self._run(up=True):
+            raise EnvRunStopped(NeedsClone())
+        after = self._read_snapshot(unchanged)
+        self.state.facts = None if rows_only else after.facts
+        self._read_fingerprints()
+        self.connection.set_savepoint(DOWN)
+        result = compare_down_and_up(
+            self.script,
+            before,
+            after,
+            run=self._run_and_check,
+            read=lambda: self._read_snapshot(unchanged),
+            is_named=self._mentions,
+        )
+        self.connection.roll_back_to(DOWN)
+        return result
+
+    def _run_and_check(self, up: bool) -> Failure | None:
+        error = self._run(up=up)
+        if error:
+            return describe_failure(error, self.script)
+        self._check_constraints()
+        return None
+
+    def _read_snapshot(self, facts: Facts | None) -> Snapshot:
+        only = self.touched_names if self.knows_all_names else None
+        return self.connection.read_snapshot(facts, with_rows=bool(self.state.table_hashes), only=only)
+
+    # The migration's functions
+
+    def _run(self, *, up: bool, accept_all: bool = False) -> BaseException | None:
+        """Run a function of the migration, and return what it raised.
+
+        Stops the run of env.py when the function leaves the transaction; unless `accept_all`, also when the transaction
+        could be why it failed.
+        """
+        context = self.connection.context
+        # Alembic remembers there which enum types it has created, and would not create them in a second upgrade
+        context.impl.memo.clear()
+        try:
+            with (
+                self.work.traces.recording(self.script, connection_of(context), up=up),
+                self.guard.guarding(self.statements),
+            ):
+                migration_function(self.script, up=up)(**self.keywords)
+        except (LeavesTransaction, TraceFailed) as error:
+            raise EnvRunStopped(NeedsClone()) from error
+        except (Exception, SystemExit) as error:
+            if not accept_all and not fails_without_transaction(error, on_rows=bool(self.state.table_hashes)):
+                raise EnvRunStopped(NeedsClone()) from error
+            return error
+        if not self.connection.is_in_transaction:
+            raise EnvRunStopped(NeedsClone(has_committed=True))
+        return None
+
+    def _check_constraints(self) -> None:
+        """Check the deferred constraints, as a commit would."""
+        try:
+            self.connection.check_constraints()
+        except psycopg.OperationalError as error:
+            raise EnvRunStopped(NeedsClone()) from error

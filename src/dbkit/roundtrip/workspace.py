@@ -1,0 +1,132 @@
+"""What all steps of a proof share: the databases, the revisions that are applied to them, and what was found so far."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import Script
+
+from dbkit.postgres import scratch_database
+from dbkit.postgres.sql_quote import quote_ident
+from dbkit.project import name_of
+from dbkit.roundtrip.alembic_steps import connection_of
+from dbkit.roundtrip.compare import Facts
+from dbkit.roundtrip.databases import ProofDatabases
+from dbkit.roundtrip.env_runner import EnvRunner
+from dbkit.roundtrip.outcome import RevisionOutcome
+from dbkit.roundtrip.results import ProofResult, make_outcome
+from dbkit.roundtrip.sample_rows import SampleRowOptions, SampleRows
+from dbkit.roundtrip.selection import Plan
+from dbkit.roundtrip.tracing import Traces
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Workspace:
+    """The databases of a proof, where every revision is applied that can be, and what was found of each.
+
+    What a downgrade breaks or leaves behind never reaches the next proof: it is rolled back, or a copy replaces the
+    databases.
+    """
+
+    environment: EnvRunner
+    place: scratch_database.ProofServer
+    plan: Plan
+    databases: ProofDatabases
+    sample_rows: SampleRows
+    traces: Traces
+    report_progress: Progress
+    needs_clones: bool
+    """Whether every revision needs a clone: env.py migrates more than once, or its connection cannot be used."""
+    applied: list[Script] = field(default_factory=list, init=False)
+    results: dict[str, ProofResult] = field(default_factory=dict, init=False)
+    """By revision id."""
+    id_problems: dict[str, str] = field(default_factory=dict, init=False)
+    """By revision id, why the version table cannot record it."""
+    facts: Facts | None = field(default=None, init=False)
+    """The catalog of the databases, where it was just read."""
+    initial_facts: Facts | None = field(default=None, init=False)
+    """The catalog before the first revision that is to be proven."""
+
+    def is_wanted(self, script: Script) -> bool:
+        """Whether a revision is to be proven, and not only applied."""
+        return script.revision in self.plan.proven
+
+    def missing_parents(self, script: Script) -> list[str]:
+        """Return the revisions that a revision follows or depends on, and that are not applied."""
+        applied = {each.revision for each in self.applied}
+        return [parent for parent in self.plan.parents[script.revision] if parent not in applied]
+
+    def prepare(self, script: Script, touched: Collection[int] | None = None) -> Collection[int]:
+        """Prepare the databases for a revision: fill their tables. Returns the OIDs of those that have other rows now.
+
+        `touched`: the OIDs of the tables that the revision before it has touched; None when unknown.
+        """
+        self.report_progress(f"{len(self.applied) + 1}/{len(self.plan.scripts)} {name_of(script)}")
+        if not self.is_wanted(script):
+            return ()
+        if self.initial_facts is None:
+            self.initial_facts = self.databases.read_catalog()
+        return self.sample_rows.fill(touched)
+
+    def record_result(self, script: Script, result: ProofResult, concerns: Callable[[int, str], bool]) -> ProofResult:
+        """Record the result of a proof, with a finding for each empty table that `concerns` the revision."""
+        result = replace(result, findings=(*result.findings, *self.sample_rows.unfilled_findings(concerns)))
+        self.results[script.revision] = result
+        return result
+
+    def should_retry(self, result: ProofResult) -> bool:
+        """Whether a revision is to be proven again without rows."""
+        return self.sample_rows.is_active and result.may_be_rows
+
+    def make_outcome(self, script: Script) -> RevisionOutcome:
+        """Return the outcome of a revision, with its traces."""
+        outcome = make_outcome(script, self.results[script.revision], self.id_problems.get(script.revision, ""))
+        traces = self.traces.traces_of(script.revision)
+        return replace(outcome, traces=traces, untraced=self.traces.left_out.get(script.revision, ""))
+
+
+def open_workspace(
+    environment: EnvRunner,
+    place: scratch_database.ProofServer,
+    plan: Plan,
+    names: Iterator[str],
+    report_progress: Progress,
+    options: SampleRowOptions,
+    trace: bool = False,
+) -> Workspace:
+    """Create the databases, and run env.py once without a step. `names` are for copies of the databases.
+
+    Raises InputError when env.py does not find its database.
+    """
+    databases = ProofDatabases(environment.databases, place, names, environment.settings)
+    databases.create()
+    calls = _prepare_databases(environment, databases)
+    return Workspace(
+        environment=environment,
+        place=place,
+        plan=plan,
+        databases=databases,
+        sample_rows=SampleRows(options, databases.databases, databases.version_table_name),
+        traces=Traces(environment.databases, plan.proven if trace else frozenset()),
+        report_progress=report_progress,
+        needs_clones=calls > 1,
+    )
+
+
+def _prepare_databases(environment: EnvRunner, databases: ProofDatabases) -> int:
+    """Run env.py without a step, and commit what it creates. Returns how often it migrates."""
+    calls = 0
+
+    def migrations(_heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
+        nonlocal calls
+        calls += 1
+        schema = context.version_table_schema or "public"
+        databases.version_table = quote_ident(schema, context.version_table)
+        databases.version_table_name = context.version_table
+        connection_of(context).connection.commit()
+        yield from ()
+
+    environment.find_access(migrations)
+    return calls

@@ -1,0 +1,73 @@
+"""The relations of a database as they were last read, and the definitions of its tables."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dbkit.trace import queries
+from dbkit.trace.queries import TABLE_KINDS, Cursor, LockedRelation, Relation, TableShape
+
+Tables = Mapping[int, tuple[Relation, TableShape]]
+"""By OID, tables with their definitions."""
+
+
+@dataclass(frozen=True)
+class KnownRelations:
+    """The relations of a database, and the shapes of its tables, by OID."""
+
+    relations: Mapping[int, Relation]
+    shapes: Mapping[int, TableShape]
+    hashes: Mapping[int, int]
+    """Of the shapes, where they are known: not of those that were read within a transaction, which may be undone."""
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Return the names of all relations, by OID."""
+        return {oid: relation.name for oid, relation in self.relations.items()}
+
+    def root_of(self, relation: Relation) -> str:
+        """Return the name of the table that it is a partition of; "" where it is none."""
+        return self.relations[relation.root].name if relation.root in self.relations else ""
+
+    def tables(self, oids: set[int]) -> Tables:
+        """Return those of these relations that are tables."""
+        return {oid: (self.relations[oid], self.shapes[oid]) for oid in oids if oid in self.shapes}
+
+    def updated(self, cursor: Cursor, changed: Iterable[LockedRelation], dropped: set[int]) -> "KnownRelations":
+        """Return what is known once relations were changed, which are read again, and dropped."""
+        found = {each.oid: each for each in changed}
+        relations = {oid: Relation(each.name, each.kind, each.filenode, each.root) for oid, each in found.items()}
+        tables = [oid for oid, each in found.items() if each.kind in TABLE_KINDS]
+        shapes = queries.read_shapes(cursor, tables)
+        return KnownRelations(
+            {oid: each for oid, each in {**self.relations, **relations}.items() if oid not in dropped},
+            {oid: each for oid, each in {**self.shapes, **shapes}.items() if oid not in dropped},
+            {oid: value for oid, value in self.hashes.items() if oid not in found.keys() | dropped},
+        )
+
+
+def read_known_relations(cursor: Cursor, earlier: KnownRelations | None = None) -> KnownRelations:
+    """Read all relations, and the shapes of tables but for those that have the same hash as in `earlier`.
+
+    Tables that another session has locked are left out: reading an expression would wait for the lock, and the session
+    may be one of the migration's own that goes on only afterwards.
+    """
+    relations, hashes = queries.read_relations(cursor), queries.read_shape_hashes(cursor)
+    locked = queries.read_locks_of_others(cursor)
+    tables = [oid for oid, each in relations.items() if each.kind in TABLE_KINDS and oid not in locked]
+    same = {
+        oid: earlier.shapes[oid]
+        for oid in (tables if earlier else ())
+        if earlier and oid in hashes and earlier.hashes.get(oid) == hashes[oid]
+    }
+    shapes = queries.read_shapes(cursor, [oid for oid in tables if oid not in same])
+    return KnownRelations(relations, {**same, **shapes}, hashes)
+
+
+def tables_before_and_after(before: KnownRelations, after: KnownRelations, oids: set[int]) -> tuple[Tables, Tables]:
+    """Return these tables before and after, without those that could not be read at one of the two times."""
+    unread = {
+        oid
+        for oid in before.relations.keys() & after.relations.keys()
+        if (oid in before.shapes) != (oid in after.shapes)
+    }
+    return before.tables(oids - unread), after.tables(oids - unread)
