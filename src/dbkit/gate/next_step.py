@@ -79,7 +79,7 @@ def _read_values(connection: psycopg.Connection, loaded: Project, settings: Sett
     yield "invalid", diagnosis.read_invalid_indexes(connection)
     current = current_revisions(connection)
     yield "current", current
-    known = tuple(revision for revision in current if project.find(loaded.script, revision))
+    known = tuple(revision for revision in current if project.find_revision(loaded.script, revision))
     applied = loaded.applied(known)
     if not current:
         files = [Path(script.path) for script in loaded.pending(())]
@@ -112,7 +112,7 @@ def _find_obstacle(loaded: Project, status: DatabaseStatus, settings: Settings) 
     try:
         preconditions.require_consistent(loaded.script, status.current)
     except DatabaseAhead as error:
-        unknown = next(each for each in status.current if not project.find(loaded.script, each))
+        unknown = next(each for each in status.current if not project.find_revision(loaded.script, each))
         expendable = {protection.stated_environment(settings), status.mark or protection.EXPENDABLE[0]} <= {
             *protection.EXPENDABLE
         }

@@ -9,12 +9,13 @@ from pathlib import Path
 import psycopg
 from alembic.script import Script
 
+from dbkit.catalog.tables import list_table_oids
 from dbkit.errors import CheckFailed, describe_error
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.outcome import Failure, Finding, SampleRowCount
-from dbkit.sample_data.constraints import list_table_oids, read_tables
+from dbkit.sample_data.constraints import read_tables
 from dbkit.sample_data.fill import TableFiller
 from dbkit.settings import Target
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from dbkit.sample_data.constraints import Table, list_table_oids, read_tables
+from dbkit.catalog.tables import list_table_oids
+from dbkit.sample_data.constraints import Table, read_tables
 from dbkit.sample_data.insert import FillTurn
 
 KIT_TABLES = ("dbkit_journal", "dbkit_backfill")

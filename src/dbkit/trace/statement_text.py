@@ -6,7 +6,6 @@ from typing import Any
 
 from psycopg import sql
 
-from dbkit.errors import without_secrets
 from dbkit.postgres.sql_text import (
     Kind,
     Token,
@@ -16,6 +15,7 @@ from dbkit.postgres.sql_text import (
     tokens,
     value_of,
 )
+from dbkit.redaction import redact
 
 # None of these can be executed inside a transaction block: https://www.postgresql.org/docs/18/sql-commands.html
 NOT_IN_TRANSACTION = re.compile(
@@ -60,7 +60,7 @@ def render_statement(statement: str, parameters: Any, style: str) -> str:
     `style` is the DBAPI's paramstyle. A value that has no literal is written as a string.
     """
     several = isinstance(parameters, list) and parameters and isinstance(parameters[0], dict | tuple | list)
-    return without_secrets(_filled(statement, parameters[0] if several else parameters, style))
+    return redact.text(_filled(statement, parameters[0] if several else parameters, style))
 
 
 def _filled(statement: str, values: Any, style: str) -> str:
