@@ -8,7 +8,12 @@ nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.error_on_external_run = True
 
-HOSTILE_TESTS = ("gate", "verbs", "stash", "backfill", "backfill_command", "drift", "search_path")
+HOSTILE_TESTS = (
+    "tests/failure_modes",
+    "tests/postgres/test_snapshot.py",
+    *(f"tests/cli/test_{name}.py" for name in ("gate", "verbs", "stash", "backfill", "backfill_command", "drift")),
+    *(f"tests/cli/test_{name}.py" for name in ("search_path", "autogenerate", "row_security")),
+)
 
 
 def install(session: nox.Session) -> None:
@@ -38,7 +43,7 @@ def slow(session: nox.Session) -> None:
 def hostile(session: nox.Session) -> None:
     """Check the core of the tests on servers with other defaults: DateStyle, statement_timeout, bytea_output, …"""
     install(session)
-    tests = session.posargs or ["tests/failure_modes", *(f"tests/cli/test_{name}.py" for name in HOSTILE_TESTS)]
+    tests = session.posargs or HOSTILE_TESTS
     session.run("python", "-m", "pytest", *tests, env={"HOSTILE_SETTINGS": "1"})
 
 

@@ -20,7 +20,7 @@ from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Target
 from dbkit.stash import tables
 from dbkit.stash.backup import BackupHook
-from dbkit.stash.losses import Moment, Replay
+from dbkit.stash.losses import DryRun, DryRunStep
 
 ROWS, FEW = 1_000_000, 10_000
 BOUND = 1.5
@@ -86,7 +86,7 @@ def _copy(cluster: Cluster) -> float:
 
 def _copy_by_psql(directory: Path, cluster: Cluster) -> float:
     target = cluster.target()
-    command = [cluster.bindir / "psql", "-h", str(target.host), "-p", str(target.port), "-U", str(target.user)]
+    command = [str(cluster.bindir / "psql"), "-h", str(target.host), "-p", str(target.port), "-U", str(target.user)]
     with (directory / "psql.copy").open("wb") as file:
         begun = time.perf_counter()
         subprocess.run([*command, "-c", "COPY big TO STDOUT", target.dbname], stdout=file, check=True)
@@ -100,9 +100,9 @@ def _make(target: Target, table: str, directory: Path) -> dict[str, float]:
     own = replace(settings.load(ROOT, environ={}, dotenv=False), root=directory, target=target)
     step = cast("Any", SimpleNamespace(revision=SimpleNamespace(revision="dropped"), to_revisions=()))
     with psycopg.connect(**cast("Any", target.parameters())) as connection:
-        found = {oid: each for oid, each in tables.read(connection).items() if each.name == table}
+        found = {oid: each for oid, each in tables.read_tables(connection).items() if each.name == table}
         connection.rollback()
-        keeper = BackupHook(own, target, ("dropped",), Replay((Moment("dropped", found),), {}))
+        keeper = BackupHook(own, target, ("dropped",), DryRun((DryRunStep("dropped", found),), {}))
         begun = time.perf_counter()
         keeper.before(step, connection)
         seconds = time.perf_counter() - begun

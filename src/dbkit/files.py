@@ -1,4 +1,4 @@
-"""Write a file that the user names: whole or not at all, and never another thing in its place."""
+"""Write a file that the user names: completely or not at all, and without replacing other than a regular file."""
 
 import errno
 import os
@@ -7,17 +7,17 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-# A new file cannot be made beside it, or not be given its owner or its name. Not that the disk is full: the former
-# content would be lost.
-NOT_BESIDE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG)
+# Errors after which the file is written in place: no new file can be created beside it, or get its owner or its name.
+# Not a full disk: the former content would be lost.
+IN_PLACE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG)
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Write `content` to `path`, which may be there already. Raises OSError.
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path`, which may exist. Raises OSError.
 
-    A regular file is replaced at once by a new one with its mode and owner; where that cannot be (its directory is not
-    writable, it is a mount point, it has other names), it is written in place. A symbolic link stays, and what it
-    points to is written. What is no regular file (a device, a pipe) is written to.
+    An existing regular file is replaced atomically, with its mode and owner; where that is not possible (its directory
+    is not writable, it is a mount point, it has several links), it is written in place. A symbolic link stays, and its
+    target is written. Other files (a device, a pipe) are written to.
     """
     data = content.encode() if isinstance(content, str) else content
     target = Path(os.path.realpath(path))
@@ -27,14 +27,14 @@ def write(path: Path, content: str | bytes) -> None:
         _replace(target, data, None)
         return
     if not stat.S_ISREG(found.st_mode):
-        # the name as it was given: what /proc/self/fd/1 points to has no other
+        # by the given name: the target of /proc/self/fd/1 has no other
         _write_through(path, data, os.O_NOCTTY)
     elif found.st_nlink > 1 or not _is_same(target, found) or not _try_to_replace(target, data, found):
         _write_through(path, data, os.O_TRUNC)
 
 
 def is_stdout(path: Path) -> bool:
-    """Whether `path` is another name of what standard output goes to, such as /dev/stdout."""
+    """Whether `path` is the file of standard output, such as /dev/stdout."""
     try:
         return os.path.samestat(path.stat(), os.fstat(1))
     except OSError:
@@ -42,7 +42,7 @@ def is_stdout(path: Path) -> bool:
 
 
 def _is_same(target: Path, found: os.stat_result) -> bool:
-    """Whether a name leads to a file: that of /proc/self/fd/3 does not, when the file was removed meanwhile."""
+    """Whether a name leads to a file: the target of /proc/self/fd/3 does not, after the file was removed."""
     try:
         return os.path.samestat(target.lstat(), found)
     except OSError:
@@ -51,18 +51,18 @@ def _is_same(target: Path, found: os.stat_result) -> bool:
 
 def _try_to_replace(target: Path, data: bytes, found: os.stat_result) -> bool:
     if not os.access(target, os.W_OK):
-        return False  # who may write to the directory only must not change it: that ends in the right error
+        return False  # a read-only file must not change, and writing in place raises the error
     try:
         _replace(target, data, found)
     except OSError as error:
-        if error.errno not in NOT_BESIDE:
+        if error.errno not in IN_PLACE:
             raise
         return False
     return True
 
 
 def _replace(target: Path, data: bytes, former: os.stat_result | None) -> None:
-    """Write a new file beside `target`, and give it its name."""
+    """Write a new file beside `target`, and rename it to that."""
     beside = target.with_name(f".dbkit-{secrets.token_hex(8)}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600 if former else 0o666)
     try:

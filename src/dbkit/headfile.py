@@ -1,4 +1,4 @@
-"""The former name of dbkit.project.head_file, which an alembic.ini may still name as a hook."""
+"""An alias of dbkit.project.head_file for an alembic.ini that names it as a hook."""
 
 from dbkit.project.head_file import main
 

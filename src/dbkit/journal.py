@@ -1,8 +1,8 @@
-"""What was applied to a database: when, by whom, and which file; in a table of that database.
+"""The journal: a table of the database with what was applied, when, by whom, and from which file.
 
-Each step of a migration writes its row within its own transaction, so that the journal and the version table cannot
-say different things. A step that leaves its transaction writes a row before it does, and completes it at its end: a
-row without an end is one that was interrupted.
+Each migration step writes its row within its own transaction, so that the journal and the version table cannot differ.
+A step that leaves its transaction writes a row before it does, and completes it at its end: a row without an end is
+that of an interrupted step.
 """
 
 import getpass
@@ -48,21 +48,21 @@ INSERT = f"""\
 INSERT INTO {{table}} ({", ".join(COLUMNS)}, ended_at, versions)
 SELECT {{action}}, {{revision}}, {{heads}}::text[], {{half_applied}}, {{client}}, {{environment}}, {{file}}, {{sha256}},
     CASE WHEN {{ended}} THEN clock_timestamp() END, {{versions}} || current_setting('server_version')"""
-# A stamp says where the database is, and so settles what was interrupted before it
-# as text, in UTC: the driver cannot read each DateStyle
+# times as text, in UTC: the driver cannot read every DateStyle
 READ = """
 id, revision, action, to_char(began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
 to_char(ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), {half_applied}, applied_by, client, file, sha256"""
 LATEST = f"""
 SELECT DISTINCT ON (revision) {READ}
 FROM {{table}} ORDER BY revision, id DESC"""  # noqa: S608  # constants
+# A stamp declares where the database is, and so settles the steps that were interrupted before it
 NOT_STAMPED_SINCE = f"half_applied AND id > coalesce((SELECT max(id) FROM {{table}} WHERE action = '{STAMP}'), 0)"  # noqa: S608
 NEWEST = f"SELECT {READ} FROM {{table}} ORDER BY id DESC LIMIT %s"  # noqa: S608
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of the journal. `ended_at` is None for what was interrupted."""
+class JournalRow:
+    """One row of the journal. `ended_at` is None for an interrupted step."""
 
     id: int
     revision: str
@@ -77,114 +77,121 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Step:
-    """What the journal is told of one step. `path` is None for a stamp; `environment` is "" when nothing says."""
+class JournalEntry:
+    """What the journal records of a step. `path` is None for a stamp, `environment` "" where it is not known."""
 
     action: str
     revision: str
     environment: str
     path: Path | None = None
     parents: tuple[str, ...] = ()
-    """The revisions that come right before, which are undone only after it. Not written down."""
+    """The revisions right before it, which are undone only after it; not written to the journal."""
 
 
-def exists(connection: psycopg.Connection) -> bool:
-    """Whether the database has a journal."""
+def table_exists(connection: psycopg.Connection) -> bool:
+    """Whether the database has a journal table."""
     if not place_of(connection).schema:
         return False
-    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_table(connection)]).fetchone() == (True,)
+    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_table_sql(connection)]).fetchone() == (True,)
 
 
-def _table(connection: psycopg.Connection) -> str:
-    """The journal as SQL: it is beside the version table."""
+def _table_sql(connection: psycopg.Connection) -> str:
+    """Return the journal table as SQL: it is in the schema of the version table."""
     return place_of(connection).table(TABLE).as_string()
 
 
-def ensure(connection: psycopg.Connection) -> None:
-    """Create the table where it is missing, and commit."""
-    # not by IF NOT EXISTS alone: that asks for the right to create also where nothing is to be created
-    if not exists(connection):
+def ensure_table(connection: psycopg.Connection) -> None:
+    """Create the journal table where it is missing, and commit."""
+    # not by IF NOT EXISTS alone, which needs the privilege to create even where the table exists
+    if not table_exists(connection):
         for statement in (CREATE, COMMENT):
-            connection.execute(statement.format(table=_table(connection)).encode())
+            connection.execute(statement.format(table=_table_sql(connection)).encode())
     connection.commit()
 
 
 @dataclass(frozen=True)
-class Move:
-    """A statement that changes one row of the version table, with its values by name."""
+class VersionChange:
+    """A statement that changes one row of the version table, and its parameters by name."""
 
     statement: str
     values: dict[str, str]
 
 
-def write(connection: psycopg.Connection, step: Step, heads: Sequence[str], move: Move | None = None) -> int:
-    """Write the row of a step that is done, within its transaction. `heads` is what the version table then says.
+def record_step(
+    connection: psycopg.Connection, entry: JournalEntry, heads: Sequence[str], change: VersionChange | None = None
+) -> int:
+    """Write the row of a finished step, within its transaction; `heads` are the revisions after it.
 
-    With a `move` both are one statement: without the one row, there is not the other. Returns how many were written.
+    With a `change` of the version table both are one statement: either both rows are written, or none. Returns how many
+    rows of the journal were written.
     """
-    if move is None:
-        return connection.execute(_insert(connection).encode(), _storable(connection, _values(step, heads))).rowcount
-    query = f"WITH moved AS ({move.statement} RETURNING 1) {_insert(connection)} FROM moved"  # no values in it
-    return connection.execute(query.encode(), _storable(connection, _values(step, heads)) | move.values).rowcount
+    if change is None:
+        return connection.execute(
+            _insert_sql(connection).encode(), _encode_values(connection, _build_values(entry, heads))
+        ).rowcount
+    query = f"WITH moved AS ({change.statement} RETURNING 1) {_insert_sql(connection)} FROM moved"  # no values in it
+    return connection.execute(
+        query.encode(), _encode_values(connection, _build_values(entry, heads)) | change.values
+    ).rowcount
 
 
-def begin(connection: psycopg.Connection, step: Step, *, half_applied: bool) -> int:
-    """Write the row of a step that is about to leave its transaction, and return its id."""
-    values = _storable(connection, _values(step, None)) | {"half_applied": half_applied}
-    row = connection.execute(f"{_insert(connection)} RETURNING id".encode(), values).fetchone()
+def record_begin(connection: psycopg.Connection, entry: JournalEntry, *, half_applied: bool) -> int:
+    """Write the row of a step before it leaves its transaction, and return its id."""
+    values = _encode_values(connection, _build_values(entry, None)) | {"half_applied": half_applied}
+    row = connection.execute(f"{_insert_sql(connection)} RETURNING id".encode(), values).fetchone()
     return int(row[0]) if row else 0
 
 
 def mark_half_applied(connection: psycopg.Connection, identifier: int) -> None:
-    """Say that the step has done something that stays when it fails."""
-    query = f"UPDATE {_table(connection)} SET half_applied = true WHERE id = %s"  # noqa: S608
+    """Record that the step has committed something that stays when it fails."""
+    query = f"UPDATE {_table_sql(connection)} SET half_applied = true WHERE id = %s"  # noqa: S608
     connection.execute(query.encode(), [identifier])
 
 
-def end(connection: psycopg.Connection, identifier: int, heads: Sequence[str]) -> None:
-    """Complete the row of a step that has left its transaction, within its last one."""
-    query = f"UPDATE {_table(connection)} SET ended_at = clock_timestamp(), heads = %s::text[] WHERE id = %s"  # noqa: S608
+def record_end(connection: psycopg.Connection, identifier: int, heads: Sequence[str]) -> None:
+    """Complete the row of a step that has left its transaction, within its last transaction."""
+    query = f"UPDATE {_table_sql(connection)} SET ended_at = clock_timestamp(), heads = %s::text[] WHERE id = %s"  # noqa: S608
     connection.execute(query.encode(), [sorted(heads), identifier])
 
 
-def as_sql(step: Step, heads: Sequence[str]) -> str:
-    """The statement that `write` runs, for a script; from where and on what it will be run is not known yet."""
-    values = _values(step, heads) | {"client": None, "environment": None}
+def render_insert(entry: JournalEntry, heads: Sequence[str]) -> str:
+    """Return the statement of `record_step` for a script, without what is only known when it runs."""
+    values = _build_values(entry, heads) | {"client": None, "environment": None}
     literals = {name: sql.Literal(value) for name, value in values.items()}
     return sql.SQL(INSERT).format(table=sql.SQL(TABLE), **literals).as_string()
 
 
-def latest(connection: psycopg.Connection) -> dict[str, Row]:
-    """The newest row of each revision; empty where there is no journal."""
-    if not exists(connection):
+def read_latest(connection: psycopg.Connection) -> dict[str, JournalRow]:
+    """Read the newest row of each revision; empty where there is no journal."""
+    if not table_exists(connection):
         return {}
-    table = _table(connection)
+    table = _table_sql(connection)
     query = LATEST.format(table=table, half_applied=NOT_STAMPED_SINCE.format(table=table))
-    return {row.revision: row for row in map(_row, connection.execute(query.encode()))}
+    return {row.revision: row for row in map(_parse_row, connection.execute(query.encode()))}
 
 
-def newest(connection: psycopg.Connection, count: int | None) -> list[Row]:
-    """The last `count` rows (None: all), newest first; empty where there is no journal."""
-    if not exists(connection):
+def read_newest(connection: psycopg.Connection, count: int | None) -> list[JournalRow]:
+    """Read the last `count` rows (None: all), newest first; empty where there is no journal."""
+    if not table_exists(connection):
         return []
-    query = NEWEST.format(table=_table(connection), half_applied="half_applied")
-    return [_row(values) for values in connection.execute(query.encode(), [count])]
+    query = NEWEST.format(table=_table_sql(connection), half_applied="half_applied")
+    return [_parse_row(values) for values in connection.execute(query.encode(), [count])]
 
 
-def _row(values: Sequence[Any]) -> Row:
+def _parse_row(values: Sequence[Any]) -> JournalRow:
     identifier, revision, action, began, ended, *rest = values
     began_at, ended_at = (datetime.fromisoformat(each).replace(tzinfo=UTC) if each else None for each in (began, ended))
     assert began_at is not None  # noqa: S101  # the column is NOT NULL
-    return Row(identifier, revision, action, began_at, ended_at, *rest)
+    return JournalRow(identifier, revision, action, began_at, ended_at, *rest)
 
 
-def half_applied(rows: Iterable[Row]) -> list[Row]:
-    """Of the newest rows, those of revisions that were interrupted after something had been committed."""
+def find_half_applied(rows: Iterable[JournalRow]) -> list[JournalRow]:
+    """Return those of the newest rows whose steps were interrupted after a part had been committed."""
     return [row for row in rows if row.ended_at is None and row.half_applied]
 
 
-def edited(rows: dict[str, Row], files: Iterable[tuple[str, Path]]) -> list[Path]:
-    """Of the files of applied revisions, those that differ from what was applied."""
+def find_edited_files(rows: dict[str, JournalRow], files: Iterable[tuple[str, Path]]) -> list[Path]:
+    """Return the files of applied revisions that differ from what was applied."""
     return [
         path
         for revision, path in files
@@ -192,34 +199,34 @@ def edited(rows: dict[str, Row], files: Iterable[tuple[str, Path]]) -> list[Path
         and row.action in (UPGRADE, ACCEPT)
         and row.ended_at is not None
         and row.sha256 is not None
-        and path.suffix == ".py"  # bytecode is another one whenever it is made
-        and row.sha256 != sha256_of(path)
+        and path.suffix == ".py"  # bytecode differs each time it is compiled
+        and row.sha256 != hash_file(path)
     ]
 
 
-def sha256_of(path: Path) -> str:
-    """Of the file's text, whatever its line ends are: git may change those."""
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's text, regardless of its line ends, which git may change."""
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _values(step: Step, heads: Sequence[str] | None) -> dict[str, Any]:
-    """What INSERT takes; without `heads` the step is not done yet."""
+def _build_values(entry: JournalEntry, heads: Sequence[str] | None) -> dict[str, Any]:
+    """Return the parameters of INSERT; without `heads` the step has not ended yet."""
     return {
-        "action": step.action,
-        "revision": step.revision,
+        "action": entry.action,
+        "revision": entry.revision,
         "heads": None if heads is None else sorted(heads),
         "ended": heads is not None,
         "half_applied": False,
-        "client": redact.text(_client()),
-        "environment": redact.text(step.environment) or None,
-        "file": step.path.name if step.path else None,
-        "sha256": sha256_of(step.path) if step.path and step.path.suffix == ".py" else None,
+        "client": redact.text(_client_name()),
+        "environment": redact.text(entry.environment) or None,
+        "file": entry.path.name if entry.path else None,
+        "sha256": hash_file(entry.path) if entry.path and entry.path.suffix == ".py" else None,
         "versions": _versions(),
     }
 
 
-def _storable(connection: psycopg.Connection, values: dict[str, Any]) -> dict[str, Any]:
-    """The values as a database of another encoding can keep them: a name that it has no letters for gets escapes."""
+def _encode_values(connection: psycopg.Connection, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values as the database's encoding can store them: other characters are escaped."""
     if connection.info.parameter_status("server_encoding") in ("UTF8", "SQL_ASCII"):
         return values
     return {
@@ -228,16 +235,16 @@ def _storable(connection: psycopg.Connection, values: dict[str, Any]) -> dict[st
     }
 
 
-def _insert(connection: psycopg.Connection) -> str:
+def _insert_sql(connection: psycopg.Connection) -> str:
     values = {name: f"%({name})s" for name in (*COLUMNS, "ended", "versions")}
-    return INSERT.format(table=_table(connection), **values)
+    return INSERT.format(table=_table_sql(connection), **values)
 
 
 @cache
-def _client() -> str:
+def _client_name() -> str:
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container's number without a name
+    except (KeyError, OSError):  # a user id without a name, as in a container
         user = str(os.geteuid())
     return f"{user}@{socket.gethostname()}"
 

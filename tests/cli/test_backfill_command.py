@@ -62,7 +62,7 @@ def test_killed(project: Project) -> None:
         process.communicate()
     typed = project.dbkit(*COUNT)
     assert typed.returncode == 0, typed.stderr
-    assert "public.t: going on after" in typed.stderr
+    assert "public.t: resuming after" in typed.stderr
     assert counted(project) == [(1, FEW)]
 
 
@@ -130,7 +130,7 @@ def test_locked_by_others(project: Project) -> None:
     with kept(project, 777):
         typed = project.dbkit(*COUNT, env={"MIGRATION_LOCK_BUDGET": "300ms"})
     assert typed.returncode == 1
-    assert "public.t: rows were locked by others for 0.3 s. The oldest transaction: backend" in typed.stderr
+    assert "public.t: other sessions held locks on rows for 0.3 s. The oldest transaction: backend" in typed.stderr
     assert project.dbkit(*COUNT).returncode == 0
     assert counted(project) == [(1, FEW)]
 
@@ -150,7 +150,7 @@ def test_a_row_that_cannot_be_changed(project: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["t", "--set", " "], "t: nothing is to be set"),
+        (["t", "--set", " "], "t: there is nothing to set"),
         (["nosuch", "--set", "n = 1"], "there is no table nosuch"),
         (["T", "--set", "n = 1"], "there is no table T"),
         (["a.b.c", "--set", "n = 1"], "'a.b.c' cannot be the name of a table"),
@@ -160,7 +160,7 @@ def test_a_row_that_cannot_be_changed(project: Project) -> None:
         (["t", "--set", "n = 1", "--key", "n"], "t has no unique key (n) of columns that are NOT NULL"),
         (["t", "--set", "n = 1", "--batch", "0"], "write a number from 1 to 999999, not '0'"),
         (["t", "--set", "n = 1", "--max-lag", "x"], "write a number of seconds, not 'x'"),
-        (["u", "--set", "n = 1"], "u has no primary key, by which its rows could be counted off"),
+        (["u", "--set", "n = 1"], "u has no primary key to divide its rows into batches by"),
     ],
 )
 def test_bad_input(project: Project, arguments: list[str], line: str) -> None:
@@ -195,7 +195,7 @@ def test_a_role_that_may_not_make_the_progress(project: Project) -> None:
     poor = replace(project, target=replace(project.target, user=name))
     typed = poor.dbkit(*COUNT)
     assert typed.returncode == 2
-    assert "the progress of the backfill cannot be kept: this user may not make" in typed.stderr
+    assert "the progress of the backfill cannot be kept: this role may not create" in typed.stderr
     assert counted(project) == [(0, FEW)]
 
 

@@ -97,11 +97,11 @@ DROPPED = {
     "in_block": None,
 }
 SAID = (
-    "table public.events is in no model, and left alone: no revision file is seen to create it",
-    "table public.logs_2026 is in no model, and left alone: it is a partition",
-    "table public.child is in no model, and left alone: it inherits from a table",
-    "table public.handed_over is in no model, and left alone: it is owned by pg_monitor",
-    "column public.item.payload is in no model, and left alone",
+    "table public.events is in no model, and was left alone: no revision file creates it",
+    "table public.logs_2026 is in no model, and was left alone: it is a partition",
+    "table public.child is in no model, and was left alone: it inherits from a table",
+    "table public.handed_over is in no model, and was left alone: it is owned by pg_monitor",
+    "column public.item.payload is in no model, and was left alone",
 )
 
 

@@ -34,7 +34,7 @@ def test_a_fifo_is_written_to(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     read = reading(fifo)
-    files.write(fifo, TEXT)
+    files.write_file(fifo, TEXT)
     assert read() == TEXT
     assert stat.S_ISFIFO(fifo.lstat().st_mode)
 
@@ -42,7 +42,7 @@ def test_a_fifo_is_written_to(tmp_path: Path) -> None:
 def test_a_pipe_is_written_to_by_the_number_that_proc_gives_it() -> None:
     reader, writer = os.pipe()
     for directory in ("/dev/fd", "/proc/self/fd"):
-        files.write(Path(directory) / str(writer), "x")
+        files.write_file(Path(directory) / str(writer), "x")
         assert os.read(reader, 10) == b"x"
     os.close(reader)
     os.close(writer)
@@ -52,7 +52,7 @@ def test_a_pipe_is_written_to_by_the_number_that_proc_gives_it() -> None:
 def test_a_device_stays_a_device(tmp_path: Path) -> None:
     device = tmp_path / "null"
     os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
-    files.write(device, TEXT)
+    files.write_file(device, TEXT)
     assert stat.S_ISCHR(device.lstat().st_mode)
     assert list(tmp_path.iterdir()) == [device]
 
@@ -65,7 +65,7 @@ def test_a_link_stays_and_what_it_points_to_is_written(tmp_path: Path, existing:
         target.write_text("former")
     link.symlink_to("there/target")
     chain.symlink_to(link)
-    files.write(chain, TEXT)
+    files.write_file(chain, TEXT)
     assert (chain.is_symlink(), link.is_symlink(), target.is_symlink()) == (True, True, False)
     assert target.read_text() == TEXT
     assert list(target.parent.iterdir()) == [target]
@@ -76,17 +76,17 @@ def test_a_file_keeps_its_mode_and_its_other_names(tmp_path: Path) -> None:
     path.write_text("former")
     path.chmod(0o604)
     before = path.stat().st_ino
-    files.write(path, "new")
+    files.write_file(path, "new")
     assert (path.read_text(), path.stat().st_mode & 0o777, path.stat().st_ino != before) == ("new", 0o604, True)
     os.link(path, other)
-    files.write(path, "newer")
+    files.write_file(path, "newer")
     assert (path.read_text(), other.read_text()) == ("newer", "newer")
 
 
 def test_a_new_file_gets_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
     former = os.umask(0o027)
     try:
-        files.write(tmp_path / ("ü" * 120), "x")
+        files.write_file(tmp_path / ("ü" * 120), "x")
     finally:
         os.umask(former)
     assert (tmp_path / ("ü" * 120)).stat().st_mode & 0o777 == 0o640
@@ -97,7 +97,7 @@ def test_an_owner_stays_the_owner(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.touch()
     os.chown(path, 65534, 65534)
-    files.write(path, "new")
+    files.write_file(path, "new")
     assert (path.stat().st_uid, path.stat().st_gid, path.read_text()) == (65534, 65534, "new")
 
 
@@ -106,7 +106,7 @@ import os, sys
 from pathlib import Path
 from dbkit import files
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
-files.write(Path(sys.argv[1]), "new")
+files.write_file(Path(sys.argv[1]), "new")
 """
 
 

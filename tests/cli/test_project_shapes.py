@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
 from dbkit.project import revision_files
@@ -71,7 +71,7 @@ def sourceless(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 SAID = (
     ("revision", 0, "no changes found; no file was written"),
-    ("rebase-migration", 2, "the revisions may be without their text"),
+    ("rebase-migration", 2, "the revisions may be bytecode only"),
     # the last one cannot be undone
     ("rollback", 1, "kept"),
     ("drift", 0, "The models, the migrations and the database agree"),
@@ -131,7 +131,7 @@ def test_what_cannot_be_compared_is_said() -> None:
     sa.Table("customers", one)
     with pytest.raises(InputError, match="the models have the table customers in two MetaData objects"):
         as_metadata([one, one])
-    with pytest.raises(InputError, match="the models' metadata is a int, and no MetaData or list of them"):
+    with pytest.raises(InputError, match="the models' metadata is a int, not a MetaData or a list of them"):
         as_metadata((one, 1))
 
 

@@ -202,7 +202,7 @@ def test_what_is_applied_has_not_failed_because_nobody_may_look(pair: Pair, serv
     project.target = replace(project.target, user="postgres")
     assert project.heads() == ["rev1"]
     assert typed.returncode in (0, 4), typed.stderr
-    assert typed.returncode == 0 or "rev1 is applied, but what the database says now could not be read" in typed.stderr
+    assert typed.returncode == 0 or "rev1 is applied, but the state of the database could not be read" in typed.stderr
 
 
 def test_a_connection_that_has_just_been_closed_is_waited_for(server: Cluster, database: Target) -> None:

@@ -141,7 +141,7 @@ def test_a_commit_whose_reply_is_lost_is_told_as_done(project: Project, proxy: P
     assert proxy.was_triggered.is_set()
     assert typed.returncode == 0, typed.stderr
     assert "the connection was lost at the COMMIT of the upgrade of rev1" in typed.stderr
-    assert "a new connection says that it is committed" in typed.stderr
+    assert "a new connection shows that it is committed" in typed.stderr
     assert directly(project, password_server, VERSION) == [("rev1",)]
     assert directly(project, password_server, OURS) == [(0,)]  # and nothing keeps the migration lock
 

@@ -13,8 +13,8 @@ import pytest
 
 from dbkit.settings import Settings, Target
 from dbkit.stash import store
-from dbkit.stash.identity import Fate, judge, read_identity
-from dbkit.stash.manifest import parse
+from dbkit.stash.identity import Fate, assess_stash, read_identity
+from dbkit.stash.manifest import parse_manifest
 from support import pair as pair_module
 from support.pair import Pair, Project
 from support.running import others_slow
@@ -99,13 +99,13 @@ def rewritten(stash: Path, manifest: dict[str, Any]) -> None:
 
 ELSEWHERE: list[tuple[dict[str, Callable[[int], int | None]] | None, str]] = [
     ({}, ""),
-    ({"system": lambda _: None}, "the server does not say which one it is"),
+    ({"system": lambda _: None}, "this role may not read the identity of the server"),
     ({"system": lambda number: number + 1}, "it was made on the server"),
     ({"database": lambda number: number + 1}, "it was made in the database with the OID"),
     ({"timeline": lambda number: number + 1}, "the server has had a recovery or a failover since"),
     ({"timeline": lambda _: None}, "the server has had a recovery or a failover since"),
     ({"log": lambda number: number + 2**40}, "the server is a copy from before it was made"),
-    (None, "it does not say which database it was made in"),
+    (None, "an older dbkit wrote it, which did not record the database"),
 ]
 
 
@@ -128,8 +128,8 @@ def test_where_its_transaction_says_nothing_a_stash_stays(
         rewritten(stash, other)
         with psycopg.connect(**project.target.parameters()) as connection:
             here = read_identity(connection)
-            [found] = store.waiting(replace(local_settings, root=project.root), project.target, here)
-            verdict = judge(connection, here, found)
+            [found] = store.find_waiting(replace(local_settings, root=project.root), project.target, here)
+            verdict = assess_stash(connection, here, found)
         assert (why in verdict.why, verdict.asks, verdict.fate is Fate.UNNEEDED) == (True, bool(why), not why), changes
     assert ELSEWHERE[-1][1] in typed(project, "status")
     assert ELSEWHERE[-1][1] in typed(project, "restore", code=3)
@@ -287,19 +287,19 @@ HOSTILE: list[tuple[tuple[str | int, ...], Any]] = [
 @pytest.mark.parametrize(("place", "value"), HOSTILE, ids=[f"{place[-1]}-{value!r:.30}" for place, value in HOSTILE])
 def test_a_manifest_that_this_kit_would_not_write_is_none(place: tuple[str | int, ...], value: Any) -> None:
     manifest = json.loads(json.dumps(BASE))
-    assert parse(json.dumps(manifest).encode()).tables[0].label == "item"
+    assert parse_manifest(json.dumps(manifest).encode()).tables[0].label == "item"
     inner = manifest
     for step in place[:-1]:
         inner = inner[step]
     inner[place[-1]] = value
     with pytest.raises(ValueError, match=r"\w"):
-        parse(json.dumps(manifest).encode())
+        parse_manifest(json.dumps(manifest).encode())
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"null", b"{}", b"\xff", b"[" * 100_000, b'"x"'])
 def test_what_is_no_manifest_at_all_is_none(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        parse(text)
+        parse_manifest(text)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_a_broken_history_names_the_files(pair: Pair, fault: str) -> None:
             words = "revision rev1 is in 2 files: copy.py, rev1.py."
         elif fault == "no parent":
             file.write_text(file.read_text().replace("down_revision = None", "down_revision = 'gone'"))
-            words = "rev1.py follows revision gone, and no file has that id."
+            words = "rev1.py follows revision gone, but no file has that id."
         elif fault == "cycle":
             file.write_text(file.read_text().replace("down_revision = None", "down_revision = 'rev1'"))
             words = "revision rev1 follows itself: rev1.py."

@@ -64,13 +64,13 @@ def test_who_marks_a_database(pair: Pair) -> None:
     # what would take the protection away is not
     assert gated.alembic("downgrade", "-1", env={"CONFIRM": gated.target.dbname, "APP_ENV": "test"}).returncode == 0
     typed = gated.alembic("upgrade", "head", env={"APP_ENV": "development"})
-    assert (typed.returncode, "is marked production, and APP_ENV says development" in typed.stderr) == (0, True)
+    assert (typed.returncode, "is marked production, and APP_ENV is development" in typed.stderr) == (0, True)
     assert gated.dbkit("mark").stdout == "production\n"
     # nor is it where there is a history already: somebody's settings may point to production
     gated.query("COMMENT ON TABLE alembic_version IS NULL")
     typed = gated.alembic("downgrade", "-1")
     assert typed.returncode == 3
-    assert "an existing database that does not say what it is" in typed.stderr
+    assert "an existing database without an environment mark" in typed.stderr
     assert "python -m dbkit mark test" in typed.stderr
     assert gated.dbkit("mark", "test").returncode == 0
     assert gated.alembic("downgrade", "-1").returncode == 0
@@ -104,7 +104,7 @@ def test_reset_drops_only_what_migrations_made(pair: Pair, server: Cluster) -> N
     for env in ({}, sure):
         typed = gated.dbkit("reset", env=env)
         assert typed.returncode == 3
-        assert "it has tables, and no migrations made them." in typed.stderr
+        assert "it has tables, and no migration has created them." in typed.stderr
     gated.query("DROP TABLE somebodys")
     assert gated.dbkit("reset").returncode == 0
     assert gated.dbkit("reset").returncode == 0
@@ -120,7 +120,7 @@ def test_reset_drops_only_what_migrations_made(pair: Pair, server: Cluster) -> N
         typed = replace(gated, target=replace(gated.target, user="owner")).dbkit("reset", env=sure)
         assert (
             typed.returncode,
-            "it has somebody else's table, public.alembic_version of postgres." in typed.stderr,
+            "it has a table of another role, public.alembic_version of postgres." in typed.stderr,
         ) == (3, True), typed
     finally:
         gated.query("DROP OWNED BY another")

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dbkit.backfill.replication_lag import Lag, looked
+from dbkit.backfill.replication_lag import ReplicationLag, parse_lag
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect
@@ -40,44 +40,44 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def lag(clock: Clock) -> Lag:
-    return Lag(lambda _statement: [NOBODY], 10.0, clock=clock)
+def lag(clock: Clock) -> ReplicationLag:
+    return ReplicationLag(lambda _statement: [NOBODY], 10.0, clock=clock)
 
 
-def test_nobody_is_connected(lag: Lag) -> None:
-    assert lag.too_far_behind(looked([NOBODY])) is None
+def test_nobody_is_connected(lag: ReplicationLag) -> None:
+    assert lag.too_far_behind(parse_lag([NOBODY])) is None
 
 
-def test_one_that_has_replayed_all_is_not_behind(lag: Lag) -> None:
+def test_one_that_has_replayed_all_is_not_behind(lag: ReplicationLag) -> None:
     """Whatever the server has measured last."""
-    assert lag.too_far_behind(looked([standby(1000, 1000, 99.0)])) is None
+    assert lag.too_far_behind(parse_lag([standby(1000, 1000, 99.0)])) is None
 
 
-def test_what_the_server_has_measured(lag: Lag) -> None:
-    assert lag.too_far_behind(looked([standby(1000, 900, 9.0)])) is None
-    assert lag.too_far_behind(looked([standby(1000, 900, 11.0), standby(1000, 990, 1.0)])) == ("east", 11.0)
+def test_what_the_server_has_measured(lag: ReplicationLag) -> None:
+    assert lag.too_far_behind(parse_lag([standby(1000, 900, 9.0)])) is None
+    assert lag.too_far_behind(parse_lag([standby(1000, 900, 11.0), standby(1000, 990, 1.0)])) == ("east", 11.0)
 
 
-def test_one_that_replays_nothing(lag: Lag, clock: Clock) -> None:
+def test_one_that_replays_nothing(lag: ReplicationLag, clock: Clock) -> None:
     """The server's own measure then stays as it was."""
     for clock.now in range(12):
         position = 1000 + round(clock.now)
-        assert lag.too_far_behind(looked([standby(position, 1000, 0.001)])) is None
+        assert lag.too_far_behind(parse_lag([standby(position, 1000, 0.001)])) is None
     clock.now = 12
-    assert lag.too_far_behind(looked([standby(1012, 1000, 0.001)])) == ("east", 11.0)
-    assert lag.too_far_behind(looked([standby(1012, 1011, 0.001)])) is None
+    assert lag.too_far_behind(parse_lag([standby(1012, 1000, 0.001)])) == ("east", 11.0)
+    assert lag.too_far_behind(parse_lag([standby(1012, 1011, 0.001)])) is None
 
 
-def test_a_reader_of_the_log_replays_nothing(lag: Lag) -> None:
-    assert lag.too_far_behind(looked([standby(1000, None)])) is None
+def test_a_reader_of_the_log_replays_nothing(lag: ReplicationLag) -> None:
+    assert lag.too_far_behind(parse_lag([standby(1000, None)])) is None
 
 
-def test_what_is_not_shown_is_told_once(lag: Lag, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_not_shown_is_told_once(lag: ReplicationLag, capsys: pytest.CaptureFixture[str]) -> None:
     hidden = ("1000", 1, "1", None, None, None)
     for _ in range(2):
-        assert lag.too_far_behind(looked([hidden])) is None
+        assert lag.too_far_behind(parse_lag([hidden])) is None
     said = capsys.readouterr().err
-    assert said == "dbkit: warning: how far standbys are behind (1) is not shown to this role; it needs pg_monitor.\n"
+    assert said == "dbkit: warning: the lag of 1 standby is not shown to this role; it needs pg_monitor.\n"
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_real_standby(replicated: tuple[Cluster, Target], tmp_path: Path) -> N
         standing.execute("SELECT pg_wal_replay_resume()")
         rest = process.communicate()[1]
         assert process.returncode == 0, rest
-        assert "the standby has caught up; going on" in rest
+        assert "the standby has caught up; continuing" in rest
         assert counted(project) == [(2, FEW)]
     copy = Target(project.target.dbname, user="postgres", host=target.host, port=target.port)
     with psycopg.connect(**copy.parameters(), autocommit=True) as connection:

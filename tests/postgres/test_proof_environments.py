@@ -284,7 +284,7 @@ def test_the_url_of_a_throw_away_server_needs_no_escaping(
     local_settings: Settings, workspace: Path, monkeypatch: pytest.MonkeyPatch, driver: str
 ) -> None:
     """Also where the directory for temporary files has a name with a space, a comma and an umlaut."""
-    monkeypatch.setattr(scratch_cluster, "_base", lambda: workspace)
+    monkeypatch.setattr(scratch_cluster, "_parent_directory", lambda: workspace)
     with scratch_cluster.future_cluster(local_settings) as cluster:
         target = cluster.target("proof")
         url = Access(driver=driver).url(target)

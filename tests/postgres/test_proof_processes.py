@@ -119,11 +119,11 @@ DIES = "python:import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)"
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes minutes takes seconds."""
-    monkeypatch.setattr(parallel, "LOOK", 0.1)
-    monkeypatch.setattr(parallel, "LONG_SILENCE", 0.5)
-    monkeypatch.setattr(parallel, "LONGEST_SILENCE", 2.0)
+    monkeypatch.setattr(parallel, "POLL_INTERVAL", 0.1)
+    monkeypatch.setattr(parallel, "REPORT_AFTER", 0.5)
+    monkeypatch.setattr(parallel, "GIVE_UP_AFTER", 2.0)
     monkeypatch.setattr(parallel, "LONGEST_END", 0.5)
-    monkeypatch.setattr(parallel, "BUSY", 0.005)  # whoever waits computes nothing, however slow the machine is
+    monkeypatch.setattr(parallel, "BUSY_SHARE", 0.005)  # whoever waits computes nothing, however slow the machine is
 
 
 def with_last(up: str) -> list[Revision]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit.postgres.row_hash import fingerprint
+from dbkit.postgres.row_hash import hash_columns
 from support.pair import Project
 
 KEYED = "op.execute('CREATE TABLE item (id int PRIMARY KEY, name text)')"
@@ -39,5 +39,5 @@ def prints(project: Project) -> dict[str, object]:
                 " ORDER BY attname",
                 [table],
             ).fetchall()
-            found[table] = fingerprint(connection, table, [name for (name,) in columns])
+            found[table] = hash_columns(connection, table, [name for (name,) in columns])
     return found

@@ -9,6 +9,7 @@ from draw_imports import MODULES, read_imports
 ROOMS = [
     "headfile",
     "__main__",
+    "cli",
     "pytest",
     "commands",
     "reports",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dbkit.backfill.report import Report
+from dbkit.backfill.report import ProgressReport
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import estimate
 from dbkit.lint.source_rules import unbound_parameters
@@ -55,14 +55,14 @@ def test_a_noun_agrees_with_its_number(number: int, words: str) -> None:
 
 
 def test_a_backfill_of_one_row_has_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
-    report = Report("t", 1)
-    report.batch(1, 0.01)
-    report.end()
+    report = ProgressReport("t", 1)
+    report.add_batch(1, 0.01)
+    report.finish()
     told = capsys.readouterr().err
     assert "t: 1 row in " in told
     assert told.endswith(" s, 1 batch\n")
-    report.batch(1, 0.01)
-    report.end()
+    report.add_batch(1, 0.01)
+    report.finish()
     assert "2 batches, the longest 10 ms" in capsys.readouterr().err
 
 

@@ -18,7 +18,7 @@ GOOD = 'revision = "aaaa"\ndown_revision = "c96d09ae7993"\nbranch_labels = None\
         ("x.py", "print('no revision in here')\n", "x.py"),
         ("x.py", b"\xff\xfe\x00", "x.py"),
         ("._x.py", b"\x00\x05\x16\x07", "._x.py"),
-        ("x.py", GOOD.replace("c96d09ae7993", "lost"), "x.py follows revision lost, and no file has that id"),
+        ("x.py", GOOD.replace("c96d09ae7993", "lost"), "x.py follows revision lost, but no file has that id"),
         ("x.py", GOOD.replace("aaaa", "cd1d761afae9"), "revision cd1d761afae9 is in 2 files"),
         ("x.py", GOOD.replace("c96d09ae7993", "aaaa"), "aaaa"),
     ],

@@ -30,9 +30,9 @@ CASES: list[tuple[list[Row], str]] = [
     ),
     ([("aaaa", "aaaa", None, None)], "revision aaaa follows itself: aaaa_x.py."),
     ([("aaaa", None, ("aaaa",), None)], "revision aaaa follows itself: aaaa_x.py."),
-    ([("aaaa", None, None, None), ("bbbb", ("aaaa", "gone"), None, None)], "bbbb_x.py follows revision gone, and no file has that id."),
-    ([("aaaa", None, "gone", None)], "aaaa_x.py depends on revision gone, and no file has that id."),
-    ([("aaaa", None, None, None), ("bbbb", "aaaa", "aaaa", None), ("cccc", "bbbb", "gone", None)], "cccc_x.py depends on revision gone, and no file has that id."),
+    ([("aaaa", None, None, None), ("bbbb", ("aaaa", "gone"), None, None)], "bbbb_x.py follows revision gone, but no file has that id."),
+    ([("aaaa", None, "gone", None)], "aaaa_x.py depends on revision gone, but no file has that id."),
+    ([("aaaa", None, None, None), ("bbbb", "aaaa", "aaaa", None), ("cccc", "bbbb", "gone", None)], "cccc_x.py depends on revision gone, but no file has that id."),
 ]  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def write(directory: Path, name: str, text: str) -> Path:
 def test_a_file_is_read_for_certain_or_not_at_all(
     tmp_path: Path, text: str, expected: tuple[str, tuple[str, ...]] | None
 ) -> None:
-    found = revision_files.read(write(tmp_path, "x.py", text))
+    found = revision_files.read_revision_file(write(tmp_path, "x.py", text))
     assert (found and (found.revision, found.down_revisions)) == expected
 
 
@@ -59,26 +59,26 @@ def test_heads_are_those_that_no_other_follows(
 ) -> None:
     for number, (revision, parent) in enumerate(chain):
         write(tmp_path, f"{number}.py", HEADER.format(revision, parent))
-    assert revision_files.heads(revision_files.read_all(tmp_path)) == heads
+    assert revision_files.find_heads(revision_files.read_revision_files(tmp_path)) == heads
 
 
 def test_the_same_files_are_read_as_alembic_loads(tmp_path: Path) -> None:
     for name in ("__init__.py", ".#lock.py", "notes.txt"):
         write(tmp_path, name, "not a revision")
-    assert revision_files.read_all(tmp_path) == []
+    assert revision_files.read_revision_files(tmp_path) == []
     write(tmp_path, "._stray.py", "not a revision")
-    assert revision_files.read_all(tmp_path) == [None]
+    assert revision_files.read_revision_files(tmp_path) == [None]
 
 
 def test_a_missing_directory_has_no_revisions(tmp_path: Path) -> None:
-    assert revision_files.heads(revision_files.read_all(tmp_path / "none")) == frozenset()
+    assert revision_files.find_heads(revision_files.read_revision_files(tmp_path / "none")) == frozenset()
 
 
 @pytest.mark.shop
 def test_every_example_revision_is_read(tmp_path: Path) -> None:
-    files = revision_files.read_all(REPOSITORY / "backend/alembic/versions")
+    files = revision_files.read_revision_files(REPOSITORY / "backend/alembic/versions")
     assert None not in files
-    assert revision_files.heads(files) == {SHOP_HEAD}
+    assert revision_files.find_heads(files) == {SHOP_HEAD}
 
 
 @pytest.mark.parametrize("option", ["version_locations = x", "recursive_version_locations = true", "sourceless = true"])

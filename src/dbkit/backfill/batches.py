@@ -1,4 +1,4 @@
-"""What a backfill changes, in which order, and the SQL for it."""
+"""The SQL of a backfill: which rows are changed, in which order, and the statements of each batch."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +9,13 @@ from dbkit.errors import InputError
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 
 Execute = Callable[[str], Sequence[Any]]
-"""Runs one statement by itself, which commits it, and returns its rows."""
+"""Executes one statement in a separate transaction, and returns its rows."""
 
 NAME = re.compile(r'(?:"(?:[^"]|"")+"|[^".]+)')
-SCANNED = 10  # rows that are looked at for each one that may be changed, where there is a condition
-# The project's search path finds the table
+SCANNED = 10  # rows that are read for each one that may be changed, where there is a condition
+# Executed with the project's search path, which finds the table
 FIND = "SELECT pg_catalog.to_regclass({name}::pg_catalog.text)::pg_catalog.oid::pg_catalog.int8"
-# For the role that the session has
+# Executed as the role of the session
 HIDDEN = "SELECT pg_catalog.row_security_active({oid}::pg_catalog.oid), current_user"
 TABLE = """
 SELECT format('%I.%I', n.nspname, c.relname), c.relkind::text, greatest(c.reltuples, 0)::bigint
@@ -38,48 +38,48 @@ Key = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Column:
+class KeyColumn:
     """A column of the key; `type` as SQL."""
 
     name: str
     type: str
     is_builtin: bool = True
-    """Whether it is compared with operators of PostgreSQL itself, and not of an extension."""
+    """Whether its operators are PostgreSQL's own, and not those of an extension."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """An UPDATE that is to be done in pieces. `assignments` and `where` are SQL; without `where`, every row."""
+class BatchedUpdate:
+    """An UPDATE that is executed in batches. `assignments` and `where` are SQL; without `where`, of every row."""
 
     table: str
     """Schema-qualified, as SQL."""
-    key: tuple[Column, ...]
+    key: tuple[KeyColumn, ...]
     assignments: str
     where: str | None
     estimate: int
-    """How many rows the table has, as the server believes."""
+    """How many rows the table has, as the server estimates."""
 
     @property
     def statement(self) -> str:
-        """What it comes to, as one statement."""
-        return update(self.table, self.assignments, self.where)
+        """The whole update as one statement."""
+        return update_sql(self.table, self.assignments, self.where)
 
     def __str__(self) -> str:
         return " ".join(self.statement.split())
 
-    def last_key(self) -> str:
-        """A query for the greatest key there is; without a row for an empty table."""
+    def last_key_query(self) -> str:
+        """Return the query for the greatest key; it has no row for an empty table."""
         return self._greatest(f"SELECT {self._names()} FROM {self.table}")  # noqa: S608
 
-    def any_left(self) -> str:
-        """A query for whether a row fulfils the condition."""
+    def any_left_query(self) -> str:
+        """Return the query for whether a row fulfils the condition."""
         return f"SELECT EXISTS (SELECT FROM {self.table} WHERE {self._condition()})"  # noqa: S608
 
-    def end_of_batch(self, after: Key | None, last: Key, rows: int) -> Iterator[str]:
-        """Queries for the key that the next batch ends with, of which the first that has a row is right.
+    def batch_end_queries(self, after: Key | None, last: Key, rows: int) -> Iterator[str]:
+        """Yield queries for the key that the next batch ends with; the first one that returns a row is right.
 
-        None has one when there are no rows up to `last`. A batch changes up to `rows` rows, and looks at not many more:
-        what it looks at while it holds locks takes time.
+        None returns one when there are no rows up to `last`. A batch changes up to `rows` rows, and reads not many
+        more, since it holds locks while it reads.
         """
         names, order = self._names(), self._order()
         if self.where is None:
@@ -98,11 +98,11 @@ class Work:
             f"SELECT {names} FROM {self.table} WHERE {self._between(after, last)} ORDER BY {order} LIMIT {scan}"  # noqa: S608
         )
 
-    def batch(self, after: Key | None, last: Key, table: str, row: str) -> str:
-        """The statement of one batch: the rows after a key, up to another, and the progress with them.
+    def batch_statement(self, after: Key | None, last: Key, table: str, row: str) -> str:
+        """Return the statement of one batch: it changes the rows after a key, up to another, and their progress.
 
-        `table` has the progress, and `row` is the condition for its row as it was read: where it is not so any more,
-        nothing is changed. Returns how many rows were changed, and how many rows of progress.
+        `table` is the progress table, and `row` the condition for its row as it was read: where the row has changed,
+        nothing else is. The statement returns how many rows were changed, and how many rows of progress.
         """
         return f"""
             WITH dbkit_done AS (
@@ -110,7 +110,7 @@ class Work:
                 WHERE {self._between(after, last)} AND {self._condition()} AND EXISTS (SELECT FROM {table} WHERE {row})
                 RETURNING {self._condition() if self.where else "false"} IS TRUE AS dbkit_matches
             ), dbkit_moved AS (
-                UPDATE {table} SET last_key = {array(last)}, updated_at = pg_catalog.clock_timestamp(),
+                UPDATE {table} SET last_key = {quote_array(last)}, updated_at = pg_catalog.clock_timestamp(),
                     batches = batches + 1, rows = rows + (SELECT pg_catalog.count(*) FROM dbkit_done),
                     still_matches = still_matches OR EXISTS (SELECT FROM dbkit_done WHERE dbkit_matches)
                 WHERE {row} RETURNING 1
@@ -127,12 +127,12 @@ class Work:
         return ", ".join(f"{quote_ident(column.name)} {direction}" for column in self.key)
 
     def _greatest(self, query: str) -> str:
-        # the texts outside: ORDER BY would take a name for that of a text
+        # the casts outside: ORDER BY would take a column's name for that of the cast
         greatest = f"SELECT * FROM ({query}) AS dbkit_rows ORDER BY {self._order('DESC')} LIMIT 1"  # noqa: S608
         return f"SELECT {self._texts()} FROM ({greatest}) AS dbkit_last"  # noqa: S608
 
     def _condition(self) -> str:
-        # on a line of its own: it may end with a comment
+        # on a separate line: it may end with a comment
         return f"(\n{self.where}\n)" if self.where else "true"
 
     def _between(self, after: Key | None, last: Key) -> str:
@@ -140,7 +140,7 @@ class Work:
         if after is not None:
             parts.append(self._compared(">", after))
         if len(self.key) > 1:
-            # the planner cannot tell how many rows are between two tuples
+            # the planner cannot estimate how many rows are between two tuples
             parts += [part for part in (self._first("<=", last), self._first(">=", after)) if part]
         return " AND ".join(parts)
 
@@ -158,23 +158,25 @@ class Work:
         return f"({self._names()}) {self._qualified(operator)} ({values})"
 
     def _qualified(self, operator: str) -> str:
-        """The operator that is meant, whatever the search path has: this stands in one statement with the project's."""
+        """Return the operator, qualified since the statement runs with the project's search path."""
         return f"OPERATOR(pg_catalog.{operator})" if all(column.is_builtin for column in self.key) else operator
 
 
-def find(
+def plan_update(
     execute: Execute, execute_own: Execute, table: str, assignments: str, where: str | None, key: Sequence[str]
-) -> Work:
-    """Look up the table, and what its rows are ordered by: `key` (names of columns), or else the primary key.
+) -> BatchedUpdate:
+    """Return the update of a table whose rows are ordered by `key` (names of columns), or else by the primary key.
 
-    `execute` has the project's search path, `execute_own` runs statements of this package.
+    `execute` runs with the project's search path, `execute_own` with this package's.
 
     Raises InputError where there is no such table or no such key.
     """
     assignments = assignments.strip()
     if not assignments:
-        raise InputError(f"{table}: nothing is to be set.", "Name it, as in SQL: \"reference = 'R-' || id\".")
-    ((oid,),) = execute(FIND.format(name=quote_literal(qualified(table))))
+        raise InputError(
+            f"{table}: there is nothing to set.", "Write the assignments as in SQL: \"reference = 'R-' || id\"."
+        )
+    ((oid,),) = execute(FIND.format(name=quote_literal(qualify_table(table))))
     if oid is None:
         raise InputError(f"there is no table {table}.", "Write it as in the database: orders, or schema.orders.")
     ((hides, user),) = execute(HIDDEN.format(oid=oid))
@@ -186,15 +188,15 @@ def find(
     ((name, kind, estimate),) = execute_own(TABLE.format(oid=oid))
     if kind not in ("r", "p"):
         raise InputError(f"{table} is not a table, but a view or the like.", "Name the table that has the rows.")
-    columns = _key(execute_own, table, int(oid), tuple(key))
-    return Work(str(name), columns, assignments, (where or "").strip() or None, int(estimate))
+    columns = _find_key(execute_own, table, int(oid), tuple(key))
+    return BatchedUpdate(str(name), columns, assignments, (where or "").strip() or None, int(estimate))
 
 
-def _key(execute: Execute, table: str, oid: int, wanted: tuple[str, ...]) -> tuple[Column, ...]:
-    found: dict[int, list[tuple[bool, Column, bool]]] = {}
+def _find_key(execute: Execute, table: str, oid: int, wanted: tuple[str, ...]) -> tuple[KeyColumn, ...]:
+    found: dict[int, list[tuple[bool, KeyColumn, bool]]] = {}
     for index, primary, name, type_, never_null, builtin in execute(KEYS.format(oid=oid)):
         found.setdefault(index, []).append(
-            (bool(primary), Column(str(name), str(type_), bool(builtin)), bool(never_null))
+            (bool(primary), KeyColumn(str(name), str(type_), bool(builtin)), bool(never_null))
         )
     for parts in found.values():
         columns = tuple(column for _, column, _ in parts)
@@ -207,24 +209,24 @@ def _key(execute: Execute, table: str, oid: int, wanted: tuple[str, ...]) -> tup
             "Name the columns of one of its unique indexes.",
         )
     raise InputError(
-        f"{table} has no primary key, by which its rows could be counted off.",
+        f"{table} has no primary key to divide its rows into batches by.",
         "Name the columns of a unique index that are NOT NULL, as its key.",
     )
 
 
-def update(table: str, assignments: str, where: str | None) -> str:
-    """One UPDATE; the table as SQL. In lines: what is given may end with a comment."""
+def update_sql(table: str, assignments: str, where: str | None) -> str:
+    """Return one UPDATE; the table is SQL. On separate lines, since the SQL may end with a comment."""
     return "\n".join([f"UPDATE {table} SET {assignments}", *([f"WHERE {where}"] if where else [])])  # noqa: S608
 
 
-def qualified(table: str) -> str:
-    """A table's name, with or without its schema, as SQL. Raises InputError for what cannot be one."""
+def qualify_table(table: str) -> str:
+    """Return a table's name, with or without a schema, as SQL. Raises InputError for what cannot be one."""
     parts = NAME.findall(table)
     if ".".join(parts) != table or len(parts) not in (1, 2):
         raise InputError(f"{table!r} cannot be the name of a table.", "Write orders, or schema.orders.")
     return ".".join(part if part.startswith('"') else quote_ident(part) for part in parts)
 
 
-def array(values: Sequence[str]) -> str:
-    """Texts as an SQL array."""
+def quote_array(values: Sequence[str]) -> str:
+    """Return texts as an SQL array."""
     return f"ARRAY[{', '.join(quote_literal(value) for value in values)}]::pg_catalog.text[]"

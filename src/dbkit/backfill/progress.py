@@ -1,7 +1,7 @@
-"""How far a backfill has come, in a table of the database: written by each batch, in the batch's transaction.
+"""The progress of backfills, in a table of the database: written by each batch, in the batch's transaction.
 
-A revision's rows go in the transaction that moves the version table, and so does the table when it is empty. What was
-begun from the command line stays, so that the same command is not done twice by mistake.
+The rows of a revision are deleted in the transaction that changes the version table, and the table is dropped when it
+is empty. The rows of the command line stay, so that the same command is not executed twice by mistake.
 """
 
 import hashlib
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from dbkit import journal
-from dbkit.backfill.batches import Execute, Key, Work, array, update
+from dbkit.backfill.batches import BatchedUpdate, Execute, Key, quote_array, update_sql
 from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
 from dbkit.postgres.sql_quote import quote_literal
 from dbkit.redaction import redact
 from dbkit.wording import counted
 
 TABLE = "dbkit_backfill"
-# The project's search path finds the version table
+# Executed with the project's search path, which finds the version table
 SCHEMA = """
 SELECT pg_catalog.quote_ident(coalesce(
     (SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_class AS c
@@ -40,7 +40,7 @@ CREATE TABLE {table} (
     ended_at timestamptz,
     begun_by text NOT NULL DEFAULT session_user
 )"""
-# One at a time makes or drops the table
+# Only one session at a time creates or drops the table
 LOCK_KEY = int.from_bytes(hashlib.sha256(TABLE.encode()).digest()[:8], signed=True)
 LOCK = f"PERFORM pg_catalog.pg_advisory_xact_lock({LOCK_KEY});"
 BEGIN = """
@@ -66,7 +66,7 @@ $dbkit$"""
 READ = """
 SELECT id, statement, end_key, last_key, pass, still_matches, rows, batches, ended_at IS NOT NULL, ended_at::text
 FROM {table} WHERE revision IS NOT DISTINCT FROM {revision} ORDER BY id"""
-# Of a revision that was applied, undone, or settled by hand since; or that began on top of one that was undone since
+# Rows of a revision that was applied, undone, or resolved since, or whose parent was undone since
 SETTLED = f"""
 DELETE FROM {{table}} AS b WHERE revision IS NOT NULL AND EXISTS (
     SELECT FROM {{journal}} AS j
@@ -76,16 +76,16 @@ DELETE FROM {{table}} AS b WHERE revision IS NOT NULL AND EXISTS (
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of it. `last_key` is the last that is done, of `end_key`, the last there is to do in this pass."""
+class ProgressRow:
+    """One row of the table: `last_key` is the last key that is done, and `end_key` the last one of this pass."""
 
     id: int
     statement: str
     end_key: Key
     last_key: Key | None
-    sweep: int
+    pass_number: int
     still_matches: bool
-    """Whether a row that is done fulfils the condition again."""
+    """Whether a changed row still fulfils the condition."""
     rows: int
     batches: int
     done: bool
@@ -93,7 +93,7 @@ class Row:
 
 
 class Progress:
-    """The rows of one revision, or of the command line (None)."""
+    """The rows of one revision, or of the command line (revision None)."""
 
     def __init__(
         self,
@@ -103,9 +103,9 @@ class Progress:
         revision: str | None,
         parents: Sequence[str] = (),
     ) -> None:
-        """`execute` has the project's search path, `execute_own` runs statements of this package.
+        """`execute` runs with the project's search path, `execute_own` with this package's.
 
-        `version_table` as SQL; the table is beside it. `parents` are the revisions right before this one.
+        `version_table` is SQL; the progress table is in its schema. `parents` are the revisions right before this one.
         """
         self.execute = execute_own
         schema = str(execute(SCHEMA.format(version_table=quote_literal(version_table)))[0][0])
@@ -114,43 +114,47 @@ class Progress:
         self.revision = revision
         self.parents = tuple(parents)
 
-    def rows(self) -> list[Row]:
-        """What was begun; without what a revision had begun before it was settled in another way."""
+    def read_rows(self) -> list[ProgressRow]:
+        """Read the rows; those of a revision that was settled in another way since are deleted first."""
         if not self._is_there(self.table):
             return []
         if self._is_there(self.journal):
-            settled = {"revision": self._revision(), "parents": array(self.parents)}
+            settled = {"revision": self._revision(), "parents": quote_array(self.parents)}
             self.execute(SETTLED.format(table=self.table, journal=self.journal, **settled))
-        return [_row(values) for values in self.execute(READ.format(table=self.table, revision=self._revision()))]
+        return [_parse_row(values) for values in self.execute(READ.format(table=self.table, revision=self._revision()))]
 
-    def find(self, work: Work) -> Row | None:
-        """Where this work stands; None when it was not begun.
+    def find(self, work: BatchedUpdate) -> ProgressRow | None:
+        """Return the row of a backfill; None when it was not begun.
 
-        Raises OperatorNeeded when the revision was interrupted in another one, on the same table.
+        Raises OperatorNeeded when the revision was interrupted in another backfill of the same table.
         """
-        rows = self.rows()
+        rows = self.read_rows()
         for row in rows:
-            if row.statement in (_shown(work), work.statement):
+            if row.statement in (_redacted_statement(work), work.statement):
                 return row
-            if self.revision is not None and not row.done and row.statement.startswith(update(work.table, "", None)):
+            if (
+                self.revision is not None
+                and not row.done
+                and row.statement.startswith(update_sql(work.table, "", None))
+            ):
                 raise OperatorNeeded(
                     f"{work.table} has {counted(row.rows, 'row')} from a backfill that was interrupted, and was another"
                     f" one: {' '.join(row.statement.split())}",
-                    "Let the revision say that again, and run the same command again. Or take it back by hand, then:\n"
+                    "Restore that backfill in the revision, and run the same command again. Or undo it by hand, then:\n"
                     f'echo "{self._removal(row)}" | make psql',
                 )
         return None
 
-    def begin(self, work: Work, end_key: Key) -> Row:
-        """Write the first row of this work. Raises InputError for who may not make the table."""
+    def begin(self, work: BatchedUpdate, end_key: Key) -> ProgressRow:
+        """Insert the row of a backfill. Raises InputError where the role may not create the table."""
         statement = BEGIN.format(
             lock=LOCK,
             name=quote_literal(self.table),
             create=CREATE.format(table=self.table),
             table=self.table,
             revision=self._revision(),
-            statement=quote_literal(_shown(work)),
-            end_key=array(end_key),
+            statement=quote_literal(_redacted_statement(work)),
+            end_key=quote_array(end_key),
         )
         try:
             self.execute(statement)
@@ -158,7 +162,7 @@ class Progress:
             if sqlstate_of(error) != "42501":  # insufficient_privilege
                 raise
             raise InputError(
-                f"the progress of the backfill cannot be kept: this user may not make {self.table}.",
+                f"the progress of the backfill cannot be kept: this role may not create {self.table}.",
                 "Use the role that migrations have.",
             ) from error
         row = self.find(work)
@@ -166,31 +170,31 @@ class Progress:
             raise OperatorNeeded(f"what was just written to {self.table} is not there.")
         return row
 
-    def condition(self, row: Row) -> str:
-        """The row, as it was read: for a batch, which then moves it."""
-        last = f"OPERATOR(pg_catalog.=) {array(row.last_key)}" if row.last_key is not None else "IS NULL"
+    def condition(self, row: ProgressRow) -> str:
+        """Return the condition for the row as it was read, for the batch that changes it."""
+        last = f"OPERATOR(pg_catalog.=) {quote_array(row.last_key)}" if row.last_key is not None else "IS NULL"
         return f"id = {row.id} AND last_key {last}"
 
-    def begin_sweep(self, row: Row, end_key: Key) -> None:
-        """Go over the rows once more, up to `end_key`."""
-        self._change(row, f"pass = 2, last_key = NULL, end_key = {array(end_key)}")
+    def begin_second_pass(self, row: ProgressRow, end_key: Key) -> None:
+        """Begin to go over the rows once more, up to `end_key`."""
+        self._change(row, f"pass = 2, last_key = NULL, end_key = {quote_array(end_key)}")
 
-    def end(self, row: Row) -> None:
-        """All is done."""
+    def complete(self, row: ProgressRow) -> None:
+        """Mark the backfill as done."""
         self._change(row, "ended_at = clock_timestamp()")
 
-    def forget(self, row: Row) -> None:
-        """Let the same work be begun anew."""
+    def delete(self, row: ProgressRow) -> None:
+        """Delete the row, so that the same backfill can be started again."""
         self.execute(self._removal(row))
 
-    def forgotten(self, rows: Sequence[int]) -> str:
-        """The statement that removes rows, by their ids, and the table with the last one."""
+    def delete_statement(self, rows: Sequence[int]) -> str:
+        """Return the statement that deletes rows by their ids, and drops the table when it is empty."""
         return END.format(lock=LOCK, table=self.table, ids=", ".join(map(str, rows)))
 
-    def _change(self, row: Row, assignments: str) -> None:
+    def _change(self, row: ProgressRow, assignments: str) -> None:
         self.execute(f"UPDATE {self.table} SET {assignments} WHERE id = {row.id}")  # noqa: S608
 
-    def _removal(self, row: Row) -> str:
+    def _removal(self, row: ProgressRow) -> str:
         return f"DELETE FROM {self.table} WHERE id = {row.id}"  # noqa: S608
 
     def _revision(self) -> str:
@@ -200,19 +204,19 @@ class Progress:
         return bool(self.execute(f"SELECT to_regclass({quote_literal(table)}) IS NOT NULL")[0][0])
 
 
-def _shown(work: Work) -> str:
-    """The statement as it is written down: others may read the table, so that a password in it is left out."""
+def _redacted_statement(work: BatchedUpdate) -> str:
+    """Return the statement as it is stored, without secrets, since other roles may read the table."""
     return redact.text(work.statement)
 
 
-def _row(values: Sequence[Any]) -> Row:
-    identifier_, statement, end_key, last_key, sweep, still_matches, rows, batches, done, ended_at = values
-    return Row(
+def _parse_row(values: Sequence[Any]) -> ProgressRow:
+    identifier_, statement, end_key, last_key, pass_number, still_matches, rows, batches, done, ended_at = values
+    return ProgressRow(
         int(identifier_),
         str(statement),
         tuple(end_key),
         None if last_key is None else tuple(last_key),
-        int(sweep),
+        int(pass_number),
         bool(still_matches),
         int(rows),
         int(batches),

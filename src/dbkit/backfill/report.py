@@ -1,4 +1,4 @@
-"""What people see of a backfill while it runs."""
+"""Report the progress of a backfill while it runs."""
 
 import sys
 import time
@@ -10,29 +10,29 @@ from dbkit.wording import counted
 ON_TERMINAL, IN_PIPE = 0.2, 10.0  # seconds between two lines
 
 
-class Report:
-    """One line on a terminal, replaced; in a pipe, a line each ten seconds."""
+class ProgressReport:
+    """One line that is replaced on a terminal; in a pipe, a line every ten seconds."""
 
     def __init__(self, table: str, estimate: int) -> None:
-        """`estimate` is how many rows there are to look at; 0 when nobody knows."""
+        """`estimate` is how many rows the table has; 0 when not known."""
         self.table = table
         self.estimate = estimate
-        self.begun = self.told = time.monotonic()
+        self.begun = self.reported = time.monotonic()
         self.rows = 0
         self.batches = 0
         self.longest = 0.0
         """Seconds of the longest batch, in which its rows were locked."""
         self.terminal = sys.stderr.isatty()
 
-    def batch(self, rows: int, seconds: float) -> None:
-        """A batch was committed."""
+    def add_batch(self, rows: int, seconds: float) -> None:
+        """Count a batch that was committed, and report it now and then."""
         self.rows += rows
         self.batches += 1
         self.longest = max(self.longest, seconds)
         now = time.monotonic()
-        if now - self.told < (ON_TERMINAL if self.terminal else IN_PIPE):
+        if now - self.reported < (ON_TERMINAL if self.terminal else IN_PIPE):
             return
-        self.told = now
+        self.reported = now
         rate = self.rows / max(now - self.begun, 0.001)
         of = f" of about {self.estimate:,}" if self.estimate else ""
         done = f"{self.rows:,}{of} rows" if of else counted(self.rows, "row")
@@ -42,15 +42,15 @@ class Report:
         else:
             say(line)
 
-    def tell(self, words: str) -> None:
-        """Say something else, in a line that stays."""
+    def print_line(self, text: str) -> None:
+        """Print a line that is not replaced."""
         self._replace_line("")
-        say(words)
+        say(text)
 
-    def end(self) -> None:
-        """All is done."""
+    def finish(self) -> None:
+        """Report the end."""
         seconds = time.monotonic() - self.begun
-        self.tell(
+        self.print_line(
             f"{self.table}: {counted(self.rows, 'row')} in {seconds:.1f} s, {counted(self.batches, 'batch', 'batches')}"
             + (f", the longest {self.longest * 1000:.0f} ms" if self.batches > 1 else "")
         )

@@ -1,4 +1,4 @@
-"""A backfill in a revision: outside of the transaction that the revision runs in."""
+"""Run a backfill in a revision, outside of the revision's transaction."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -7,45 +7,48 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 
-from dbkit.backfill import batches as work_module
+from dbkit.backfill import batches
 from dbkit.backfill.progress import Progress
-from dbkit.backfill.runner import Limits, run
+from dbkit.backfill.runner import Limits, run_backfill
 from dbkit.errors import InputError
 from dbkit.postgres.own_statements import own_settings
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project.step_hooks import StepMonitor
 
+Update = tuple[str, str, str | None, tuple[str, ...]]
+"""Table, assignments, where, key."""
 
-def run_in(
+
+def run_in_revision(
     context: MigrationContext,
-    what: tuple[str, str, str | None, tuple[str, ...]],
+    update: Update,
     batch: int,
     max_lag: float,
 ) -> None:
-    """Do `what` (table, assignments, where, key) from the revision that runs, or write it to its script."""
+    """Run a backfill (table, assignments, where, key) in the current revision, or write it to its script."""
     if context.as_sql:
-        table, assignments, where, _ = what
-        statement = work_module.update(work_module.qualified(table), assignments, where)
+        table, assignments, where, _ = update
+        statement = batches.update_sql(batches.qualify_table(table), assignments, where)
         comment = "-- a backfill: online it runs in batches, in this script as one statement"
         context.impl.static_output(f"{comment}\n{statement}\n;")
         return
-    with _outside(context):
+    with _outside_transaction(context):
         monitor = _monitor_of(_connection(context))
         with monitor.resumable() if monitor else nullcontext():
-            _run(context, monitor, what, batch, max_lag)
+            _run(context, monitor, update, batch, max_lag)
 
 
 def _run(
     context: MigrationContext,
     monitor: StepMonitor | None,
-    what: tuple[str, str, str | None, tuple[str, ...]],
+    update: Update,
     batch: int,
     max_lag: float,
 ) -> None:
     connection = _connection(context)
 
     def execute(statement: str) -> Sequence[Any]:
-        # without parameters, so that a % or a colon in it is nothing but that
+        # without parameters, so that a % or a colon has no special meaning
         result = connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
         return result.all() if result.returns_rows else ()
 
@@ -53,35 +56,35 @@ def _run(
         with own_settings(execute):
             return execute(statement)
 
-    work = work_module.find(execute, execute_own, *what)
+    work = batches.plan_update(execute, execute_own, *update)
     version_table = ".".join(
         quote_ident(name) for name in (context.version_table_schema, context.version_table) if name
     )
-    step = monitor.step if monitor else None
+    step = monitor.entry if monitor else None
     progress = Progress(
         execute, execute_own, version_table, step.revision if step else "", step.parents if step else ()
     )
     limits = Limits(batch=batch, lag=max_lag, lock_budget=monitor.lock_budget if monitor else Limits.lock_budget)
-    row = run(execute, execute_own, work, progress, limits)
+    row = run_backfill(execute, execute_own, work, progress, limits)
     if row is not None:
-        _forget_with_version(context, progress, row.id)
+        _delete_progress(context, progress, row.id)
 
 
-def _forget_with_version(context: MigrationContext, progress: Progress, identifier: int) -> None:
-    """Let the row go in the transaction that moves the version table: until then, the revision may run once more."""
+def _delete_progress(context: MigrationContext, progress: Progress, identifier: int) -> None:
+    """Delete the row in the transaction that changes the version table: until then, the revision may run again."""
     waiting = [identifier]
 
     def applied(ctx: MigrationContext, **_rest: Any) -> None:
         if waiting:
-            statement = progress.forgotten([waiting.pop()])
+            statement = progress.delete_statement([waiting.pop()])
             _connection(ctx).exec_driver_sql(statement, execution_options={"no_parameters": True})
 
     context.on_version_apply_callbacks += (applied,)
 
 
 @contextmanager
-def _outside(context: MigrationContext) -> Iterator[None]:
-    """Out of the revision's transaction, unless it is out of it already."""
+def _outside_transaction(context: MigrationContext) -> Iterator[None]:
+    """Leave the revision's transaction for the context, unless the revision has left it already."""
     if _connection(context).get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         yield
         return

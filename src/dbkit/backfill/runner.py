@@ -1,4 +1,4 @@
-"""Run a backfill: batch after batch, from where the last one ended."""
+"""Run a backfill: batch after batch, each from where the last one ended."""
 
 import hashlib
 import random
@@ -8,143 +8,146 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from dbkit.backfill.batches import Execute, Key, Work
-from dbkit.backfill.progress import Progress, Row
-from dbkit.backfill.replication_lag import Lag
-from dbkit.backfill.report import Report
+from dbkit.backfill.batches import BatchedUpdate, Execute, Key
+from dbkit.backfill.progress import Progress, ProgressRow
+from dbkit.backfill.replication_lag import ReplicationLag
+from dbkit.backfill.report import ProgressReport
 from dbkit.errors import CheckFailed, LockNotGranted, OperatorNeeded, say, sqlstate_of
 from dbkit.postgres import locks
+from dbkit.postgres.durability import FLUSH_WAL
 from dbkit.postgres.lock_holders import Holder
 from dbkit.postgres.sql_quote import quote_literal
 from dbkit.wording import counted
 
-FIRST, MOST = 1000, 100_000  # rows of a batch
-# Seconds. What a batch should take, for as long are its rows locked; and what it waits for a row that somebody else has
+FIRST, MOST = 1000, 100_000  # rows in a batch
+# Seconds that a batch should take, in which its rows are locked; and that it waits for a row locked by another session
 TARGET, LOCK_WAIT = 0.04, 0.04
-LONGEST_BATCH = 0.08  # seconds; the server then takes it back, unless it is one of a single row
+LONGEST_BATCH = 0.08  # seconds until the server cancels a batch, unless it has a single row
 QUERY_CANCELED = "57014"
-# and serialization_failure, where sessions begin in another isolation level
+# and serialization_failure, for sessions in another isolation level
 TRY_AGAIN = (*locks.TRY_AGAIN, "40001")
 LONGEST_PAUSE = 2.0  # seconds
-FAILURES_UNTIL_TOLD = 3  # of a batch of one row
+FAILURES_UNTIL_REPORT = 3  # of a batch of one row
 SESSION = {
     # a batch does not wait for the disk
     "synchronous_commit": "off",
-    # by the key, in its order, also where the planner knows nothing of the table, and would read all of it each time
+    # by the index of the key, also where the planner has no statistics and would read the whole table for each batch
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
-    # an error instead of the rows that a policy lets through: the others would stay as they are, without a word
+    # an error instead of only the rows that a policy shows: the others would stay unchanged without notice
     "row_security": "off",
 }
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a backfill may do to others. Times in seconds."""
+    """How much a backfill may disturb other sessions. Times are in seconds."""
 
     batch: int = FIRST
-    """Rows of the first batch; those after it get larger and smaller with the time that they take."""
+    """Rows in the first batch; the size of the next ones follows from the time that they take."""
     lag: float = 10.0
-    """It waits while a standby is further behind; 0 is no limit."""
+    """How far behind a standby may be; 0 is no limit."""
     lock_timeout: float = 1.0
-    """How long to wait for a row, when no other is locked meanwhile."""
+    """How long to wait for a row, while no other is locked."""
     lock_budget: float = 60.0
-    """How long to go on trying, when a batch does not get its locks."""
+    """How long to retry a batch that does not get its locks."""
     wait: float = 30.0
     """How long to wait for another backfill of the same table."""
 
 
-class Run:
-    """One run over a table. Each call of `execute` is a transaction."""
+class BackfillRun:
+    """One backfill of a table. Each call of `execute` is a transaction."""
 
-    def __init__(self, execute: Execute, execute_own: Execute, work: Work, progress: Progress, limits: Limits) -> None:
+    def __init__(
+        self, execute: Execute, execute_own: Execute, update: BatchedUpdate, progress: Progress, limits: Limits
+    ) -> None:
         self.execute = execute
         self.execute_own = execute_own
-        self.work = work
+        self.update = update
         self.progress = progress
         self.limits = limits
         self.size = max(1, min(limits.batch, MOST))
-        self.report = Report(work.table, work.estimate)
-        self.lag = Lag(execute_own, limits.lag, self.report.tell)
+        self.report = ProgressReport(update.table, update.estimate)
+        self.lag = ReplicationLag(execute_own, limits.lag, self.report.print_line)
         self.statement_timeout = str(execute("SHOW statement_timeout")[0][0])
-        self.hurried = False
-        """Whether the session has the limits of a batch now, and not its own."""
+        self.has_batch_limits = False
+        """Whether the session has the time limits of a batch now, and not its own."""
         self.begun = 0.0
         """When the last batch was sent."""
 
-    def run(self) -> Row | None:
-        """Do what is left to do. Returns the row of progress, complete; None where there was nothing to begin.
+    def run(self) -> ProgressRow | None:
+        """Do what is left to do. Returns the completed row of progress; None for an empty table.
 
-        Raises CheckFailed when rows stay locked by others, and OperatorNeeded when the progress was changed by them.
+        Raises CheckFailed when other sessions keep rows locked, and OperatorNeeded when they changed the progress.
         """
-        self.execute(_set({"lock_timeout": f"{round(self.limits.lock_timeout * 1000)}"}))
-        row = self.progress.find(self.work)
+        self.execute(_set_sql({"lock_timeout": f"{round(self.limits.lock_timeout * 1000)}"}))
+        row = self.progress.find(self.update)
         if row is None:
-            last = self._key(self.work.last_key())
+            last = self._fetch_key(self.update.last_key_query())
             if last is None:
                 return None
-            row = self.progress.begin(self.work, last)
+            row = self.progress.begin(self.update, last)
         elif row.done:
             return row
         else:
-            self.report.tell(f"{self.work.table}: going on after {counted(row.rows, 'row')}")
-        row = self._pass(row)
-        if row.sweep == 1 and self._wants_sweep(row):
-            last = self._key(self.work.last_key())
+            self.report.print_line(f"{self.update.table}: resuming after {counted(row.rows, 'row')}")
+        row = self._run_pass(row)
+        if row.pass_number == 1 and self._needs_second_pass(row):
+            last = self._fetch_key(self.update.last_key_query())
             if last is not None:
-                self.progress.begin_sweep(row, last)
-                row = self._pass(self._read())
-        self.progress.end(row)
-        self.report.end()
-        return self._read()
+                self.progress.begin_second_pass(row, last)
+                row = self._run_pass(self._read_row())
+        self.progress.complete(row)
+        self.report.finish()
+        return self._read_row()
 
-    def _wants_sweep(self, row: Row) -> bool:
-        """Whether rows that were written behind us are to be done; not where those that are done look the same."""
-        if self.work.where is None or row.still_matches:
+    def _needs_second_pass(self, row: ProgressRow) -> bool:
+        """Whether rows written meanwhile need the change; not asked where changed rows still fulfil the condition."""
+        if self.update.where is None or row.still_matches:
             return False
-        self.execute(_set({"enable_seqscan": "on"}))
-        found = bool(self.execute(self.work.any_left())[0][0])
-        self.execute(_set({"enable_seqscan": SESSION["enable_seqscan"]}))
+        self.execute(_set_sql({"enable_seqscan": "on"}))
+        found = bool(self.execute(self.update.any_left_query())[0][0])
+        self.execute(_set_sql({"enable_seqscan": SESSION["enable_seqscan"]}))
         return found
 
-    def _pass(self, row: Row) -> Row:
-        """Once over the table, from where the row is. Returns the row as it is then."""
+    def _run_pass(self, row: ProgressRow) -> ProgressRow:
+        """Change the rest of the table, batch by batch, from where the row is. Returns the row afterwards."""
         while True:
             self.lag.wait()
-            last = self._patiently(partial(self._batch, row))
+            last = self._retry(partial(self._run_batch, row))
             if last is None:
-                return self._read()
+                return self._read_row()
             row = replace(row, last_key=last)
 
-    def _batch(self, row: Row) -> Key | None:
-        """The next batch. Returns the key that it ended with; None when nothing was left."""
-        self._hurry(False)
-        last = self._key(*self.work.end_of_batch(row.last_key, row.end_key, self.size))
+    def _run_batch(self, row: ProgressRow) -> Key | None:
+        """Run the next batch. Returns the key that it ended with; None when nothing was left."""
+        self._set_limits(False)
+        last = self._fetch_key(*self.update.batch_end_queries(row.last_key, row.end_key, self.size))
         if last is None:
             return None
-        # alone, a row can be waited for: nobody else waits for us meanwhile
-        self._hurry(self.size > 1)
-        statement = self.work.batch(row.last_key, last, self.progress.table, self.progress.condition(row))
+        # a single row can be waited for: no other session waits for this one meanwhile
+        self._set_limits(self.size > 1)
+        statement = self.update.batch_statement(row.last_key, last, self.progress.table, self.progress.condition(row))
         self.begun = time.perf_counter()
         done, moved = self.execute(statement)[0]
         seconds = time.perf_counter() - self.begun
         if not moved:
             raise OperatorNeeded(
-                f"the row of this backfill in {self.progress.table} was changed by somebody else.",
-                "Find out by whom. What was done is in the table; nothing was done since.",
+                f"the row of this backfill in {self.progress.table} was changed by another session.",
+                "Find out which one. The rows up to there are changed; no others were since.",
             )
-        self.report.batch(int(done), seconds)
-        self._adapt(int(done), seconds)
+        self.report.add_batch(int(done), seconds)
+        self._adapt_size(int(done), seconds)
         return last
 
-    def _adapt(self, done: int, seconds: float) -> None:
+    def _adapt_size(self, done: int, seconds: float) -> None:
         if seconds > TARGET:
             self.size = max(1, self.size // 2)
         elif seconds < TARGET / 2 and done >= self.size:
             self.size = min(MOST, self.size * 2)
 
-    def _patiently(self, function: Callable[[], Key | None]) -> Key | None:
-        """Try it again, with fewer rows, when it does not get its locks."""
+    def _retry(self, function: Callable[[], Key | None]) -> Key | None:
+        """Call it, and again with fewer rows when it does not get its locks."""
         begun, attempt = time.monotonic(), 0
         while True:
             try:
@@ -152,85 +155,86 @@ class Run:
             except Exception as error:  # of any driver
                 if sqlstate_of(error) not in TRY_AGAIN and not self._took_too_long(error):
                     raise
-                self._hurry(False)
+                self._set_limits(False)
                 if time.monotonic() - begun > self.limits.lock_budget:
-                    raise self._gave_up() from error
-                if self.size == 1 and (attempt := attempt + 1) == FAILURES_UNTIL_TOLD:
-                    self.report.tell(f"{self.work.table}: rows are locked by others; trying again.{self._who()}")
+                    raise self._locked_error() from error
+                if self.size == 1 and (attempt := attempt + 1) == FAILURES_UNTIL_REPORT:
+                    holder = self._describe_holder()
+                    self.report.print_line(f"{self.update.table}: other sessions hold locks on rows; retrying.{holder}")
             self.size = max(1, self.size // 2)
             pause = min(LOCK_WAIT * 2 ** min(attempt, 10), LONGEST_PAUSE)
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
 
-    def _gave_up(self) -> CheckFailed:
+    def _locked_error(self) -> CheckFailed:
         return CheckFailed(
-            f"{self.work.table}: rows were locked by others for {self.limits.lock_budget:g} s.{self._who()}",
-            "When that has ended, the same command goes on from here. MIGRATION_LOCK_BUDGET says how long to try.",
+            f"{self.update.table}: other sessions held locks on rows for {self.limits.lock_budget:g} s."
+            f"{self._describe_holder()}",
+            "When they have ended, the same command resumes from here. MIGRATION_LOCK_BUDGET sets how long to try.",
         )
 
-    def _who(self) -> str:
+    def _describe_holder(self) -> str:
         holder = self.execute_own(locks.OLDEST_TRANSACTION)
         return f" The oldest transaction: {holder[0][0]}." if holder else ""
 
-    def _key(self, *queries: str) -> Key | None:
-        """The key that the first of the queries returns which returns one."""
+    def _fetch_key(self, *queries: str) -> Key | None:
+        """Return the key from the first query that returns one."""
         found = next((rows for query in queries if (rows := self.execute(query))), None)
         return tuple(str(value) for value in found[0]) if found else None
 
-    def _read(self) -> Row:
-        row = self.progress.find(self.work)
+    def _read_row(self) -> ProgressRow:
+        row = self.progress.find(self.update)
         if row is None:
-            raise OperatorNeeded(f"the row of this backfill in {self.progress.table} was removed by somebody else.")
+            raise OperatorNeeded(f"the row of this backfill in {self.progress.table} was deleted by another session.")
         return row
 
     def _took_too_long(self, error: Exception) -> bool:
-        """Whether it is our own limit that has stopped a batch, and not somebody who wants it to stop."""
+        """Whether the time limit of a batch has cancelled it, and not another session."""
         waited = time.perf_counter() - self.begun
-        return self.hurried and waited >= LONGEST_BATCH and sqlstate_of(error) == QUERY_CANCELED
+        return self.has_batch_limits and waited >= LONGEST_BATCH and sqlstate_of(error) == QUERY_CANCELED
 
-    def _hurry(self, hurried: bool) -> None:
-        """Give the session the limits of a batch, or its own."""
-        if hurried == self.hurried:
+    def _set_limits(self, for_batch: bool) -> None:
+        """Set the time limits of a batch, or those of the session."""
+        if for_batch == self.has_batch_limits:
             return
-        lock_timeout = LOCK_WAIT if hurried else self.limits.lock_timeout
-        statement_timeout = f"{round(LONGEST_BATCH * 1000)}" if hurried else self.statement_timeout
+        lock_timeout = LOCK_WAIT if for_batch else self.limits.lock_timeout
+        statement_timeout = f"{round(LONGEST_BATCH * 1000)}" if for_batch else self.statement_timeout
         limits = {"lock_timeout": f"{round(lock_timeout * 1000)}", "statement_timeout": statement_timeout}
-        self.execute(_set(limits))
-        self.hurried = hurried
+        self.execute(_set_sql(limits))
+        self.has_batch_limits = for_batch
 
 
-def run(execute: Execute, execute_own: Execute, work: Work, progress: Progress, limits: Limits) -> Row | None:
-    """Run a backfill in a session that is left as it was: the only one on this table.
+def run_backfill(
+    execute: Execute, execute_own: Execute, update: BatchedUpdate, progress: Progress, limits: Limits
+) -> ProgressRow | None:
+    """Run a backfill as the only one of its table, and restore the session's settings.
 
-    `execute` runs a statement with the project's search path, `execute_own` one of this package.
-
-    What was committed is durable at the end, and not before: a crash of the server takes the last batches, with the
-    progress that they have written. Raises LockNotGranted, and what `Run.run` raises.
+    `execute` runs with the project's search path, `execute_own` with this package's. The batches are durable at the
+    end, and not before: a crash of the server loses the last batches together with their progress. Raises
+    LockNotGranted, and what `BackfillRun.run` raises.
     """
-    with only_one(execute_own, work.table, limits.wait), _settings(execute):
-        return Run(execute, execute_own, work, progress, limits).run()
+    with hold_table_lock(execute_own, update.table, limits.wait), _session_settings(execute):
+        return BackfillRun(execute, execute_own, update, progress, limits).run()
 
 
 @contextmanager
-def _settings(execute: Execute) -> Iterator[None]:
-    """Set what SESSION says; afterwards, wait until the disk has all of it, at once."""
+def _session_settings(execute: Execute) -> Iterator[None]:
+    """Change the settings to SESSION; afterwards flush the write-ahead log, once for all batches, and restore them."""
     before = {name: str(execute(f"SHOW {name}")[0][0]) for name in (*SESSION, "lock_timeout", "statement_timeout")}
-    execute(_set(SESSION))
-    # a commit that waits for the log only does so when it has written something
-    flush = "SELECT pg_catalog.pg_logical_emit_message(true, 'dbkit'::pg_catalog.text, 'flush'::pg_catalog.text)"
-    with _undone(execute, _set({"synchronous_commit": "on"}), flush, _set(before)):
+    execute(_set_sql(SESSION))
+    with _cleaned_up(execute, FLUSH_WAL, _set_sql(before)):
         yield
 
 
-def _set(values: Mapping[str, str]) -> str:
+def _set_sql(values: Mapping[str, str]) -> str:
     calls = (f"pg_catalog.set_config('{name}', {quote_literal(value)}, false)" for name, value in values.items())
     return f"SELECT {', '.join(calls)}"
 
 
 @contextmanager
-def only_one(execute: Execute, table: str, wait: float) -> Iterator[None]:
-    """Hold the lock of the backfills of a table. Raises LockNotGranted after `wait` seconds."""
+def hold_table_lock(execute: Execute, table: str, wait: float) -> Iterator[None]:
+    """Hold the advisory lock of the backfills of a table. Raises LockNotGranted after `wait` seconds."""
     key = int.from_bytes(hashlib.sha256(f"dbkit backfill:{table}".encode()).digest()[:8], signed=True)
-    deadline, told = time.monotonic() + wait, False
+    deadline, is_reported = time.monotonic() + wait, False
     while not execute(f"SELECT pg_try_advisory_lock({key})")[0][0]:
         holder = execute(locks.HOLDER.replace("%s", str(key)))
         who = str(Holder(*holder[0])) if holder else "it has just ended"
@@ -239,17 +243,17 @@ def only_one(execute: Execute, table: str, wait: float) -> Iterator[None]:
                 f"another backfill of {table} is still running after {wait:g} s: {who}.",
                 "Wait for it, or raise MIGRATION_WAIT.",
             )
-        if not told:
+        if not is_reported:
             say(f"waiting for another backfill of {table}: {who}")
-            told = True
+            is_reported = True
         time.sleep(locks.PAUSE)
-    with _undone(execute, f"SELECT pg_advisory_unlock({key})"):
+    with _cleaned_up(execute, f"SELECT pg_advisory_unlock({key})"):
         yield
 
 
 @contextmanager
-def _undone(execute: Execute, *statements: str) -> Iterator[None]:
-    """Run statements afterwards; after a failure as well, if the session still can."""
+def _cleaned_up(execute: Execute, *statements: str) -> Iterator[None]:
+    """Execute statements when the context ends; after a failure as well, where the session still can."""
     try:
         yield
     except BaseException:

@@ -1,4 +1,4 @@
-"""What differs between two sets of catalog facts, object by object."""
+"""The differences between two sets of catalog facts."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""Run Alembic's own commands on a loaded project, through the gate."""
+"""Run Alembic's commands on a loaded project, through the gate."""
 
 import re
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 from alembic import command
 from alembic.util import CommandError, to_list
 
-from dbkit import gate
 from dbkit.errors import InputError
 from dbkit.gate import preconditions
+from dbkit.gate.context import ATTRIBUTE, RunContext, resolve_target
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.connection_guard import ConnectionGuard, ConnectionRefused, Identity, guarding, identify
 from dbkit.project import Project, env_file, require_known
@@ -17,19 +17,19 @@ from dbkit.project.step_hooks import StepHook
 from dbkit.settings import Settings, Target
 from dbkit.wording import counted
 
-# Alembic's commands that run env.py only where revision_environment says so, or to compare the models
+# Alembic's commands that run env.py only with revision_environment, or to compare the models
 WRITERS = ("revision", "merge")
 
 
-class OnlyGate(ConnectionGuard):
-    """Lets no connection through before env.py has called the gate, and then only to the gate's database."""
+class GateConnectionGuard(ConnectionGuard):
+    """Refuses every connection before env.py has called the gate, and then all but those to the gate's database."""
 
-    def __init__(self, passage: gate.RunContext, env_py: Path) -> None:
-        self.passage = passage
+    def __init__(self, run_context: RunContext, env_py: Path) -> None:
+        self.run_context = run_context
         self.env_py = env_py
 
     def before(self, dbname: str | None) -> None:
-        """Refuse to open what can be no connection to the gate's database."""
+        """Refuse a connection that names no database before the gate is called, or another one afterwards."""
         target = self._target()
         if target is None or (dbname and dbname != target.dbname):
             self._refuse_other(target, f'"{dbname}"' if dbname else "a database")
@@ -39,56 +39,55 @@ class OnlyGate(ConnectionGuard):
         target = self._target()
         if target is None:
             self._refuse_other(target, f'"{identity.dbname}"')
-        with connect(target, self.passage.settings.wait) as connection:
+        with connect(target, self.run_context.settings.wait) as connection:
             if not identity.is_same_database(identify(connection)):
                 self._refuse_other(target, f'"{identity.dbname}" on another server')
 
     def check_own(self, target: Target) -> None:
-        """Refuse another target than the gate's. While it starts the embedded server there is none yet."""
+        """Refuse another target than the gate's, which has none yet while it starts the embedded server."""
         meant = self._target()
         if meant not in (None, target):
             self._refuse_other(meant, f'"{target.dbname}" on {target.server()}')
 
     def _target(self) -> Target | None:
-        if not self.passage.taken:
+        if not self.run_context.is_gate_called:
             self.refuse(
                 ConnectionRefused(
-                    f"{self.env_py} opens a connection before it calls dbkit.gate.run; it was not let through.",
+                    f"{self.env_py} opens a connection before it calls dbkit.gate.run; it was refused.",
                     env_file.HOW_TO_ADD,
                 )
             )
-        return self.passage.target
+        return self.run_context.target
 
     def _refuse_other(self, meant: Target | None, other: str) -> NoReturn:
-        """There is none meant where only a script is written."""
+        """Raise ConnectionRefused; `meant` is None where only a script is written."""
         what = f'"{meant.dbname}" on {meant.server()}' if meant else "no database"
         self.refuse(
             ConnectionRefused(
-                f"env.py, or a migration, opens a connection to {other}, and this run is for {what}; it was not let "
-                "through.",
+                f"env.py, or a migration, opens a connection to {other}, and this run is for {what}; it was refused.",
                 "Use the connection of the migration: op.get_bind().",
             )
         )
 
 
-def run(
+def run_alembic(
     project: Project,
     settings: Settings,
     name: str,
     *arguments: str,
     announce: bool = False,
     start: tuple[str, ...] = (),
-    guard: StepHook | None = None,
+    hook: StepHook | None = None,
     **options: Any,
-) -> gate.RunContext:
-    """Run `alembic <name>` and return what passed the gate.
+) -> RunContext:
+    """Run `alembic <name>` and return its run context.
 
     `announce` prints each migration as it begins; `start` is where a script begins, when that is at several revisions;
-    `guard` stands beside each step.
+    `hook` is called before and after each step.
     Raises DbkitError; Alembic's own errors become InputError.
     """
-    passage = gate.RunContext(settings, name, announce, start, guard=guard)
-    project.config.attributes[gate.ATTRIBUTE] = passage
+    run_context = RunContext(settings, name, announce, start, hook=hook)
+    project.config.attributes[ATTRIBUTE] = run_context
     runs_env = (
         name not in WRITERS
         or options.get("autogenerate")
@@ -96,36 +95,37 @@ def run(
     )
     if runs_env:
         project.require_gate()
-    only = OnlyGate(passage, Path(project.script.dir) / "env.py")
+    connection_guard = GateConnectionGuard(run_context, Path(project.script.dir) / "env.py")
     try:
-        with guarding(only):
+        with guarding(connection_guard):
             result = getattr(command, name)(project.config, *arguments, **options)
-            if runs_env and not passage.taken:
+            if runs_env and not run_context.is_gate_called:
                 raise ConnectionRefused(
-                    f"{only.env_py} ended without calling dbkit.gate.run, so nothing was done.", env_file.HOW_TO_ADD
+                    f"{connection_guard.env_py} ended without calling dbkit.gate.run, so nothing was done.",
+                    env_file.HOW_TO_ADD,
                 )
     except CommandError as error:
         hint = "`make history` lists the revisions." if "locate revision" in str(error) else ""
         raise InputError(f"{str(error).rstrip('.')}.", hint) from error
-    passage.written = [script for script in to_list(result, []) if script]
-    return passage
+    run_context.revision_files = [script for script in to_list(result, []) if script]
+    return run_context
 
 
-def position(project: Project, settings: Settings) -> tuple[str, ...]:
-    """The revisions that the database is at. Raises DatabaseAhead when this code does not have one of them."""
-    with connect(gate.target_of(settings), settings.wait) as connection:
+def read_position(project: Project, settings: Settings) -> tuple[str, ...]:
+    """Return the revisions of the database. Raises DatabaseAhead when this code does not have one of them."""
+    with connect(resolve_target(settings), settings.wait) as connection:
         current = current_revisions(connection)
         preconditions.require_one_history(connection, project.script)
     require_known(project.script, current)
     return current
 
 
-def check_target(to: str) -> None:
-    """Raise InputError for what cannot be a revision: ids, `head`, `base`, `+2`, `-1`, `abc123+1`, `branch@head`."""
+def require_revision_name(to: str) -> None:
+    """Raise InputError unless `to` is a revision: an id, `head`, `base`, `+2`, `-1`, `abc123+1`, `branch@head`."""
     if not re.fullmatch(r"[+-]\d+|([0-9A-Za-z_]+@)?[0-9A-Za-z_]+([+-]\d+)?", to) or re.match(r"heads?[+]", to):
         raise InputError(f"{to!r} is not a revision.", "`make history` lists them; head, base, +1 and -1 work too.")
 
 
-def count(number: int) -> str:
-    """A number of migrations, in words."""
+def count_migrations(number: int) -> str:
+    """Return a number of migrations as text."""
     return counted(number, "migration")

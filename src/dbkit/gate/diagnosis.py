@@ -1,4 +1,4 @@
-"""What is true after a run, seen from a connection of its own; and after a failure, the sentence that says so."""
+"""The state of the database after a run, read from a second connection, and the error that describes a failed run."""
 
 import re
 from collections.abc import Callable, Collection, Sequence
@@ -21,7 +21,8 @@ from dbkit.errors import (
     original_error,
     sqlstate_of,
 )
-from dbkit.journal import DOWNGRADE, Step
+from dbkit.gate.step_state import StepState, half_applied_hint
+from dbkit.journal import DOWNGRADE
 from dbkit.postgres import error_causes
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.connect import NoRoom, connect, current_revisions
@@ -38,100 +39,99 @@ WHERE NOT i.indisvalid AND c.relkind = 'i'
     AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index AS p WHERE p.index_relid = i.indexrelid)
 ORDER BY 1"""
 
-MEND = "Mend the migration, then run the same command again."
-LOST = "When the server is back, run the same command again."
-AGAIN = "Run the same command again."
+FIX_MIGRATION = "Fix the migration, then run the same command again."
+WAIT_FOR_SERVER = "When the server is back, run the same command again."
+RUN_AGAIN = "Run the same command again."
 # admin_shutdown and the like, connection exceptions: https://www.postgresql.org/docs/18/errcodes-appendix.html
 CONNECTION_LOST = ("08", "57P")
-CAUSES = {
+HINTS = {
     "57014": "Do it in smaller steps, or raise MIGRATION_STATEMENT_TIMEOUT. Then run the same command again.",
     "53100": "Free some space on the server's disk, then run the same command again.",
-    "55P03": "Somebody uses the table for long: look for long transactions in pg_stat_activity, or set\n"
+    "55P03": "Another session holds a lock on the table: look for long transactions in pg_stat_activity, or set\n"
     "MIGRATION_LOCK_BUDGET higher. Then run the same command again.",
 }
 
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """Where a database is. `invalid` are its invalid indexes, by their full name, with the short one."""
+    """The revisions and the invalid indexes of a database."""
 
     heads: tuple[str, ...]
     invalid: dict[str, str]
+    """Its invalid indexes: full name to short name."""
     hint: str = ""
-    """What to do about the error that came before, as far as the database says."""
+    """What to do about the error that came before, as far as the database shows it."""
 
 
-def look(connection: psycopg.Connection) -> DatabaseState:
-    """Read where the database is, and end the transaction."""
-    standing = DatabaseState(current_revisions(connection), invalid_indexes(connection))
+@dataclass(frozen=True)
+class UnknownState:
+    """Why the state of a database could not be read after a failure."""
+
+    reason: str
+
+
+def read_state(connection: psycopg.Connection) -> DatabaseState:
+    """Read the revisions and the invalid indexes, and end the transaction."""
+    state = DatabaseState(current_revisions(connection), read_invalid_indexes(connection))
     connection.rollback()
-    return standing
+    return state
 
 
-def flush(connection: psycopg.Connection) -> None:
-    """Make durable what was committed before, on any connection."""
-    # a commit that waits for the log only does so when it has written something
-    connection.execute("SELECT pg_logical_emit_message(true, 'dbkit', 'flush')")
-    connection.commit()
-
-
-def invalid_indexes(connection: psycopg.Connection) -> dict[str, str]:
-    """The invalid indexes that nobody is building just now: full name to short name."""
+def read_invalid_indexes(connection: psycopg.Connection) -> dict[str, str]:
+    """Return the invalid indexes that no session is building: full name to short name."""
     return dict(connection.execute(INVALID_INDEXES).fetchall())
 
 
-def fresh(target: Target, wait: float, make_room: Callable[[], None], **options: Any) -> BoundedConnection:
-    """A connection beside the migration's; where there may be no second one, `make_room` closes that first."""
+def connect_beside(target: Target, wait: float, close_first: Callable[[], None], **options: Any) -> BoundedConnection:
+    """Connect beside the migration connection; where no second one is allowed, close that with `close_first`."""
     try:
         return connect(target, wait, waits_for_room=False, **options)
     except NoRoom:
-        make_room()
+        close_first()
         return connect(target, wait, **options)
 
 
-def look_again(
+def read_state_after_failure(
     target: Target,
     settings: Settings,
     error: BaseException,
-    make_room: Callable[[], None],
-    lost: BoundedConnection | None = None,
-) -> DatabaseState | str:
-    """Read it over a fresh connection, and what to do about `error`.
+    close_first: Callable[[], None],
+    migration_connection: BoundedConnection,
+) -> DatabaseState | UnknownState:
+    """Read the state over a new connection, with a hint for `error`.
 
-    `lost` is the migration's connection: when it is closed, its session in the server is ended first, so that a COMMIT
-    which is still on its way changes nothing afterwards. Returns why not, when it cannot be read within a few seconds.
+    When the migration connection is lost, its session in the server is ended first, so that a COMMIT which is still on
+    its way changes nothing afterwards.
     """
+    wait = min(settings.wait, PATIENCE)
+    lost = migration_connection
     try:
-        with fresh(target, min(settings.wait, PATIENCE), make_room, progress=_quietly) as connection:
-            if (
-                lost is not None
-                and lost.closed
-                and not end_migration_session(connection, target.dbname, lost.server_pid)
-            ):
-                return f"backend {lost.server_pid} still works for the connection that was lost"
-            return replace(look(connection), hint=error_causes.hint_for(connection, error, target.dbname))
+        with connect_beside(target, wait, close_first, progress=_ignore_progress) as connection:
+            if lost.closed and not end_migration_session(connection, target.dbname, lost.server_pid):
+                return UnknownState(f"backend {lost.server_pid} still works for the connection that was lost")
+            return replace(read_state(connection), hint=error_causes.hint_for(connection, error, target.dbname))
     except NoRoom:
-        return "there is no connection left to look with"
-    except psycopg.errors.LockNotAvailable as held:
-        return lock_error(held).message.rstrip(".")
+        return UnknownState("the server has no connection left to read its state with")
+    except psycopg.errors.LockNotAvailable as waiting:
+        return UnknownState(lock_error(waiting).message.rstrip("."))
     except (DbkitError, psycopg.OperationalError):
-        return "the server does not answer"
-    except psycopg.Error as error:
-        return error_text(error)
+        return UnknownState("the server does not answer")
+    except psycopg.Error as failed:
+        return UnknownState(error_text(failed))
 
 
-def require_done(standing: DatabaseState, heads: Collection[str]) -> None:
-    """Raise CheckFailed when a run has ended without an error, and the database is not where it should be then."""
-    if set(standing.heads) != set(heads):
+def require_heads(state: DatabaseState, heads: Collection[str]) -> None:
+    """Raise CheckFailed when a run has ended without an error, and the database is not at `heads`."""
+    if set(state.heads) != set(heads):
         raise CheckFailed(
-            f"no error came, but the database is at {_names(standing.heads)} and not at {_names(heads)}: something has "
-            "rolled back what was applied.",
-            "`python -m dbkit log` shows what was recorded, and `make check` looks for commits by hand.",
+            f"no error was raised, but the database is at {_join(state.heads)} and not at {_join(heads)}: something "
+            "has rolled back what was applied.",
+            "`python -m dbkit log` shows what was recorded, and `make check` finds commits by hand.",
         )
 
 
-def new_or_named(invalid: dict[str, str], before: Collection[str], statements: Sequence[str]) -> list[str]:
-    """Of the invalid indexes, those that this run has to do with: new ones, and those that its statements name.
+def find_concerned_indexes(invalid: dict[str, str], before: Collection[str], statements: Sequence[str]) -> list[str]:
+    """Return the invalid indexes that are new, or that a statement of this run names.
 
     An index that was invalid before is named by a statement such as CREATE INDEX IF NOT EXISTS, which leaves it so.
     """
@@ -143,16 +143,16 @@ def new_or_named(invalid: dict[str, str], before: Collection[str], statements: S
     ]
 
 
-def not_repaired(indexes: Sequence[str], invalid: dict[str, str], statements: Sequence[str]) -> list[str]:
-    """Of the invalid indexes, those that the migration does not drop itself before it creates them."""
+def find_unrepaired_indexes(indexes: Sequence[str], invalid: dict[str, str], statements: Sequence[str]) -> list[str]:
+    """Return those of the invalid indexes that the migration does not drop itself before it creates them."""
     text = "\n".join(statements)
     return [
         full for full in indexes if not re.search(rf"(?i)\bdrop\s+index\b[^;\n]*\b{re.escape(invalid[full])}\b", text)
     ]
 
 
-def left_invalid(indexes: Sequence[str], message: str) -> OperatorNeeded:
-    """The error for indexes that are there and not valid: they cost writes, answer no query, enforce nothing."""
+def invalid_index_error(indexes: Sequence[str], message: str) -> OperatorNeeded:
+    """Return the error for invalid indexes, which cost writes and neither speed up a query nor enforce anything."""
     drops = "\n".join(f'echo "DROP INDEX CONCURRENTLY IF EXISTS {index}" | make psql' for index in indexes)
     return OperatorNeeded(
         message,
@@ -160,8 +160,8 @@ def left_invalid(indexes: Sequence[str], message: str) -> OperatorNeeded:
     )
 
 
-def place_of(error: BaseException, path: Path | None) -> str:
-    """File and line in the migration that an error came from."""
+def find_error_place(error: BaseException, path: Path | None) -> str:
+    """Return the file and line of the migration in which an error was raised."""
     if path is None:
         return "its stamp"
     line = line_in(error, path)
@@ -169,96 +169,88 @@ def place_of(error: BaseException, path: Path | None) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """What went wrong, in one line."""
+    """Return an error in one line, without secrets."""
     if isinstance(error, sa.exc.PendingRollbackError) and error.__context__ is not None:
         error = error.__context__  # what Alembic did to leave an autocommit_block() hides why it was left
     if isinstance(error, DbkitError):
         return error.message
     if isinstance(error, sa.exc.DBAPIError):
         redact.learn_from(error.statement or "")
-    original, words = original_error(error), describe_error(error)
+    original, text = original_error(error), describe_error(error)
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
         locked = getattr(original, "locked", "")
-        return f"{words} ({locked})" if locked else words
+        return f"{text} ({locked})" if locked else text
     name = type(original).__name__
-    return words if words == name else f"{name}: {words}"
+    return text if text == name else f"{name}: {text}"
 
 
 def failure_error(
-    error: BaseException,
-    step: Step,
-    standing: DatabaseState | str,
-    *,
-    left: bool,
-    half_applied: bool,
-    invalid: Sequence[str],
+    error: BaseException, step: StepState, state: DatabaseState | UnknownState, invalid: Sequence[str]
 ) -> DbkitError:
-    """The error of a step that failed or was interrupted: cause, last committed revision, whether to run it again.
+    """Return the error of a step that failed or was interrupted: cause, last committed revision, whether to retry.
 
-    `left` says that it has left its transaction, `half_applied` that something stays which cannot simply be done again.
+    `invalid` are the invalid indexes that the step leaves.
     """
-    place = place_of(error, step.path)
-    begin = f"{step.action} of {step.revision}"
+    entry = step.entry
+    place = find_error_place(error, entry.path)
+    name = f"{entry.action} of {entry.revision}"
     if _was_interrupted(error):
-        message = f"interrupted in the {begin}, at {place}"
+        message = f"interrupted in the {name}, at {place}"
     else:
-        message = f"{begin} failed, at {place}: {error_text(error)}"
-    message = message.rstrip(".")
-    if isinstance(standing, str):
-        return _exit_of(error, f"{message}; {standing}, so what was committed is not known.", LOST, Unreachable)
-    at = f"the database is at {_names(standing.heads)}"
-    if step.path and (step.revision in standing.heads) != (step.action == DOWNGRADE):
-        return _exit_of(error, f"{message}; but it was committed: {at}, and it is safe to run again.", AGAIN)
+        message = f"{name} failed, at {place}: {error_text(error)}".rstrip(".")
+    if isinstance(state, UnknownState):
+        text = f"{message}; {state.reason}, so what was committed is not known."
+        return _make_error(error, text, WAIT_FOR_SERVER, Unreachable)
+    at = f"the database is at {_join(state.heads)}"
+    if entry.path and (entry.revision in state.heads) != (entry.action == DOWNGRADE):
+        return _make_error(error, f"{message}; but it was committed: {at}, and it is safe to run again.", RUN_AGAIN)
     if invalid:
-        return left_invalid(
+        return invalid_index_error(
             invalid, f"{message}; {at}, with the invalid index {', '.join(invalid)}: not safe to run again."
         )
-    if half_applied:
+    if step.half_applied:
         return OperatorNeeded(
-            f"{message}; {at}, but a part of it was committed: not safe to run again.", half_hint(step)
+            f"{message}; {at}, but a part of it was committed: not safe to run again.", half_applied_hint(entry)
         )
+    remains = "what it has committed can be done again" if step.left_transaction else "nothing of it was kept"
+    hint = _hint_for(error, state)
+    return _make_error(error, f"{message}; {remains}, {at}, and it is safe to run again.", hint)
+
+
+def _hint_for(error: BaseException, state: DatabaseState) -> str:
+    """Return what to do about a step of which nothing remains that cannot be done again."""
     lost = sqlstate_of(error).startswith(CONNECTION_LOST) or "server closed the connection" in error_text(error)
+    if lost or _was_interrupted(error):
+        return RUN_AGAIN
     own = error.hint if isinstance(error, DbkitError) else ""
-    hint = AGAIN if lost or _was_interrupted(error) else own or standing.hint or CAUSES.get(sqlstate_of(error), MEND)
-    kept = "what it has committed can be done again" if left else "nothing of it was kept"
-    return _exit_of(error, f"{message}; {kept}, {at}, and it is safe to run again.", hint)
+    return own or state.hint or HINTS.get(sqlstate_of(error), FIX_MIGRATION)
 
 
-def outside_error(error: Exception, standing: DatabaseState | str) -> DbkitError:
-    """The error of a run that failed or was interrupted while no migration was running."""
-    words = "interrupted" if _was_interrupted(error) else error_text(error).rstrip(".")
-    if isinstance(standing, str):
-        why = "" if standing in words else f"{standing}, but "
-        return _exit_of(error, f"{words}; {why}no migration was running.", LOST, Unreachable)
-    at = f"the database is at {_names(standing.heads)}"
-    hint = AGAIN if _was_interrupted(error) else standing.hint or "--debug (for alembic: --raiseerr) shows where."
-    return _exit_of(error, f"{words}; no migration was running, {at}, and it is safe to run again.", hint)
-
-
-def half_hint(step: Step) -> str:
-    """What to do with a revision of which a part was committed."""
-    before, after = ("after", "before") if step.action == DOWNGRADE else ("before", "after")
-    return (
-        f"Look at what it has done. Either take that back by hand, so that the database is as {before}\n"
-        f"{step.revision}, say: python -m dbkit resolve {step.revision}\nand run the same command again. "
-        f"Or finish it by hand, so that the database is as {after} it,\nand say where it is: alembic stamp REV"
-    )
+def run_error(error: Exception, state: DatabaseState | UnknownState) -> DbkitError:
+    """Return the error of a run that failed or was interrupted while no migration was running."""
+    text = "interrupted" if _was_interrupted(error) else error_text(error).rstrip(".")
+    if isinstance(state, UnknownState):
+        reason = "" if state.reason in text else f"{state.reason}, but "
+        return _make_error(error, f"{text}; {reason}no migration was running.", WAIT_FOR_SERVER, Unreachable)
+    at = f"the database is at {_join(state.heads)}"
+    hint = RUN_AGAIN if _was_interrupted(error) else state.hint or "--debug (for alembic: --raiseerr) shows where."
+    return _make_error(error, f"{text}; no migration was running, {at}, and it is safe to run again.", hint)
 
 
 def _was_interrupted(error: BaseException) -> bool:
-    """Whether a signal is the cause; what then fails on a connection that was left in the middle is not."""
+    """Whether a signal is the cause, and not the error that followed on a connection left in the middle."""
     return isinstance(error, KeyboardInterrupt) or bool(signals.received)
 
 
-def _exit_of(error: BaseException, message: str, hint: str, kind: type[DbkitError] = CheckFailed) -> DbkitError:
+def _make_error(error: BaseException, message: str, hint: str, kind: type[DbkitError] = CheckFailed) -> DbkitError:
     if _was_interrupted(error):
         return Interrupted(message, signals.exit_code(), hint)
     return kind(message, hint)
 
 
-def _names(heads: Collection[str]) -> str:
+def _join(heads: Collection[str]) -> str:
     return " and ".join(sorted(heads)) or "base (nothing is applied)"
 
 
-def _quietly(*_arguments: object) -> None:
-    """Say nothing while waiting: the failure is told first."""
+def _ignore_progress(*_arguments: object) -> None:
+    """Report nothing while waiting: the failure is reported first."""

@@ -1,28 +1,19 @@
-"""What a migration does to the transaction that it runs in, seen while it runs.
-
-At the driver, where SQLAlchemy's statements, raw cursors and commits by hand all come by.
-"""
+"""Observe what a migration step does to its transaction, and journal a step that leaves it."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
-from typing import Any, cast
 
-import psycopg
-import sqlalchemy as sa
-from psycopg import sql
 from psycopg.pq import TransactionStatus
-from psycopg.sql import Composable
 
 from dbkit import journal
 from dbkit.errors import CheckFailed
-from dbkit.findings.comments import is_declared_rerunnable
-from dbkit.postgres.locks import VERSION_TABLE
-from dbkit.postgres.own_statements import OwnConnection, place_of
+from dbkit.gate.monitored_connection import MonitoredConnection
+from dbkit.gate.step_state import StepState
+from dbkit.gate.version_table import empty_version_table
 from dbkit.postgres.sql_text import ends_transaction, plain_statements, rolls_back, without_comments
 
-# Outside of a transaction, these can be run again after they were interrupted: they change no rows, or do it whole
+# Outside of a transaction, these can be run again after they were interrupted: they change no rows, or all of them
 RERUNNABLE = re.compile(
     r"(?:create (?:unique )?index concurrently|drop index concurrently|reindex|vacuum|analyze|set|reset|show|comment on"
     r"|alter type \S+ add value if not exists|alter table \S+ validate constraint)\b"
@@ -31,92 +22,17 @@ CONCURRENTLY = re.compile(r"\bindex\b.*\bconcurrently\b", re.DOTALL)
 MAY_SET = re.compile(r"\b(?:set|reset|discard)\b", re.IGNORECASE)
 SETS = re.compile(r"(?:set|reset|discard)\b")
 CALLS_SETTER = re.compile(r"\bset_config\s*\(|pg_advisory_unlock", re.IGNORECASE)
-# asked when an autocommit_block() begins, and rolled back
-SQLALCHEMYS_QUESTION = "show transaction isolation level"
-
-
-class MonitoredCursor(psycopg.Cursor[Any]):
-    """psycopg's, which tells the monitor of its connection what it executes."""
-
-    def execute(self, query: Any, *arguments: Any, **keywords: Any) -> "MonitoredCursor":
-        """As psycopg's."""
-        with self._watched(query):
-            return super().execute(query, *arguments, **keywords)
-
-    def executemany(self, query: Any, *arguments: Any, **keywords: Any) -> None:
-        """As psycopg's."""
-        with self._watched(query):
-            super().executemany(query, *arguments, **keywords)
-
-    @contextmanager
-    def copy(self, statement: Any, *arguments: Any, **keywords: Any) -> Iterator[psycopg.Copy]:
-        """As psycopg's."""
-        with self._watched(statement), super().copy(statement, *arguments, **keywords) as copy:
-            yield copy
-
-    @contextmanager
-    def _watched(self, query: Any) -> Iterator[None]:
-        monitor = cast("MonitoredConnection", self.connection).monitor
-        if monitor is None or not monitor.is_watching:
-            yield
-            return
-        if isinstance(query, bytes):
-            text = query.decode()
-        else:
-            text = query.as_string(self) if isinstance(query, Composable) else str(query)
-        monitor.before(text)
-        try:
-            yield
-        finally:
-            monitor.after()
-
-
-class MonitoredConnection(OwnConnection):
-    """psycopg's, with somebody who watches it."""
-
-    monitor: "Monitor | None" = None
-
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self.cursor_factory = MonitoredCursor
-
-    @property
-    def reports_lock_holders(self) -> bool:
-        """Not while a step runs: who does not get its locks is told when it is tried again."""
-        return self.monitor is None or self.monitor.step is None
-
-    def is_own(self) -> bool:
-        """Whether no migration runs just now, or what is executed is the gate's."""
-        return self.monitor is None or not self.monitor.is_watching
-
-    def commit(self) -> None:
-        """As psycopg's."""
-        if self.monitor is not None and self.monitor.is_watching:
-            self.monitor.before_commit()
-        super().commit()
-
-    def rollback(self) -> None:
-        """As psycopg's."""
-        if self.monitor is not None and self.monitor.is_watching:
-            self.monitor.before_rollback()
-        super().rollback()
-
-
-def driver_of(connection: sa.Connection) -> MonitoredConnection:
-    """psycopg's connection below SQLAlchemy's, for what is none of SQLAlchemy's business."""
-    return cast("MonitoredConnection", connection.connection.driver_connection)
-
-
-def purge(connection: OwnConnection) -> sql.Composed:
-    """The statement that forgets where the database is."""
-    return sql.SQL("DELETE FROM {}").format(place_of(connection).table(VERSION_TABLE))
+# SQLAlchemy's first query in an autocommit_block(), which is rolled back
+ISOLATION_QUERY = "show transaction isolation level"
+LONG_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %s, false)"
+HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 
 
 class Monitor:
-    """Sees when a step leaves its transaction, and keeps a row in the journal of one that does.
+    """Notices when a step leaves its transaction, and writes the journal row of one that does.
 
     The row is written in the transaction that the step is about to commit. So whatever ends the step afterwards, even
-    kill -9, the next run knows that a part of it may have stayed.
+    kill -9, the next run knows that a part of it may have been committed.
     """
 
     def __init__(
@@ -126,183 +42,187 @@ class Monitor:
         writes_journal: bool,
         lock_budget: float,
         restore_session: Callable[[], None],
-        purges: bool = False,
+        empties_version_table: bool = False,
     ) -> None:
         driver.monitor = self
         self.driver = driver
         self.writes_journal = writes_journal
         self.lock_budget = lock_budget
         self.restore_session = restore_session
-        self.purges = purges
-        """Whether the version table is to be emptied with the next step's change of it."""
-        self.step: journal.Step | None = None
+        self.empties_version_table = empties_version_table
+        """Whether the version table is emptied before its next change."""
+        self.step: StepState | None = None
         """The step that is running."""
-        self.rolled_back = False
-        """Whether it has rolled back by hand what it had done."""
-        self.left = False
-        """Whether it has left its transaction."""
-        self.half_applied = False
-        """Whether something that it did stays when it fails, and cannot simply be done again."""
         self.index_statements: list[str] = []
-        """What was executed, in all steps, that speaks of an index."""
-        self._row = 0
-        self._move: journal.Move | None = None
-        self._rerunnable = False
-        self._has_run = False
-        self._session_changed = False
-        self._waits_longer = False
-        self._busy = False
+        """The executed statements of all steps that name an index."""
+        self._is_own = False
 
     @property
-    def is_watching(self) -> bool:
-        """Whether what comes by is a migration's, and not the gate's own."""
-        return self.step is not None and not self._busy
+    def is_observing(self) -> bool:
+        """Whether a statement executed now is the migration's, and not this package's."""
+        return self.step is not None and not self._is_own
 
-    def begin(self, step: journal.Step) -> None:
-        """A step is about to run."""
-        self.step = step
-        self.left = self.half_applied = self.rolled_back = self._session_changed = False
-        self._row, self._move = 0, None
-        self._has_run = False
-        self._rerunnable = step.path is not None and is_declared_rerunnable(Path(step.path).read_bytes())
-
-    def move(self, move: journal.Move) -> None:
-        """A step is done, and the version table is to be changed: all but the last change now, that one at the end."""
-        with self._own():
-            self._restore_session()
-            if self.purges and self._move is None:
-                self.driver.execute(purge(self.driver))
-            self._run_move()
-            self._move = move
-
-    def end(self, heads: set[str]) -> None:
-        """A step's transaction is about to be committed; the version table then says `heads`.
-
-        Raises CheckFailed when there is nothing left to commit.
-        """
-        if self.rolled_back:
-            raise CheckFailed("it has rolled back by hand what it had done, and so is not recorded.")
-        step = self.step
-        with self._own():
-            if self.writes_journal and step is not None and not self._row:
-                move, self._move = self._move, None
-                self._require_one(journal.write(self.driver, step, sorted(heads), move))
-            else:
-                self._run_move()
-                if self._row:
-                    journal.end(self.driver, self._row, sorted(heads))
-        self.step = None
-
-    def rest(self) -> None:
-        """The step has failed: what is done on the connection from now on is the gate's own."""
-        self.step = None
-
-    def before(self, statement: str) -> None:
-        """A statement is about to be executed."""
-        self._has_run = self._has_run or statement != SQLALCHEMYS_QUESTION
-        if "index" in statement.lower():
-            self.index_statements.append(" ".join(without_comments(statement).split()))
-        if CALLS_SETTER.search(statement) or _sets(statement):
-            self._session_changed = True
-        with self._own():
-            if self.driver.autocommit:
-                self._before_outside(plain_statements(statement))
-            elif ends_transaction(statement):
-                self.left = True
-                self.rolled_back = self.rolled_back or rolls_back(statement)
-                if self.driver.info.transaction_status != TransactionStatus.INERROR:
-                    self._has_done_something()
-
-    def after(self) -> None:
-        """It was executed, or has failed."""
-        if self.driver.info.transaction_status != TransactionStatus.IDLE:
-            return
-        with self._own():
-            if self._waits_longer:
-                self._waits_longer = False
-                self.driver.execute("RESET lock_timeout")
-            if not self.driver.autocommit and not self.left:
-                # it has ended the transaction, in words that we do not know
-                self.left = True
-                self._has_done_something()
-                self.driver.commit()
-
-    def before_commit(self) -> None:
-        """The migration is about to commit: through autocommit_block(), or by hand."""
-        self._has_run = False
-        if self.driver.autocommit:
-            return
-        self.left = True
-        if self.driver.info.transaction_status == TransactionStatus.INERROR:
-            return
-        with self._own():
-            row = self.driver.execute("SELECT pg_current_xact_id_if_assigned() IS NOT NULL").fetchone()
-            if row == (True,):
-                self._has_done_something()
-            self._ensure_row()
-
-    def before_rollback(self) -> None:
-        """Somebody rolls back: the migration by hand, or SQLAlchemy after a question of its own."""
-        if not self.driver.autocommit:
-            self.rolled_back = self.rolled_back or self._has_run
+    @property
+    def entry(self) -> journal.JournalEntry | None:
+        """The journal entry of the running step."""
+        return self.step.entry if self.step else None
 
     @contextmanager
-    def resumable(self) -> Iterator[None]:
-        """What is executed in here goes on where it was, when it was interrupted: a backfill with its progress."""
-        with self._own():
-            yield
-
-    def _before_outside(self, statements: Sequence[str]) -> None:
-        """`statements` are without comments and without what is in quotes."""
-        if any(map(CONCURRENTLY.search, statements)):
-            # nobody waits behind it while it waits, and when it gives up, it leaves an invalid index
-            self._waits_longer = True
-            self.driver.execute("SELECT set_config('lock_timeout', %s, false)", [f"{round(self.lock_budget * 1000)}"])
-        can_be_done_again = not statements or (len(statements) == 1 and RERUNNABLE.match(statements[0]))
-        if not self._rerunnable and not can_be_done_again:
-            self._has_done_something()
-
-    def _has_done_something(self) -> None:
-        if self.half_applied:
-            return
-        self.half_applied = True
-        if self._row:
-            journal.mark_half_applied(self.driver, self._row)
-        self._ensure_row()
-
-    def _ensure_row(self) -> None:
-        if self.writes_journal and self.step is not None and not self._row:
-            self._row = journal.begin(self.driver, self.step, half_applied=self.half_applied)
-
-    def _restore_session(self) -> None:
-        """End with the migration what it has set: who comes next has limits, a lock, and a search path of its own."""
-        if self._session_changed:
-            self._session_changed = False
-            self.restore_session()
-
-    def _run_move(self) -> None:
-        move, self._move = self._move, None
-        if move is not None:
-            self._require_one(self.driver.execute(move.statement.encode(), move.values).rowcount)
-
-    def _require_one(self, rows: int) -> None:
-        if rows != 1:
-            raise CheckFailed("the version table changed while the migration ran: somebody else writes to it.")
-
-    def aside(self) -> AbstractContextManager[None]:
-        """What is executed in this context, while a step runs, is a guard's and not the migration's."""
-        return self._own()
-
-    @contextmanager
-    def _own(self) -> Iterator[None]:
-        """What is executed in here is the gate's own."""
-        before, self._busy = self._busy, True
+    def own_statements(self) -> Iterator[None]:
+        """Statements executed within the context are this package's, or a hook's, and not the migration's."""
+        before, self._is_own = self._is_own, True
         try:
             yield
         finally:
-            self._busy = before
+            self._is_own = before
+
+    def resumable(self) -> AbstractContextManager[None]:
+        """Statements executed within the context resume after an interruption: a backfill, with its progress."""
+        return self.own_statements()
+
+    def begin_step(self, entry: journal.JournalEntry) -> StepState:
+        """Observe a step from now on, and return its state."""
+        self.step = StepState(entry)
+        return self.step
+
+    def change_version(self, change: journal.VersionChange) -> None:
+        """Change the version table after a step: all changes but the last now, the last one in `end_step`."""
+        step = self._running_step()
+        with self.own_statements():
+            self._restore_session(step)
+            if self.empties_version_table and step.version_change is None:
+                empty_version_table(self.driver)
+            self._execute_change(step)
+            step.version_change = change
+
+    def end_step(self, heads: set[str]) -> None:
+        """Record a step before its transaction is committed; the version table then has `heads`.
+
+        Raises CheckFailed when there is nothing left to commit.
+        """
+        step = self._running_step()
+        if step.rolled_back:
+            raise CheckFailed("it has rolled back by hand what it had done, and so is not recorded.")
+        with self.own_statements():
+            if self.writes_journal and not step.row_id:
+                change, step.version_change = step.version_change, None
+                _require_one_row(journal.record_step(self.driver, step.entry, sorted(heads), change))
+            else:
+                self._execute_change(step)
+                if step.row_id:
+                    journal.record_end(self.driver, step.row_id, sorted(heads))
+        step.is_recorded = True
+        self.step = None
+
+    def stop_observing(self) -> None:
+        """Take every statement from now on as this package's: the step has failed."""
+        self.step = None
+
+    @contextmanager
+    def observe(self, statement: str) -> Iterator[None]:
+        """Observe a statement of the running step, which is executed within the context."""
+        step = self._running_step()
+        waits_longer = self._before_statement(step, statement)
+        try:
+            yield
+        finally:
+            self._after_statement(step, waits_longer=waits_longer)
+
+    def before_commit(self) -> None:
+        """Called before the step commits: through autocommit_block(), or by hand."""
+        step = self._running_step()
+        step.has_executed = False
+        if self.driver.autocommit:
+            return
+        step.left_transaction = True
+        if self.driver.info.transaction_status == TransactionStatus.INERROR:
+            return
+        with self.own_statements():
+            if self.driver.execute(HAS_WRITTEN).fetchone() == (True,):
+                self._mark_half_applied(step)
+            self._ensure_row(step)
+
+    def before_rollback(self) -> None:
+        """Called before a rollback: the step's by hand, or SQLAlchemy's after one of its queries."""
+        step = self._running_step()
+        if not self.driver.autocommit:
+            step.rolled_back = step.rolled_back or step.has_executed
+
+    def _running_step(self) -> StepState:
+        if self.step is None:
+            raise RuntimeError("no migration step is running")
+        return self.step
+
+    def _before_statement(self, step: StepState, statement: str) -> bool:
+        """Note what the statement is about to do; return whether lock_timeout was raised for it."""
+        step.has_executed = step.has_executed or statement != ISOLATION_QUERY
+        if "index" in statement.lower():
+            self.index_statements.append(" ".join(without_comments(statement).split()))
+        if CALLS_SETTER.search(statement) or _changes_settings(statement):
+            step.has_changed_session = True
+        with self.own_statements():
+            if self.driver.autocommit:
+                return self._before_autocommit(step, plain_statements(statement))
+            if ends_transaction(statement):
+                step.left_transaction = True
+                step.rolled_back = step.rolled_back or rolls_back(statement)
+                if self.driver.info.transaction_status != TransactionStatus.INERROR:
+                    self._mark_half_applied(step)
+        return False
+
+    def _before_autocommit(self, step: StepState, statements: Sequence[str]) -> bool:
+        """`statements` are without comments and quoted text."""
+        can_be_repeated = not statements or (len(statements) == 1 and RERUNNABLE.match(statements[0]))
+        if not can_be_repeated and not step.is_rerunnable:
+            self._mark_half_applied(step)
+        if not any(map(CONCURRENTLY.search, statements)):
+            return False
+        # no other session waits behind it while it waits, and when it gives up, it leaves an invalid index
+        self.driver.execute(LONG_LOCK_TIMEOUT, [f"{round(self.lock_budget * 1000)}"])
+        return True
+
+    def _after_statement(self, step: StepState, *, waits_longer: bool) -> None:
+        """Called after a statement was executed, or has failed."""
+        if self.driver.info.transaction_status != TransactionStatus.IDLE:
+            return
+        with self.own_statements():
+            if waits_longer:
+                self.driver.execute("RESET lock_timeout")
+            if not self.driver.autocommit and not step.left_transaction:
+                # it has ended the transaction by a statement that `ends_transaction` does not recognise
+                step.left_transaction = True
+                self._mark_half_applied(step)
+                self.driver.commit()
+
+    def _mark_half_applied(self, step: StepState) -> None:
+        if step.half_applied:
+            return
+        step.half_applied = True
+        if step.row_id:
+            journal.mark_half_applied(self.driver, step.row_id)
+        self._ensure_row(step)
+
+    def _ensure_row(self, step: StepState) -> None:
+        if self.writes_journal and not step.row_id:
+            step.row_id = journal.record_begin(self.driver, step.entry, half_applied=step.half_applied)
+
+    def _restore_session(self, step: StepState) -> None:
+        """Undo what the step has set, so that the next one has time limits, the lock and the search path as before."""
+        if step.has_changed_session:
+            step.has_changed_session = False
+            self.restore_session()
+
+    def _execute_change(self, step: StepState) -> None:
+        change, step.version_change = step.version_change, None
+        if change is not None:
+            _require_one_row(self.driver.execute(change.statement.encode(), change.values).rowcount)
 
 
-def _sets(text: str) -> bool:
-    """Whether a statement in it may change the settings of the session."""
+def _require_one_row(count: int) -> None:
+    if count != 1:
+        raise CheckFailed("the version table changed while the migration ran: another session writes to it.")
+
+
+def _changes_settings(text: str) -> bool:
+    """Whether a statement may change the settings of the session."""
     return bool(MAY_SET.search(text)) and any(map(SETS.match, plain_statements(text)))

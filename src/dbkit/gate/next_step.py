@@ -1,4 +1,4 @@
-"""What to type next, for a database as it is found: the one place that decides it, for every verb."""
+"""Suggest the next command for the status of a database: the one place that decides it, for every verb."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +8,7 @@ import psycopg
 
 from dbkit import journal, project
 from dbkit.errors import DatabaseAhead, DbkitError, InputError, LockNotGranted, lock_error
-from dbkit.gate import diagnosis, heads, preconditions, protection
+from dbkit.gate import diagnosis, multiple_heads, preconditions, protection
 from dbkit.postgres.connect import current_revisions
 from dbkit.postgres.locks import find_holder
 from dbkit.project import Project
@@ -18,23 +18,23 @@ from dbkit.stash import pending
 
 MIGRATE = "make migrate"
 REVISION = 'make revision m="…"'
-# Whether the server takes writes, and whether it is the server itself that answers
+# Whether the server is read-only, and the server process of this connection
 SERVER = "SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_catalog.pg_backend_pid()"
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a database says of itself, as far as it can be read: what is locked by others is left empty."""
+class DatabaseStatus:
+    """What is read from a database; what other sessions have locked is left empty."""
 
     is_read_only: bool = False
     is_pooled: bool = False
     running: str | None = None
-    """Who migrates it just now, and how far that is."""
+    """The session that is migrating it, and its progress."""
     mark: str | None = None
-    """Which environment it says that it is."""
+    """Its environment mark."""
     current: tuple[str, ...] = ()
-    half_applied: tuple[journal.Row, ...] = ()
-    """Of revisions that were interrupted after a part of them had been committed."""
+    half_applied: tuple[journal.JournalRow, ...] = ()
+    """The journal rows of steps that were interrupted after a part of them had been committed."""
     edited: tuple[Path, ...] = ()
     """Files of applied revisions that were edited since."""
     invalid: dict[str, str] = field(default_factory=dict)
@@ -42,41 +42,41 @@ class Facts:
     not_adopted: str = ""
     """Why a database without history cannot be migrated."""
     stashes: tuple[str, ...] = ()
-    """What to say of each stash of this database."""
+    """A line for each stash of this database."""
     restorable: bool = False
-    """Whether one of them can be put back now."""
+    """Whether one of them can be restored now."""
     locked: LockNotGranted | None = None
-    """Why it could not be read to its end."""
+    """The lock that stopped the reading."""
 
 
 @dataclass(frozen=True)
 class NextStep:
-    """What to type or look at, and the exit code of `dbkit status`."""
+    """What to type or to look at, and the exit code of `dbkit status`."""
 
     words: str
     exit_code: int = 0
 
 
-def read(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> Facts:
-    """Read what `next_step` decides by. What others have locked is waited for as long as the connection waits."""
+def read_status(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> DatabaseStatus:
+    """Read the status of a database, waiting for locks of other sessions as long as the connection does."""
     found: dict[str, Any] = {}
     try:
-        for name, value in _facts(connection, loaded, settings, target):
+        for name, value in _read_values(connection, loaded, settings, target):
             found[name] = value
     except psycopg.errors.LockNotAvailable as error:
         connection.rollback()
         found["locked"] = lock_error(error)
-    return Facts(**found)
+    return DatabaseStatus(**found)
 
 
-def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> Any:
+def _read_values(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> Any:
     row = connection.execute(SERVER).fetchone() or (False, 0)
     yield "is_read_only", row[0]
     yield "is_pooled", row[1] != connection.info.backend_pid
     running = find_holder(connection, target.dbname)
     yield "running", running
-    yield "mark", protection.recorded(connection)
-    yield "invalid", diagnosis.invalid_indexes(connection)
+    yield "mark", protection.read_mark(connection)
+    yield "invalid", diagnosis.read_invalid_indexes(connection)
     current = current_revisions(connection)
     yield "current", current
     known = tuple(revision for revision in current if project.find(loaded.script, revision))
@@ -87,72 +87,76 @@ def _facts(connection: psycopg.Connection, loaded: Project, settings: Settings, 
             preconditions.require_adopted(connection, files, target.dbname)
         except InputError as error:
             yield "not_adopted", error.message
-    yield "stashes", tuple(pending.all_lines(connection, settings, target, applied))
-    yield "restorable", bool(pending.lines(connection, settings, target, applied))
+    yield "stashes", tuple(pending.describe_all(connection, settings, target, applied))
+    yield "restorable", bool(pending.describe_restorable(connection, settings, target, applied))
     if read_config(settings.root / "alembic.ini").journal:
-        rows = journal.latest(connection)
-        # what runs just now looks the same as what was interrupted
-        half = journal.half_applied(rows.values()) if not running else []
+        rows = journal.read_latest(connection)
+        # a running step has the same row as an interrupted one
+        half = journal.find_half_applied(rows.values()) if not running else []
         yield "half_applied", tuple(half)
         files_of = [(script.revision, Path(script.path)) for script in map(loaded.revision, sorted(applied))]
-        yield "edited", tuple(journal.edited(rows, files_of))
+        yield "edited", tuple(journal.find_edited_files(rows, files_of))
 
 
-def next_step(loaded: Project, state: Facts, settings: Settings) -> NextStep:
-    """What to type for a database in this state."""
-    return _stops(loaded, state, settings) or NextStep(_goes_on(loaded, state, settings))
+def suggest_next_step(loaded: Project, status: DatabaseStatus, settings: Settings) -> NextStep:
+    """Suggest what to type for a database with this status."""
+    return _find_obstacle(loaded, status, settings) or NextStep(_suggest_command(loaded, status, settings))
 
 
-def _stops(loaded: Project, state: Facts, settings: Settings) -> NextStep | None:
-    """What comes before any migration."""
-    if state.locked:
-        return NextStep(state.locked.hint.partition("\n")[0], state.locked.exit_code)
-    if state.is_pooled:
+def _find_obstacle(loaded: Project, status: DatabaseStatus, settings: Settings) -> NextStep | None:
+    """Return what has to be done before any migration; None where nothing has."""
+    if status.locked:
+        return NextStep(status.locked.hint.partition("\n")[0], status.locked.exit_code)
+    if status.is_pooled:
         return NextStep("set MIGRATION_DATABASE_URL in .env to the server's own address: this is a pooler")
     try:
-        preconditions.require_consistent(loaded.script, state.current)
+        preconditions.require_consistent(loaded.script, status.current)
     except DatabaseAhead as error:
-        unknown = next(each for each in state.current if not project.find(loaded.script, each))
-        expendable = {protection.stated(settings), state.mark or protection.EXPENDABLE[0]} <= {*protection.EXPENDABLE}
+        unknown = next(each for each in status.current if not project.find(loaded.script, each))
+        expendable = {protection.stated_environment(settings), status.mark or protection.EXPENDABLE[0]} <= {
+            *protection.EXPENDABLE
+        }
         reset = "; or, where it may lose its data: make reset" if expendable else ""
         return NextStep(f"check out the code that has {unknown}{reset}", error.exit_code)
     except DbkitError as error:
         return NextStep(error.hint.partition("\n")[0], error.exit_code)
-    if state.running:
+    if status.running:
         return NextStep("wait until the running migration is done: python -m dbkit wait --at-head")
-    if state.half_applied:
-        revision = state.half_applied[0].revision
+    if status.half_applied:
+        revision = status.half_applied[0].revision
         return NextStep(f"look at what it did; then python -m dbkit resolve {revision}, or alembic stamp REV", 6)
     if len(loaded.heads) > 1:
-        return NextStep(heads.join_heads(loaded, loaded.applied(state.current)))
-    if state.edited and protection.stated(settings) in protection.EXPENDABLE:
-        return NextStep(_after_edit(loaded, state))
-    for index, name in state.invalid.items():
-        texts = [Path(script.path).read_text(encoding="utf-8") for script in loaded.pending(state.current)]
+        return NextStep(multiple_heads.suggest_join(loaded, loaded.applied(status.current)))
+    if status.edited and protection.stated_environment(settings) in protection.EXPENDABLE:
+        return NextStep(_suggest_after_edit(loaded, status))
+    for index, name in status.invalid.items():
+        texts = [Path(script.path).read_text(encoding="utf-8") for script in loaded.pending(status.current)]
         again = any(name in text for text in texts)
         statement = f"DROP INDEX CONCURRENTLY IF EXISTS {index}" if again else f"REINDEX INDEX CONCURRENTLY {index}"
         return NextStep(f'echo "{statement}" | make psql', 6)
     return None
 
 
-def _goes_on(loaded: Project, state: Facts, settings: Settings) -> str:
+def _suggest_command(loaded: Project, status: DatabaseStatus, settings: Settings) -> str:
     if not loaded.heads:
         return REVISION
-    if loaded.pending(state.current):
-        if state.is_read_only:
+    if loaded.pending(status.current):
+        if status.is_read_only:
             return "name the primary in .env: this server is read-only"
-        if state.not_adopted:
-            confirm = "" if protection.stated(settings) in protection.EXPENDABLE else "with CONFIRM=<database>, "
+        if status.not_adopted:
+            confirm = (
+                "" if protection.stated_environment(settings) in protection.EXPENDABLE else "with CONFIRM=<database>, "
+            )
             return f"{confirm}alembic stamp REV, where REV is the last revision that it has all of; then {MIGRATE}"
         return MIGRATE
-    if state.restorable and not state.is_read_only:
+    if status.restorable and not status.is_read_only:
         return "make restore"
     return f"change the models, then {REVISION}"
 
 
-def _after_edit(loaded: Project, state: Facts) -> str:
+def _suggest_after_edit(loaded: Project, status: DatabaseStatus) -> str:
     revisions = {script.revision: Path(script.path) for script in loaded.script.walk_revisions()}
-    edited = [revision for revision, path in revisions.items() if path in state.edited]
-    if (*edited,) == state.current:
+    edited = [revision for revision, path in revisions.items() if path in status.edited]
+    if (*edited,) == status.current:
         return "make redo"
-    return f"undo the edit of {state.edited[0].name}, or, if it changes nothing: python -m dbkit accept {edited[0]}"
+    return f"undo the edit of {status.edited[0].name}, or, if it changes nothing: python -m dbkit accept {edited[0]}"

@@ -1,20 +1,24 @@
-"""`--sql`: write the migrations as a script instead of running them."""
+"""Write the migrations as a script instead of running them: `--sql`."""
 
-import ast
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl import postgresql
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
 from psycopg import sql
-from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.sql.elements import BindParameter, TextClause
 from sqlalchemy.sql.visitors import iterate
 
 from dbkit import journal
 from dbkit.errors import InputError
+from dbkit.gate import version_table
+from dbkit.gate.context import RunContext
+from dbkit.gate.plan import make_entry, record_steps, replace_plan, revisions_to_apply
+from dbkit.gate.unlocked_run import run_unlocked
 from dbkit.postgres.locks import VERSION_TABLE
-from dbkit.project.tracebacks import line_in
+from dbkit.project import revision_ids
+from dbkit.project.config import read_config
 from dbkit.settings import Settings
 
 OPTIONS: dict[str, Any] = {
@@ -23,14 +27,32 @@ OPTIONS: dict[str, Any] = {
     "dialect_opts": {"paramstyle": "named"},
 }
 
-EXECUTE = ("execute", "exec_driver_sql", "scalar", "scalars")
+
+def write_script(context: EnvironmentContext, run_context: RunContext) -> None:
+    """Write the script of the current command, with its preamble and the journal's rows."""
+    several: dict[str, Any] = {"starting_rev": run_context.start} if len(run_context.start) > 1 else {}
+    context.configure(**OPTIONS, **version_table.OPTIONS, **several)
+    migration = context.get_context()
+    steps = migration.opts["fn"](migration.get_current_heads(), migration)
+    revision_ids.require_recordable(revisions_to_apply(steps), VERSION_TABLE, revision_ids.LIMIT)
+    replace_plan(migration, lambda plan: record_steps(plan, run_context))
+    writes_journal = read_config(run_context.settings.root / "alembic.ini").journal
+    context.static_output(render_preamble(migration.get_current_heads(), run_context.settings, writes_journal))
+    if writes_journal:
+
+        def write_journal_row(ctx: MigrationContext, heads: set[str], **_rest: Any) -> None:
+            entry = make_entry(run_context.steps[-1], run_context.settings)
+            ctx.impl.static_output(f"{journal.render_insert(entry, sorted(heads))};\n")
+
+        migration.on_version_apply_callbacks += (write_journal_row,)
+    run_unlocked(context, run_context)
 
 
-def preamble(start: tuple[str, ...], settings: Settings, keeps_journal: bool) -> str:
-    """What a script for psql begins with.
+def render_preamble(start: tuple[str, ...], settings: Settings, writes_journal: bool) -> str:
+    """Return what a script for psql begins with.
 
-    It stops at its first error, waits for locks no longer than we would, takes the migration lock (with the key of
-    `lock.lock_key`), and runs only on a database that is at `start`, the revisions where the script begins.
+    The script stops at its first error, has the time limits of the settings, takes the migration lock (with the key of
+    `locks.lock_key`), and runs only on a database that is at `start`, the revisions where it begins.
     """
     # without ON_ERROR_STOP psql goes on after a failure, and records a version whose statements were not applied
     return f"""\\set ON_ERROR_STOP on
@@ -55,51 +77,20 @@ BEGIN
     END IF;
 END
 $dbkit$;
-{f"{journal.CREATE.format(table=journal.TABLE)};" if keeps_journal else ""}"""  # noqa: S608  # revision ids of this project
-
-
-def reads_rows(error: BaseException, path: Path | None) -> bool:
-    """Whether a migration has failed since there is no connection that answers, while a script is written.
-
-    What stands for it is a MockConnection; a statement that is executed on it, or by op.execute(), returns None.
-    """
-    words = str(error)
-    if MockConnection.__name__ in words:
-        return True
-    if isinstance(error, AttributeError):
-        return error.obj is None and hasattr(sa.CursorResult, error.name or "")
-    line = line_in(error, path) if path else None
-    is_none = isinstance(error, TypeError) and "NoneType" in words
-    return is_none and path is not None and line is not None and _is_of_answer(path, line)
-
-
-def _is_of_answer(path: Path, line: int) -> bool:
-    """Whether a line of a migration works on what a statement has returned, or on a name that was given that."""
-    tree = ast.parse(path.read_bytes())
-    given = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _executes(node.value)]
-    names = {target.id for node in given for target in node.targets if isinstance(target, ast.Name)}
-    there = [
-        node for node in ast.walk(tree) if isinstance(node, ast.expr) and node.lineno <= line <= (node.end_lineno or 0)
-    ]
-    return any(_executes(node) or (isinstance(node, ast.Name) and node.id in names) for node in there)
-
-
-def _executes(node: ast.expr) -> bool:
-    calls = (each.func for each in ast.walk(node) if isinstance(each, ast.Call))
-    return any(isinstance(each, ast.Attribute) and each.attr in EXECUTE for each in calls)
+{f"{journal.CREATE.format(table=journal.TABLE)};" if writes_journal else ""}"""  # noqa: S608  # revision ids of this project
 
 
 class PostgresqlImpl(postgresql.PostgresqlImpl):
-    """Alembic's PostgreSQL, except that a script never holds a NULL nobody wrote.
+    """Alembic's PostgreSQL implementation, which refuses bind parameters without a value in a script.
 
-    `op.execute('{"a":true}')` has a bind parameter `true` in it for SQLAlchemy. Online that is an error; in a script
+    SQLAlchemy reads a bind parameter `true` in `op.execute('{"a":true}')`. Online that is an error; in a script
     Alembic writes NULL: https://github.com/sqlalchemy/alembic/issues/522
     """
 
     __dialect__ = "postgresql"
 
     def execute(self, sql: Any, execution_options: dict[str, Any] | None = None) -> None:
-        """As Alembic's. Raises InputError, naming the parameter, for one that has no value."""
+        """As Alembic's. Raises InputError, with the parameter's name, for one that has no value."""
         if self.as_sql:
             clause = sa.text(sql) if isinstance(sql, str) else sql
             if isinstance(clause, TextClause):

@@ -1,4 +1,4 @@
-"""What can be wrong between the revisions and what a database says was applied, each in a sentence."""
+"""The preconditions of a run: what the database records as applied must fit the revisions of the project."""
 
 import re
 from collections import Counter
@@ -11,22 +11,21 @@ from alembic.util import CommandError
 from psycopg import sql
 
 from dbkit.errors import CheckFailed, DbkitError, InputError, OperatorNeeded, say
-from dbkit.gate.diagnosis import half_hint
-from dbkit.gate.protection import EXPENDABLE, stated
-from dbkit.journal import Row, Step
+from dbkit.gate.protection import EXPENDABLE, stated_environment
+from dbkit.journal import JournalEntry, JournalRow
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import place_of
 from dbkit.project import Project, find, require_known
 from dbkit.settings import Settings
 
-# What a revision file creates for certain: without IF NOT EXISTS, and in no schema of its own
+# Tables that a revision file creates for certain: without IF NOT EXISTS, and without naming a schema
 CREATE_TABLE = re.compile(r"""\bcreate_table\(\s*["'](\w+)["']|\bCREATE\s+TABLE\s+"?(\w+)"?\s*\(""", re.IGNORECASE)
 UNSURE = re.compile(r"if_not_exists|\bschema\s*=|\bset\s+(?:local\s+)?search_path\b", re.IGNORECASE)
-SHOWN = 3  # tables that a message names
+MOST_SHOWN = 3  # tables in a message
 
 
 def require_consistent(script: ScriptDirectory, heads: Sequence[str]) -> None:
-    """Raise when the rows of the version table cannot all be right: unknown, twice, or one that another includes."""
+    """Raise when the rows of the version table are inconsistent: unknown, repeated, or included in one another."""
     require_known(script, heads)
     twice = [head for head, count in Counter(heads).items() if count > 1]
     if twice:
@@ -38,15 +37,15 @@ def require_consistent(script: ScriptDirectory, heads: Sequence[str]) -> None:
             raise InputError(
                 f"{VERSION_TABLE} has {len(heads)} rows, {' and '.join(sorted(heads))}, and {head} already includes "
                 f"{included[0]}.",
-                f"Only one can be where the database is. When it has all of {head}, delete the row of\n"
-                f"the other one, with `make psql`. To begin anew from what it has: alembic stamp --purge REV",
+                f"Only one can be right. When the database has all of {head}, delete the row of\n"
+                f"the other one, with `make psql`. To start over from what it has: alembic stamp --purge REV",
             )
 
 
 def require_one_history(connection: psycopg.Connection, script: ScriptDirectory) -> None:
-    """Raise InputError where this project's history is in a schema that search_path does not lead to.
+    """Raise InputError where this project's version table is in a schema that is not on the search path.
 
-    Says so where it leads to one of two. The tables of other projects in the same database do not count.
+    Warn where there is a second one. The version tables of other projects in the same database do not count.
     """
     place = place_of(connection)
     own = [schema for schema in place.others if _has_revisions_of(connection, schema, script)]
@@ -86,21 +85,21 @@ def require_adopted(connection: psycopg.Connection, files: Sequence[Path], dbnam
     found = sorted({row[0] for row in connection.execute(query, [created, place.schema])}) if place.schema else []
     if not found:
         return
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    more = f" and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
     raise InputError(
-        f'"{dbname}" has tables that the migrations create ({", ".join(found[:SHOWN])}{more}), but no history.',
+        f'"{dbname}" has tables that the migrations create ({", ".join(found[:MOST_SHOWN])}{more}), but no history.',
         "If an earlier run of them, or metadata.create_all(), made the tables: adopt the database with\n"
         "`alembic stamp REV`, where REV is the last revision that it has all of. Then: make migrate.",
     )
 
 
 def require_unedited(edited: Sequence[Path], settings: Settings) -> None:
-    """Say that files were edited after they were applied; raise CheckFailed where that is a mistake of today."""
+    """Warn about files that were edited after they were applied; in development, raise CheckFailed."""
     if not edited:
         return
     names = ", ".join(path.name for path in edited)
-    message = f"{names}: edited after it was applied, so this database does not have what the file says."
-    if stated(settings) not in EXPENDABLE:
+    message = f"{names}: edited after it was applied, so this database differs from the file."
+    if stated_environment(settings) not in EXPENDABLE:
         say(f"warning: {message}")
         return
     raise CheckFailed(
@@ -110,25 +109,27 @@ def require_unedited(edited: Sequence[Path], settings: Settings) -> None:
     )
 
 
-def require_whole(rows: Sequence[Row]) -> None:
-    """Raise OperatorNeeded when a revision was interrupted of which a part was committed."""
+def require_none_half_applied(rows: Sequence[JournalRow]) -> None:
+    """Raise OperatorNeeded when a step was interrupted after a part of it was committed."""
     if rows:
+        from dbkit.gate.step_state import half_applied_hint  # loaded for this error only
+
         row = rows[0]
-        step = Step(row.action, row.revision, "")
+        entry = JournalEntry(row.action, row.revision, "")
         raise OperatorNeeded(
             f"the {row.action} of {row.revision} of {row.began_at:%Y-%m-%d %H:%M} was interrupted, and a part of it "
             "was committed: not safe to run again.",
-            half_hint(step),
+            half_applied_hint(entry),
         )
 
 
 def plan_error(error: CommandError, loaded: Project, heads: Sequence[str], destination: str) -> DbkitError:
-    """What Alembic says when it cannot make a plan, in a sentence with what to type."""
+    """Return the error for a plan that Alembic cannot make, with what to do about it."""
     script = loaded.script
     if "Multiple head revisions" in str(error) and len(loaded.heads) > 1:
-        from dbkit.gate.heads import several_heads  # with what only this error needs
+        from dbkit.gate.multiple_heads import multiple_heads_error  # loads what only this error needs
 
-        return several_heads(loaded, loaded.applied(tuple(heads)))
+        return multiple_heads_error(loaded, loaded.applied(tuple(heads)))
     if "Ambiguous walk" in str(error):
         above = script.iterate_revisions(tuple(heads), "base")
         merge = next((each for each in above if each.is_merge_point), None)
@@ -143,7 +144,7 @@ def plan_error(error: CommandError, loaded: Project, heads: Sequence[str], desti
 
 
 def require_unambiguous(heads: Sequence[str], destination: str) -> None:
-    """Raise InputError when a number of steps back could mean either of several heads. (Alembic picks one.)"""
+    """Raise InputError when a number of steps back could start from any of several heads. (Alembic picks one.)"""
     if len(heads) > 1 and re.fullmatch(r"-\d+", destination):
         raise InputError(
             f"the database is at {len(heads)} revisions, {' and '.join(sorted(heads))}: {destination} could be either.",

@@ -1,6 +1,6 @@
-"""What may lose data, and where: the environment that the caller states, and the one that the database itself records.
+"""Protection: the environment that the caller states, and the environment mark of the database, permit data loss.
 
-The database's is in the comment on its version table, in a line of its own, so that a dump takes it along.
+The mark is one line in the comment on the version table, so that a dump includes it.
 """
 
 import re
@@ -15,7 +15,7 @@ from dbkit.postgres.own_statements import place_of
 from dbkit.settings import Settings, Target
 
 EXPENDABLE = ("development", "test", "ci")
-LINE = re.compile(r"^dbkit environment: (.+)$", re.MULTILINE)
+MARK_LINE = re.compile(r"^dbkit environment: (.+)$", re.MULTILINE)
 COMMENT = "SELECT obj_description(to_regclass(%s)::oid, 'pg_class'::name)"
 HAS_TABLES = """
 SELECT EXISTS (
@@ -25,7 +25,7 @@ SELECT EXISTS (
 )"""
 
 
-# Functions and operators of others, in these schemas, which have the name of one of PostgreSQL's own
+# Functions and operators of other roles, in these schemas, with the name of one of PostgreSQL's own
 SHADOWS = """
 SELECT format('the function %%I.%%I(%%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
     pg_get_userbyid(p.proowner), p.proowner, p.oid, 'pg_proc'::regclass AS class
@@ -39,7 +39,7 @@ SELECT format('the operator %%I.%%s (%%s, %%s)', n.nspname, o.oprname, format_ty
 FROM pg_operator AS o JOIN pg_namespace AS n ON n.oid = o.oprnamespace
 WHERE n.nspname::text = ANY (%(schemas)s::text[]) AND o.oprname IN (
     SELECT b.oprname FROM pg_operator AS b WHERE b.oprnamespace = 'pg_catalog'::regnamespace)"""
-OF_OTHERS = f"""
+SHADOWS_OF_OTHERS = f"""
 SELECT s.format, s.pg_get_userbyid FROM ({SHADOWS}) AS s
 WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = s.proowner AND (r.rolsuper OR r.rolname = current_user))
     AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = s.class AND d.objid = s.oid AND d.deptype = 'e')
@@ -49,9 +49,9 @@ ORDER BY 1 LIMIT 1"""  # noqa: S608  # constants
 def require_no_shadows(connection: psycopg.Connection) -> None:
     """Raise Refused where another role has made a function or operator that could be taken for one of PostgreSQL's.
 
-    SQLAlchemy reads the tables with the project's search path: it would run as the role of this session.
+    SQLAlchemy reads the tables with the project's search path, and would call it with the rights of this session.
     """
-    row = connection.execute(OF_OTHERS, {"schemas": list(place_of(connection).visible)}).fetchone()
+    row = connection.execute(SHADOWS_OF_OTHERS, {"schemas": list(place_of(connection).visible)}).fetchone()
     connection.rollback()
     if row:
         raise Refused(
@@ -61,21 +61,21 @@ def require_no_shadows(connection: psycopg.Connection) -> None:
         )
 
 
-def stated(settings: Settings) -> str:
-    """What the caller says that the database is: APP_ENV, or development for the embedded server; "" for nothing."""
+def stated_environment(settings: Settings) -> str:
+    """Return the environment that the caller states: APP_ENV, or development for the embedded server, or ""."""
     name = "".join(character if character.isprintable() else "?" for character in " ".join(settings.app_env.split()))
     return name or ("development" if settings.target is None else "")
 
 
-def recorded(connection: psycopg.Connection) -> str | None:
-    """The environment that the database says it is; None when it says none."""
-    marks = LINE.findall(_comment(connection))
+def read_mark(connection: psycopg.Connection) -> str | None:
+    """Return the environment mark of the database; None where it has none."""
+    marks = MARK_LINE.findall(_read_comment(connection))
     protecting = [mark for mark in marks if mark not in EXPENDABLE]
     return next(iter(protecting or marks), None)
 
 
-def _comment(connection: psycopg.Connection) -> str:
-    """The comment on the version table; "" where there is none."""
+def _read_comment(connection: psycopg.Connection) -> str:
+    """Return the comment on the version table; "" where there is none."""
     place = place_of(connection)
     if not place.schema:
         return ""
@@ -83,10 +83,10 @@ def _comment(connection: psycopg.Connection) -> str:
     return (row and row[0]) or ""
 
 
-def record(connection: psycopg.Connection, environment: str) -> None:
-    """Write the environment into the database, within the caller's transaction.
+def write_mark(connection: psycopg.Connection, environment: str) -> None:
+    """Write the environment mark, within the caller's transaction.
 
-    Raises InputError when there is no version table yet to write it to.
+    Raises InputError where there is no version table yet.
     """
     if not has_version_table(connection):
         raise InputError(
@@ -94,73 +94,70 @@ def record(connection: psycopg.Connection, environment: str) -> None:
             "Migrate it first; that records APP_ENV by itself.",
         )
     line = f"dbkit environment: {environment}"
-    old = _comment(connection)
-    comment = LINE.sub(lambda _: line, old) if LINE.search(old) else "\n".join(filter(None, [old, line]))
+    old = _read_comment(connection)
+    comment = MARK_LINE.sub(lambda _: line, old) if MARK_LINE.search(old) else "\n".join(filter(None, [old, line]))
     table = place_of(connection).table(VERSION_TABLE)
     connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(comment)))
 
 
-def is_to_be_protected(connection: psycopg.Connection, settings: Settings) -> bool:
-    """Whether the caller says that it is an environment which protects, and the database does not say so yet."""
-    environment = stated(settings)
-    return bool(environment) and environment not in EXPENDABLE and recorded(connection) in (None, *EXPENDABLE)
+def needs_mark(connection: psycopg.Connection, settings: Settings) -> bool:
+    """Whether the caller states a protected environment, and the database is not marked as one yet."""
+    environment = stated_environment(settings)
+    return bool(environment) and environment not in EXPENDABLE and read_mark(connection) in (None, *EXPENDABLE)
 
 
 def has_tables(connection: psycopg.Connection) -> bool:
-    """Whether there is any table that no extension brought."""
+    """Whether there is any table that belongs to no extension."""
     return connection.execute(HAS_TABLES).fetchone() == (True,)
 
 
-def record_if_due(connection: psycopg.Connection, settings: Settings, *, is_new: bool) -> str | None:
-    """Record the environment before migrations are applied, and return a sentence where something needs telling.
+def update_mark(connection: psycopg.Connection, settings: Settings, *, is_new: bool) -> str | None:
+    """Mark the database before migrations are applied, and return a message where it should be shown.
 
-    A new database (without history and without tables) becomes what the caller says that it is. Of any other, only
-    what protects it is believed unasked: somebody's development settings may point to a production database.
+    A new database (without history and without tables) is marked with the environment that the caller states. Any other
+    is only marked as protected: a developer's settings may point to a production database.
     """
-    environment, mark = stated(settings), recorded(connection)
+    environment, mark = stated_environment(settings), read_mark(connection)
     if not environment or environment == mark:
         return None
     protects = environment not in EXPENDABLE
     is_due = is_new or protects or settings.target is None if mark is None else mark in EXPENDABLE and protects
     if is_due:
         try:
-            record(connection, environment)
+            write_mark(connection, environment)
         except psycopg.errors.InsufficientPrivilege as error:
             connection.rollback()
             return f"warning: the database cannot be marked {environment}: {describe_error(error, primary=True)}."
         return mark and f"the database was marked {mark}; from now on it is marked {environment}."
     if mark is not None and mark not in EXPENDABLE:
-        return f"warning: the database is marked {mark}, and APP_ENV says {environment}."
+        return f"warning: the database is marked {mark}, and APP_ENV is {environment}."
     return None
 
 
-def refuse_unless_expendable(
-    settings: Settings, target: Target, what: str, mark: str | None, *, has_history: bool
-) -> None:
-    """Raise Refused when `what` may lose data, and not both sides allow it, nor CONFIRM.
+def require_expendable(settings: Settings, target: Target, action: str, mark: str | None, *, has_history: bool) -> None:
+    """Raise Refused for an action that may lose data, unless the caller and the mark both permit it, or CONFIRM does.
 
-    `mark` is what the database says that it is. One that says nothing allows it when it has no history yet, and when it
-    is the embedded server's.
+    A database without a mark permits it when it has no history yet, and when it is on the embedded server.
     """
     if settings.confirm == target.dbname:
         return
-    caller = stated(settings)
+    caller = stated_environment(settings)
     if caller not in EXPENDABLE:
         why = f"marked {caller}" if caller else "not marked as development (APP_ENV is not set)"
     elif mark is None and has_history and settings.target is not None:
-        why = "an existing database that does not say what it is"
+        why = "an existing database without an environment mark"
     elif mark is not None and mark not in EXPENDABLE:
         why = f"marked {mark} in the database itself"
     else:
         return
     hint = f"If you mean it, put CONFIRM={target.dbname} before the command."
-    if "does not say" in why:
-        hint += f"\nIf it is a {caller} database, say so once: python -m dbkit mark {caller}"
-    raise Refused(f'refusing to {what} "{target.dbname}" on {target.server()}: it is {why}.', hint)
+    if mark is None and caller in EXPENDABLE:
+        hint += f"\nIf it is a {caller} database, mark it once: python -m dbkit mark {caller}"
+    raise Refused(f'refusing to {action} "{target.dbname}" on {target.server()}: it is {why}.', hint)
 
 
-def ask(settings: Settings, target: Target, what: str) -> None:
-    """`refuse_unless_expendable`, for who has no connection to the database yet."""
+def require_expendable_target(settings: Settings, target: Target, action: str) -> None:
+    """Connect to the database, and raise Refused as `require_expendable` does."""
     with connect(target, settings.wait) as connection:
-        mark, heads = recorded(connection), current_revisions(connection)
-    refuse_unless_expendable(settings, target, what, mark, has_history=bool(heads))
+        mark, heads = read_mark(connection), current_revisions(connection)
+    require_expendable(settings, target, action, mark, has_history=bool(heads))

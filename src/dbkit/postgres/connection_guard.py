@@ -1,7 +1,7 @@
-"""Stop every connection to a database other than the one meant, before its first statement.
+"""Refuse connections to any database but the intended one, before their first statement.
 
-While an env.py runs, a `ConnectionGuard` decides on each connection that this process opens: by SQLAlchemy with any
-driver, and by psycopg, psycopg2, asyncpg or pg8000 directly. Programs that env.py starts are out of its sight.
+While env.py runs, a `ConnectionGuard` checks each connection of this process: of SQLAlchemy with any driver, and of
+psycopg, psycopg2, asyncpg and pg8000 directly. It does not see the connections of programs that env.py starts.
 """
 
 import importlib
@@ -18,8 +18,8 @@ from psycopg.conninfo import conninfo_to_dict
 from dbkit.errors import DbkitError, InputError
 from dbkit.settings import Target
 
-# Which database of which server it is: the name alone is often the same on two servers. Any role may ask for it, and
-# what the session has set, such as its search path, changes no answer.
+# The database and its server: the name alone is often the same on two servers. Any role may run it, and settings of
+# the session, such as the search path, do not change the result.
 IDENTITY = """\
 SELECT pg_catalog.current_database()::pg_catalog.text,
     pg_catalog.concat(pg_catalog.encode(pg_catalog.timestamptz_send(pg_catalog.pg_postmaster_start_time()), 'hex'), '/',
@@ -29,16 +29,16 @@ SELECT pg_catalog.current_database()::pg_catalog.text,
 
 
 class ConnectionRefused(InputError):
-    """env.py, or a migration, opens a connection that this run does not allow, or goes past the gate."""
+    """env.py or a migration opens a connection that this run does not allow, or bypasses the gate."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The database that a connection is to, as the server says, and the server process."""
+    """The database of a connection, as the server reports it, and the pid of the backend."""
 
     dbname: str
     server: str = ""
-    """When the server was started, and the OID of the database; empty for what is no PostgreSQL database."""
+    """The start time of the server and the OID of the database; empty for other than PostgreSQL."""
     pid: int = 0
 
     def is_same_database(self, other: "Identity") -> bool:
@@ -47,52 +47,52 @@ class Identity:
 
 
 class ConnectionGuard:
-    """Decides on the connections that are opened while `guarding` lasts. Each method may raise through `refuse`."""
+    """Checks the connections that are opened within `guarding`. A method refuses one with `refuse`."""
 
     refusal: DbkitError | None = None
-    """Why the first connection was refused, whatever env.py made of the error."""
+    """The first refusal, also when env.py caught the exception."""
 
     def refuse(self, error: DbkitError) -> NoReturn:
-        """Raise the error, and keep it."""
+        """Raise the error, and record it."""
         self.refusal = self.refusal or error
         raise error
 
     def require_none_refused(self) -> None:
-        """Raise the refusal, if there was one."""
+        """Raise the recorded refusal, if there is one."""
         if self.refusal is not None:
             raise self.refusal
 
     def before(self, dbname: str | None) -> None:
-        """Called before a connection is opened; `dbname` is what the caller names, if it names one."""
+        """Called before a connection is opened; `dbname` as the caller gives it, if it does."""
 
     def check(self, identity: Identity) -> None:
-        """Called when it is open, before its first statement."""
+        """Called when a connection is open, before its first statement."""
 
     def check_own(self, target: Target) -> None:
-        """Called before this package opens a connection of its own, which then passes unseen."""
+        """Called before dbkit itself opens a connection, which is not checked otherwise."""
 
     def pooled(self, connection: Any, _entry: Any) -> None:
-        """Called when a SQLAlchemy pool has opened `connection`, with its entry there, before its first statement."""
+        """Called when a SQLAlchemy pool has opened a connection, with its pool entry, before its first statement."""
         if connection not in _known:
             self.check(identify(connection))
 
 
 _guards: list[ConnectionGuard] = []
 _known: WeakSet[Any] = WeakSet()
-"""Connections that are this package's own, or that were checked when their driver had opened them."""
+"""The connections of dbkit, and those that were checked when their driver had opened them."""
 _is_own = ContextVar("is_own", default=False)
 
 
 @contextmanager
 def guarding(guard: ConnectionGuard) -> Iterator[None]:
-    """Let `guard` decide on all connections. Raises its refusal at the end, also where env.py has caught the error."""
+    """Check all connections with `guard`. Raises its refusal at the end, also when env.py caught the exception."""
     import sqlalchemy as sa
 
     _guards.append(guard)
     sa.event.listen(sa.Pool, "connect", _pooled := lambda connection, entry: guard.pooled(connection, entry))
     try:
         with ExitStack() as stack:
-            for place, name, replacement in _hooks(guard):
+            for place, name, replacement in _replacements(guard):
                 stack.enter_context(_replaced(place, name, replacement))
             yield
     except DbkitError as error:
@@ -110,14 +110,14 @@ def guarding(guard: ConnectionGuard) -> Iterator[None]:
 
 
 def require_none_refused() -> None:
-    """Raise the refusal of a connection, where env.py or a migration has caught it."""
+    """Raise the refusal of a connection that env.py or a migration has caught."""
     for guard in _guards:
         guard.require_none_refused()
 
 
 @contextmanager
 def own(target: Target) -> Iterator[None]:
-    """Surrounds the opening of a connection of this package's own. Raises where a guard allows none to `target`."""
+    """Open a connection of dbkit within this context. Raises where a guard allows none to `target`."""
     for guard in _guards:
         guard.check_own(target)
     token = _is_own.set(True)
@@ -128,18 +128,18 @@ def own(target: Target) -> Iterator[None]:
 
 
 def remember(connection: psycopg.Connection[Any]) -> None:
-    """Know a connection as this package's own when a pool shows it."""
+    """Register a connection of dbkit, so that it is not checked in a pool."""
     _known.add(connection)
 
 
 def require_meant(dbname: str) -> None:
-    """Raise where a guard allows no connection to `dbname`: a gate within a gate has read settings of its own."""
+    """Raise where a guard allows no connection to `dbname`: a nested gate may have other settings."""
     for guard in _guards:
         guard.before(dbname)
 
 
 def identify(connection: Any) -> Identity:
-    """Ask through a DBAPI connection, and end the transaction. What cannot answer is no PostgreSQL database."""
+    """Read the identity through a DBAPI connection, and end the transaction. An error means other than PostgreSQL."""
     cursor = connection.cursor()
     try:
         cursor.execute(IDENTITY)
@@ -161,9 +161,8 @@ def _replaced(place: Any, name: str, replacement: object) -> Iterator[None]:
         setattr(place, name, former)
 
 
-def _hooks(guard: ConnectionGuard) -> Iterator[tuple[Any, str, object]]:
-    """Where each driver opens its connections, whatever is called for it: the place, the name there, and what to put
-    in its stead. A driver that is not installed has none."""
+def _replacements(guard: ConnectionGuard) -> Iterator[tuple[Any, str, object]]:
+    """The functions with which the installed drivers open connections: object, attribute, and the replacement."""
     yield psycopg.BaseConnection, "_connect_gen", _psycopg(guard)
     for module, hook in (("psycopg2", _psycopg2), ("asyncpg.connect_utils", _asyncpg), ("pg8000.core", _pg8000)):
         try:
@@ -189,7 +188,7 @@ def _psycopg(guard: ConnectionGuard) -> object:
 
 
 def _identify_psycopg(pgconn: psycopg.pq.abc.PGconn) -> Identity:
-    """Without a transaction, and in the same way for a connection of asyncio's."""
+    """Read the identity without a transaction, also for a connection of asyncio."""
     result = pgconn.exec_(IDENTITY.encode())
     if result.status != psycopg.pq.ExecStatus.TUPLES_OK:
         return Identity(result.get_error_message())
@@ -239,7 +238,7 @@ def _pg8000(guard: ConnectionGuard, driver: Any) -> tuple[Any, str, object]:
 
 @contextmanager
 def _checked(connection: Any, close: Callable[[], object]) -> Iterator[None]:
-    """Surrounds the check of a connection that its driver has just opened: it is known afterwards, or closed."""
+    """Check a new connection within this context: it is registered at the end, or closed after an exception."""
     try:
         yield
     except BaseException:

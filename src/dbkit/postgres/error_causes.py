@@ -1,4 +1,4 @@
-"""What is behind an error of the server's, and what to type about it: asked of the database afterwards."""
+"""Find the cause of an error of the server in the database, and what to do about it."""
 
 import re
 from collections.abc import Callable
@@ -32,9 +32,9 @@ NOT_OWNER = re.compile(r"must be (?:the )?owner of ")
 
 
 def hint_for(connection: psycopg.Connection, error: BaseException, dbname: str) -> str:
-    """What to type about an error of the server's; "" where nothing more is known than its words.
+    """A hint for an error of the server; "" where its cause is not known.
 
-    `dbname` is the database that the statement was about, and `connection` is any on the same server, as the same role.
+    `dbname` is the database of the statement; `connection` may be to any database of the server, as the same role.
     """
     state = sqlstate_of(error)
     original = _original(error)
@@ -43,12 +43,12 @@ def hint_for(connection: psycopg.Connection, error: BaseException, dbname: str) 
     found = _event_trigger(connection, original)
     if not found and state in HINTS:
         found = HINTS[state](connection, original, dbname)
-    # a full disk has a better one here
+    # for a full disk, the gate has a better one
     return found or ("" if state == DISK_FULL else without_secrets(original.diag.message_hint or ""))
 
 
 def _original(error: BaseException | None) -> psycopg.Error | None:
-    """psycopg's error, which SQLAlchemy or a migration has wrapped."""
+    """The psycopg error in an exception of SQLAlchemy, or behind one of a migration."""
     while error is not None:
         original = original_error(error)
         if isinstance(original, psycopg.Error) and original.sqlstate:
@@ -58,7 +58,7 @@ def _original(error: BaseException | None) -> psycopg.Error | None:
 
 
 def _prepared(connection: psycopg.Connection, _error: psycopg.Error, dbname: str) -> str:
-    """A prepared transaction keeps its locks without any session, so that nothing in pg_stat_activity shows it."""
+    """A hint for a prepared transaction: it holds locks without a session, so pg_stat_activity does not show it."""
     row = connection.execute(PREPARED, [dbname]).fetchone()
     if row is None:
         return ""
@@ -71,14 +71,14 @@ def _prepared(connection: psycopg.Connection, _error: psycopg.Error, dbname: str
 
 
 def _event_trigger(connection: psycopg.Connection, error: psycopg.Error) -> str:
-    """An event trigger whose function is where the error was raised."""
+    """A hint for an event trigger whose function has raised the error."""
     context = error.diag.context or ""
     for trigger, function in connection.execute(EVENT_TRIGGERS) if context else ():
         if re.search(rf'(?<!\w){re.escape(function)}"?\(\)', context):
             name = sql.Identifier(trigger).as_string()
             return (
                 f"The database has an event trigger, {trigger}, whose function {function}() forbids it.\n"
-                "Ask who made it; or, as a superuser, before and after:\n"
+                "Ask its owner; or, as a superuser, before and after:\n"
                 f"ALTER EVENT TRIGGER {name} DISABLE\nALTER EVENT TRIGGER {name} ENABLE"
             )
     return ""
@@ -98,7 +98,7 @@ def _not_granted(connection: psycopg.Connection, error: psycopg.Error, _dbname: 
     owner, role, may_use, may_create = row
     lacking = [privilege for privilege, has in (("USAGE", may_use), ("CREATE", may_create)) if not has]
     if not lacking:
-        return ""  # it was refused to another role than the one that asks here
+        return ""  # another role than the connection's lacks it
     privileges = sql.SQL(", ").join(map(sql.SQL, lacking))
     grant = sql.SQL("GRANT {} ON {} {} TO {}").format(
         privileges, sql.SQL(kind.upper()), sql.Identifier(name), sql.Identifier(role)

@@ -1,4 +1,4 @@
-"""Which account runs PostgreSQL, which refuses to run as root."""
+"""The operating-system account that runs PostgreSQL, which refuses to run as root."""
 
 import errno
 import json
@@ -23,27 +23,26 @@ class Account:
 
     @property
     def popen_options(self) -> dict[str, object]:
-        """Keywords for subprocess: run the child as this account, with none of our groups."""
+        """Keywords for subprocess that run the child as this account, without the groups of this process."""
         if os.geteuid() == self.uid:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def can(self, mode: int, path: Path) -> bool:
-        """Whether this account may do `mode` (os.R_OK, …) with `path`, all its parents included."""
+        """Whether this account has the permission `mode` (os.R_OK, …) for `path`, including its parents."""
         return self._try(lambda: os.access(path, mode))
 
     def do(self, action: Callable[[], object]) -> None:
-        """Do something with files or processes of this account, as this account.
+        """Run `action` on files or processes of this account, as this account. Raises its OSError.
 
-        Where it may write, root follows no link that it has put there, whatever part of a path that is. Raises the
-        OSError that `action` raises.
+        As root, an action could follow a link that the account has put into any part of a path.
         """
         if os.geteuid() == self.uid:
             action()
             return
         reader, writer = os.pipe()
 
-        def reported() -> bool:
+        def report_error() -> bool:
             try:
                 action()
             except OSError as error:
@@ -52,18 +51,18 @@ class Account:
             return True
 
         try:
-            is_done = self._try(reported)
+            is_done = self._try(report_error)
         finally:
             os.close(writer)
         with os.fdopen(reader) as pipe:
-            told = pipe.read()
+            report = pipe.read()
         if not is_done:
-            raise OSError(*json.loads(told)) if told else OSError(f"what was to be done as {self.name} has failed")
+            raise OSError(*json.loads(report)) if report else OSError(f"an action as {self.name} has failed")
 
     def open_file(self, path: Path, flags: int) -> int:
         """Open a regular file that belongs to this account, as this account, and return its descriptor.
 
-        Raises OSError, also for a link and for what is no regular file.
+        Raises OSError, also for a link and for other than a regular file.
         """
         ours, childs = socket.socketpair()
         with ours, childs:
@@ -97,7 +96,7 @@ class Account:
 
 
 def _send(channel: socket.socket, path: Path, flags: int) -> None:
-    # a pipe in its place would keep us waiting
+    # without O_NONBLOCK, a pipe in its place would block
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -108,7 +107,7 @@ def _send(channel: socket.socket, path: Path, flags: int) -> None:
 
 
 def account_of(uid: int) -> Account:
-    """The account with this number. Raises InputError for one without a name, which PostgreSQL does not run as."""
+    """The account with this uid. Raises InputError for one without a name, as which PostgreSQL does not run."""
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
@@ -120,9 +119,9 @@ def account_of(uid: int) -> Account:
 
 
 def server_account(project: Path) -> Account:
-    """Ourselves; when we are root, the owner of the project, else `postgres`, else `nobody`.
+    """The account for servers: the current one; for root the owner of the project, else `postgres`, else `nobody`.
 
-    No account is made. Raises InputError when we are root and there is none to use.
+    Raises InputError for root where none of these exists.
     """
     if os.geteuid() != 0:
         return account_of(os.geteuid())

@@ -1,10 +1,10 @@
-"""This package's own SQL runs with settings that nobody else chose: search path, formats, row security.
+"""Run dbkit's own SQL with fixed settings: search path, formats, row security.
 
-Whoever may create a function or an operator in a schema of the search path could otherwise run code as the role that
-migrates (CVE-2018-1058), and DateStyle and the like change what the server answers. A session of ours has SETTINGS from
-its beginning. In one that migrations use, the project's settings stay in force, and each statement of ours is sent
-together with what sets and restores them, in one round trip: what a rollback or a commit does to the transaction
-changes nothing then.
+With the project's search path, any role that may create a function or an operator in one of its schemas could run code
+as the role that migrates (CVE-2018-1058); DateStyle and the like change the form of results. A session of dbkit has
+SETTINGS from its beginning. A session that migrations use keeps the project's settings, and each statement of dbkit is
+sent together with those that apply and restore SETTINGS, in one round trip: a rollback or a commit in between cannot
+leave them behind.
 """
 
 import re
@@ -26,22 +26,24 @@ from dbkit.postgres.sql_quote import quote_literal
 
 PATH = "pg_catalog, pg_temp"
 SETTINGS = {
-    # pg_temp comes first where it is not named
+    # a path without pg_temp is searched in pg_temp first
     "search_path": PATH,
     **FORMAT,
-    # an error instead of the rows that a policy lets through
+    # an error instead of a part of the rows, where a policy applies
     "row_security": "off",
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
     "array_nulls": "on",
     "transform_null_equals": "off",
 }
-"""What changes the meaning or the answer of a statement; any role may set them."""
-OF_A_SESSION = {
+"""Settings that change the meaning or the result of a statement; any role may set them."""
+TEXT_FORMATS = {name: value for name, value in SETTINGS.items() if name not in ("search_path", "row_security")}
+"""The settings for how text is read and written: not where names are looked up, nor which rows are visible."""
+NO_TIMEOUTS = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
-"""What would end our own sessions, in which nothing runs for long."""
+"""Timeouts of the project that would end sessions of dbkit."""
 
 TEXT, INT8, NAME = "pg_catalog.text", "pg_catalog.int8", "pg_catalog.name"
 
@@ -58,36 +60,37 @@ def _current(name: str) -> str:
     return f"pg_catalog.current_setting({_text(name)})"
 
 
-# Everything is qualified, with arguments of the exact type: the project's search path is still in force here.
-# `true` is a transaction's, and in autocommit that of the statements that are sent together.
+# All names are qualified and all arguments have the exact type: the project's search path is in force here.
+# `true` limits a setting to the transaction; in autocommit that is the transaction of the statements sent together.
 ENTER = "SELECT " + ", ".join(
     call
     for name, value in SETTINGS.items()
     for call in (_set(f"dbkit.{name}", _current(name)), _set(name, _text(value)))
 )
+UNLIMITED = f"SELECT {_set('statement_timeout', _text('0'))}"
 LEAVE = "SELECT " + ", ".join(_set(name, _current(f"dbkit.{name}")) for name in reversed(SETTINGS))
-# Of these, PostgreSQL looks up functions, operators, types and tables by name
+# Statements in which PostgreSQL looks up functions, operators, types and tables by name
 LOOKS_UP = re.compile(r"\s*(?:select|with|insert|update|delete|do|lock|comment|create\s+table)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where the project's search path leads."""
+    """The schemas of the project's search path, and that of the version table."""
 
     search_path: str
     current_schema: str
-    """The first schema of the path that exists, in which tables are made; "" where there is none."""
+    """The first existing schema of the path, in which tables are created; "" where there is none."""
     schema: str
-    """That of the version table where it is visible, else the current one."""
+    """The schema of the version table where that is visible, else the current one."""
     has_history: bool
-    """Whether the version table is there."""
+    """Whether the version table exists."""
     others: tuple[str, ...]
-    """Other schemas that have a table of this name."""
+    """Other schemas with a table of this name."""
     visible: tuple[str, ...] = ()
-    """The schemas of the path that exist."""
+    """The existing schemas of the path."""
 
     def table(self, name: str) -> sql.Identifier:
-        """A table beside the version table, as SQL. Raises InputError where there is no schema for it."""
+        """A table in the schema of the version table, as SQL. Raises InputError where there is no schema for it."""
         if not self.schema:
             raise InputError(
                 f"search_path is {self.search_path!r}, and none of these schemas exists (or may be used by this role).",
@@ -115,26 +118,28 @@ LEFT JOIN (
 
 
 class Session(Enum):
-    """Whose settings a session has."""
+    """The settings of a session."""
 
-    OWN = "ours"
-    SHARED = "the project's, with statements of ours that bring their own"
-    PROJECT = "the project's, for whatever is executed: in a scratch database, to which nobody else can connect"
+    OWN = "own"
+    SHARED = "shared"
+    """The project's; each statement of dbkit brings SETTINGS."""
+    PROJECT = "project"
+    """The project's, also for statements of dbkit: in a scratch database, to which no other role can connect."""
 
 
 class OwnConnection(BoundedConnection):
-    """A connection whose `execute` runs a statement of this package, whatever the project has set.
+    """A connection whose `execute` runs a statement with dbkit's SETTINGS, in every kind of session.
 
-    `cursor().execute` runs it as the session is.
+    `cursor().execute` runs it with the settings of the session.
     """
 
     wraps = False
-    """Whether the session keeps the project's settings, so that each statement of ours brings its own."""
+    """Whether each statement of dbkit is sent with SETTINGS, because the session has the project's."""
     place: Place | None = None
-    """Where the project's search path led when the session began."""
+    """The schemas of the project's search path when the session began."""
 
     def execute(self, query: Any, params: Any = None, **keywords: Any) -> psycopg.Cursor[Any]:
-        """Run a statement of ours."""
+        """Run a statement of dbkit."""
         if not (self.wraps and self.is_own()):
             return super().execute(query, params, **keywords)
         text = _as_text(query, self)
@@ -146,31 +151,40 @@ class OwnConnection(BoundedConnection):
         return cursor
 
     def is_own(self) -> bool:
-        """Whether what is executed now is this package's, and not a migration's."""
+        """Whether the statement that is executed now is dbkit's, and not a migration's."""
         return True
 
-    def begin_own(self, session: Session) -> None:
-        """Take the session over. Called at once after the login.
+    def begin_session(self, session: Session) -> None:
+        """Apply the settings of the session, directly after the login.
 
-        What goes through a pooler is shared, too: a setting of the session would be left there for the next client.
+        A session through a pooler is a shared one: its settings would stay there for the next client.
         """
         was, self.autocommit = self.autocommit, True
         self.wraps = session is Session.SHARED or (session is Session.OWN and self._is_pooled())
-        self.place = find_place(lambda query: super(OwnConnection, self).execute(query).fetchall())
+        self.place = read_place(self._query_without_timeout)
         if session is Session.OWN and not self.wraps:
-            changes = {**SETTINGS, **OF_A_SESSION, **({"transaction_timeout": "0"} if self._has(17) else {})}
-            super().execute("; ".join(f"SET {name} = {_literal(name, value)}" for name, value in changes.items()))
+            changes = SETTINGS | timeouts_off(self)
+            super().execute("; ".join(f"SET {name} = {_setting_value(name, value)}" for name, value in changes.items()))
         self.autocommit = was
+
+    def _query_without_timeout(self, query: str) -> list[Any]:
+        """Run a query while the session still has the project's settings, without its statement_timeout."""
+        cursor = super().execute(f"{UNLIMITED};{query}")
+        cursor.nextset()
+        return cursor.fetchall()
 
     def _is_pooled(self) -> bool:
         row = super().execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
         return row is None or row[0] != self.info.backend_pid
 
-    def _has(self, major: int) -> bool:
-        return self.info.server_version >= major * 10000
+
+def timeouts_off(connection: psycopg.Connection) -> dict[str, str]:
+    """Return the settings with which the server ends neither a statement nor an idle transaction."""
+    is_new = connection.info.server_version >= 17_00_00
+    return NO_TIMEOUTS | ({"transaction_timeout": "0"} if is_new else {})
 
 
-def _literal(name: str, value: str) -> str:
+def _setting_value(name: str, value: str) -> str:
     return value if name == "search_path" else f"'{value}'"
 
 
@@ -180,15 +194,15 @@ def _as_text(query: Any, connection: psycopg.Connection) -> str:
     return query.as_string(connection) if isinstance(query, Composable) else str(query)
 
 
-def find_place(execute: Callable[[str], Sequence[Any]]) -> Place:
-    """Read where the search path leads; `execute` runs a query in a session that has the project's path."""
+def read_place(execute: Callable[[str], Sequence[Any]]) -> Place:
+    """Read the schemas of the search path; `execute` runs a query in a session with the project's path."""
     ((path, found, first, visible, having),) = execute(PLACE)
     others = tuple(each for each in having if each != found)
     return Place(path, first or "", found or first or "", found is not None, others, tuple(visible))
 
 
 def place_of(connection: psycopg.Connection) -> Place:
-    """Where the project's version table is, or would be made."""
+    """The place of the project's version table, or in which it would be created."""
     place = connection.place if isinstance(connection, OwnConnection) else None
     if place is None:
         raise TypeError("the connection was not opened by dbkit.postgres.connect")
@@ -196,16 +210,16 @@ def place_of(connection: psycopg.Connection) -> Place:
 
 
 def change_settings(connection: psycopg.Connection, values: Mapping[str, str], *, local: bool) -> None:
-    """Set what a session, or with `local` its transaction, goes on with. A statement of ours would take it back."""
+    """Change settings of a session, or with `local` of its transaction, which a statement of dbkit would restore."""
     calls = (f"pg_catalog.set_config({_text(name)}, {_text(value)}, {local})" for name, value in values.items())
     connection.cursor().execute(f"SELECT {', '.join(calls)}".encode())
 
 
 @contextmanager
 def own_settings(execute: Callable[[str], Any]) -> Iterator[None]:
-    """In a session that commits each statement by itself: run statements of ours, then restore the project's settings.
+    """Apply SETTINGS for statements of dbkit in a session in autocommit, and restore the project's settings.
 
-    For drivers that take one statement at a time.
+    For drivers that execute one statement at a time.
     """
     execute(ENTER.replace(", true)", ", false)"))
     try:

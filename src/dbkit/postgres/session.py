@@ -42,7 +42,7 @@ def connect_for_migration(
     )
     # until shorten_lock_wait(), while nothing is changed, MIGRATION_WAIT is the limit
     pid = apply_settings(connection, lock_timeout=max(settings.wait, SHORTEST_LOCK_TIMEOUT))
-    if pid != connection.info.backend_pid:  # a pooler shows its client a pid of its own
+    if pid != connection.info.backend_pid:  # a pooler reports another pid to its client
         connection.close()
         raise pooler_error(target)
     connection.autocommit = False

@@ -1,7 +1,7 @@
-"""SQL text as PostgreSQL's lexer reads it: its tokens, its single statements, and those that control the transaction.
+"""The SQL tokeniser: tokens as PostgreSQL's lexer sees them, single statements, and transaction control.
 
-Everything in the kit that looks into SQL goes through here, so that no comment, string or quoted name is taken for a
-statement. `standard_conforming_strings` is taken to be on, as it is by default.
+All of dbkit that examines SQL uses it, so that no comment, string or quoted name is taken for a statement. It assumes
+standard_conforming_strings = on, the default.
 
 https://www.postgresql.org/docs/18/sql-syntax-lexical.html; the source is src/backend/parser/scan.l.
 """
@@ -12,7 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 UNKNOWN = "\0"
-"""Stands in a text for what is not known of it, and is read as a letter. A server never gets this character."""
+"""A placeholder for an unknown part of a text, which is read as a letter. It is never sent to a server."""
 
 
 class Kind(Enum):
@@ -21,7 +21,7 @@ class Kind(Enum):
     SPACE = "space"
     COMMENT = "comment"
     STRING = "string"
-    """With its quotes and its prefix; strings that a line break joins are one, as for the server."""
+    """With its quotes and its prefix; strings continued on the next line are one, as for the server."""
     NAME = "name"
     """A quoted one."""
     WORD = "word"
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 
 class Token(NamedTuple):
-    """A piece of a text. All of them together are the text."""
+    """A token. All tokens of a text together are the text."""
 
     kind: Kind
     text: str
@@ -42,7 +42,7 @@ class Token(NamedTuple):
 
     @property
     def plain(self) -> str:
-        """In lower case and without what is in its quotes; a space for what only separates."""
+        """The token in lower case, without the content of quotes; a space for white space and comments."""
         if self.kind in SEPARATORS:
             return " "
         if self.kind == Kind.STRING:
@@ -53,11 +53,11 @@ class Token(NamedTuple):
 SEPARATORS = (Kind.SPACE, Kind.COMMENT)
 LETTER = rf"[A-Za-z_{UNKNOWN}\x80-\U0010ffff]"
 TAG = rf"{LETTER}[A-Za-z_0-9{UNKNOWN}\x80-\U0010ffff]*"
-# a string goes on after white space with a line break in it, and a comment may be on its line
+# a string continues after white space with a line break, and a comment may be in that line
 CONTINUED = r"'[ \t\f\v]*(?:--[^\n\r]*)?[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*'"
 PLAIN, ESCAPED = r"(?:[^']+|'')*", r"(?:[^'\\]+|\\.|'')*"
 # no possessive quantifiers: Python before 3.11.5 gets them wrong, https://github.com/python/cpython/issues/101955
-# what is not terminated goes to the end of the text
+# an unterminated token extends to the end of the text
 TOKEN = re.compile(
     rf"""
     (?P<space>[ \t\n\r\f\v]+)
@@ -78,7 +78,7 @@ KINDS = {kind.value: kind for kind in Kind} | {"block": Kind.COMMENT, "dollar": 
 COMMENT_MARK = re.compile(r"/\*|\*/")
 ROUTINE = re.compile(r"create (?:or replace )?(?:function|procedure)\b")
 LONGEST_ROUTINE = 4  # words
-# nothing can end a transaction without one of these words
+# every statement that ends a transaction has one of these words
 MAY_END = re.compile(r"\b(?:commit|end|rollback|abort|prepare)\b", re.IGNORECASE)
 ESCAPE, ESCAPES = re.compile(r"\\(.)", re.DOTALL), {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 VERBS = ("update", "delete", "merge", "insert")
@@ -89,12 +89,12 @@ ROLLS_BACK = re.compile(r"(?:rollback|abort)\b(?! (?:(?:work |transaction )?to|p
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """Read a text from left to right."""
+    """Yield the tokens of a text, from left to right."""
     position = 0
     while position < len(text):
         match = TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            raise AssertionError(f"no token at {position}")  # the last alternative takes any character
+            raise AssertionError(f"no token at {position}")  # the last alternative matches any character
         end = match.end()
         if match.lastgroup == "block":
             end = _end_of_comment(text, end)
@@ -106,7 +106,7 @@ def tokens(text: str) -> Iterator[Token]:
 
 
 def _end_of_comment(text: str, position: int) -> int:
-    """Where a comment ends that began before `position`. Comments are nested."""
+    """The end of a comment that began before `position`. Comments are nested."""
     depth = 1
     for mark in COMMENT_MARK.finditer(text, position):
         depth += 1 if mark[0] == "/*" else -1
@@ -116,7 +116,7 @@ def _end_of_comment(text: str, position: int) -> int:
 
 
 def split(text: str) -> Iterator[list[Token]]:
-    """The tokens of each statement, without the semicolon that ends it. What has only comments in it is left out.
+    """Yield the tokens of each statement, without its semicolon. Statements of comments only are left out.
 
     A semicolon in parentheses (CREATE RULE) or in a body of BEGIN ATOMIC … END does not end a statement.
     """
@@ -138,7 +138,7 @@ def split(text: str) -> Iterator[list[Token]]:
             words.append(plain)
         depth = max(0, depth + {"(": 1, ")": -1}.get(plain, 0))
         if in_body:
-            # each statement in the body has its semicolon; an END elsewhere is that of a CASE, or a name
+            # each statement in the body has a semicolon; an END elsewhere belongs to a CASE, or is a name
             in_body = not (plain == "end" and previous == ";")
         elif plain == "atomic" and previous == "begin" and depth == 0 and ROUTINE.match(" ".join(words)):
             in_body, plain = True, ";"
@@ -148,32 +148,32 @@ def split(text: str) -> Iterator[list[Token]]:
 
 
 def statements(text: str) -> list[str]:
-    """The single statements of a text, each as it is written; the text itself where there is none in it."""
+    """The single statements of a text, as they are written; the text itself where there is none."""
     return ["".join(token.text for token in each).strip() for each in split(text)] or [text]
 
 
 def plain(text: str) -> str:
     """The text in lower case, without comments, and without what is in quotes: `''` for a string, `""` for a name.
 
-    What separates is one space, and around a dot there is none, so that a regular expression can be simple.
+    Tokens are separated by one space, except around a dot, so that regular expressions are simple.
     """
     return _joined(tokens(text))
 
 
 def plain_statements(text: str) -> list[str]:
-    """Each statement of a text as `plain` has it."""
+    """The statements of a text, each in the form of `plain`."""
     return [_joined(each) for each in split(text)]
 
 
 def without_comments(text: str) -> str:
-    """The text with a space for each comment."""
+    """The text with a space in place of each comment."""
     return "".join(" " if token.kind == Kind.COMMENT else token.text for token in tokens(text))
 
 
 def ends_transaction(text: str) -> bool:
-    """Whether there is a statement in it that ends the transaction that it runs in, by commit or by rollback.
+    """Whether a statement of the text ends the transaction in which it runs, by commit or by rollback.
 
-    Not BEGIN, of which the server only warns within a transaction; nor COMMIT PREPARED, which it refuses there.
+    Not BEGIN, which only causes a warning within a transaction; nor COMMIT PREPARED, which the server refuses there.
     """
     return bool(MAY_END.search(text)) and any(
         COMMITS.match(each) or ROLLS_BACK.match(each) for each in plain_statements(text)
@@ -181,17 +181,17 @@ def ends_transaction(text: str) -> bool:
 
 
 def rolls_back(text: str) -> bool:
-    """Whether there is a statement in it that rolls the transaction back: not only to a savepoint."""
+    """Whether a statement of the text rolls back the whole transaction, not only to a savepoint."""
     return bool(MAY_END.search(text)) and any(map(ROLLS_BACK.match, plain_statements(text)))
 
 
 def begins_transaction(text: str) -> bool:
-    """Whether there is a statement in it that begins a transaction."""
+    """Whether a statement of the text begins a transaction."""
     return any(map(BEGINS.match, plain_statements(text)))
 
 
 def targets(text: str) -> set[tuple[str, str]]:
-    """The tables that its statements change rows of: the verb, such as "update", and the name without its schema."""
+    """The tables whose rows the statements change: the verb, such as "update", and the name without its schema."""
     found = set()
     words = [token for token in tokens(text) if token.kind not in SEPARATORS] if CHANGES.search(text) else []
     for number, token in enumerate(words):
@@ -204,7 +204,7 @@ def targets(text: str) -> set[tuple[str, str]]:
 
 
 def _name_after(words: list[Token]) -> str:
-    """The last part of the name that follows, after FROM, INTO and ONLY."""
+    """The last part of the name at the beginning, after FROM, INTO and ONLY."""
     place = 0
     while words[place:] and words[place].plain in ("from", "into", "only"):
         place += 1
@@ -214,12 +214,12 @@ def _name_after(words: list[Token]) -> str:
 
 
 def unquoted(name: str) -> str:
-    """A part of a name as the catalog has it."""
+    """A part of a name as in the catalog: without quotes, or in lower case."""
     return name.partition('"')[2].removesuffix('"').replace('""', '"') if '"' in name else name.lower()
 
 
 def value_of(string: str) -> str:
-    """What is in the quotes of a string, without what is written as the number of a character."""
+    """The content of a string literal; \\ooo and \\xhh escapes are not decoded."""
     if string.startswith("$"):
         mark = string[: string.index("$", 1) + 1]
         return string[len(mark) :].removesuffix(mark)

@@ -111,7 +111,7 @@ def require_loadable(script: ScriptDirectory) -> None:
         if collects:
             gc.enable()
     # Alembic does not detect every cycle
-    fault = revision_graph.fault(scripts)
+    fault = revision_graph.find_fault(scripts)
     if fault:
         raise InputError(*fault)
 

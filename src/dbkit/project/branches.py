@@ -1,4 +1,4 @@
-"""Of two heads, which one is local, and where its branch begins."""
+"""Find the local one of two heads, and the first revision of its branch."""
 
 import subprocess
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from dbkit.project.alembic_project import Project
 from dbkit.project.revision_order import ancestors, parents_of
 
 
-def local_head(loaded: Project, directory: Path, heads: Sequence[str], named: str | None) -> str:
-    """Which of two heads is ours: by the conflict in HEAD, or the `named` one. Raises InputError."""
+def find_local_head(loaded: Project, directory: Path, heads: Sequence[str], named: str | None) -> str:
+    """Return the head of the local branch: the `named` one, or by the merge conflict in HEAD. Raises InputError."""
     if named:
         revision = loaded.revision(named).revision
         if revision not in heads:
@@ -21,17 +21,19 @@ def local_head(loaded: Project, directory: Path, heads: Sequence[str], named: st
                 f"{revision} is none of the heads: {', '.join(heads)}.", "Name the last of your revisions."
             )
         return revision
-    sides = head_file.conflict(directory)
+    sides = head_file.read_conflict(directory)
     if sides is None:
         raise InputError(
-            f"there are two heads, {' and '.join(heads)}, and no conflict in HEAD that says which is yours.",
+            f"there are two heads, {' and '.join(heads)}, and HEAD has no conflict that shows which is yours.",
             "Name it: make rebase-migration rev=ID. If both were applied somewhere: make merge.",
         )
-    # in a rebase, git's HEAD is the branch that ours is put upon
+    # in a rebase, git's HEAD is the upstream branch
     ours = sides[1] if _is_rebase(directory) else sides[0]
     found = [head for head in heads if head in ours]
     if len(found) != 1:
-        raise InputError(f"HEAD says {', '.join(ours)} is yours, and the heads are {', '.join(heads)}.", head_file.MEND)
+        raise InputError(
+            f"HEAD names {', '.join(ours)} as yours, but the heads are {', '.join(heads)}.", head_file.HINT
+        )
     return found[0]
 
 
@@ -44,13 +46,13 @@ def _is_rebase(directory: Path) -> bool:
     return False
 
 
-def first_local_revision(loaded: Project, local: str, other: str) -> Script:
-    """The revision of the local ones that all others of them follow. Raises InputError where it is not that simple."""
+def find_first_local_revision(loaded: Project, local: str, other: str) -> Script:
+    """Return the ancestor of all other local revisions. Raises InputError for merges and dependencies among them."""
     parents = {each.revision: parents_of(loaded, each) for each in loaded.script.walk_revisions()}
     ours = ancestors([local], parents) - ancestors([other], parents)
     roots = [loaded.revision(each) for each in ours if not ours & set(parents[each])]
     branched = [each for each in ours if len(parents[each]) > 1 or loaded.revision(each).dependencies]
     if len(roots) != 1 or branched or not isinstance(roots[0].down_revision, str):
         names = ", ".join(sorted(ours))
-        raise InputError(f"{names} cannot be put upon {other}: there is a merge or a dependency.", "make merge m=…")
+        raise InputError(f"{names} cannot be rebased onto {other}: there is a merge or a dependency.", "make merge m=…")
     return roots[0]

@@ -62,7 +62,7 @@ def _parse(ini: Path, text: str, given: Mapping[str, str]) -> ProjectConfig:
             try:
                 values[key] = PARSERS[key](value, ini)
             except ValueError as error:
-                raise InputError(f"{where} {key} = {value!r} {error}.", HINTS[key]) from None
+                raise InputError(f"{where} {key} = {error}.", HINTS[key]) from None
     return ProjectConfig(**values)  # type: ignore[arg-type]  # the parsers return what the fields take
 
 
@@ -80,13 +80,13 @@ def _line_of(text: str, key: str) -> int:
 def _boolean(value: str, _ini: Path) -> bool:
     states = ConfigParser.BOOLEAN_STATES
     if value.lower() not in states:
-        raise ValueError("is neither on nor off")
+        raise ValueError(f"{value!r} is neither on nor off")
     return states[value.lower()]
 
 
 def _number(value: str, _ini: Path) -> int:
     if not re.fullmatch(r"[0-9]{1,15}", value.strip(), re.ASCII):
-        raise ValueError("is not a number of rows")
+        raise ValueError(f"{value!r} is not a number of rows")
     return int(value)
 
 

@@ -10,6 +10,7 @@ from dbkit.project.created_tables import UNKNOWN, CreatedTables, TableName
 
 NO_COLUMN = ("constraint", "primary", "unique", "check", "exclude", "foreign", "like")
 TEMPORARY = ("temp", "temporary", "local", "global")
+BLOCK_WORDS = (";", "begin", "then", "else", "loop")  # after which a statement of PL/pgSQL begins
 DYNAMIC_DROP = re.compile(r"\bEXECUTE\b.*\b(DROP|RENAME|SET\s+SCHEMA)\b", re.IGNORECASE | re.DOTALL)
 
 
@@ -87,12 +88,15 @@ class ScriptReader:
 
     def _block(self, body: str) -> None:
         """Follow CREATE, ALTER and DROP in the body of DO; the text that EXECUTE runs is unknown."""
-        inner = re.sub(r"\b(BEGIN|THEN|ELSE|LOOP)\b", ";", body, flags=re.IGNORECASE)
-        self.is_unclear |= bool(
-            re.search(r"\bEXECUTE\b.*\b(DROP|RENAME|SET\s+SCHEMA)\b", body, re.IGNORECASE | re.DOTALL)
-        )
+        self.is_unclear |= bool(DYNAMIC_DROP.search(body))
+        statements = [""]
+        for token in sql_text.tokens(body):
+            if token.plain in BLOCK_WORDS:
+                statements.append("")
+            else:
+                statements[-1] += " " if token.kind == Kind.COMMENT else token.text
         outer = ScriptReader(self.tables)
-        self.is_unclear |= outer.run("; ".join(part for part in inner.split(";") if not _is_select(part)))
+        self.is_unclear |= outer.run("; ".join(part for part in statements if not _is_select(part)))
 
     def _create(self, words: Sequence[str]) -> None:
         temporary = words[1:2] and words[1] in TEMPORARY

@@ -42,11 +42,11 @@ def explain_load_error(error: BaseException, script: ScriptDirectory, loaded: Se
     if frame:
         place = f"{frame.filename}, line {frame.lineno}"
         return f"{place}: {type(error).__name__}: {error}", "Correct the file; every Alembic command loads it."
-    fault = revision_graph.fault(loaded)
+    fault = revision_graph.find_fault(loaded)
     if fault:
         return fault
     if isinstance(error.__cause__, CycleDetected) and len(error.__cause__.revisions) == 1:
         # Alembic does not load the file of a revision that follows itself
-        return revision_graph.self_loop(error.__cause__.revisions[0], files)
+        return revision_graph.self_loop_fault(error.__cause__.revisions[0], files)
     where = " and ".join(map(str, places))
     return f"the revisions in {where} cannot be loaded: {type(error).__name__}: {error}", ""

@@ -1,4 +1,4 @@
-"""Read revision files without running them: fast, and safe for a first look."""
+"""Read revision files without importing them, which is fast and needs no Alembic."""
 
 import configparser
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-# Alembic loads every *.py but these: https://github.com/sqlalchemy/alembic/blob/main/alembic/script/base.py
+# Alembic loads every other *.py: https://github.com/sqlalchemy/alembic/blob/main/alembic/script/base.py
 REVISION_FILE = re.compile(r"(?!\.#|__init__)(.*\.py)$")
 ASSIGNMENT = re.compile(r"^(revision|down_revision|depends_on)\b[^=\n]*=[ \t]*([^\n]*?)[ \t]*$", re.MULTILINE)
 MENTION = re.compile(r"^(?:revision|down_revision|depends_on)\b", re.MULTILINE)
@@ -16,7 +16,7 @@ TUPLE = re.compile(rf"[(\[][ ]*{IDENTIFIER}(?:,[ ]*{IDENTIFIER})*,?[ ]*[)\]]")
 
 @dataclass(frozen=True)
 class RevisionFile:
-    """What a revision file says of itself in plain literals."""
+    """The identifiers that a revision file assigns as literals."""
 
     path: Path
     revision: str
@@ -24,7 +24,7 @@ class RevisionFile:
 
 
 def directory_of(ini: Path) -> Path | None:
-    """Where the revision files are, when that is a single, ordinary directory; read without Alembic."""
+    """The directory of the revision files, when it is the single default one; None otherwise."""
     parser = configparser.ConfigParser({"here": str(ini.parent)})
     try:
         parser.read(ini, encoding="utf-8")
@@ -33,11 +33,11 @@ def directory_of(ini: Path) -> Path | None:
             return None
         return Path(section["script_location"]) / "versions"
     except (KeyError, configparser.Error, UnicodeDecodeError):
-        return None  # it is in pyproject.toml, or Alembic has something to say about it
+        return None  # it is in pyproject.toml, or Alembic will report the error
 
 
-def read(path: Path) -> RevisionFile | None:
-    """Read one file; None when what it says is not certain without running it, or when it has `depends_on`."""
+def read_revision_file(path: Path) -> RevisionFile | None:
+    """Read one file; None when its identifiers are not plain literals, or when it has `depends_on`."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -61,17 +61,17 @@ def read(path: Path) -> RevisionFile | None:
     return RevisionFile(path, found["revision"][2][1:-1], down_revisions)
 
 
-def read_all(directory: Path) -> list[RevisionFile | None]:
-    """Read every file that Alembic would load from `directory`, in the order of their names."""
+def read_revision_files(directory: Path) -> list[RevisionFile | None]:
+    """Read all files that Alembic would load from a directory, sorted by name."""
     try:
         paths = sorted(path for path in directory.iterdir() if REVISION_FILE.match(path.name))
     except FileNotFoundError:
         return []
-    return [read(path) for path in paths]
+    return [read_revision_file(path) for path in paths]
 
 
-def heads(files: Iterable[RevisionFile | None]) -> frozenset[str] | None:
-    """The revisions that no other follows; None when that takes Alembic to say, or when something is wrong."""
+def find_heads(files: Iterable[RevisionFile | None]) -> frozenset[str] | None:
+    """The revisions without a child; None when only Alembic can find them, or when the history is broken."""
     parents: dict[str, tuple[str, ...]] = {}
     for file in files:
         if file is None or file.revision in parents:
@@ -87,7 +87,7 @@ def heads(files: Iterable[RevisionFile | None]) -> frozenset[str] | None:
         if revision not in reached:
             reached.add(revision)
             ahead.extend(parents[revision])
-    # what no head leads to is a cycle
+    # revisions that no head descends from are a cycle
     return found if len(reached) == len(parents) else None
 
 

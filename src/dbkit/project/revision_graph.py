@@ -1,4 +1,4 @@
-"""What is wrong between revision files that make no history: an id in two of them, a parent in none, a cycle."""
+"""Find the fault between revision files without a valid history: a duplicate id, a missing parent, or a cycle."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,12 +8,12 @@ from alembic.script import Script
 from alembic.util import to_tuple
 
 Fault = tuple[str, str]
-"""What is wrong, and what to do about it."""
+"""The message and the hint."""
 DOWN = "down_revision"
 
 
-def fault(scripts: Sequence[Script]) -> Fault | None:
-    """The first fault between loaded revisions; None where there is none."""
+def find_fault(scripts: Sequence[Script]) -> Fault | None:
+    """Find the first fault between loaded revisions; None without one."""
     files: dict[str, list[str]] = {}
     for script in scripts:
         files.setdefault(script.revision, []).append(Path(script.path).name)
@@ -21,7 +21,7 @@ def fault(scripts: Sequence[Script]) -> Fault | None:
         if len(names) > 1:
             return (
                 f"revision {revision} is in {len(names)} files: {', '.join(sorted(names))}.",
-                "Give one of them an id of its own.",
+                "Give one of them another id.",
             )
     parents = {script.revision: list(_parents(script)) for script in scripts}
     labels = {label: each.revision for each in scripts for label in each._orig_branch_labels or ()}
@@ -29,8 +29,8 @@ def fault(scripts: Sequence[Script]) -> Fault | None:
         for option, parent in named:
             if parent not in files and parent not in labels:
                 file = files[revision][0]
-                follows = f"{file} follows revision {parent}, and no file has that id."
-                depends = f"{file} depends on revision {parent}, and no file has that id."
+                follows = f"{file} follows revision {parent}, but no file has that id."
+                depends = f"{file} depends on revision {parent}, but no file has that id."
                 return follows if option == DOWN else depends, f"Restore the file, or correct {option}."
     edges = {
         revision: [(option, name if name in files else labels[name]) for option, name in named]
@@ -46,27 +46,27 @@ def fault(scripts: Sequence[Script]) -> Fault | None:
     return None
 
 
-def self_loop(revision: str, files: Iterable[Path]) -> Fault:
-    """The fault of a revision that follows itself, whose file Alembic does not say."""
+def self_loop_fault(revision: str, files: Iterable[Path]) -> Fault:
+    """The fault of a revision that follows itself, of which Alembic does not report the file."""
     assigned = re.compile(rf"^revision\b[^=\n]*=[ \t]*[\"']{re.escape(revision)}[\"']", re.MULTILINE)
     named = [path.name for path in files if assigned.search(path.read_text(encoding="utf-8", errors="replace"))]
     return f"revision {revision} follows itself: {', '.join(named)}.", "Correct its down_revision or depends_on."
 
 
 def _parents(script: Script) -> Iterator[tuple[str, str]]:
-    """Which option of the file names a parent, and which; a dependency may be the label of a branch."""
+    """The parents, each with the variable that names it; a dependency may be a branch label."""
     yield from ((DOWN, each) for each in script._versioned_down_revisions)
     yield from (("depends_on", each) for each in to_tuple(script.dependencies, default=()))
 
 
 def _cycle(edges: Mapping[str, Sequence[tuple[str, str]]]) -> list[tuple[str, str, str]]:
-    """Revisions of which each follows the next, and the last one the first, with the options that say so."""
+    """A cycle: revisions of which each follows the next, with the variable and the parent that it names."""
     children: dict[str, list[str]] = {revision: [] for revision in edges}
     waiting = {revision: len(parents) for revision, parents in edges.items()}
     for revision, parents in edges.items():
         for _, parent in parents:
             children[parent].append(revision)
-    # take away what can be applied, one after the other: the rest waits for a cycle
+    # remove revisions that can be applied, one after the other: the rest are cycles and their descendants
     ready = [revision for revision, count in waiting.items() if not count]
     while ready:
         done = ready.pop()

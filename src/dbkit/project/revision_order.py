@@ -1,4 +1,4 @@
-"""What a revision follows, directly and in all, and an order in which revisions can be applied."""
+"""The parents and ancestors of revisions, and an order in which revisions can be applied."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from graphlib import TopologicalSorter
@@ -10,13 +10,13 @@ from dbkit.project.alembic_project import Project
 
 
 def parents_of(project: Project, script: Script) -> tuple[str, ...]:
-    """The ids of what `script` follows or depends on."""
+    """The ids of the revisions that `script` follows or depends on."""
     named = (*to_tuple(script.down_revision, ()), *to_tuple(script.dependencies, ()))
     return tuple(sorted({each.revision for each in project.script.get_revisions(named) if each}))
 
 
 def ancestors(revisions: Iterable[str], parents: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """`revisions` and all that they follow."""
+    """`revisions` and all of their ancestors."""
     found: set[str] = set()
     ahead = list(revisions)
     while ahead:
@@ -27,10 +27,10 @@ def ancestors(revisions: Iterable[str], parents: Mapping[str, tuple[str, ...]]) 
     return found
 
 
-def in_order(
+def sort_revisions(
     revisions: Collection[str], parents: Mapping[str, tuple[str, ...]], newest_first: Sequence[str]
 ) -> list[str]:
-    """Parents first; among those that may come in any order, as Alembic has it."""
+    """Sort revisions topologically, parents first; otherwise in Alembic's order."""
     rank = {revision: -number for number, revision in enumerate(newest_first)}
     sorter = TopologicalSorter(
         {each: [parent for parent in parents[each] if parent in revisions] for each in revisions}

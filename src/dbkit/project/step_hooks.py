@@ -1,4 +1,4 @@
-"""What may be called before and after each migration step, whoever runs it."""
+"""The interfaces of a hook and of a monitor of migration steps, whatever runs the steps."""
 
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -7,7 +7,7 @@ import psycopg
 from alembic.runtime.migration import RevisionStep
 
 from dbkit.errors import CheckFailed
-from dbkit.journal import Step
+from dbkit.journal import JournalEntry
 
 
 class HookFailed(CheckFailed):
@@ -15,25 +15,27 @@ class HookFailed(CheckFailed):
 
 
 class StepHook(Protocol):
-    """Called around each step. An exception ends the step; a lock that is not granted makes it run again."""
+    """Called before and after each step. An exception ends the step; a lock that is not granted makes it run again."""
 
     def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
         """Called in the step's transaction, before anything else is executed in it."""
 
-    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
-        """Called after the step's function, before the commit; `left`: it left the transaction that it began in."""
+    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left_transaction: bool) -> None:
+        """Called after the step's function, before the commit, with whether it left the transaction it began in."""
 
-    def done(self, step: RevisionStep, *, left: bool) -> None:
+    def done(self, step: RevisionStep, *, left_transaction: bool) -> None:
         """Called when the step is committed."""
 
 
 class StepMonitor(Protocol):
-    """What the connection of the gate knows of the step that runs on it: its attribute `monitor`."""
+    """What the gate's connection knows of the step that runs on it: its attribute `monitor`."""
 
-    step: Step | None
-    """The step that is running."""
     lock_budget: float
-    """Seconds for which a lock may be tried for."""
+    """The seconds for which a lock may be retried."""
+
+    @property
+    def entry(self) -> JournalEntry | None:
+        """The journal entry of the running step."""
 
     def resumable(self) -> AbstractContextManager[None]:
-        """Statements that are executed inside of it continue where they were when they are interrupted."""
+        """Statements executed within the context resume where they were after an interruption."""

@@ -1,1 +1,1 @@
-"""Hide secrets in everything that leaves the program."""
+"""Redact secrets in all output of the program."""

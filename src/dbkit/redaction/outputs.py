@@ -1,8 +1,8 @@
-"""Redact what leaves the program: the standard streams, log records, and tracebacks.
+"""Redact the outputs of the program: the standard streams, log records, and tracebacks.
 
-The streams are redacted as a whole, so that no `print` can forget it. Two things pass unchanged: the user's own SQL
-(`write_data`: `dbkit sql`), and reports whose values were redacted before they were written as JSON or XML
-(`print_report`): to replace text within these could break their syntax.
+The streams are redacted as a whole, so that no `print` can omit it. Two kinds of output are written unchanged: the
+user's own SQL (`write_data`: `dbkit sql`), and reports whose values were redacted before they were formatted as JSON or
+XML (`print_report`), in which a replacement could break the syntax.
 """
 
 import io
@@ -18,9 +18,9 @@ from dbkit.redaction import redact
 
 
 class RedactedStream(io.TextIOBase):
-    """A text stream that redacts what is written to it, a whole message at a time.
+    """A text stream that redacts whole lines before it writes them to another stream.
 
-    What does not end a line is held until it does, or until the stream is flushed. All else is the real stream's.
+    An incomplete line is held until its end, or until the stream is flushed.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -28,14 +28,14 @@ class RedactedStream(io.TextIOBase):
         self.held = ""
 
     def write(self, words: str) -> int:
-        """Hold the text; write what is held when it ends a line."""
+        """Add to the held text, and write it when it ends with a line break."""
         self.held += words
         if self.held.endswith(("\n", "\r")):
             self._release()
         return len(words)
 
     def flush(self) -> None:
-        """Write what is held, and flush the real stream."""
+        """Write the held text, and flush the real stream."""
         self._release()
         self.stream.flush()
 
@@ -45,12 +45,12 @@ class RedactedStream(io.TextIOBase):
             self.stream.write(redact.text(words))
 
     def write_unchanged(self, words: str) -> None:
-        """Write text that is not to be redacted."""
+        """Write text without redaction."""
         self._release()
         self.stream.write(words)
 
     def close(self) -> None:
-        """Write what is held. The real stream stays open."""
+        """Write the held text. The real stream stays open."""
         if not self.stream.closed:
             self._release()
 
@@ -59,31 +59,31 @@ class RedactedStream(io.TextIOBase):
         return self.stream.isatty()
 
     def fileno(self) -> int:
-        """The real stream's."""
+        """As of the real stream."""
         return self.stream.fileno()
 
     def writable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def __getattr__(self, name: str) -> Any:
-        """All else that a project's env.py may use, such as `reconfigure`."""
+        """Other attributes of the real stream, such as `reconfigure`, which env.py may use."""
         return getattr(self.stream, name)
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """The real stream's."""
+        """As of the real stream."""
         return self.stream.encoding
 
     @property
     def errors(self) -> str | None:  # type: ignore[override]
-        """The real stream's."""
+        """As of the real stream."""
         return self.stream.errors
 
 
 @contextmanager
 def redacted_streams() -> Iterator[None]:
-    """Redact both standard streams, log records and tracebacks while the context lasts; tracebacks also afterwards."""
+    """Redact the standard streams, log records and tracebacks within the context; tracebacks also afterwards."""
     redact_logs()
     sys.excepthook = print_exception
     before = sys.stdout, sys.stderr
@@ -93,13 +93,13 @@ def redacted_streams() -> Iterator[None]:
     finally:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, RedactedStream):
-                with suppress(OSError, ValueError):  # the reader may have gone away
+                with suppress(OSError, ValueError):  # the reader may have closed the pipe
                     stream.flush()
         sys.stdout, sys.stderr = before
 
 
 def redact_for_alembic(*, stdout: bool) -> None:
-    """The same for the rest of the process, under the `alembic` command; without `stdout` when that is a script."""
+    """Redact the streams until the process ends, for the `alembic` command; not stdout when that is an SQL script."""
     redact_logs()
     sys.excepthook = print_exception
     sys.stderr = _wrapped(sys.stderr)
@@ -121,14 +121,14 @@ def print_exception(kind: type[BaseException], error: BaseException, trace: Trac
 
 
 def redact_logs() -> None:
-    """Redact each log record when it is made: a project's handlers write to streams and files that are its own."""
+    """Redact each log record at its creation, because handlers of the project write to other streams and files."""
     factory = logging.getLogRecordFactory()
     if getattr(factory, "redacts", False):
         return
 
     def redacted(*arguments: Any, **keywords: Any) -> logging.LogRecord:
         record = factory(*arguments, **keywords)
-        with suppress(TypeError, ValueError, KeyError):  # the handler reports a message that does not fit its arguments
+        with suppress(TypeError, ValueError, KeyError):  # the handler reports a message without matching arguments
             record.msg, record.args = redact.text(record.getMessage()), ()
         if record.exc_info and record.exc_info[1]:
             record.exc_text = redact.text("".join(traceback.format_exception(record.exc_info[1]))).rstrip("\n")
@@ -139,7 +139,7 @@ def redact_logs() -> None:
 
 
 def write_data(words: str) -> None:
-    """Write a script to standard output as it is: it is the user's own SQL, and is to be run."""
+    """Write the user's own SQL to standard output unchanged, because it will be executed."""
     if isinstance(sys.stdout, RedactedStream):
         sys.stdout.write_unchanged(words)
     else:

@@ -1,12 +1,12 @@
-"""Hide secrets in text that leaves the program. `text` is the one function that does it.
+"""Redact secrets in text; `text` is the function for all output.
 
-Two layers. First the *shapes* that a secret has in foreign text: SQL (`PASSWORD` before a literal of any kind, OPTIONS,
-an INSERT into a secret column, format() and ||, functions of pgcrypto), connection strings, URLs, variables, tokens.
-Then *known values*: what .env, the environment and Alembic's settings hold under a secret name or in a URL, and
-what a shape has shown before; in every encoding, wherever it stands.
+There are two layers. First the *shapes* of secrets in foreign text: SQL (`PASSWORD` before a literal of any kind,
+OPTIONS, an INSERT into a secret column, format() and ||, functions of pgcrypto), connection strings, URLs, variables,
+tokens. Then *known values*: those that .env, the environment and Alembic's config have under a secret name or in a URL,
+and those found by their shape before; in every encoding, in any place.
 
-A known value that is short, or a plain word ("postgres", "app"), is hidden in shapes and as a whole quoted string only:
-replaced everywhere, it would wreck each message, and the gap would tell it. docs/safety.md has the limits.
+A known value that is short, or a plain word ("postgres", "app"), is redacted in shapes and as a whole quoted string
+only: replaced everywhere, it would garble messages, and the gap would reveal it. docs/safety.md has the limits.
 """
 
 import json
@@ -19,12 +19,12 @@ from dbkit.redaction import secret_shapes
 
 MASK = "***"
 
-LONGEST_LIST = 5000
-"""Known values; a run does not meet more."""
+MOST_VALUES = 5000
+"""The maximal number of known values."""
 
 
 class Known:
-    """The values that are known to be secret, with all their encodings."""
+    """The known secrets, with all their encodings."""
 
     def __init__(self) -> None:
         self.anywhere: set[str] = set()
@@ -32,21 +32,21 @@ class Known:
         self._pattern: re.Pattern[str] | None = None
 
     def clear(self) -> None:
-        """Forget them."""
+        """Remove all values."""
         self.anywhere.clear()
         self.quoted.clear()
         self._pattern = None
 
     def add(self, value: str, public: Iterable[str | None] = ()) -> None:
-        """Remember a value; `public` are names that may be shown although they are the same."""
-        if len(value) < 4 or value in self.anywhere or value in public or len(self.anywhere) > LONGEST_LIST:
+        """Add a value, unless it equals one of the `public` names, which may be shown."""
+        if len(value) < 4 or value in self.anywhere or value in public or len(self.anywhere) > MOST_VALUES:
             return
         found = self.anywhere if is_distinctive(value) else self.quoted
         found |= {form for form in encodings(value) if len(form) >= 4}
         self._pattern = None
 
     def add_quoted(self, value: str) -> None:
-        """Remember a value that may be a plain word, or a part of a secret."""
+        """Add a value that may be a plain word, or a part of a secret: it is redacted as a quoted string only."""
         self.quoted.add(value)
         self._pattern = None
 
@@ -64,7 +64,7 @@ class Known:
         return self._hide_cut(text) if "..." in text else text
 
     def _hide_cut(self, text: str) -> str:
-        """PostgreSQL's LINE shows a part of the statement, and "..." where it was cut."""
+        """Redact the beginnings and ends of values at a "...", with which the server abbreviates a statement."""
         for value in self.anywhere:
             for length in range(len(value) - 1, 3, -1):
                 text = text.replace(f"...{value[-length:]}", f"...{MASK}").replace(f"{value[:length]}...", f"{MASK}...")
@@ -75,19 +75,19 @@ _known = Known()
 
 
 def _bounded(form: str) -> str:
-    """A pattern for the value that does not match a part of a longer number, or, where it is short, word."""
+    """A pattern for a value that does not match within a longer number, nor, if it is short, within a word."""
     part = r"\d" if form.isdecimal() else r"\w" if len(form) < 8 else ""
     return rf"(?<!{part}){re.escape(form)}(?!{part})" if part else re.escape(form)
 
 
 def is_distinctive(value: str) -> bool:
-    """Whether a value can be nothing but the secret: long, and no plain word or short number."""
+    """Whether a value is unmistakable in text: long, and not a plain word or a short number."""
     longest = 15
     return len(value) >= 6 and not re.fullmatch(rf"[A-Z]?[a-z]{{,{longest}}}|[A-Z]{{,{longest}}}|\d{{,7}}", value)
 
 
 def encodings(value: str) -> set[str]:
-    """A value as it is written in URLs, SQL, connection strings, JSON, XML, INI files and Python."""
+    """The forms of a value in URLs, SQL, connection strings, JSON, XML, INI files and Python."""
     escaped = value.replace("\\", "\\\\")
     plain = {
         value,
@@ -109,18 +109,18 @@ def encodings(value: str) -> set[str]:
 
 
 def learn(value: str | None, public: Iterable[str | None] = ()) -> None:
-    """Remember a secret, to hide it wherever it stands from now on."""
+    """Add a secret to the known values."""
     if value:
         _known.add(value, tuple(public))
 
 
 def learn_from(statement: str) -> None:
-    """Remember the secrets in SQL that is not shown itself: the server's error may repeat a part of it."""
+    """Add the secrets in a statement to the known values, because the server's error may repeat a part of it."""
     shapes(statement)
 
 
 def learn_url(url: str) -> None:
-    """Remember the password in a URL, well-formed or not; also the parts into which a raw @, / or # cuts it."""
+    """Add the password in a URL, valid or not; also the parts into which a raw @, / or # divides it."""
     _, separator, rest = url.partition("://")
     userinfo, at_sign, location = rest.rpartition("@")
     user, colon, password = userinfo.partition(":")
@@ -134,11 +134,11 @@ def learn_url(url: str) -> None:
             _known.add_quoted(part)
 
 
-WORKING_DIRECTORIES = ("PWD", "OLDPWD")  # the shell's variables, whose names have pwd in them
+WORKING_DIRECTORIES = ("PWD", "OLDPWD")  # variables of the shell with pwd in their names
 
 
 def learn_variables(values: Mapping[str, str]) -> None:
-    """Remember what variables hold that have a secret name, or a URL with a password."""
+    """Add the values of variables with a secret name, and the passwords of URLs in others."""
     public = [value for name, value in values.items() if re.search(r"(?i)(user|name|host|database)$", name)]
     for name, value in values.items():
         if name in WORKING_DIRECTORIES:
@@ -150,17 +150,17 @@ def learn_variables(values: Mapping[str, str]) -> None:
 
 
 def forget() -> None:
-    """Forget all known values."""
+    """Remove all known values."""
     _known.clear()
 
 
 def text(words: str) -> str:
-    """The text with `***` for the secrets in it. Applied to its own result, it changes nothing."""
+    """Replace the secrets in a text by `***`. Idempotent."""
     return _known.hide(shapes(words)) if words else words
 
 
 def shapes(words: str) -> str:
-    """The same by shape alone: the result depends on nothing but the text."""
+    """Replace secrets by their shape only: the result depends on the text alone."""
     parts, end = [], 0
     for span in sorted(secret_shapes.find(words)):
         if words[span.start : span.stop] in ("", MASK) or span.stop <= end:
@@ -180,7 +180,7 @@ def _learn_from_shape(value: str) -> None:
 
 
 def tree(value: Any) -> Any:
-    """A JSON document with each string redacted; the names of its fields stay."""
+    """Redact each string in a JSON document, but for the names of its fields."""
     if isinstance(value, str):
         return text(value)
     if isinstance(value, dict):

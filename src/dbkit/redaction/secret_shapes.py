@@ -1,14 +1,14 @@
-"""Find secrets in text by the shape they have in SQL, connection strings, URLs, variables and messages.
+"""Find secrets in text by their shape in SQL, connection strings, URLs, variables and messages.
 
-Text is cut, collapsed to one line, or a part of something else; so nothing here parses. Where it cannot be told what is
-the secret, more is found rather than less.
+The text may be truncated, joined to one line, or a part of another language, so it is matched and not parsed. In doubt,
+more is found rather than less.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# What a secret is called, in SQL, connection strings, variables and JSON. What stands before it does not matter.
+# The names of secrets in SQL, connection strings, variables and JSON; they may have any prefix.
 WORD = (
     r"(?:passwords?|passwd|passphrase|passcode|pwd|(?<![a-z$])pass|(?<![a-z$])pw|secrets?|tokens?|credentials?"
     r"|(?:api|access|private|signing|encryption|client)[_-]?keys?|scram_verifier)"
@@ -22,18 +22,18 @@ CUT_URL = re.compile(
     re.IGNORECASE,
 )
 PLACEHOLDER_URL = re.compile(r"postgresql(\+\w+)?://user:password@host")
-# what is repeated is bounded all over: a text that is long or hostile must not take long
+# all repetitions are bounded, so that a long or hostile text takes no long time
 COMMENT = r"/\*(?:(?!\*/|/\*).|/\*(?:(?!\*/).){0,500}\*/){0,1000}\*/|--.{0,1000}?(?:\n|\\n)"
 GAP = re.compile(rf"(?:\s|\\[nrt]|{COMMENT})*", re.DOTALL)
 SEPARATOR = re.compile(r"(?:=>|:=|==?|<>|!=|:|\b(?:to|i?like)\b)", re.IGNORECASE)
-# a column or a variable with its type; a list of columns
+# a column or a variable with its type, or a list of columns
 DECLARED = re.compile(
     r"\"?(?:\s+(?:type\s+)?\w+(?:\s*\([\d, ]*\))?){0,5}?\s*(?:\bdefault\b|:=)\s*(?=['$eEuU])", re.IGNORECASE
 )
 LIST = re.compile(r"[\w\s,\"]{0,500}\)\s*=\s*(?:row\s*)?\(|\"?\s+(?:not\s+)?in\s*\((?=\s*['$])", re.IGNORECASE)
 NAMED = re.compile(rf"'((?:[^']|''){{0,500}})'(?:::\w+)?\s+as\s+\"?\w*{WORD}", re.IGNORECASE)
 ASSIGNED = re.compile(r":=\s*(?=['$eEuU])")
-# ALTER ROLE … PASSWORD x, which the server refuses and repeats
+# ALTER ROLE … PASSWORD x without quotes: the server refuses it, and repeats it in the error
 UNQUOTED = re.compile(
     r"\b(?:create|alter)\s+(?:role|user|group)\b[^;'\"]{0,300}\bpassword\s+(?!null\b|\*\*\*|[en]'|u&')(\"[^\"]*\"|[^\s'\"%$;:?{(/-][^\s;]*)",
     re.IGNORECASE,
@@ -46,8 +46,8 @@ JOINED = re.compile(r"(?:\s|\\[nrt])*(?:\|\|)?(?:\s|\\[nrt])*")
 NAME_IN_QUOTES = re.compile(r"[\"'][\w.\-]*$")
 END_OF_NAME = re.compile(r"\\?[\"']\]?")
 PREFIX = re.compile(r"(?:[uU]&|[eEnNbBrRfF]{1,2})?(?=['\"\\])")
-# what follows PASSWORD where the statement is put together from parts, or has lost the end of a comment
-PUT_TOGETHER = re.compile(r"--|(?:\\?['\"])*\s*\|\||(?:\\?['\"])+\s*\+|(?:'|'{3,}|\")\s*[,)]|%\d*\$?[LI]")
+# the text after PASSWORD in a statement that is composed of parts, or whose comment is truncated
+COMPOSED = re.compile(r"--|(?:\\?['\"])*\s*\|\||(?:\\?['\"])+\s*\+|(?:'|'{3,}|\")\s*[,)]|%\d*\$?[LI]")
 FORMATTED = re.compile(r"\bformat\s*\([^;]*$|\bconcat\w*\s*\([^;]*$", re.IGNORECASE)
 BARE = re.compile(r"(?:\\+.|[^\s'\"]|'+(?=\w))+")
 BARE_IN_URL = re.compile(r"[^\s'\"&#]+")
@@ -56,7 +56,7 @@ NO_VALUE = re.compile(
     re.IGNORECASE,
 )
 CALL = re.compile(r"[A-Za-z_][\w.]*\s*\(")
-# pgcrypto's: each literal that they are given is a secret or what it protects
+# functions of pgcrypto: each literal argument is a secret, or is protected by one
 SECRET_CALL = re.compile(
     r"\b(?:crypt|hmac|(?:en|de)crypt(?:_iv)?|pgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?|digest)\s*\((?=[^;)]{0,1000}['$])",
     re.IGNORECASE,
@@ -67,7 +67,7 @@ INSERT = re.compile(
 )
 DETAIL_KEY = re.compile(r"Key \(([^()]{0,500})\)=\((.{0,1000}?)\)(?= (?:already|is|conflicts)\b|\.|$)", re.DOTALL)
 PARAMETERS = re.compile(r"\[parameters: ([\[({].{0,9000}?[\])}])\](?=\s|$|')", re.DOTALL)
-# libpq took a part of a password for the host or the port
+# libpq has taken a part of a password for the host or the port
 HOST = re.compile(r"(host(?:name| name)? (?:address )?\"|host )([^\s\"]*)@")
 PORT = re.compile(r"((?:invalid port number|invalid integer value|integer value as):? )([\"'])(?!\d+\2)(.*?)\2")
 CREDENTIAL = re.compile(
@@ -90,12 +90,12 @@ PLAIN = (
     (HOST, 2),
     (PORT, 3),
 )
-"""Patterns, each with the group that is the secret."""
+"""Patterns, each with the number of the group with the secret."""
 
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """A part of a text. `whole`: it is the whole secret and nothing else, and can be looked for in other places."""
+    """A part of a text. `whole` when it is exactly one secret, which can be searched for in other texts."""
 
     start: int
     stop: int
@@ -103,7 +103,7 @@ class Span:
 
 
 def find(words: str) -> Iterator[Span]:
-    """Where secrets are; the parts may overlap, and may be empty."""
+    """Yield the parts of a text that are secrets; they may overlap, and may be empty."""
     for match in URL.finditer(words):
         if not PLACEHOLDER_URL.match(words, match.start()):
             yield Span(*match.span(2), whole=True)
@@ -118,11 +118,11 @@ def find(words: str) -> Iterator[Span]:
 
 
 def _find_named(words: str) -> Iterator[Span]:
-    """What has a secret name."""
+    """Yield the values of secret names."""
     done = 0
     for match in KEY.finditer(words):
         if match.start() < done:
-            continue  # within what was found already
+            continue  # within a span that was found already
         for span in _after_key(words, match):
             done = max(done, span.stop)
             yield span
@@ -133,7 +133,7 @@ def _find_named(words: str) -> Iterator[Span]:
 
 
 def _after_key(words: str, key: re.Match[str]) -> Iterator[Span]:
-    """What follows a name such as password: a literal, or a bare value after = or :."""
+    """Yield the value after a name such as password: a literal, or a bare value after = or :."""
     declared, several = DECLARED.match(words, key.end()), LIST.match(words, key.end())
     if declared:
         yield from _literals(words, declared.end())
@@ -148,7 +148,7 @@ def _after_key(words: str, key: re.Match[str]) -> Iterator[Span]:
         sign = ","
     after = _skip(words, position + len(sign))
     is_open = sign in ("", "=") or words.startswith("--", after)
-    if is_open and not is_string and _is_put_together(words, key, after):
+    if is_open and not is_string and _is_composed(words, key, after):
         yield Span(after, _end_of_statement(words, after))
         for variable in ASSIGNED.finditer(words):
             yield from _literals(words, variable.end())
@@ -164,9 +164,9 @@ def _after_key(words: str, key: re.Match[str]) -> Iterator[Span]:
             yield Span(*option.span(1))
 
 
-def _is_put_together(words: str, key: re.Match[str], after: int) -> bool:
-    """Whether the statement goes on with an expression or a placeholder, and the secret stands somewhere later."""
-    if PUT_TOGETHER.match(words, after):
+def _is_composed(words: str, key: re.Match[str], after: int) -> bool:
+    """Whether an expression or a placeholder follows, so that the secret is in a later part of the statement."""
+    if COMPOSED.match(words, after):
         return True
     is_placeholder = re.compile(r"[\\']*%").match(words, after)
     return bool(is_placeholder and FORMATTED.search(words, max(0, key.start() - 400), key.start()))
@@ -184,12 +184,12 @@ def _bare(words: str, key: re.Match[str], after: int, sign: str) -> Iterator[Spa
         return
     one_sided = words[after - 1].isspace() and words[after - 2] == "=" and not words[after - 3].isspace()
     if (sign == ":" or one_sided) and not re.search(r"\d|[^\w\s.,;)\]}][\w]", match[0]):
-        return  # a sentence goes on
+        return  # it is a word of a sentence
     yield Span(*match.span())
 
 
 def _literals(words: str, position: int) -> Iterator[Span]:
-    """The literal at a position, and what is joined to it."""
+    """Yield the literal at a position, and those concatenated to it."""
     while literal := read_literal(words, position):
         content, position = literal
         yield content
@@ -201,9 +201,9 @@ def _literals(words: str, position: int) -> Iterator[Span]:
 
 
 def read_literal(words: str, position: int) -> tuple[Span, int] | None:
-    """The content of the string that begins at a position, and where it ends; an open one goes to the end.
+    """Return the content and the end of the string at a position; an unterminated one extends to the end of the text.
 
-    Of SQL ('…', E'…', U&'…', $tag$…$tag$), of SQL within a string (''…'', \\'…\\'), of Python and JSON.
+    Strings of SQL ('…', E'…', U&'…', $tag$…$tag$), of SQL within a string (''…'', \\'…\\'), of Python and JSON.
     """
     dollar = DOLLAR.match(words, position)
     if dollar:
@@ -219,7 +219,7 @@ def read_literal(words: str, position: int) -> tuple[Span, int] | None:
     if len(mark) == 2 and AFTER_EMPTY.match(words, opening.end()) and "''" not in words[opening.end() :]:
         return Span(opening.end() - 1, opening.end() - 1), opening.end()
     if len(mark) % 2 and len(mark) > 1:
-        mark = mark[0]  # a string that begins with quotes
+        mark = mark[0]  # a string whose content begins with quotes
     return _closed(words, start + len(mark), mark, has_escapes=words[position:start].lower().startswith("e"))
 
 
@@ -229,9 +229,9 @@ def _up_to(words: str, begin: int, mark: str) -> tuple[Span, int]:
 
 
 def _closed(words: str, begin: int, mark: str, *, has_escapes: bool) -> tuple[Span, int]:
-    """Find the end of a string that was opened by `mark`; twice the mark is a quote in it.
+    """Find the end of a string that begins with `mark`; a doubled mark is a quote in it.
 
-    A backslash before the mark escapes it, where strings are known to have escapes, or where another mark follows.
+    A backslash escapes the mark in strings that are known to have escapes, or where another mark follows.
     """
     last = words.rfind(mark)
     for run in re.compile(f"{mark[0]}+").finditer(words, begin):
@@ -245,7 +245,7 @@ def _closed(words: str, begin: int, mark: str, *, has_escapes: bool) -> tuple[Sp
 
 
 def _literals_of_call(words: str, position: int) -> Iterator[Span]:
-    """The literals among the arguments of a function, up to its closing parenthesis."""
+    """Yield the literals among the arguments of a function, up to its closing parenthesis."""
     depth = 1
     while position < len(words) and depth and words[position] != ";":
         literal = read_literal(words, position) if words[position] in "'$eEuUnN\\\"" else None
@@ -258,7 +258,7 @@ def _literals_of_call(words: str, position: int) -> Iterator[Span]:
 
 
 def _secret_columns(words: str, insert: re.Match[str]) -> Iterator[Span]:
-    """The literals that an INSERT gives to columns with a secret name."""
+    """Yield the literals that an INSERT has for columns with a secret name."""
     wanted = {number for number, name in enumerate(insert[1].split(",")) if KEY.search(name)}
     position = insert.end()
     while wanted and words[position : position + 1] == "(":
@@ -278,13 +278,13 @@ def _secret_columns(words: str, insert: re.Match[str]) -> Iterator[Span]:
 
 
 def _skip(words: str, position: int) -> int:
-    """Where white space and comments end."""
+    """The position after white space and comments."""
     gap = GAP.match(words, position)
     return gap.end() if gap else position
 
 
 def _end_of_statement(words: str, position: int) -> int:
-    """Where a statement ends that is put together from parts, and in which nothing can be told apart."""
+    """The end of a statement that is composed of parts, and redacted as a whole."""
     marks = ("\n\n", "[SQL:") if words.startswith("--", position) else (";", "\n\n", "[SQL:")
     ends = [end for mark in marks if (end := words.find(mark, position)) >= 0]
     return min(ends, default=len(words))

@@ -1,1 +1,1 @@
-"""What a rollback would lose: a trial in a scratch database, and the preview of it."""
+"""What a rollback would lose: a dry run in a scratch database, and the preview of it."""

@@ -1,4 +1,4 @@
-"""Try a rollback in a scratch database, and see what each of its steps does to the tables."""
+"""Dry run of a rollback: try it in a scratch database, and observe what each of its steps does to the tables."""
 
 import contextlib
 import io
@@ -21,29 +21,29 @@ from dbkit.postgres.own_statements import Session
 from dbkit.sample_data.fill import TableFiller
 from dbkit.settings import Settings
 from dbkit.stash import sequences, tables
-from dbkit.stash.losses import Moment, Replay
+from dbkit.stash.losses import DryRun, DryRunStep
 from dbkit.stash.obstacles import WITHOUT
-from dbkit.stash.tables import WATCHING, Table
+from dbkit.stash.tables import OBSERVER_SCHEMA, StashTable
 
 ROWS = 5  # in each table of the scratch database
-NOTED = f"""
-CREATE SCHEMA {WATCHING};
-CREATE TABLE {WATCHING}.written (relation oid, operation text);
-CREATE FUNCTION {WATCHING}.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+OBSERVER_TABLES = f"""
+CREATE SCHEMA {OBSERVER_SCHEMA};
+CREATE TABLE {OBSERVER_SCHEMA}.written (relation oid, operation text);
+CREATE FUNCTION {OBSERVER_SCHEMA}.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    INSERT INTO {WATCHING}.written VALUES (TG_RELID, TG_OP);
+    INSERT INTO {OBSERVER_SCHEMA}.written VALUES (TG_RELID, TG_OP);
     RETURN NULL;
 END $$"""  # noqa: S608  # a constant
-# Statement by statement, whether there are rows or not, and whatever the migration says of triggers
-WATCH = f"""
+# For each statement, with or without rows, even where the migration disables triggers
+OBSERVER_TRIGGER = f"""
 CREATE TRIGGER dbkit_written BEFORE UPDATE OR DELETE OR TRUNCATE ON {{table}}
-    FOR EACH STATEMENT EXECUTE FUNCTION {WATCHING}.note();
+    FOR EACH STATEMENT EXECUTE FUNCTION {OBSERVER_SCHEMA}.note();
 ALTER TABLE {{table}} ENABLE ALWAYS TRIGGER dbkit_written"""
-# What a DELETE takes along, or changes, by foreign keys; an UPDATE of a key, too
+# What a DELETE deletes or changes by foreign keys, and what an UPDATE of a key changes
 FOLLOWERS = f"""
 WITH RECURSIVE reached (relation, operation) AS (
-    SELECT relation, operation FROM {WATCHING}.written
+    SELECT relation, operation FROM {OBSERVER_SCHEMA}.written
     UNION
     SELECT o.conrelid, CASE WHEN r.operation <> 'UPDATE' AND o.confdeltype = 'c' THEN 'DELETE' ELSE 'UPDATE' END
     FROM reached AS r JOIN pg_constraint AS o ON o.confrelid = r.relation AND o.contype = 'f'
@@ -53,105 +53,105 @@ WITH RECURSIVE reached (relation, operation) AS (
 SELECT DISTINCT relation FROM reached"""  # noqa: S608  # constants
 
 
-class NoPrograms(InputError):
-    """There is no PostgreSQL server here to try a rollback with."""
+class ServerProgramsMissing(InputError):
+    """There are no programs of a PostgreSQL server on this machine to try a rollback with."""
 
 
-def work_out(settings: Settings, ini: Path, heads: tuple[str, ...], to: str) -> Replay:
-    """What a rollback of a database at `heads` to `to` does, found on a throw-away cluster; the database is not asked.
+def run_dry_run(settings: Settings, ini: Path, heads: tuple[str, ...], to: str) -> DryRun:
+    """Try a rollback from `heads` to `to` on a scratch cluster, without reading the database itself.
 
-    Raises NoPrograms where there are none for one, InputError for what is no way back, and CheckFailed where the
+    Raises ServerProgramsMissing, InputError where `to` is not a revision to go back to, and CheckFailed where the
     revisions cannot be applied and undone in an empty database.
     """
     try:
         server_bindir(settings)
     except InputError as error:
-        raise NoPrograms(
+        raise ServerProgramsMissing(
             f"what a rollback to {to} would lose cannot be worked out: {error.message.rstrip('.')}.",
             f"That takes PostgreSQL's server programs: name their directory in PG_BINDIR.\n{WITHOUT}",
         ) from error
-    # it may fail on planted rows, which those of the database need not be like
+    # it may fail on sample rows, which may differ from those of the database
     with contextlib.suppress(CheckFailed):
-        return _try(settings, ini, heads, to, plants=True)
+        return _run_in_scratch(settings, ini, heads, to, sample_rows=True)
     try:
-        return _try(settings, ini, heads, to, plants=False)
+        return _run_in_scratch(settings, ini, heads, to, sample_rows=False)
     except CheckFailed as error:
-        # where that database is, and whether to try again, is nobody's concern
+        # without the revision of the scratch database, and whether to run the command again
         words = error.message.partition("; ")[0].rstrip(".")
         raise CheckFailed(
             f"what a rollback to {to} would lose cannot be worked out: in an empty database, {words}.", WITHOUT
         ) from error
 
 
-def _try(settings: Settings, ini: Path, heads: tuple[str, ...], to: str, *, plants: bool) -> Replay:
-    """Upgrade a scratch database to `heads`, and undo what comes after `to`; `plants` fills the tables in between.
+def _run_in_scratch(settings: Settings, ini: Path, heads: tuple[str, ...], to: str, *, sample_rows: bool) -> DryRun:
+    """Upgrade a scratch database to `heads`, and downgrade it to `to`; `sample_rows` fills the tables in between.
 
-    With rows, what a loop over rows or a trigger does is seen, too.
+    With rows, the effects of a loop over rows or of a trigger are observed, too.
     """
-    with scratch_cluster.cluster(settings) as place, _silence():
-        own = replace(scratch_database.settings_for(settings, place.target()), confirm=place.target().dbname)
+    with scratch_cluster.cluster(settings) as cluster, _silence():
+        own = replace(scratch_database.settings_for(settings, cluster.target()), confirm=cluster.target().dbname)
         loaded = project.load(ini)
         for head in heads:
-            alembic_command.run(loaded, own, "upgrade", head)
-        if plants:
+            alembic_command.run_alembic(loaded, own, "upgrade", head)
+        if sample_rows:
             # triggers and the like run with it, as they do for the application
-            with connect(place.target(), autocommit=True, session=Session.PROJECT) as connection:
+            with connect(cluster.target(), autocommit=True, session=Session.PROJECT) as connection:
                 TableFiller(ROWS, version_tables=[VERSION_TABLE]).fill(connection)
-        with connect(place.target(), autocommit=True) as connection:
-            observer = Observer(connection)
-            alembic_command.run(loaded, own, "downgrade", to, guard=observer)
-            return observer.replay()
+        with connect(cluster.target(), autocommit=True) as connection:
+            observer = DryRunObserver(connection)
+            alembic_command.run_alembic(loaded, own, "downgrade", to, hook=observer)
+            return observer.result()
 
 
-class Observer:
-    """A guard of steps that only looks, from a connection of its own."""
+class DryRunObserver:
+    """A step hook that only observes, over a second connection."""
 
     def __init__(self, connection: psycopg.Connection) -> None:
         self.connection = connection
-        self.moments: list[Moment] = []
-        self.watched: set[int] = set()
+        self.steps: list[DryRunStep] = []
+        self.observed: set[int] = set()
         self.positions: dict[int, int | None] = {}
-        """How far the sequences are before a step."""
-        connection.execute(NOTED)
+        """The last values of the sequences before a step."""
+        connection.execute(OBSERVER_TABLES)
 
     def before(self, step: RevisionStep, _driver: psycopg.Connection) -> None:
-        """A step is about to run."""
-        found = tables.read(self.connection)
-        self._watch(found)
-        self.connection.execute(f"TRUNCATE {WATCHING}.written")
-        drawn_from = sequences.read(self.connection)
-        self.positions = sequences.advance(self.connection, drawn_from)
-        self.moments.append(Moment(str(step.revision.revision), found, sequences=drawn_from))
+        """Read the tables and sequences before a step."""
+        found = tables.read_tables(self.connection)
+        self._observe(found)
+        self.connection.execute(f"TRUNCATE {OBSERVER_SCHEMA}.written")
+        drawn_from = sequences.read_sequences(self.connection)
+        self.positions = sequences.advance_sequences(self.connection, drawn_from)
+        self.steps.append(DryRunStep(str(step.revision.revision), found, sequences=drawn_from))
 
-    def after(self, _step: RevisionStep, _driver: psycopg.Connection, *, left: bool) -> None:
-        """It has run, and is about to be committed."""
+    def after(self, _step: RevisionStep, _driver: psycopg.Connection, *, left_transaction: bool) -> None:
+        """Do nothing before the commit."""
 
-    def done(self, _step: RevisionStep, *, left: bool) -> None:
-        """It is committed."""
-        moment = self.moments[-1]
-        written = frozenset(row[0] for row in self.connection.execute(FOLLOWERS)) & moment.tables.keys()
-        after = sequences.last_values(self.connection, moment.sequences)
+    def done(self, _step: RevisionStep, *, left_transaction: bool) -> None:
+        """Read what the step has written, after its commit."""
+        step = self.steps[-1]
+        written = frozenset(row[0] for row in self.connection.execute(FOLLOWERS)) & step.tables.keys()
+        after = sequences.read_last_values(self.connection, step.sequences)
         set_back = frozenset(
             oid
             for oid, last in after.items()
-            if sequences.is_set_back(moment.sequences[oid], self.positions.get(oid), last)
+            if sequences.is_set_back(step.sequences[oid], self.positions.get(oid), last)
         )
-        self.moments[-1] = replace(moment, written=frozenset(written), set_back=set_back)
+        self.steps[-1] = replace(step, written=frozenset(written), set_back=set_back)
 
-    def replay(self) -> Replay:
-        """What was seen, once all steps are done."""
-        return Replay(tuple(self.moments), tables.read(self.connection), sequences.read(self.connection))
+    def result(self) -> DryRun:
+        """Return what was observed, after the last step."""
+        return DryRun(tuple(self.steps), tables.read_tables(self.connection), sequences.read_sequences(self.connection))
 
-    def _watch(self, found: dict[int, Table]) -> None:
+    def _observe(self, found: dict[int, StashTable]) -> None:
         for oid, table in found.items():
-            if oid not in self.watched:
-                self.connection.execute(WATCH.format(table=table.sql).encode())
-                self.watched.add(oid)
+            if oid not in self.observed:
+                self.connection.execute(OBSERVER_TRIGGER.format(table=table.sql).encode())
+                self.observed.add(oid)
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Nothing of what migrations print and log: they will do so again in the database itself."""
+    """Suppress what migrations print and log: they will do so again in the database itself."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

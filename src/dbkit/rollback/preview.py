@@ -1,4 +1,4 @@
-"""Say what a rollback would lose, before it begins: read with short queries that hold no locks."""
+"""Preview what a rollback would lose, with short queries that hold no locks."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,21 +8,26 @@ import psycopg
 from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.sql_quote import quote_ident
-from dbkit.rollback.dry_run import NoPrograms, work_out
+from dbkit.rollback.dry_run import ServerProgramsMissing, run_dry_run
 from dbkit.settings import Settings, Target
-from dbkit.stash import backup, obstacles, store, tables
-from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
+from dbkit.stash import obstacles, store, tables
+from dbkit.stash.backup import BackupHook
+from dbkit.stash.live_losses import find_lost_sequences, has_values, match_loss, read_positions
+from dbkit.stash.losses import CHANGED, DROPPED, DryRun, Loss
+from dbkit.stash.pending import remove_unneeded_stashes
 from dbkit.wording import counted
 
 
-def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...], to: str) -> backup.BackupHook | None:
-    """Say what a rollback of a database at `heads` loses, and return who keeps it; None where it goes without.
+def preview_rollback(
+    settings: Settings, ini: Path, target: Target, heads: tuple[str, ...], to: str
+) -> BackupHook | None:
+    """Print what a rollback of a database at `heads` loses, and return the backup hook; None where STASH=0.
 
-    Raises DbkitError where that cannot be told, and Refused where it could not be put back.
+    Raises DbkitError where the losses are not known, and Refused where they could not be restored.
     """
     try:
-        replay = work_out(settings, ini, heads, to)
-    except (NoPrograms, CheckFailed) as error:
+        dry_run = run_dry_run(settings, ini, heads, to)
+    except (ServerProgramsMissing, CheckFailed) as error:
         if settings.stash:
             raise
         say(f"warning: STASH=0: nothing is kept, and {error.message}")
@@ -30,15 +35,15 @@ def prepare(settings: Settings, ini: Path, target: Target, heads: tuple[str, ...
     with connect(target, settings.wait, autocommit=True) as connection:
         _require_unmoved(connection, heads)
         try:
-            lines = _look(connection, settings, target, replay) if replay.moments else []
+            lines = _read_losses(connection, settings, target, dry_run) if dry_run.steps else []
         except (DbkitError, psycopg.Error):
-            _require_unmoved(connection, heads)  # another rollback is what has made it so
+            _require_unmoved(connection, heads)  # where another rollback is the reason
             raise
     if lines:
         print(f"A rollback to {to} loses, as of now:")
         print("\n".join(f"  {line}" for line in lines), flush=True)
     if settings.stash:
-        return backup.BackupHook(settings, target, heads, replay)
+        return BackupHook(settings, target, heads, dry_run)
     if lines:
         say("warning: STASH=0: nothing of it is kept.")
     return None
@@ -54,29 +59,29 @@ def _require_unmoved(connection: psycopg.Connection, heads: tuple[str, ...]) -> 
         )
 
 
-def _look(connection: psycopg.Connection, settings: Settings, target: Target, replay: Replay) -> list[str]:
-    """What is lost, a line each. Raises DbkitError where it cannot be kept, or not be put back."""
-    there = tables.read(connection)
-    present = tables.by_name(there.values())
-    losses = [backup.as_present(loss, present) for loss in replay.losses(0)]
+def _read_losses(connection: psycopg.Connection, settings: Settings, target: Target, dry_run: DryRun) -> list[str]:
+    """Return what is lost, a line each. Raises DbkitError where it cannot be copied, or not be restored."""
+    there = tables.read_tables(connection)
+    present = tables.index_by_name(there.values())
+    losses = [match_loss(loss, present) for loss in dry_run.losses(0)]
     if settings.stash:
-        store.sweep(settings)
-        backup.remove_unneeded(connection, settings, target)
+        store.remove_leftovers(settings)
+        remove_unneeded_stashes(connection, settings, target)
         obstacles.require_visible(connection, losses)
-    hidden = obstacles.hidden(connection, [loss.table for loss in losses])
+    hidden = obstacles.find_hidden_tables(connection, [loss.table for loss in losses])
     lines = [f"some of {label}: row security hides rows of it" for label in hidden]
-    losses = [loss for loss in losses if loss.table.label not in hidden and backup.has_something(connection, loss)]
+    losses = [loss for loss in losses if loss.table.label not in hidden and has_values(connection, loss)]
     if settings.stash:
-        obstacles.require_restorable(connection, replay, 0, losses, there)
-    positions = backup.positions_of(connection, backup.found_sequences(connection, replay))
+        obstacles.require_restorable(connection, dry_run, 0, losses, there)
+    positions = read_positions(connection, find_lost_sequences(connection, dry_run))
     return [
         *lines,
-        *_lines(connection, losses),
+        *_count_losses(connection, losses),
         *(f"position of the sequence {position.label}: {position.last_value}" for position in positions),
     ]
 
 
-def _lines(connection: psycopg.Connection, losses: list[Loss]) -> Iterator[str]:
+def _count_losses(connection: psycopg.Connection, losses: list[Loss]) -> Iterator[str]:
     for loss in losses:
         counts = "".join(f", count({quote_ident(column.name)})" for column in loss.columns)
         query = f"SELECT count(*){counts} FROM {loss.table.source}"  # noqa: S608

@@ -70,7 +70,7 @@ def widen_version_table(work: Workspace, script: Script, context: MigrationConte
     connection_of(context).connection.commit()
     limit = work.databases.widen_version_table(script.revision)
     if limit:
-        words = revision_ids.words(script.revision, work.databases.version_table_name, limit)
+        words = revision_ids.describe_excess(script.revision, work.databases.version_table_name, limit)
         work.id_problems[script.revision] = f"its id {words}"
 
 

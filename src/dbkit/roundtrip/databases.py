@@ -86,7 +86,7 @@ class ProofDatabases:
         found = None
         for target in self.databases.values():
             with connect(target, autocommit=True) as connection:
-                limit = revision_ids.limit_of(connection, self.version_table)
+                limit = revision_ids.read_limit(connection, self.version_table)
                 if limit and len(revision) > limit:
                     found = limit
                     wider = f"ALTER TABLE {self.version_table} ALTER COLUMN {revision_ids.COLUMN} TYPE text"

@@ -127,7 +127,7 @@ class EnvRunner:
         main = next(iter(self.databases.values()))
         self._set_urls()
         settings = scratch_database.settings_for(self.settings, main)
-        config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, proving=True)
+        config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, is_proof=True)
         config.stdout = io.StringIO()
         with contextlib.ExitStack() as stack:
             stack.enter_context(environment_variables(self.access.environment(main)))
@@ -150,7 +150,7 @@ class EnvRunner:
 
     def _mentions_connection(self) -> bool:
         """Whether env.py reads config.attributes["connection"]."""
-        path = env_file.find(Path(self.project.script.dir))
+        path = env_file.find_env_file(Path(self.project.script.dir))
         pattern = rb"""attributes\b[^\n]*["']connection["']"""
         if path.suffix != ".py":  # bytecode, where both are somewhere, and not on one line
             pattern = rb"(?s)attributes.*connection"

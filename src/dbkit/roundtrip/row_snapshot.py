@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from dbkit.postgres.row_hash import fingerprint, hash_sql
+from dbkit.postgres.row_hash import hash_columns, hash_sql
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.sample_data.constraints import list_table_oids
 
@@ -115,7 +115,7 @@ def read_rows(
             rows = tuple(values.get(oid, ()))
             snapshot[prefix + name] = TableRows(tuple(columns), tuple(key), rows, len(rows))
         else:
-            large = fingerprint(connection, f"ONLY {table}", columns)
+            large = hash_columns(connection, f"ONLY {table}", columns)
             snapshot[prefix + name] = TableRows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
     return snapshot
 

@@ -9,7 +9,7 @@ from alembic.script import Script
 
 from dbkit.errors import WRITE_FIRST, InputError
 from dbkit.project import Project
-from dbkit.project.revision_order import ancestors, in_order, parents_of
+from dbkit.project.revision_order import ancestors, parents_of, sort_revisions
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def select_revisions(project: Project, scope: Scope) -> Plan:
         proven &= {identifier for identifier, script in everything.items() if Path(script.path).resolve() in new}
     # apply also the revisions that they need
     needed = ancestors(proven, parents) if not scope.everything else applied
-    order = in_order(needed, parents, list(everything))
+    order = sort_revisions(needed, parents, list(everything))
     return Plan(tuple(everything[each] for each in order), frozenset(proven), parents)
 
 

@@ -7,14 +7,13 @@ from typing import Any
 import psycopg
 
 from dbkit.catalog import FIRST_NORMAL_OID
+from dbkit.catalog.tables import IS_PROJECT_TABLE
 
 # Tables that can have rows; not those of an extension, nor partitioned ones, whose rows are in their partitions
 TABLES = f"""
 SELECT c.oid::bigint FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.oid >= {FIRST_NORMAL_OID} AND c.relpersistence <> 't'
-    AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relname <> ALL (%(version_tables)s)
-    AND NOT EXISTS (SELECT FROM pg_depend AS d
-                    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+WHERE c.relkind = 'r' AND c.oid >= {FIRST_NORMAL_OID} AND c.relname <> ALL (%(version_tables)s)
+    AND {IS_PROJECT_TABLE}
 ORDER BY c.oid
 """  # noqa: S608
 DESCRIPTION = """

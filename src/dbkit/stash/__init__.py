@@ -1,1 +1,1 @@
-"""What a rollback would lose: worked out beforehand, kept on disk, and put back after the upgrade."""
+"""Stashes: backups of the rows that a rollback loses, kept on disk, and restored after the next upgrade."""

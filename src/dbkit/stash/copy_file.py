@@ -1,4 +1,4 @@
-"""Rows to a file and back, as COPY writes them: one line for each row, in flat memory, checked by count and SHA-256."""
+"""Copy files: rows in the format of COPY, written and read in constant memory, checked by row count and SHA-256."""
 
 import hashlib
 import os
@@ -15,24 +15,26 @@ import psycopg
 from psycopg import pq
 
 from dbkit.errors import CheckFailed
-from dbkit.stash.manifest import Saved
+from dbkit.stash.manifest import SavedFile
 from dbkit.stash.store import open_in_stash
 from dbkit.wording import counted
 
-CHUNK = 256 * 1024  # bytes; what is written, read, hashed and counted stays in the processor's cache
+CHUNK = 256 * 1024  # bytes; a chunk that is written, read, hashed and counted stays in the processor's cache
 
 
-def copy_out(driver: psycopg.Connection, query: str, path: Path, more: Iterable[tuple[int, bytes]] = ()) -> Saved:
-    """Write what `query` selects to a new file (mode 0600), durably, and read it again.
+def write_copy_file(
+    driver: psycopg.Connection, query: str, path: Path, more: Iterable[tuple[int, bytes]] = ()
+) -> SavedFile:
+    """Write the rows of a query to a new file (mode 0600), durably, and verify it by reading it.
 
-    `more` are further rows in pieces, as COPY writes them, each with the number of rows that end with it.
+    `more` are further rows in pieces, in the format of COPY, each with the number of rows that end with it.
 
     Raises psycopg's errors, OSError when there is no room, and CheckFailed when the file is not what the server sent.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         written = _Written(descriptor)
-        # closing: what goes wrong here must end the COPY, too
+        # closing: an error here must end the COPY, too
         with ThreadPoolExecutor(1) as beside, closing(_chunks(driver, query)) as chunks:
             rows, pending = 0, None
             for count, chunk in chunks:
@@ -50,11 +52,11 @@ def copy_out(driver: psycopg.Connection, query: str, path: Path, more: Iterable[
         os.close(descriptor)
     if written.lines != rows:
         raise CheckFailed(f"{path} has {counted(written.lines, 'row')}; sent: {rows:,}.")
-    return Saved(path.name, rows, written.size, written.digest.hexdigest())
+    return SavedFile(path.name, rows, written.size, written.digest.hexdigest())
 
 
 class _Written:
-    """A file as it is written: each chunk is read again at once, beside the reading of the next one."""
+    """A file being written: each chunk is verified at once, while the next one is received."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -63,7 +65,7 @@ class _Written:
         self.digest = hashlib.sha256()
 
     def add(self, chunk: bytes) -> None:
-        """Write a chunk and read it again. Raises OSError, and CheckFailed when it is not what was written."""
+        """Write a chunk and verify it. Raises OSError, and CheckFailed when it does not read as it was written."""
         rest = memoryview(chunk)
         while rest:
             rest = rest[os.write(self.descriptor, rest) :]
@@ -78,7 +80,7 @@ class _Written:
 
 
 def _chunks(driver: psycopg.Connection, query: str) -> Generator[tuple[int, bytes], None, None]:
-    """What COPY sends, in chunks, each with the number of rows so far; at the end the number that the server says.
+    """Yield the data of a COPY in chunks, each with 0 as its count; at the end the row count that the server reports.
 
     psycopg's own loop takes twice as long. Raises its errors.
     """
@@ -100,11 +102,11 @@ def _chunks(driver: psycopg.Connection, query: str) -> Generator[tuple[int, byte
 
 
 def _rows_in_chunks(connection: "pq.abc.PGconn") -> Iterator[bytes]:
-    # nothing is interpreted for a single row, and no row is kept as an object: each of both would double the time
+    # no work is done for a single row, and no row is kept as an object: each would double the time
     rows = map(itemgetter(1), iter(partial(connection.get_copy_data, 0), (-1, b"")))
     count = 1
     while True:
-        if count == 1:  # perhaps a large one, of which there is to be no copy
+        if count == 1:  # possibly a large row, of which no copy is made
             row = next(rows, b"")
             if not row:
                 return
@@ -121,7 +123,7 @@ def _rows_in_chunks(connection: "pq.abc.PGconn") -> Iterator[bytes]:
 
 
 def _abandon(driver: psycopg.Connection) -> None:
-    """End a COPY in the middle: the server is told, and what it has sent is read, so that the connection is usable."""
+    """Cancel a COPY that is under way, and discard what the server has sent, so that the connection stays usable."""
     if driver.pgconn.status != pq.ConnStatus.OK or driver.info.transaction_status != pq.TransactionStatus.ACTIVE:
         return
     driver.cancel_safe(timeout=5.0)
@@ -135,10 +137,10 @@ def _drain(connection: "pq.abc.PGconn") -> None:
         pass
 
 
-def read_checked(path: Path, saved: Saved) -> Iterator[bytes]:
-    """The bytes of a file of a stash, in chunks.
+def read_checked(path: Path, saved: SavedFile) -> Iterator[bytes]:
+    """Yield the bytes of a copy file in chunks.
 
-    Raises CheckFailed, after the last chunk at the latest, when it has not the rows and bytes that it should have.
+    Raises CheckFailed, after the last chunk at the latest, when rows, size or SHA-256 differ from the manifest.
     """
     digest = hashlib.sha256()
     rows = size = 0

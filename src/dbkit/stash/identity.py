@@ -1,4 +1,4 @@
-"""Which database a stash belongs to, and what became of the rollback that it was made for."""
+"""Assess whether a stash belongs to a database, and whether the rollback that it was made for was committed."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -20,7 +20,7 @@ FROM pg_catalog.pg_current_wal_insert_lsn() AS here"""
 
 
 def read_identity(connection: psycopg.Connection) -> Identity:
-    """Ask the server which database this is. An ordinary role may, unless somebody has revoked it."""
+    """Read the identity of the database. An ordinary role may, unless the privilege was revoked."""
     [may_ask] = connection.execute(MAY_ASK).fetchone() or (False,)
     [system] = (connection.execute(SYSTEM).fetchone() if may_ask else None) or (None,)
     database, in_recovery = connection.execute(DATABASE).fetchone() or (0, True)
@@ -31,53 +31,55 @@ def read_identity(connection: psycopg.Connection) -> Identity:
 
 
 class Fate(Enum):
-    """What became of a stash's rollback, as far as the database can tell."""
+    """Whether a stash's rollback was committed, as far as the database shows it."""
 
     NEEDED = "what it has was lost, or may have been"
     UNNEEDED = "its rollback was not committed"
     RUNNING = "its rollback has not ended"
     ELSEWHERE = "it was made in another database"
-    UNKNOWN = "whether its rollback was committed cannot be told"
+    UNKNOWN = "whether its rollback was committed is not known"
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A fate, and why, as a sentence goes on."""
+class Assessment:
+    """A fate, and its reason as the rest of a sentence."""
 
     fate: Fate
     why: str = ""
 
     @property
     def asks(self) -> bool:
-        """Whether the stash is put back only when it is named. Nothing of it is ever removed."""
+        """Whether the stash is restored only when it is named. It is never removed."""
         return self.fate in (Fate.ELSEWHERE, Fate.UNKNOWN)
 
 
-def judge(connection: psycopg.Connection, here: Identity, stash: Stash) -> Verdict:
-    """Say whether a stash is needed in the database that `here` is of.
+def assess_stash(connection: psycopg.Connection, here: Identity, stash: Stash) -> Assessment:
+    """Assess whether a stash is needed in the database that has the identity `here`.
 
-    The number of its transaction means something only in the history that it was made in: the same server, database
-    and timeline, and not a copy of it from an earlier moment.
+    The id of its transaction has a meaning only in the history that it was made in: the same server, database and
+    timeline, and not a copy of it from an earlier moment.
     """
     made = stash.manifest.identity
     if made is not None and (difference := made.difference(here)):
-        return Verdict(Fate.ELSEWHERE, difference)
+        return Assessment(Fate.ELSEWHERE, difference)
     status = _status_of(connection, stash)
     if status not in ("aborted", "in progress"):
-        return Verdict(Fate.NEEDED)
+        return Assessment(Fate.NEEDED)
     if made is None:
-        return Verdict(Fate.UNKNOWN, "it does not say which database it was made in, as an older dbkit wrote it")
+        return Assessment(
+            Fate.UNKNOWN, "an older dbkit wrote it, which did not record the database that it was made in"
+        )
     if made.system is None or here.system is None:
-        return Verdict(Fate.UNKNOWN, "the server does not say which one it is (pg_control_system())")
+        return Assessment(Fate.UNKNOWN, "this role may not read the identity of the server (pg_control_system())")
     if None in (made.timeline, here.timeline) or made.timeline != here.timeline:
-        return Verdict(Fate.UNKNOWN, "the server has had a recovery or a failover since")
+        return Assessment(Fate.UNKNOWN, "the server has had a recovery or a failover since")
     if made.log is None or here.log is None or here.log < made.log:
-        return Verdict(Fate.UNKNOWN, "the server is a copy from before it was made")
-    return Verdict(Fate.UNNEEDED if status == "aborted" else Fate.RUNNING)
+        return Assessment(Fate.UNKNOWN, "the server is a copy from before it was made")
+    return Assessment(Fate.UNNEEDED if status == "aborted" else Fate.RUNNING)
 
 
 def _status_of(connection: psycopg.Connection, stash: Stash) -> str | None:
-    """What a server says of a stash's transaction: committed, aborted, in progress; None: it does not know."""
+    """Return the status of a stash's transaction: committed, aborted, in progress; None where it is not known."""
     query = "SELECT pg_catalog.pg_xact_status(%s::pg_catalog.text::pg_catalog.xid8)"
     try:
         with connection.transaction():

@@ -1,4 +1,4 @@
-"""The manifest of a stash: what it was made of. It is read as a file that anybody may have written."""
+"""The manifest of a stash: what it holds, and of which database. It is read as untrusted input."""
 
 import json
 import re
@@ -15,8 +15,8 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Saved:
-    """A file of a stash: its rows, bytes, and the SHA-256 of these."""
+class SavedFile:
+    """A file of a stash: its number of rows, its size in bytes, and its SHA-256."""
 
     file: str
     rows: int
@@ -26,34 +26,34 @@ class Saved:
 
 @dataclass(frozen=True)
 class SavedTable:
-    """What is kept of one table. Columns are pairs of a name and a type, as they were before the rollback."""
+    """The entry of one table. Columns are pairs of a name and a type, as they were before the rollback."""
 
     schema: str
     table: str
     why: str
     key: list[list[str]]
     columns: list[list[str]]
-    """All that are in the file, in its order."""
+    """All columns in the file, in its order."""
     lost: list[str]
-    """Those of them that are to be put back."""
-    saved: Saved
+    """The columns that are restored."""
+    saved: SavedFile
     sequences: dict[str, int] = field(default_factory=dict)
-    """Of a stash of format 1: by column, the last number of the sequence that it owns."""
+    """In a stash of format 1: by column, the last value of the sequence that it owns."""
 
     @property
     def label(self) -> str:
-        """As people know it: without the schema, where that is public."""
+        """The name in messages: without the schema, where that is public."""
         return self.table if self.schema == "public" else f"{self.schema}.{self.table}"
 
     @property
     def whole(self) -> bool:
-        """Whether its rows are kept, and not only some of their values."""
+        """Whether whole rows are kept, and not only some of their values."""
         return self.why != "changed"
 
 
 @dataclass(frozen=True)
-class Position:
-    """How far a sequence was. It is found again by the column that owns it, and otherwise by its own name."""
+class SequencePosition:
+    """The position of a sequence, which is found again by the column that owns it, or else by its own name."""
 
     schema: str
     name: str
@@ -64,25 +64,25 @@ class Position:
 
     @property
     def label(self) -> str:
-        """As people know it: without the schema, where that is public."""
+        """The name in messages: without the schema, where that is public."""
         return self.name if self.schema == "public" else f"{self.schema}.{self.name}"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which database it is, wherever its server is reached, and how far the server's log was."""
+    """The identity of a database, at whatever address its server is reached, and the position of the server's log."""
 
     system: int | None
     """The system identifier, which initdb draws; None where the role may not ask for it."""
     database: int
-    """The OID of the database: another one after DROP and CREATE DATABASE."""
+    """The OID of the database, which changes with DROP and CREATE DATABASE."""
     timeline: int | None
-    """Another one after a recovery to a point in time, and after a failover; None on a standby."""
+    """The timeline, which changes with a point-in-time recovery and a failover; None on a standby."""
     log: int | None
     """The position in the write-ahead log, in bytes."""
 
     def difference(self, here: "Identity") -> str:
-        """Why a database is another one, as a sentence goes on; "" where nothing says so."""
+        """Return why this is another database, as the rest of a sentence; "" where nothing shows that."""
         if None not in (self.system, here.system) and self.system != here.system:
             return f"it was made on the server {self.system}, and this is {here.system} (pg_control_system())"
         if self.database != here.database:
@@ -96,38 +96,38 @@ class Identity:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a stash is of: a database at certain revisions, at one moment."""
+    """The database, revisions and moment that a stash was made of, and what it holds."""
 
     database: str
     server: str
     heads: list[str]
-    """The revisions that must be applied for it to be put back."""
+    """The revisions that must be applied before it can be restored."""
     revision: str
     """The revision that was undone when it was made."""
     began: str
-    """When the first stash of the same rollback was made; of several, that one fits the tables best."""
+    """When the first stash of the same rollback was made."""
     time: str
     transaction: int
-    """The number of the transaction that undid it."""
+    """The id of the transaction that undid it."""
     tables: list[SavedTable]
     format: int = FORMAT
     identity: Identity | None = None
     """None in a stash of format 1."""
-    sequences: list[Position] = field(default_factory=list)
+    sequences: list[SequencePosition] = field(default_factory=list)
 
 
-def as_json(manifest: Manifest) -> dict[str, Any]:
-    """What the file is to say."""
+def manifest_as_json(manifest: Manifest) -> dict[str, Any]:
+    """Return the content of the file."""
     return asdict(manifest)
 
 
-def parse(text: bytes) -> Manifest:
-    """Read a manifest. Raises ValueError for anything that this kit would not have written itself."""
+def parse_manifest(text: bytes) -> Manifest:
+    """Parse a manifest. Raises ValueError for anything that dbkit would not have written itself."""
     raw = _object(_json(text), Manifest, optional=("format", "identity", "sequences"))
     if raw.get("format", 1) not in (1, FORMAT):
         raise ValueError(f"its format is {raw['format']!r}, and this dbkit knows 1 to {FORMAT}")
     tables = _list(raw["tables"], lambda each: _kept(each))
-    files = [kept.saved.file for kept in tables]
+    files = [entry.saved.file for entry in tables]
     if len(set(files)) < len(files):
         raise ValueError("two tables have the same file")
     return Manifest(
@@ -146,31 +146,31 @@ def parse(text: bytes) -> Manifest:
 
 
 @dataclass(frozen=True)
-class Note:
-    """A file with the key and the hashes of some columns of each row: of what was left, or of what was written."""
+class HashFile:
+    """A file with the key and the hashes of some columns of each row that a rollback left, or an upgrade wrote."""
 
     columns: list[str]
-    saved: Saved
+    saved: SavedFile
     in_array: bool
     """Whether the hashes are in one array. An older dbkit wrote a column for each."""
 
 
-def note_of(columns: list[str], saved: Saved) -> dict[str, Any]:
-    """What describes such a file."""
+def describe_hash_file(columns: list[str], saved: SavedFile) -> dict[str, Any]:
+    """Return the description of a hash file."""
     return {"columns": columns, "in_array": True, **asdict(saved)}
 
 
-def parse_note(text: bytes, kept: SavedTable, file: str) -> Note:
-    """Read what describes `file`, with hashes of columns of a table. Raises ValueError."""
+def parse_hash_file(text: bytes, entry: SavedTable, file: str) -> HashFile:
+    """Parse the description of the hash file `file` of a table. Raises ValueError."""
     raw = _json(text)
     if not isinstance(raw, dict):
-        raise ValueError("it is no object")  # one kind of error for one kind of fault
+        raise ValueError("it is no object")  # the same kind of error as for every other fault
     columns, in_array = _list(raw.pop("columns", None), _name), raw.pop("in_array", False)
-    if not set(columns) <= set(kept.lost) or len(set(columns)) < len(columns) or not columns:
+    if not set(columns) <= set(entry.lost) or len(set(columns)) < len(columns) or not columns:
         raise ValueError("its columns are not those of the stash")
     if not isinstance(in_array, bool):
         raise ValueError(f"in_array is {in_array!r}")
-    return Note(columns, _saved(raw, re.escape(file)), in_array)
+    return HashFile(columns, _saved(raw, re.escape(file)), in_array)
 
 
 def _json(text: bytes) -> Any:
@@ -187,7 +187,7 @@ def _kept(raw: object) -> SavedTable:
     sequences = found.get("sequences", {})
     if not isinstance(sequences, dict):
         raise ValueError("sequences is no object")
-    kept = SavedTable(
+    entry = SavedTable(
         schema=_name(found["schema"]),
         table=_name(found["table"]),
         why=found["why"],
@@ -197,30 +197,30 @@ def _kept(raw: object) -> SavedTable:
         saved=_saved(found["saved"], r"[0-9]+\.copy"),
         sequences={_name(column): _number(last, least=-LARGEST - 1) for column, last in sequences.items()},
     )
-    names = [name for name, _ in kept.columns]
-    if len(set(names)) < len(names) or not set(kept.lost) <= set(names) or not kept.columns:
-        raise ValueError(f"the columns of {kept.label} do not fit each other")
-    if [pair for pair in kept.key if pair not in kept.columns] or not (kept.key or kept.whole):
-        raise ValueError(f"the primary key of {kept.label} is not among its columns")
-    return kept
+    names = [name for name, _ in entry.columns]
+    if len(set(names)) < len(names) or not set(entry.lost) <= set(names) or not entry.columns:
+        raise ValueError(f"the columns of {entry.label} do not fit each other")
+    if [pair for pair in entry.key if pair not in entry.columns] or not (entry.key or entry.whole):
+        raise ValueError(f"the primary key of {entry.label} is not among its columns")
+    return entry
 
 
-def _saved(raw: object, file: str) -> Saved:
-    found = _object(raw, Saved)
+def _saved(raw: object, file: str) -> SavedFile:
+    found = _object(raw, SavedFile)
     if not re.fullmatch(file, _name(found["file"]), re.ASCII):
         raise ValueError(f"its file is {found['file']!r}")
     if not re.fullmatch("[0-9a-f]{64}", _name(found["sha256"])):
         raise ValueError("sha256 is none")
-    return Saved(found["file"], _number(found["rows"]), _number(found["size"]), found["sha256"])
+    return SavedFile(found["file"], _number(found["rows"]), _number(found["size"]), found["sha256"])
 
 
-def _position(raw: object) -> Position:
-    found = _object(raw, Position)
+def _position(raw: object) -> SequencePosition:
+    found = _object(raw, SequencePosition)
     owner = _list(found["owner"], _name)
     if len(owner) not in (0, 3) or not isinstance(found["is_called"], bool):
         raise ValueError("the position of a sequence is none")
     last = _number(found["last_value"], least=-LARGEST - 1)
-    return Position(_name(found["schema"]), _name(found["name"]), owner, last, found["is_called"])
+    return SequencePosition(_name(found["schema"]), _name(found["name"]), owner, last, found["is_called"])
 
 
 def _identity(raw: object) -> Identity:
@@ -230,7 +230,7 @@ def _identity(raw: object) -> Identity:
 
 
 def _object(raw: object, kind: type, optional: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    """An object with exactly the fields of a dataclass, of which some may be missing."""
+    """Require an object with exactly the fields of a dataclass, of which the optional ones may be missing."""
     names = {each.name for each in fields(kind)}
     if not isinstance(raw, dict) or not names - set(optional) <= set(raw) <= names:
         found = ", ".join(map(repr, raw)) if isinstance(raw, dict) else type(raw).__name__
@@ -240,7 +240,7 @@ def _object(raw: object, kind: type, optional: tuple[str, ...] = ()) -> Mapping[
 
 def _list(raw: object, item: Callable[[object], Item]) -> list[Item]:
     if not isinstance(raw, list):
-        raise ValueError(f"{raw!r} is no list")  # one kind of error for one kind of fault
+        raise ValueError(f"{raw!r} is no list")  # the same kind of error as for every other fault
     return [item(each) for each in raw]
 
 
@@ -252,7 +252,7 @@ def _pair(raw: object) -> list[str]:
 
 
 def _name(raw: object) -> str:
-    """What PostgreSQL allows in a name."""
+    """Require a name as PostgreSQL allows it."""
     if not isinstance(raw, str) or not raw or "\0" in raw:
         raise ValueError(f"{raw!r} is no name")
     return raw

@@ -1,4 +1,4 @@
-"""What could be kept, and never be put back; and what a trial of a rollback does not see. Both are refused."""
+"""Refuse a rollback whose losses could be copied but never restored, or that the dry run did not foresee."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -8,8 +8,8 @@ from dbkit.errors import Refused
 from dbkit.postgres.row_hash import hash_sql
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.stash.large_values import is_toasted
-from dbkit.stash.losses import CHANGED, DROPPED, Loss, Replay
-from dbkit.stash.tables import Table
+from dbkit.stash.losses import CHANGED, DROPPED, DryRun, Loss
+from dbkit.stash.tables import StashTable
 
 WITHOUT = "To roll back without keeping anything: STASH=0 before the command."
 MOST_COLUMNS = 1600  # https://www.postgresql.org/docs/18/limits.html
@@ -38,8 +38,8 @@ FROM unnest(ARRAY['pg_largeobject_metadata'::regclass, 'pg_largeobject'::regclas
 
 
 def require_visible(connection: psycopg.Connection, losses: Sequence[Loss]) -> None:
-    """Raise Refused where row security hides rows from this role: they could neither be counted nor kept."""
-    labels = hidden(connection, [loss.table for loss in losses])
+    """Raise Refused where row security hides rows from this role: they could neither be counted nor copied."""
+    labels = find_hidden_tables(connection, [loss.table for loss in losses])
     if labels:
         user = connection.info.user
         raise Refused(
@@ -49,44 +49,52 @@ def require_visible(connection: psycopg.Connection, losses: Sequence[Loss]) -> N
         )
 
 
-def hidden(connection: psycopg.Connection, tables: Iterable[Table]) -> list[str]:
-    """The labels of the tables of which row security may hide rows from this role."""
+def find_hidden_tables(connection: psycopg.Connection, tables: Iterable[StashTable]) -> list[str]:
+    """Return the labels of the tables of which row security may hide rows from this role."""
     labels = {table.sql: table.label for table in tables}
     return [labels[name] for (name,) in connection.execute(HIDDEN, [list(labels)])]
 
 
 def require_restorable(
-    connection: psycopg.Connection, replay: Replay, number: int, losses: Sequence[Loss], present: Mapping[int, Table]
+    connection: psycopg.Connection,
+    dry_run: DryRun,
+    number: int,
+    losses: Sequence[Loss],
+    present: Mapping[int, StashTable],
 ) -> None:
-    """Raise Refused, naming the first table and why, where something could be kept, but never be put back.
+    """Raise Refused, with the first table and the reason, where something could be copied but never restored.
 
-    `losses` are those from a step on, as they are in the database; `present` are its tables by OID.
+    `losses` are those from a step on, as they are in the database; `present` are the tables of the database by OID.
     """
-    for reason in _reasons(connection, replay, number, losses, present):
+    for reason in _reasons(connection, dry_run, number, losses, present):
         raise Refused(f"refusing to roll back: {reason}, so its values could not be put back.", WITHOUT)
 
 
 def _reasons(
-    connection: psycopg.Connection, replay: Replay, number: int, losses: Sequence[Loss], present: Mapping[int, Table]
+    connection: psycopg.Connection,
+    dry_run: DryRun,
+    number: int,
+    losses: Sequence[Loss],
+    present: Mapping[int, StashTable],
 ) -> Iterator[str]:
-    unmatchable = dict(replay.unmatchable(number))
+    unmatchable = dict(dry_run.unmatchable(number))
     for loss in losses:
-        made = replay.moments[number].tables[loss.table.oid]
+        made = dry_run.steps[number].tables[loss.table.oid]
         if loss.table.oid in unmatchable:
             yield unmatchable[loss.table.oid]
         if loss.why != DROPPED and not loss.table.key:
             yield f"{loss.table.label} has no primary key in this database"
         if not loss.stay or loss.why == CHANGED:
             yield from _other_shape(loss, made)
-        yield from _too_many_columns(loss, made, replay.end.get(made.oid))
+        yield from _too_many_columns(loss, made, dry_run.end.get(made.oid))
         if loss.why == DROPPED and made.kind == "p":
-            yield from _without_partition(connection, loss, made, replay.moments[number].tables, present)
+            yield from _without_partition(connection, loss, made, dry_run.steps[number].tables, present)
         yield from _violated(connection, loss)
         yield from _too_large(connection, loss)
 
 
-def _other_shape(loss: Loss, made: Table) -> Iterator[str]:
-    """What is kept has other columns, or another key, than what the revisions make anew."""
+def _other_shape(loss: Loss, made: StashTable) -> Iterator[str]:
+    """Yield where the table has other columns, or another key, than the revisions will create."""
     label = loss.table.label
     wanted = {column.name: column for column in made.columns.values()}
     for column in loss.columns:
@@ -102,8 +110,8 @@ def _other_shape(loss: Loss, made: Table) -> Iterator[str]:
         yield f"the primary key of {label} is {here} in this database, and {there} after its revision"
 
 
-def _too_many_columns(loss: Loss, made: Table, end: Table | None) -> Iterator[str]:
-    """Columns that go and are added again get new numbers, of which a table has not more than 1,600."""
+def _too_many_columns(loss: Loss, made: StashTable, end: StashTable | None) -> Iterator[str]:
+    """Yield where dropped columns cannot be added again: each gets a new number, and a table has at most 1,600."""
     again = len(made.columns.keys() - end.columns.keys()) if end else 0
     if again and loss.table.numbers + again > MOST_COLUMNS:
         yield (
@@ -113,9 +121,13 @@ def _too_many_columns(loss: Loss, made: Table, end: Table | None) -> Iterator[st
 
 
 def _without_partition(
-    connection: psycopg.Connection, loss: Loss, made: Table, known: Mapping[int, Table], present: Mapping[int, Table]
+    connection: psycopg.Connection,
+    loss: Loss,
+    made: StashTable,
+    known: Mapping[int, StashTable],
+    present: Mapping[int, StashTable],
 ) -> Iterator[str]:
-    """Partitions with rows that no revision makes: after it, there is no place for these."""
+    """Yield the partitions with rows that no revision creates: their rows would fit into no partition."""
     [root] = [oid for oid, table in present.items() if table.sql == loss.table.sql]
     todo = [(root, made.oid)]
     while todo:
@@ -131,7 +143,7 @@ def _without_partition(
 
 
 def _violated(connection: psycopg.Connection, loss: Loss) -> Iterator[str]:
-    """Rows that a constraint would not let in again: it is NOT VALID, and was added when they were there."""
+    """Yield the NOT VALID constraints that existing rows violate, so that these could not be inserted again."""
     for name, check, referred, columns, keys in connection.execute(NOT_VALID, [loss.table.sql]).fetchall():
         if check is not None:
             violated = f"NOT ({check})"
@@ -153,7 +165,7 @@ def _has_rows(connection: psycopg.Connection, source: str) -> bool:
 
 
 def _too_large(connection: psycopg.Connection, loss: Loss) -> Iterator[str]:
-    """Rows that have more than 1 GB when they are written as text, which no statement takes."""
+    """Yield where a row has more than 1 GB as text, which no statement accepts."""
     if not is_toasted(connection, loss.table):
         return
     parts = [_length(name, kind) for name, kind in connection.execute(VARIABLE, [loss.table.sql, loss.saved])]
@@ -171,7 +183,7 @@ def _too_large(connection: psycopg.Connection, loss: Loss) -> Iterator[str]:
 
 
 def _length(name: str, kind: str) -> str:
-    """SQL for how long a value is as text; without reading it, where that can be."""
+    """Return SQL for the length of a value as text, where possible without reading it."""
     column = quote_ident(name)
     if kind in ("text", "character varying", "character"):
         return f"coalesce(octet_length({column}), 0)::int8"
@@ -180,13 +192,15 @@ def _length(name: str, kind: str) -> str:
     return f"CASE WHEN pg_column_size({column}) > {LARGE_VALUE} THEN octet_length({column}::text) ELSE 0 END::int8"
 
 
-def changed_large_objects(connection: psycopg.Connection) -> bool:
+def has_changed_large_objects(connection: psycopg.Connection) -> bool:
     """Whether this transaction has unlinked large objects, or written to them."""
     return connection.execute(LARGE_OBJECTS).fetchone() != (0,)
 
 
-def unforeseen(before: Mapping[int, Table], after: Mapping[int, Table], losses: Iterable[Loss]) -> Iterator[str]:
-    """Tables and columns that a step has dropped, which its trial did not have: no revision makes them."""
+def find_unforeseen(
+    before: Mapping[int, StashTable], after: Mapping[int, StashTable], losses: Iterable[Loss]
+) -> Iterator[str]:
+    """Yield the tables and columns that a step has dropped and no revision makes, so that the dry run had none."""
     known = {loss.table.sql: {column.name for column in loss.columns} for loss in losses}
     for oid, table in before.items():
         family = list(_with_parents(table, before))
@@ -200,7 +214,7 @@ def unforeseen(before: Mapping[int, Table], after: Mapping[int, Table], losses: 
                 yield f"the column {table.label}.{column.name}"
 
 
-def _with_parents(table: Table | None, tables: Mapping[int, Table]) -> Iterator[Table]:
+def _with_parents(table: StashTable | None, tables: Mapping[int, StashTable]) -> Iterator[StashTable]:
     while table is not None:
         yield table
         table = tables.get(table.parent) if table.parent else None

@@ -1,4 +1,4 @@
-"""The SQL that puts back one table of a stash, which is in a temporary table."""
+"""The SQL that restores one table of a stash from a temporary table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,39 +6,41 @@ from dataclasses import dataclass
 from dbkit.postgres.row_hash import hash_sql
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.stash.manifest import SavedTable
-from dbkit.stash.tables import Column, Sum, Table
+from dbkit.stash.tables import StashColumn, StashTable, TableHash
 
 MOST_AT_ONCE = 700
-"""Columns: a row in the middle of a join has at most 1,664."""
+"""Columns in one statement: a row in the middle of a join has at most 1,664."""
 
 
 @dataclass(frozen=True)
-class Statements:
-    """In these, `t` is the table, `s` the stash, `a` the image (hashes of the values that the rollback had left).
+class RestoreStatements:
+    """The statements for one table.
 
-    And `u` are the hashes of what upgrades have written."""
+    In these, `t` is the table, `s` the stash, `a` the image (hashes of the values that the rollback had left), and `u`
+    the hashes of the rows that upgrades have written.
+    """
 
-    kept: SavedTable
-    table: Table
+    entry: SavedTable
+    table: StashTable
     name: str
-    """Of the temporary table with the stash."""
+    """The temporary table with the rows of the stash."""
     image: str
-    """Of the one with the image; "" where there is none."""
+    """The temporary table with the image; "" where there is none."""
     imaged: Sequence[str]
-    """The columns that the image has."""
+    """The columns of the image."""
     upgrade: str
     """The temporary table with the hashes of what upgrades have written; "" where there is none."""
     defaults: Mapping[str, Sequence[str]]
-    """By column, what the upgrade may have given to all rows, as SQL."""
-    before: Sum
-    """Of the stash."""
+    """By column, the values that the upgrade may have given to all rows, as SQL."""
+    before: TableHash
+    """The hash of the rows of the stash."""
 
     def plan(self, *, overwrite: bool) -> bytes:
-        """How many rows match; of these, how many differ, have a value to put back, and have one that stays."""
+        """Return the query for how many rows match, and how many of them differ, are due, and have newer values."""
         groups = [self._compared(group, overwrite=overwrite) for group in self._groups or [[]]]
         rows = groups[0]
         if len(groups) > 1:
-            keys = ", ".join(f"k{number}" for number in range(len(self.kept.key)))
+            keys = ", ".join(f"k{number}" for number in range(len(self.entry.key)))
             rows = f"""
                 SELECT bool_or(differs) AS differs, bool_or(due) AS due, bool_or(newer) AS newer
                 FROM ({" UNION ALL ".join(groups)}) AS g GROUP BY {keys}"""  # noqa: S608
@@ -47,10 +49,10 @@ class Statements:
                 count(*) FILTER (WHERE newer)
             FROM ({rows}) AS r""".encode()  # noqa: S608
 
-    def _compared(self, group: Sequence[Column], *, overwrite: bool) -> str:
-        """The rows that match, with their keys: whether they differ in these columns, and what of that is due."""
+    def _compared(self, group: Sequence[StashColumn], *, overwrite: bool) -> str:
+        """Return the query for the rows that match, with whether they differ, are due or newer in these columns."""
         columns = [(_differs(each), self._is_ours(each.name, overwrite=overwrite)) for each in group]
-        keys = "".join(f"s.{quote_ident(name)} AS k{number}, " for number, (name, _) in enumerate(self.kept.key))
+        keys = "".join(f"s.{quote_ident(name)} AS k{number}, " for number, (name, _) in enumerate(self.entry.key))
         return f"""
             SELECT {keys}{_any(differs for differs, _ in columns)} AS differs,
                 {_any(f"{differs} AND {ours}" for differs, ours in columns)} AS due,
@@ -59,18 +61,18 @@ class Statements:
             """  # noqa: S608
 
     def count_deleted(self) -> bytes:
-        """How many rows the rollback has left in the table that are not there any more."""
+        """Return the query for how many rows the rollback had left that were deleted since."""
         return f"""
             SELECT count(*) FROM {self.name} AS s
             WHERE {self._is_in(self.image)} AND NOT {self._is_in(self.table.source)}""".encode()  # noqa: S608
 
     def insert(self, *, empty: bool, skips: bool) -> bytes:
-        """Put back the rows that are missing, except those that were there after the rollback and are not any more.
+        """Return the INSERT of the missing rows, except those that the rollback had left and that were deleted since.
 
-        `empty`: the table has no rows. `skips`: leave out a row that is in the way of a unique key.
+        `empty`: the table has no rows. `skips`: leave out a row that violates a unique key.
         """
-        names = ", ".join(quote_ident(name) for name, _ in self.kept.columns)
-        missing = [f"NOT {self._is_in(self.table.source)}"] if self.kept.key and not empty else []
+        names = ", ".join(quote_ident(name) for name, _ in self.entry.columns)
+        missing = [f"NOT {self._is_in(self.table.source)}"] if self.entry.key and not empty else []
         missing += [f"NOT {self._is_in(self.image)}"] if self.image else []
         where = f" WHERE {' AND '.join(missing)}" if missing else ""
         conflict = " ON CONFLICT DO NOTHING" if skips else ""
@@ -79,13 +81,13 @@ class Statements:
             SELECT {names} FROM {self.name} AS s{where}{conflict}""".encode()  # noqa: S608
 
     def updates(self, *, overwrite: bool, newer: bool) -> list[bytes]:
-        """Put back the values that nobody has written since; `newer`: there are others, which stay.
+        """Return the UPDATEs of the values that were not written since; `newer`: there are others, which stay.
 
-        One statement does, unless the table has very many columns.
+        It is one statement, unless the table has very many columns.
         """
         return [self._update(group, overwrite=overwrite, newer=newer).encode() for group in self._groups]
 
-    def _update(self, group: Sequence[Column], *, overwrite: bool, newer: bool) -> str:
+    def _update(self, group: Sequence[StashColumn], *, overwrite: bool, newer: bool) -> str:
         if not newer:
             due = {each.name: _differs(each) for each in group}
             assignments = ", ".join(f"{quote_ident(name)} = s.{quote_ident(name)}" for name in due)
@@ -101,15 +103,15 @@ class Statements:
             WHERE {self._same("t", "s")} AND {_any(due.values())}"""  # noqa: S608
 
     @property
-    def _groups(self) -> list[list[Column]]:
-        """The columns whose values may be put back, as many at once as a join of both tables may have."""
+    def _groups(self) -> list[list[StashColumn]]:
+        """The columns whose values may be restored, as many at once as a join of both tables may have."""
         values = self._values
         return [values[start : start + MOST_AT_ONCE] for start in range(0, len(values), MOST_AT_ONCE)]
 
     @property
-    def _values(self) -> list[Column]:
-        keys = [name for name, _ in self.kept.key]
-        columns = [self.table.column(name) for name in self.kept.lost if name not in keys]
+    def _values(self) -> list[StashColumn]:
+        keys = [name for name, _ in self.entry.key]
+        columns = [self.table.column(name) for name in self.entry.lost if name not in keys]
         return [column for column in columns if column]
 
     def _joined(self, other: str) -> str:
@@ -117,39 +119,39 @@ class Statements:
         return image + (f" LEFT JOIN {self.upgrade} AS u ON {self._same('u', other)}" if self.upgrade else "")
 
     def _same(self, left: str, right: str) -> str:
-        return same_key(self.table, [name for name, _ in self.kept.key], left, right)
+        return same_key_sql(self.table, [name for name, _ in self.entry.key], left, right)
 
     def _is_in(self, source: str) -> str:
         return f"EXISTS (SELECT FROM {source} AS other WHERE {self._same('other', 's')})"
 
     def _is_ours(self, name: str, *, overwrite: bool) -> str:
-        """Whether a value is what rollback and upgrade have made of it, and not what somebody has written since."""
+        """Return the condition for a value that is as rollback and upgrade have left it, and was not written since."""
         if overwrite:
             return "true"
         value = f"t.{quote_ident(name)}"
         ours = []
         if self.upgrade:
-            first = quote_ident(self.kept.key[0][0])
-            position = self.kept.lost.index(name)
+            first = quote_ident(self.entry.key[0][0])
+            position = self.entry.lost.index(name)
             ours += [f"u.{first} IS NOT NULL AND {hash_sql(value)} IS NOT DISTINCT FROM u.h[{position + 1}]"]
         if name in self.imaged:
-            first = quote_ident(self.kept.key[0][0])
+            first = quote_ident(self.entry.key[0][0])
             position = list(self.imaged).index(name)
             ours += [f"a.{first} IS NOT NULL AND {hash_sql(value)} IS NOT DISTINCT FROM a.h[{position + 1}]"]
-        elif not self.kept.whole:
+        elif not self.entry.whole:
             given = self.defaults.get(name, ())
             ours += [f"{value} IS NULL", *(f"{_text(value)} = {_text(default)}" for default in given)]
         return f"({' OR '.join(ours) or 'false'})"
 
 
-# Of these, equal values are written alike
+# Types whose equal values have the same text
 EXACT = {
     *("smallint", "integer", "bigint", "oid", "boolean", "uuid", "date", "bytea"),
     *("timestamp without time zone", "timestamp with time zone"),
 }
 
 
-def _differs(column: Column) -> str:
+def _differs(column: StashColumn) -> str:
     ours, theirs = f"t.{quote_ident(column.name)}", f"s.{quote_ident(column.name)}"
     if column.type in EXACT:
         return f"{ours} IS DISTINCT FROM {theirs}"
@@ -164,10 +166,10 @@ def _text(value: str) -> str:
     return f'({value})::text COLLATE "C"'
 
 
-def same_key(table: Table, key: Sequence[str], left: str, right: str) -> str:
-    """SQL for whether two rows, by their names, have the same key.
+def same_key_sql(table: StashTable, key: Sequence[str], left: str, right: str) -> str:
+    """Return the condition for two rows, by their aliases, having the same key.
 
-    A type that an extension or the project has made is compared by its text: where its operators are is not known.
+    A type of an extension or the project is compared by its text: the schema of its operators is not known.
     """
     columns = filter(None, map(table.column, key))
     casts = [(quote_ident(column.name), "" if column.is_builtin else "::text") for column in columns]

@@ -1,7 +1,7 @@
-"""Stashes on disk: one directory each, with a manifest and a file for each table.
+"""Stashes on disk: one directory for each stash, with a manifest and a file for each table.
 
 A stash is written as `NAME.partial`, whose writer holds a lock on the file `owner` in it, and renamed to NAME when all
-of it is on the disk. After it was put back it is called `NAME.restored`.
+of it is on the disk. After it was restored it is called `NAME.restored`.
 """
 
 import errno
@@ -21,7 +21,7 @@ from dbkit.errors import InputError
 from dbkit.postgres.file_lock import create_owner_file, hold_file_lock, try_file_lock
 from dbkit.postgres.private_dirs import private_directory
 from dbkit.settings import Settings, Target
-from dbkit.stash.manifest import Identity, Manifest, as_json, parse
+from dbkit.stash.manifest import Identity, Manifest, manifest_as_json, parse_manifest
 from dbkit.wording import counted
 
 PARTIAL, RESTORED = ".partial", ".restored"
@@ -42,34 +42,34 @@ class Stash:
 
     @property
     def contents(self) -> str:
-        """The names of what is in it."""
-        tables = ", ".join(kept.label for kept in self.manifest.tables)
+        """The names of the tables in it, or of the sequences."""
+        tables = ", ".join(entry.label for entry in self.manifest.tables)
         sequences = ", ".join(f"sequence {position.label}" for position in self.manifest.sequences)
         return tables or sequences
 
     def __str__(self) -> str:
         if not self.manifest.tables:
             return f"{self.name} ({self.contents})"
-        counts = ", ".join(f"{kept.saved.rows:,} of {kept.label}" for kept in self.manifest.tables[:3])
+        counts = ", ".join(f"{entry.saved.rows:,} of {entry.label}" for entry in self.manifest.tables[:3])
         more = len(self.manifest.tables) - 3
         also = f" and {counted(more, 'more table')}" if more > 0 else ""
         return f"{self.name} (rows: {counts}{also})"
 
 
 def directory(settings: Settings) -> Path:
-    """Where the stashes of a project are."""
+    """Return the directory of a project's stashes."""
     return settings.root / ".dbkit" / "stash"
 
 
-def new_name(database: str, revision: str) -> str:
-    """A name for a stash, by database, revision and time (UTC)."""
+def make_name(database: str, revision: str) -> str:
+    """Return a name for a stash: database, revision and time (UTC)."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', database)}-{revision}-{moment}Z"
 
 
 @contextmanager
-def partial(settings: Settings, name: str) -> Iterator[Path]:
-    """A directory to write a stash into, which becomes NAME at the end; after an error it is gone.
+def write_stash(settings: Settings, name: str) -> Iterator[Path]:
+    """Yield a directory to write a stash into, which is renamed to NAME at the end, and removed after an error.
 
     What killed processes left behind is removed first. Raises OSError.
     """
@@ -99,7 +99,7 @@ def _base(settings: Settings) -> Path:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write the manifest of a stash into its directory, durably."""
-    write_json(path / "manifest.json", as_json(manifest))
+    write_json(path / "manifest.json", manifest_as_json(manifest))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -122,10 +122,10 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def waiting(settings: Settings, target: Target, here: Identity | None = None) -> list[Stash]:
-    """The complete stashes of a database that were not put back: of the newest rollback first, and each in order.
+def find_waiting(settings: Settings, target: Target, here: Identity | None = None) -> list[Stash]:
+    """Return the complete stashes of a database that were not restored: those of the newest rollback first, in order.
 
-    Those that were made under this address and name, and, where `here` says which database it is, under any other.
+    These are the ones made under this address and name, and, where `here` identifies the database, under any other.
     """
     base = directory(settings)
     if not base.is_dir():
@@ -151,16 +151,16 @@ def _is_of(stash: Stash, target: Target, here: Identity | None) -> bool:
 def _read(path: Path) -> Stash:
     file = path / "manifest.json"
     try:
-        return Stash(path, parse(read_small(file)))
+        return Stash(path, parse_manifest(read_json_bytes(file)))
     except (ValueError, OSError) as error:
-        words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
-            f"{file} is not the manifest of a stash: {words}.", "Get it back, or move its directory to another place."
+            f"{file} is not the manifest of a stash: {text}.", "Get it back, or move its directory to another place."
         ) from error
 
 
-def read_small(path: Path) -> bytes:
-    """The bytes of a JSON file in a stash. Raises OSError, and ValueError for one that is too large."""
+def read_json_bytes(path: Path) -> bytes:
+    """Read a JSON file in a stash. Raises OSError, and ValueError for one that is too large."""
     with open_in_stash(path) as file:
         text = file.read(LARGEST_JSON + 1)
     if len(text) > LARGEST_JSON:
@@ -169,7 +169,7 @@ def read_small(path: Path) -> bytes:
 
 
 def open_in_stash(path: Path) -> BinaryIO:
-    """Open a regular file directly in the directory of a stash, both of which must be no links. Raises OSError."""
+    """Open a regular file directly in the directory of a stash; neither may be a link. Raises OSError."""
     parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
@@ -181,29 +181,29 @@ def open_in_stash(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
-def leftovers(settings: Settings) -> list[Path]:
-    """What killed processes left behind: directories that no living process writes into."""
+def find_leftovers(settings: Settings) -> list[Path]:
+    """Return the directories that killed processes left behind, which no living process writes into."""
     base = directory(settings)
     return [path for path in sorted(base.glob(f"*{PARTIAL}")) if _is_dead(path)] if base.is_dir() else []
 
 
-def discard(path: Path) -> None:
-    """Remove a stash that is not needed: first its claim to be one."""
+def remove_stash(path: Path) -> None:
+    """Remove a stash; renamed first, so that a half removed one is not taken for a stash."""
     gone = path.with_name(f"{path.name}{PARTIAL}")
     path.rename(gone)
     shutil.rmtree(gone)
 
 
 def mark_restored(stash: Stash) -> Path:
-    """Say that a stash was put back. Returns where it is kept from now on."""
-    kept = stash.path.with_name(f"{stash.name.removesuffix(RESTORED)}{RESTORED}")
-    stash.path.rename(kept)
-    sync_directory(kept.parent)
-    return kept
+    """Rename a stash that was put back, and return its new path."""
+    path = stash.path.with_name(f"{stash.name.removesuffix(RESTORED)}{RESTORED}")
+    stash.path.rename(path)
+    sync_directory(path.parent)
+    return path
 
 
-def find(settings: Settings, target: Target, name: str, here: Identity) -> Stash:
-    """A stash of a database by its name, also one that was put back already. Raises InputError."""
+def find_stash(settings: Settings, target: Target, name: str, here: Identity) -> Stash:
+    """Return a stash of a database by its name, also one that was restored already. Raises InputError."""
     for path in (directory(settings) / name, directory(settings) / f"{name}{RESTORED}"):
         if "/" not in name and name.strip(".") and not name.endswith(PARTIAL) and (path / "manifest.json").is_file():
             stash = _read(path)
@@ -214,7 +214,7 @@ def find(settings: Settings, target: Target, name: str, here: Identity) -> Stash
     raise InputError(f"there is no stash {name!r}.", f"`ls {directory(settings)}` lists them.")
 
 
-def sweep(settings: Settings) -> None:
+def remove_leftovers(settings: Settings) -> None:
     """Remove what killed processes left behind."""
     base = directory(settings)
     if base.is_dir():
@@ -229,7 +229,7 @@ def _sweep(base: Path) -> None:
 
 
 def _is_dead(path: Path) -> bool:
-    """Whether the process that writes into a directory is gone: the kernel has let go of its lock."""
+    """Whether the process that writes into a directory has ended: the kernel has released its lock."""
     try:
         with try_file_lock(path / "owner") as is_dead:
             return is_dead

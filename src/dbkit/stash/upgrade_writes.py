@@ -1,4 +1,4 @@
-"""Note what an upgrade writes into tables of which a stash waits, so that it is not taken for the application's."""
+"""Record which rows an upgrade writes while a stash waits, so that a restore does not take them for newer values."""
 
 from pathlib import Path
 
@@ -10,14 +10,14 @@ from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project.step_hooks import HookFailed
 from dbkit.settings import Settings, Target
 from dbkit.stash import store, tables
-from dbkit.stash.backup import reading
-from dbkit.stash.copy_file import copy_out
+from dbkit.stash.copy_file import write_copy_file
 from dbkit.stash.identity import read_identity
-from dbkit.stash.manifest import SavedTable, note_of
+from dbkit.stash.live_losses import exact_session
+from dbkit.stash.manifest import SavedTable, describe_hash_file
 from dbkit.stash.store import Stash
-from dbkit.stash.tables import Table
+from dbkit.stash.tables import StashTable
 
-# Tables that this transaction has written to, or keeps from everybody else
+# Tables that this transaction has written to, or locked exclusively
 HELD = """
 SELECT DISTINCT relation FROM pg_locks
 WHERE pid = pg_backend_pid() AND locktype = 'relation' AND mode IN ('RowExclusiveLock', 'AccessExclusiveLock')"""
@@ -25,7 +25,7 @@ OWN = "xmin = pg_current_xact_id()::xid"
 
 
 class UpgradeWriteRecorder:
-    """A guard of upgrades. Of each step, it keeps the hashes of the rows that the step itself has written."""
+    """A step hook of upgrades, which records the hashes of the rows that each step itself has written."""
 
     def __init__(self, settings: Settings, target: Target) -> None:
         self.settings = settings
@@ -33,38 +33,40 @@ class UpgradeWriteRecorder:
         self.stashes: list[Stash] = []
 
     def before(self, step: RevisionStep, driver: psycopg.Connection) -> None:
-        """Find the stashes of the database."""
-        self.stashes = store.waiting(self.settings, self.target, read_identity(driver))
+        """Read which stashes wait for the database."""
+        self.stashes = store.find_waiting(self.settings, self.target, read_identity(driver))
 
-    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left: bool) -> None:
-        """Note what was written, in the transaction that has written it. Raises HookFailed when there is no room."""
+    def after(self, step: RevisionStep, driver: psycopg.Connection, *, left_transaction: bool) -> None:
+        """Record the rows in the transaction that has written them. Raises HookFailed when there is no room."""
         if not self.stashes:
             return
         held = {row[0] for row in driver.execute(HELD)}
-        with reading(driver):
-            present = tables.by_name(table for oid, table in tables.read(driver).items() if oid in held)
+        with exact_session(driver):
+            present = tables.index_by_name(table for oid, table in tables.read_tables(driver).items() if oid in held)
             for stash in self.stashes:
-                for kept in stash.manifest.tables:
-                    table = present.get((kept.schema, kept.table))
-                    if table is not None and kept.key and table.kind == "r":
-                        self._note(driver, stash, kept, table, str(step.revision.revision))
+                for entry in stash.manifest.tables:
+                    table = present.get((entry.schema, entry.table))
+                    if table is not None and entry.key and table.kind == "r":
+                        self._record(driver, stash, entry, table, str(step.revision.revision))
 
-    def done(self, step: RevisionStep, *, left: bool) -> None:
-        """Nothing is to be done after it."""
+    def done(self, step: RevisionStep, *, left_transaction: bool) -> None:
+        """Do nothing after the commit."""
 
-    def _note(self, driver: psycopg.Connection, stash: Stash, kept: SavedTable, table: Table, revision: str) -> None:
-        keys = [name for name, _ in kept.key]
-        there = [name for name in kept.lost if table.column(name)]
+    def _record(
+        self, driver: psycopg.Connection, stash: Stash, entry: SavedTable, table: StashTable, revision: str
+    ) -> None:
+        keys = [name for name, _ in entry.key]
+        there = [name for name in entry.lost if table.column(name)]
         if not there or not all(table.column(name) for name in keys):
             return
         chosen = ", ".join([*map(quote_ident, keys), hashes_sql(there)])
-        path = stash.path / f"{Path(kept.saved.file).stem}-{revision}.up"
+        path = stash.path / f"{Path(entry.saved.file).stem}-{revision}.up"
         try:
             path.unlink(missing_ok=True)
-            saved = copy_out(driver, f"SELECT {chosen} FROM {table.source} WHERE {OWN}", path)  # noqa: S608
-            store.write_json(path.with_suffix(".json"), note_of(there, saved))
+            saved = write_copy_file(driver, f"SELECT {chosen} FROM {table.source} WHERE {OWN}", path)  # noqa: S608
+            store.write_json(path.with_suffix(".json"), describe_hash_file(there, saved))
         except OSError as error:
             raise HookFailed(
-                f"what {revision} writes cannot be noted in {stash.path}: {error.strerror}; it was not applied.",
+                f"what {revision} writes cannot be recorded in {stash.path}: {error.strerror}; it was not applied.",
                 "Make room there, or put the stash elsewhere, then run the same command again.",
             ) from error

@@ -1,4 +1,4 @@
-"""Several heads: the error that names the files, and the command that makes one history of them."""
+"""The error for multiple heads, with the files and the command that joins them."""
 
 import subprocess
 from collections.abc import Collection
@@ -18,31 +18,31 @@ from dbkit.settings import Settings
 MERGE = 'make merge m="merge heads"'
 
 
-def join_heads(loaded: Project, applied: Collection[str] | None) -> str:
-    """What to do about several heads. `applied` is what the database has; None when that is not known.
+def suggest_join(loaded: Project, applied: Collection[str] | None) -> str:
+    """Return the command that joins the heads. `applied` are the revisions of the database; None when not known.
 
-    A revision that nobody else has, and no database, gets another parent; what was applied or published is joined.
+    A revision that is neither applied nor published gets another parent; the others are joined by a merge revision.
     """
     names = [head.revision for head in loaded.heads]
     directory = Path(loaded.script.dir)
     if len(names) != 2:
         return MERGE
     try:
-        if head_file.conflict(directory):
-            local, command = branches.local_head(loaded, directory, names, None), "make rebase-migration"
+        if head_file.read_conflict(directory):
+            local, command = branches.find_local_head(loaded, directory, names, None), "make rebase-migration"
         else:
             mine = [head for head in names if _is_ours(loaded, head, names, applied)]
             if len(mine) != 1:
                 return MERGE
             local, command = mine[0], f"make rebase-migration rev={mine[0]}"
-        first = branches.first_local_revision(loaded, local, next(name for name in names if name != local))
+        first = branches.find_first_local_revision(loaded, local, next(name for name in names if name != local))
     except InputError:
         return MERGE
     return MERGE if first.revision in (applied or ()) or _is_published(first) else command
 
 
 def _is_ours(loaded: Project, head: str, heads: Collection[str], applied: Collection[str] | None) -> bool:
-    """Whether, of two heads, this one is neither applied nor published, and the other is one of both."""
+    """Whether, of two heads, this one is neither applied nor published, and the other one is."""
     other = next(name for name in heads if name != head)
 
     def is_bound(revision: str) -> bool:
@@ -52,7 +52,7 @@ def _is_ours(loaded: Project, head: str, heads: Collection[str], applied: Collec
 
 
 def _is_published(script: Script) -> bool:
-    """Whether git knows a branch of another repository that has the file."""
+    """Whether a remote branch in git has the file."""
     path = Path(script.path)
     command = ["git", "log", "--remotes", "--max-count=1", "--format=%H", "--", path.name]
     try:
@@ -63,23 +63,23 @@ def _is_published(script: Script) -> bool:
 
 
 def require_one_head(loaded: Project, settings: Settings) -> None:
-    """Raise CheckFailed, naming the files, when two branches each added a migration."""
+    """Raise CheckFailed, with the files, when two branches each added a migration."""
     if len(loaded.heads) > 1:
-        raise several_heads(loaded, _applied(loaded, settings))
+        raise multiple_heads_error(loaded, _read_applied(loaded, settings))
 
 
-def several_heads(loaded: Project, applied: Collection[str] | None) -> CheckFailed:
-    """The error for several heads, with what to do about them."""
+def multiple_heads_error(loaded: Project, applied: Collection[str] | None) -> CheckFailed:
+    """Return the error for multiple heads, with what to do about them."""
     names = " and ".join(head.revision for head in loaded.heads)
     files = "\n".join(Path(head.path).name for head in loaded.heads)
     return CheckFailed(
-        f"{len(loaded.heads)} heads, {names}: each of these files was added beside the other:",
-        f"{files}\nNext: `{join_heads(loaded, applied)}`.",
+        f"{len(loaded.heads)} heads, {names}: these files were added on separate branches:",
+        f"{files}\nNext: `{suggest_join(loaded, applied)}`.",
     )
 
 
-def _applied(loaded: Project, settings: Settings) -> set[str] | None:
-    """The revisions that the database has; None where there is none that answers now. Nothing is made for it."""
+def _read_applied(loaded: Project, settings: Settings) -> set[str] | None:
+    """Return the revisions of the database; None where it does not answer. No cluster is created for it."""
     try:
         target = settings.target
         if target is None:

@@ -1,0 +1,54 @@
+"""The run context: what a verb passes to env.py, and what it gets back; and the database of a run."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dbkit.settings import Settings, Target
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+    from alembic.runtime.migration import RevisionStep, StampStep
+    from alembic.script import Script
+
+    from dbkit.project.step_hooks import StepHook
+
+ATTRIBUTE = "dbkit"
+"""The key of the run context in Alembic's `config.attributes`."""
+
+
+@dataclass
+class RunContext:
+    """One run through the gate. A verb puts it into `config.attributes`; a bare `alembic` command has none."""
+
+    settings: Settings
+    command: str = ""
+    """The name of the Alembic command, when a verb runs it."""
+    announce: bool = False
+    """Print each migration as it begins. (Under the `alembic` command, Alembic's own log does.)"""
+    start: tuple[str, ...] = ()
+    """The revisions at which a script begins, when there are several."""
+    is_proof: bool = False
+    """Whether a proof decides step by step, on a scratch database: nothing is refused or recorded."""
+    hook: "StepHook | None" = None
+    """The hook called before and after each migration step."""
+    steps: "list[RevisionStep | StampStep]" = field(default_factory=list)
+    """The steps that were begun, first to last; the last one may have failed."""
+    after: tuple[str, ...] = ()
+    """The revisions of the database after the last step."""
+    revision_files: "list[Script]" = field(default_factory=list)
+    """The revision files that the command has written."""
+    metadata: "list[sa.MetaData]" = field(default_factory=list)
+    """The models, when the command compared them: one MetaData for most projects."""
+    is_gate_called: bool = False
+    """Whether env.py has called the gate."""
+    target: Target | None = None
+    """The database that the gate has connected to, or is about to."""
+
+
+def resolve_target(settings: Settings) -> Target:
+    """Return the database that the settings name; without one, the embedded server's, which is started."""
+    if settings.target:
+        return settings.target
+    from dbkit.postgres.cluster import development_cluster  # a production image has no embedded server to start
+
+    return development_cluster(settings).ensure_running()

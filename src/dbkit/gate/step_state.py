@@ -1,0 +1,47 @@
+"""What one migration step has done to its transaction and its session so far."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dbkit.findings.comments import is_declared_rerunnable
+from dbkit.journal import DOWNGRADE, JournalEntry, VersionChange
+
+
+@dataclass
+class StepState:
+    """One try of a migration step: made when the step begins, and changed by the monitor only."""
+
+    entry: JournalEntry
+    row_id: int = 0
+    """Its row in the journal; 0 until one is written, which is at its end, or before it leaves its transaction."""
+    version_change: VersionChange | None = None
+    """The last change of the version table, which is executed together with the journal row."""
+    left_transaction: bool = False
+    """Whether it has left the transaction that it began in."""
+    rolled_back: bool = False
+    """Whether it has rolled back by hand what it had done."""
+    half_applied: bool = False
+    """Whether something that it did stays when it fails, and cannot simply be done again."""
+    has_executed: bool = False
+    """Whether it has executed anything since its last commit."""
+    has_changed_session: bool = False
+    """Whether it may have changed the settings of the session."""
+    is_recorded: bool = False
+    """Whether the version table has its revision, so that only its commit is left."""
+
+    @cached_property
+    def is_rerunnable(self) -> bool:
+        """Whether its file declares that it may be run again after an interruption: `# dbkit: rerunnable, why`."""
+        path = self.entry.path
+        return path is not None and is_declared_rerunnable(Path(path).read_bytes())
+
+
+def half_applied_hint(entry: JournalEntry) -> str:
+    """Return what to do about a step of which a part was committed."""
+    before, after = ("after", "before") if entry.action == DOWNGRADE else ("before", "after")
+    return (
+        f"Look at what it has done. Either undo that by hand, so that the database is as {before}\n"
+        f"{entry.revision}, and record it: python -m dbkit resolve {entry.revision}\nand run the same command again. "
+        f"Or finish it by hand, so that the database is as {after} it,\nand record where it is: alembic stamp REV"
+    )
