@@ -12,7 +12,7 @@ from dbkit.roundtrip.empty_copy import EmptyCopy
 from dbkit.roundtrip.in_clone import prove_in_clone
 from dbkit.roundtrip.in_transaction import prove_in_transactions
 from dbkit.roundtrip.outcome import RevisionOutcome, SampleRowCount
-from dbkit.roundtrip.results import NeedsClone, Proven, Retry, RunEnd, Unsupported, combine_results
+from dbkit.roundtrip.results import NeedsClone, Retry, RunEnd, Unsupported, combine_results
 from dbkit.roundtrip.workspace import Workspace
 
 
@@ -22,7 +22,7 @@ class WalkResult:
 
     outcomes: tuple[RevisionOutcome, ...]
     chain_length: int
-    """How many revisions the chain took down and up again."""
+    """The number of revisions that the chain took down and up again."""
     chain_stopped_at: str | None
     """The proven revision that stopped the chain on its way down; None when none did."""
     not_applied: frozenset[str]
@@ -77,15 +77,12 @@ class Walker:
         if self.work.needs_clones:
             return NeedsClone()
         end = prove_in_transactions(self.work, self._applicable(scripts))
-        match end:
-            case Unsupported():
-                self.work.needs_clones = True
-                if end.reason:
-                    say(f"{end.reason}.")
-            case NeedsClone(has_committed=True):
-                self._rebuild_databases()
-            case NeedsClone() | Retry() | Proven():
-                pass
+        if isinstance(end, Unsupported):
+            self.work.needs_clones = True
+            if end.reason:
+                say(f"{end.reason}.")
+        elif isinstance(end, NeedsClone) and end.has_committed:
+            self._rebuild_databases()
         return end
 
     def _applicable(self, scripts: Sequence[Script]) -> list[Script]:
