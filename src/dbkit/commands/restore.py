@@ -74,7 +74,7 @@ def _find_named_stash(
 ) -> Stash:
     """Return the stash called `name`, with a warning where it may be that of another database."""
     stash = store.find_stash(settings, target, name, identity)
-    if (assessment := assess_stash(connection, identity, stash)).asks:
+    if (assessment := assess_stash(connection, identity, stash)).must_be_named:
         say(f"warning: {name}: {assessment.why}. It was named, so it is put back by primary key.")
     return stash
 
@@ -86,7 +86,7 @@ def _find_own_stashes(
     stashes, refusals = [], []
     for stash in store.find_waiting(settings, target, identity):
         assessment = assess_stash(connection, identity, stash)
-        if assessment.asks:
+        if assessment.must_be_named:
             refusals.append(
                 Refused(
                     f"{stash} was not put back: {assessment.why}.",
