@@ -69,9 +69,10 @@ def _read_strings(text: str) -> Iterator[tuple[int, str]]:
 
 def _read_docstrings(text: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(text)):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if documented and (docstring := ast.get_docstring(node)):
-            yield node.body[0].lineno, docstring
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node)
+            if docstring:
+                yield node.body[0].lineno, docstring
 
 
 def check_file(path: Path) -> Iterator[Finding]:
@@ -84,8 +85,8 @@ def check_file(path: Path) -> Iterator[Finding]:
                 yield path, line + plain.count("\n", 0, match.start()), match[0], instead
     if path.suffix == ".py":
         for line, docstring in _read_docstrings(path.read_text(encoding="utf-8")):
-            if match := BEGINS.match(docstring):
-                yield path, line, f"{match[0]} … at the start of a docstring", "the thing's name, or the imperative"
+            if begin := BEGINS.match(docstring):
+                yield path, line, f"{begin[0]} … at the start of a docstring", "the thing's name, or the imperative"
 
 
 def find_files() -> Iterator[Path]:
