@@ -10,7 +10,7 @@ RUN python3 -m venv venv \
     && venv/bin/python -m pip install --require-hashes --only-binary :all: --no-cache-dir -r lock/core.txt -r lock/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src/ src/
-# what installs packages is of no use afterwards
+# tools that install packages are not needed afterwards
 RUN venv/bin/python -m pip install --no-deps --no-build-isolation --no-cache-dir . \
     && venv/bin/python -m pip uninstall --yes flit_core pip setuptools \
     && rm -r src pyproject.toml README.md LICENSE lock
@@ -27,11 +27,11 @@ RUN groupadd --gid 10001 app \
 WORKDIR /app
 COPY --from=build /app /app
 ENV PATH=/app/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-# by number: Kubernetes cannot tell of a name that it is not root (runAsNonRoot)
+# by number: Kubernetes cannot see from a name that it is not root (runAsNonRoot)
 USER 10001:10001
-# the database answers, and is where this code wants it
+# the database answers, and is at this code's head
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5m \
     CMD ["env", "MIGRATION_WAIT=0", "python", "-m", "dbkit", "wait", "--at-head"]
 ENTRYPOINT ["/app/scripts/docker-entrypoint.sh"]
-# your program's command goes here; until then the container says what it did, and ends
+# your program's command goes here; until then the container prints the status, and exits
 CMD ["python", "-m", "dbkit", "status"]

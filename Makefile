@@ -1,34 +1,17 @@
-# Daily verbs. Each recipe is one line; what it does is in src/dbkit. `make` alone prints this list.
+# The daily commands. Each recipe is one line and calls src/dbkit. `make` alone prints this list.
 
 DBKIT := venv/bin/python -m dbkit
 ALEMBIC := venv/bin/alembic -c alembic.ini
-SHELL_FILES := venv-setup.sh .ci/run scripts/docker-entrypoint.sh scripts/interruptible.sh
 
-# What people pass (m="…", to=…) reaches the recipes verbatim, through the environment and in double quotes: make would
-# expand $(…) when it exports a variable from its command line itself, and a shell would run it.
+# Variables that people pass (m="…", to=…). They reach the recipes verbatim, through the environment as DBKIT_m, DBKIT_to, …
+# and in double quotes: make would expand $(…) when it exports a variable from its command line itself, and a shell would run it.
+VARIABLES := m to from out empty id since level rev table set where key again name overwrite STASH
 MAKEOVERRIDES =
-unexport m to from out empty id since level rev table set where key again name overwrite STASH
-export DBKIT_M = $(value m)
-export DBKIT_TO = $(value to)
-export DBKIT_FROM = $(value from)
-export DBKIT_OUT = $(value out)
-export DBKIT_ID = $(value id)
-export DBKIT_SINCE = $(value since)
-export DBKIT_EMPTY = $(value empty)
-export DBKIT_TABLE = $(value table)
-export DBKIT_SET = $(value set)
-export DBKIT_WHERE = $(value where)
-export DBKIT_KEY = $(value key)
-export DBKIT_AGAIN = $(value again)
-export DBKIT_NAME = $(value name)
-export DBKIT_OVERWRITE = $(value overwrite)
-export DBKIT_LEVEL = $(value level)
-export DBKIT_REV = $(value rev)
-export DBKIT_STASH = $(value STASH)
-# $(call given,NAME,OPTION): OPTION when NAME=… was written on the command line, even if it is empty
-given = $(if $(filter command,$(origin $1)),$2)
-# STASH may also be in the environment: STASH=0 make rollback
-keeping = $(if $(filter command environment,$(origin STASH)),--stash="$$DBKIT_STASH")
+unexport $(VARIABLES)
+$(foreach variable,$(VARIABLES),$(eval export DBKIT_$(variable) = $$(value $(variable))))
+# $(call option,NAME,--OPTION): the option with its value when NAME=… was written on the command line, even if it is empty;
+# with a third argument, `environment`, also when NAME is set there: STASH=0 make rollback
+option = $(if $(filter command $3,$(origin $1)),$2="$$DBKIT_$1")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup migrate revision merge rebase-migration rollback restore redo backfill reset seed status current history heads check \
@@ -40,77 +23,77 @@ help:
 ## Every day
 setup: .env ## make ./venv and .env; safe to repeat
 	@./venv-setup.sh
-migrate: setup ## apply what is pending; to=REV
-	@$(DBKIT) migrate $(call given,to,--to="$$DBKIT_TO")
+migrate: setup ## apply pending migrations; to=REV
+	@$(DBKIT) migrate $(call option,to,--to)
 revision: setup ## write a migration from the models: m="SHOP-12 add orders"; empty=1 to write it by hand, id=ID
-	@$(DBKIT) revision --message="$$DBKIT_M" $(call given,empty,--empty="$$DBKIT_EMPTY") $(call given,id,--rev-id="$$DBKIT_ID")
-rollback: setup ## undo the last migration and keep what that loses; to=REV; STASH=0 keeps nothing
-	@$(DBKIT) rollback $(call given,to,--to="$$DBKIT_TO") $(keeping)
-restore: setup ## put back what a rollback lost, after make migrate; name=STASH, overwrite=1
-	@$(DBKIT) restore $(call given,name,--name="$$DBKIT_NAME") $(call given,overwrite,--overwrite="$$DBKIT_OVERWRITE")
-redo: setup ## undo the last migration, apply it again and put back what that lost
-	@$(DBKIT) redo $(keeping)
-status: setup ## where the database stands and what to type next
+	@$(DBKIT) revision --message="$$DBKIT_m" $(call option,empty,--empty) $(call option,id,--rev-id)
+rollback: setup ## undo the last migration and save the rows that are lost; to=REV; STASH=0 saves nothing
+	@$(DBKIT) rollback $(call option,to,--to) $(call option,STASH,--stash,environment)
+restore: setup ## restore the rows that a rollback saved, after make migrate; name=STASH, overwrite=1
+	@$(DBKIT) restore $(call option,name,--name) $(call option,overwrite,--overwrite)
+redo: setup ## undo the last migration, apply it again and restore its rows
+	@$(DBKIT) redo $(call option,STASH,--stash,environment)
+status: setup ## show the database, its revision, pending migrations and the next command
 	@$(DBKIT) status
 
 ## Look
-current: setup ## the database's revision, as Alembic says it
+current: setup ## show the revision of the database, with alembic current
 	@$(ALEMBIC) current
-history: setup ## all revisions
+history: setup ## list all revisions, with alembic history
 	@$(ALEMBIC) history --indicate-current
-heads: setup ## the newest revisions
+heads: setup ## list the newest revisions, with alembic heads
 	@$(ALEMBIC) heads
-log: setup ## what was applied, when and by whom
+log: setup ## show the journal: what was applied, when and by whom
 	@$(DBKIT) log
-psql: setup ## a shell on the database
+psql: setup ## open psql on the database
 	@exec $(DBKIT) psql
 
 ## Prove
-check: setup ## models match migrations, one head, schema snapshot fresh
+check: setup ## check that models, migrations and backend/schema.sql agree
 	@$(DBKIT) check
-drift: setup ## which of the models, the migrations and the database has moved, object by object
+drift: setup ## compare models, migrations and the database, object by object
 	@$(DBKIT) drift
-roundtrip: setup ## prove each migration: up, down and up again on a throw-away database; since=GIT_REF
-	@$(DBKIT) roundtrip $(call given,since,--since="$$DBKIT_SINCE")
-lint-migrations: setup ## what each migration would do to a live database; since=GIT_REF level=note
-	@$(DBKIT) lint $(call given,since,--since="$$DBKIT_SINCE") $(call given,level,--level="$$DBKIT_LEVEL")
+roundtrip: setup ## prove each migration: up, down and up again on a scratch database; since=GIT_REF
+	@$(DBKIT) roundtrip $(call option,since,--since)
+lint-migrations: setup ## report what each migration would do to a live database; since=GIT_REF level=note
+	@$(DBKIT) lint $(call option,since,--since) $(call option,level,--level)
 
 ## Write
 merge: setup ## join two heads: m="merge heads"
-	@$(DBKIT) merge --message="$$DBKIT_M"
-rebase-migration: setup ## let your migration follow another branch's, after a conflict in HEAD; rev=REV
-	@$(DBKIT) rebase-migration $(call given,rev,--revision="$$DBKIT_REV")
-sql: setup ## the SQL that migrate would run, in upgrade.sql; from=REV to=REV out=FILE
-	@$(DBKIT) sql $(call given,from,--from="$$DBKIT_FROM") $(call given,to,--to="$$DBKIT_TO") $(call given,out,--out="$$DBKIT_OUT")
-schema: setup ## write backend/schema.sql
+	@$(DBKIT) merge --message="$$DBKIT_m"
+rebase-migration: setup ## move your migration behind another branch's, after a conflict in HEAD; rev=REV
+	@$(DBKIT) rebase-migration $(call option,rev,--revision)
+sql: setup ## write the SQL of migrate to upgrade.sql; from=REV to=REV out=FILE
+	@$(DBKIT) sql $(call option,from,--from) $(call option,to,--to) $(call option,out,--out)
+schema: setup ## write the schema snapshot, backend/schema.sql
 	@$(DBKIT) schema
 
 ## Rows
-backfill: setup ## change many rows in batches: table=orders set="SQL"; where="SQL" key=COLUMNS again=1
-	@$(DBKIT) backfill --set="$$DBKIT_SET" $(call given,where,--where="$$DBKIT_WHERE") $(call given,key,--key="$$DBKIT_KEY") $(call given,again,--again="$$DBKIT_AGAIN") -- "$$DBKIT_TABLE"
+backfill: setup ## update many rows in batches: table=orders set="SQL"; where="SQL" key=COLUMNS again=1
+	@$(DBKIT) backfill --set="$$DBKIT_set" $(call option,where,--where) $(call option,key,--key) $(call option,again,--again) -- "$$DBKIT_table"
 
 ## The development database
-seed: setup ## add sample rows
+seed: setup ## insert the rows of backend/seed.sql
 	@$(DBKIT) seed
-reset: setup ## drop it and build it anew
+reset: setup ## drop and rebuild the development database
 	@$(DBKIT) reset
-wait: setup ## wait until the database answers
+wait: setup ## wait until the database accepts connections
 	@$(DBKIT) wait
-db-start: setup ## start the embedded server (other targets do it by themselves)
+db-start: setup ## start the embedded server; other targets start it when they need it
 	@$(DBKIT) db-start
-db-stop: setup ## stop the embedded server; its data stay
+db-stop: setup ## stop the embedded server; its data are kept
 	@$(DBKIT) db-stop
 
 ## This kit
 test: setup ## run the tests
 	@rm -f .dbkit/tests-begun && DBKIT_BEGUN=.dbkit/tests-begun scripts/interruptible.sh venv/bin/python -m pytest
-lint: setup ## ruff, mypy, shellcheck
-	@venv/bin/ruff check && venv/bin/ruff format --check && venv/bin/mypy && venv/bin/shellcheck $(SHELL_FILES)
-format: setup ## let ruff mend what it can
+lint: setup ## check style, types, shell scripts, language and generated pages
+	@venv/bin/python scripts/lint.py
+format: setup ## fix and format with ruff
 	@venv/bin/ruff check --fix && venv/bin/ruff format
-clean: ## remove ./venv and caches; .env and the database stay
+clean: ## remove ./venv and caches; .env and the database are kept
 	@mkdir -p .dbkit && { test ! -e venv || mv venv ".dbkit/venv.old.$$$$"; } && rm -rf .dbkit/venv.old.* .nox .pytest_cache .mypy_cache .ruff_cache && find src scripts backend tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-# whole or not at all, and never over one that is there
+# written as a whole or not at all, and never over an existing one
 .env:
 	@umask 077 && cp .env.example ".env.$$$$" && { ln ".env.$$$$" .env 2>/dev/null; rm -f ".env.$$$$"; test -e .env; }

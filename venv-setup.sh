@@ -67,7 +67,7 @@ make_venv() {
             return
         fi
     fi
-    # moved away whole before it is taken apart: a half removed venv could not be told from somebody else's files
+    # moved away as a whole before it is removed: a half removed venv could not be distinguished from other files
     if [ -e venv ]; then mv venv ".dbkit/venv.old.$$"; fi
     rm -rf .dbkit/venv.old.*
     mkdir venv

@@ -86,7 +86,7 @@ def _copy(cluster: Cluster) -> float:
 
 def _copy_by_psql(directory: Path, cluster: Cluster) -> float:
     target = cluster.target()
-    command = [cluster.bindir / "psql", "-h", str(target.host), "-p", str(target.port), "-U", str(target.user)]
+    command = [str(cluster.bindir / "psql"), "-h", str(target.host), "-p", str(target.port), "-U", str(target.user)]
     with (directory / "psql.copy").open("wb") as file:
         begun = time.perf_counter()
         subprocess.run([*command, "-c", "COPY big TO STDOUT", target.dbname], stdout=file, check=True)

@@ -1,29 +1,29 @@
 #!/usr/bin/env bash
-# Start of a container: wait for the database, migrate, then become the command; without a command, end.
-#   MIGRATE_ON_START=0    somebody else migrates: wait until that is done
+# Start a container: wait for the database, migrate, then replace this process by the command; without a command, exit.
+#   MIGRATE_ON_START=0    another process migrates: wait until that is done
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 received=
 
-# Hand a signal on to the running step. Each step is in the background, because bash as the first process hears a signal
-# only after what is in the foreground has ended. What is in the background ignores SIGINT, so SIGTERM is sent for both.
+# Forward a signal to the running step. Each step is in the background, because bash as the first process handles a signal
+# only after a foreground process has ended. Background processes ignore SIGINT, so SIGTERM is sent for both.
 stop() {
     trap '' INT TERM
     received=$1
-    # between two steps there is nobody to tell
+    # between two steps there is no process to signal
     kill -TERM "$(jobs -pr)" 2>/dev/null || exit $((128 + received))
 }
 trap 'stop 2' INT
 trap 'stop 15' TERM
 
-# Run a step; go on only if it succeeded and no signal came.
+# Run a step; continue only if it succeeded and no signal came.
 run() {
     local code=0
     "$@" &
     wait $! || code=$?
     if [ -n "$received" ]; then
-        # the signal has cut the wait short: wait again, for the step itself
+        # the signal has interrupted the wait: wait again, for the step itself
         code=0
         wait $! || code=$?
         case $code in 0 | 143) code=$((128 + received)) ;; esac

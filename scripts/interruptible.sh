@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run a command so that Ctrl-C ends it without Python's traceback: in a process group of its own, which gets SIGTERM.
-#   DBKIT_BEGUN=FILE    from when this file exists, it gets SIGINT instead: it has begun, and must put things in order
+# Run a command so that Ctrl-C ends it without Python's traceback: in a separate process group, which gets SIGTERM.
+#   DBKIT_BEGUN=FILE    once this file exists, the group gets SIGINT instead: the command has begun, and must clean up
 set -u
 child=
 
@@ -17,7 +17,7 @@ stop() {
 trap 'stop 2' INT
 trap 'stop 15' TERM
 trap 'stop 1' HUP
-# it may write to the terminal, also where that is set to stop who does so in the background (stty tostop)
+# it may write to the terminal, also where background processes are stopped for that (stty tostop)
 trap '' TTOU
 
 set -m

@@ -63,14 +63,14 @@ def squawk(path: Path) -> bool:
         return False
     sql = path.with_suffix(".sql")
     sql.write_text(written.getvalue())
-    command = [Path(sys.executable).with_name("squawk"), "--reporter", "json", "--pg-version", "18.0", sql]
+    command = [str(Path(sys.executable).with_name("squawk")), "--reporter", "json", "--pg-version", "18.0", str(sql)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return bool({each["rule_name"] for each in json.loads(result.stdout)} - OF_STYLE)
 
 
 def guard(path: Path) -> bool:
     """Return whether alembic-guard finds something."""
-    command = [Path(sys.executable).with_name("alembic-guard"), "--format", "json", path]
+    command = [str(Path(sys.executable).with_name("alembic-guard")), "--format", "json", str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     found = json.loads(result.stdout)
     return bool(found.get("findings") if isinstance(found, dict) else found)

@@ -1,6 +1,6 @@
-"""What each statement locks, as PostgreSQL's documentation says it: https://www.postgresql.org/docs/18/.
+"""The locks of each statement, from PostgreSQL's documentation: https://www.postgresql.org/docs/18/.
 
-`python scripts/lock_table.py` writes docs/locks.md from it.
+`python scripts/lock_table.py` writes docs/locks.md from them.
 
 t is a table with rows, u one that it references, p a partitioned table with the partition p1, c a child of parent, v a
 view of t, m a materialized view of t.
@@ -191,25 +191,25 @@ DOCUMENTATION = "https://www.postgresql.org/docs/18/"
 PAGE = Path(__file__).parents[1] / "docs/locks.md"
 HEAD = f"""# What a statement locks
 
-As PostgreSQL 18 documents it, and as a second session has found it: the tests run each of these on tables with rows, and try a
-SELECT and an INSERT beside it. Written by `python scripts/lock_table.py`.
+As PostgreSQL 18 documents it, and as a second session observes it: the tests run each statement on tables with rows, and try a
+SELECT and an INSERT in another session. Written by `python scripts/lock_table.py`.
 
 t has rows and references u; p is a partitioned table with the partition p1; c inherits from parent; v is a view and m a
-materialized view of t. A lock is held until the end of the transaction, whatever comes after it. "Reads all rows" takes as long
-as the table is big; "writes all rows anew" takes longer, with all indexes. See [the findings](lint.md) for what to write
+materialized view of t. A lock is held until the end of the transaction. "Reads all rows" takes longer the larger the table is;
+"rewrites all rows" takes longer still, and includes all indexes. See [the findings](lint.md) for what to write
 instead, and [the levels]({DOCUMENTATION}{LEVELS}).
 
-REINDEX stops readers, too: planning a query locks each index of its tables. Of the last five, which have transactions of their
-own, rows are not counted.
+REINDEX blocks readers, too: planning a query locks each index of its tables. The last five manage their transactions themselves; their
+rows are not counted.
 
-| Statement | Locks | Waits meanwhile | |
+| Statement | Locks | Blocked meanwhile | |
 |---|---|---|---|
 """
-DOES = {"": "", "scans": "reads all rows", "rewrites": "writes all rows anew"}
+DOES = {"": "", "scans": "reads all rows", "rewrites": "rewrites all rows"}
 
 
 def page() -> str:
-    """The text of docs/locks.md."""
+    """Return the text of docs/locks.md."""
     alone = [(statement, locks, "", "") for statement, locks in ALONE]
     return HEAD + "".join(f"| {' | '.join(_row(*each))} |\n" for each in [*CASES, *alone])
 

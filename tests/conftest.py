@@ -19,7 +19,7 @@ from dbkit.settings import Settings, Target
 from support import pair as pair_module
 from support.kit import REPOSITORY, SHOP_HEAD, Kit, copy_checkout, plain_environment
 from support.servers import DEBIAN, free_port, listening
-from support.sessions import IS_HOSTILE, make_hostile, usual_settings
+from support.sessions import IS_HOSTILE, make_hostile, make_usual, usual_settings
 from support.venv_copies import link_or_copy, move_venv
 
 pytest_plugins = ["support.alembic_templates", "support.lint_runs", "support.source_findings"]
@@ -184,4 +184,6 @@ def pair(server: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -> pai
     """A project as Alembic makes it and one behind the gate, with a database each."""
     name = f"{abs(hash(request.node.nodeid)):x}"
     bare, gated = (server.create_database(f"{kind}_{name}") for kind in ("bare", "gated"))
+    if IS_HOSTILE:
+        make_usual(bare)  # what is shown with it is a fault of Alembic's, and none of the settings'
     return pair_module.make(tmp_path, bare, gated)

@@ -3,6 +3,7 @@
 import functools
 import re
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from dbkit.errors import InputError
@@ -27,7 +28,7 @@ class Target:
     port: int | None = None
     query: tuple[tuple[str, str], ...] = ()
 
-    def parameters(self) -> dict[str, str | int]:
+    def parameters(self) -> dict[str, Any]:
         """Keywords for `psycopg.connect` and libpq. Parameters that are not set have libpq's defaults."""
         named = {
             "host": self.host,

@@ -1,13 +1,13 @@
-"""Each revision as a test of its own, in any test suite:
+"""One test for each revision, in any test suite:
 
     from dbkit.pytest import migration, pytest_generate_tests
 
     def test_migration(migration):
         migration.check()
 
-`migration` is a `Migration`, one for each revision. The whole chain is proven once, when the first of them is asked
-for, on a throw-away PostgreSQL. Name the settings file with `ALEMBIC_INI = "path"` in the test module; without it, it
-is alembic.ini in pytest's root directory. `ROUND_TRIP = Request(…)` there says more (dbkit.roundtrip.prove).
+`migration` is a `Migration`, one for each revision. The whole chain is proven once, for the first test, on a scratch
+cluster. `ALEMBIC_INI = "path"` in the test module names the settings file; the default is alembic.ini in pytest's root
+directory. `ROUND_TRIP = Request(…)` in the test module sets other options (dbkit.roundtrip.prove).
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ import pytest
 from dbkit import project, settings
 from dbkit.errors import DbkitError, InputError
 from dbkit.redaction import redact
-from dbkit.reports.roundtrip_text import render_revision
+from dbkit.reports.text import render_revision
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.roundtrip.selection import select_revisions
@@ -30,12 +30,12 @@ OUTCOMES = pytest.StashKey[dict[Path, Outcome]]()
 
 @dataclass(frozen=True)
 class Migration:
-    """One revision, and what its round trip found."""
+    """One revision, with the outcome of its round trip."""
 
     outcome: RevisionOutcome
 
     def check(self) -> None:
-        """Fail the test when there is something that nobody has accepted; skip it when that was accepted."""
+        """Fail the test for a finding that is not accepted; skip it for an accepted one."""
         __tracebackhide__ = True
         if self.outcome.failed:
             pytest.fail(redact.text(render_revision(self.outcome)), pytrace=False)
@@ -44,33 +44,33 @@ class Migration:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each revision for the functions that take `migration`."""
+    """Parametrize the tests that take `migration` with the revisions of the project."""
     if "migration" not in metafunc.fixturenames:
         return
-    ini, request = _asked(metafunc.module, metafunc.config)
+    ini, request = _read_request(metafunc.module, metafunc.config)
     loaded = project.load(ini, request.section, request.arguments)
-    revisions = []  # which pytest skips: a project that has none yet is not broken
+    revisions = []  # pytest skips an empty list: a project without revisions is not broken
     if loaded.heads:
-        way = select_revisions(loaded, request.scope)
-        revisions = [script.revision for script in way.scripts if script.revision in way.proven]
+        plan = select_revisions(loaded, request.scope)
+        revisions = [script.revision for script in plan.scripts if script.revision in plan.proven]
     metafunc.parametrize("migration", revisions, indirect=True)
 
 
 @pytest.fixture
 def migration(request: pytest.FixtureRequest) -> Migration:
-    """What the round trip found for the revision that is this test's parameter."""
-    ini, asked = _asked(request.module, request.config)
+    """The outcome of the round trip for the revision that is this test's parameter."""
+    ini, proof_request = _read_request(request.module, request.config)
     outcomes = request.config.stash.setdefault(OUTCOMES, {})
     if ini not in outcomes:
         try:
-            outcomes[ini] = prove(settings.load(ini.parent, dotenv=False), ini, asked)
-        except DbkitError as error:  # the traceback and its variables may have a password in them
+            outcomes[ini] = prove(settings.load(ini.parent, dotenv=False), ini, proof_request)
+        except DbkitError as error:  # without the traceback, whose variables may hold a password
             pytest.fail(str(error), pytrace=False)
-    found = {each.revision: each for each in outcomes[ini].revisions}
-    return Migration(found[request.param])
+    by_revision = {each.revision: each for each in outcomes[ini].revisions}
+    return Migration(by_revision[request.param])
 
 
-def _asked(module: object, config: pytest.Config) -> tuple[Path, Request]:
+def _read_request(module: object, config: pytest.Config) -> tuple[Path, Request]:
     ini = config.rootpath / getattr(module, "ALEMBIC_INI", "alembic.ini")
     if not ini.is_file():
         raise InputError(f"there is no {ini}.", 'Name it in the test module: ALEMBIC_INI = "path/to/alembic.ini".')

@@ -55,6 +55,30 @@ def test_changes_that_bare_autogenerate_does_not_see_are_seen(kit: Kit) -> None:
         assert name in shown.stdout + shown.stderr
 
 
+PAUSE = """
+
+import time
+from sqlalchemy import Table, event
+event.listen(Table, "column_reflect", lambda *_: time.sleep(0.5), once=True)
+"""
+
+
+def test_a_comparison_does_not_depend_on_settings_of_the_database(kit: Kit) -> None:
+    """Without the usual quoting, each type would be found to be another one; and a pause would end the session."""
+    for setting in (
+        "quote_all_identifiers = on",
+        "standard_conforming_strings = off",
+        "extra_float_digits = -15",
+        "idle_in_transaction_session_timeout = '300ms'",
+    ):
+        kit.query(f"ALTER DATABASE app SET {setting}")
+    models = kit.path / "backend/app/models/__init__.py"
+    models.write_text(models.read_text() + PAUSE)
+    for typed in (kit.alembic("check"), kit.make("revision", "m=nothing")):
+        assert typed.returncode == 0, typed.stderr
+        assert "Couldn't determine database type" not in typed.stderr
+
+
 def test_a_database_that_is_behind_is_not_compared(kit: Kit) -> None:
     kit.alembic("downgrade", "-1")
     typed = kit.make("revision", "m=x")

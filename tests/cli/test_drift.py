@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from psycopg import Connection
 
-from dbkit import catalog, drift
-from dbkit.drift import Facts, Live, Models
+from dbkit import catalog
+from dbkit.drift.compare import compare_three
+from dbkit.drift.read import Facts, Live, Models
 from dbkit.postgres.cluster import Cluster
 from support.kit import Kit
 from support.sessions import connect_as_project as connect
@@ -80,7 +81,7 @@ def changed(connection: "Connection[tuple[object, ...]]") -> Callable[[str], Fac
 
 def compared(models: Facts, migrations: Facts, database: Facts) -> list[str]:
     return list(
-        drift.compare_three(Models(catalog.select_model_facts(models, TABLES), TABLES), migrations, Live(database, ()))
+        compare_three(Models(catalog.select_model_facts(models, TABLES), TABLES), migrations, Live(database, ()))
     )
 
 
@@ -128,7 +129,7 @@ def test_from_the_models_to_the_database(kit: Kit) -> None:
     kit.query("CREATE TABLE theirs (id int)")
     for verb in ("drift", "check"):
         agreed = kit.make(verb)
-        said = "dbkit: left alone, since no migration makes them: table theirs\n"
+        said = "dbkit: ignored, since no migration creates them: table theirs\n"
         assert (agreed.returncode, agreed.stderr) == (0, said)
     kit.query("CREATE INDEX ix_by_hand ON orders (currency)")
     models = kit.path / "backend/app/models/stock.py"

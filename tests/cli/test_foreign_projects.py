@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from dbkit import catalog
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings, Target

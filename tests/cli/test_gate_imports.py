@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from support.pair import Pair
 
 NOT_IN_PRODUCTION = ("commands", "reports", "drift", "lint", "rollback", "roundtrip", "trace", "sample_data")
@@ -27,7 +29,14 @@ def test_the_gate_loads_nothing_that_proves(pair: Pair) -> None:
         assert not {name for name in loaded if name.partition(".")[0] in NOT_IN_PRODUCTION}
 
 
-def test_a_database_at_head_is_recognised_without_alembic() -> None:
-    look = "import sys, dbkit.commands.migrate; print(sorted({'alembic', 'sqlalchemy'} & sys.modules.keys()))"
-    run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60)
-    assert run.stdout == "[]\n"
+def test_an_upgrade_with_nothing_to_do_loads_nothing_that_executes(pair: Pair) -> None:
+    pair.write("op.execute('CREATE TABLE t (id int)')")
+    assert "gate.executor" in loaded_by(pair, "upgrade", "head")
+    assert not {"gate.executor", "gate.monitor", "gate.diagnosis"} & loaded_by(pair, "upgrade", "head")
+
+
+@pytest.mark.parametrize("verb", ["migrate", "psql"])
+def test_a_verb_that_only_reads_loads_neither_alembic_nor_sqlalchemy(verb: str) -> None:
+    code = f"import sys, dbkit.commands.{verb}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not {"alembic", "sqlalchemy"} & set(run.stdout.split())

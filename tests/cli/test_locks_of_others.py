@@ -9,7 +9,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from dbkit.postgres.locks import lock_key
 from support.kit import SHOP_HEAD, Kit
 from support.pair import Pair
@@ -83,13 +83,13 @@ def run(kit: Kit, verb: str, *arguments: str) -> tuple[int, str]:
     return typed.returncode, typed.stdout + typed.stderr
 
 
-def check_told(verb: str, told: tuple[int, str], pid: int, tables: Sequence[str]) -> None:
+def check_told(verb: str, told: tuple[int, str], pid: int, tables: Sequence[str], expected: int = 5) -> None:
     code, words = told
     assert "Traceback" not in words, (verb, words)
     if verb in UNTOUCHED:
         assert code == 0, (verb, words)
     else:
-        assert code == 5, (verb, words)
+        assert code == expected, (verb, words)
         assert any(f"{table} is locked by backend {pid}, user postgres" in words for table in tables), (verb, words)
         assert "idle in transaction after LOCK TABLE" in words, (verb, words)
 
@@ -111,7 +111,9 @@ def test_with_one_table_locked_who_needs_it_says_so(kit: Kit, verb: str, table: 
     with locked(kit, [table]) as pid:
         told = run(kit, verb)
     if verb in NEEDS[table]:
-        check_told(verb, told, pid, [table])
+        # where it is the migration that does not get its lock, the migration has failed
+        is_of_migration = table == "orders" and verb in {"redo", "rollback"}
+        check_told(verb, told, pid, [table], 1 if is_of_migration else 5)
     else:
         # it may have found nothing to do, or something else that is wrong
         assert told[0] in (0, 1, 2, 5), told

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dbkit.postgres.cluster import Cluster
-from dbkit.reports import roundtrip_text
+from dbkit.reports import text
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
 from support import pair as pair_module
@@ -33,7 +33,7 @@ def test_a_proof_names_it_and_proves_the_others(
     outcome = prove(local_settings, ini, Request(server=server.target("postgres"), jobs=jobs))
     assert [each.verdict.value for each in outcome.revisions] == ["proven", "broken", "dirty", "proven"]
     assert [(finding.words, finding.line) for finding in outcome.revisions[1].findings] == [(WORDS, 6)]
-    assert "the whole chain went down and up again" in roundtrip_text.summary(outcome)
+    assert "the whole chain went down and up again" in text.summarize_roundtrip(outcome)
 
 
 def test_a_chain_that_makes_the_column_wider_is_proven(

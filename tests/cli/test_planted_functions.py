@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from dbkit.postgres import scratch_cluster
 from dbkit.settings import Settings, Target
 from support.every_verb import VERBS_RUN, prepare

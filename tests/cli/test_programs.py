@@ -114,8 +114,10 @@ def test_verbs_work_with_such_a_path(closed: Path, server: Cluster, workspace: P
     project.mkdir(exist_ok=True)
     (project / "alembic.ini").touch()
     code = "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-    code += "from dbkit.settings import load; from dbkit.commands.psql import psql; from pathlib import Path\n"
-    code += f"psql(load(Path({str(project)!r}), dict(os.environ)), Path(), ['-c', 'SELECT 42'])"
+    code += (
+        "from dbkit.settings import load; from dbkit.commands.psql import PsqlOptions, psql; from pathlib import Path\n"
+    )
+    code += f"psql(load(Path({str(project)!r}), dict(os.environ)), Path(), PsqlOptions(('-c', 'SELECT 42')))"
     env = os.environ | {"PATH": f"{closed}:{os.environ['PATH']}", "DATABASE_URL": url_of(server.target("nowhere"))}
     command = [sys.executable, "-c", f"import dbkit.commands.psql\n{code}"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)

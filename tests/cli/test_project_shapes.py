@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
 from dbkit.project import revision_files
@@ -71,7 +71,7 @@ def sourceless(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 SAID = (
     ("revision", 0, "no changes found; no file was written"),
-    ("rebase-migration", 2, "the revisions may be without their text"),
+    ("rebase-migration", 2, "the revisions may be bytecode only"),
     # the last one cannot be undone
     ("rollback", 1, "kept"),
     ("drift", 0, "The models, the migrations and the database agree"),

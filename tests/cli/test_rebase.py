@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dbkit import project
-from dbkit.commands.rebase_migration import rebase
+from dbkit.commands.rebase_migration import RebaseMigrationOptions, rebase_migration
 from dbkit.errors import InputError, Refused
 from dbkit.project import head_file
 from dbkit.settings import Settings, Target
@@ -34,6 +34,10 @@ def ini(tmp_path: Path, git: Git) -> Path:
     add(path, "aaaa", None, git)
     git(tmp_path, "branch", "mine")
     return path
+
+
+def rebase(settings: Settings, ini: Path, revision: str | None = None) -> None:
+    rebase_migration(settings, ini, RebaseMigrationOptions(revision))
 
 
 def file_of(ini: Path, revision: str) -> Path:
@@ -127,7 +131,7 @@ def test_where_the_database_does_not_answer_that_is_said(
     two_branches(ini, git)
     stopped(ini, "merge", "main")
     rebase(replace(settings, target=Target("x", host="/nowhere")), ini)
-    assert "the database was not asked whether it has mmmm" in capsys.readouterr().err
+    assert "the database was not checked for mmmm" in capsys.readouterr().err
     assert order(ini)[-1] == "nnnn"
 
 
@@ -145,8 +149,8 @@ def test_without_a_conflict_it_must_be_told(ini: Path, settings: Settings, git: 
     with pytest.raises(InputError, match="HEAD has no conflict"):
         rebase(settings, ini)
     with pytest.raises(InputError, match="none of the heads"):
-        rebase(settings, ini, revision="aaaa")
-    rebase(settings, ini, revision="nnnn")
+        rebase(settings, ini, "aaaa")
+    rebase(settings, ini, "nnnn")
     assert order(ini) == ["aaaa", "bbbb", "mmmm", "nnnn"]
 
 

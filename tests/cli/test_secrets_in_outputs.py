@@ -15,12 +15,11 @@ import psycopg
 import pytest
 
 from dbkit.__main__ import main
+from dbkit.cli import VERBS
 from dbkit.findings.finding import Level
 from dbkit.lint.run import lint_project
 from dbkit.postgres.cluster import Cluster
-from dbkit.reports import lint as advice
-from dbkit.reports import roundtrip
-from dbkit.reports import trace as traces
+from dbkit.reports.formats import render_lint, render_roundtrip, render_trace
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.roundtrip.scratch_server import open_server
 from dbkit.settings import Settings, Target
@@ -159,6 +158,11 @@ SOME = tuple(f"rev{number:04}" for number in (0, 8, 11, 14, 16, 23, 28, 34, 38, 
 """Revisions of `project`, where all would take long."""
 
 
+def format_names(verb: str) -> Sequence[str]:
+    (choices,) = (each.keywords["choices"] for each in VERBS[verb].options if "--format" in each.flags)
+    return tuple(choices)
+
+
 @pytest.mark.slow
 def test_no_report_has_a_secret(
     project: Path, search: Search, server: Cluster, local_settings: Settings, capsys: pytest.CaptureFixture[str]
@@ -167,15 +171,15 @@ def test_no_report_has_a_secret(
     outcome = prove(local_settings, project, request)
     with open_server(local_settings, request.server) as here:
         advised = lint_project(here, local_settings, project, request, lambda _text: None, 0, None)
-    for name, render in {
-        **roundtrip.FORMATS,
-        **{f"trace {each}": made for each, made in traces.FORMATS.items()},
-    }.items():
+    for name in format_names("roundtrip"):
         without_memory()
-        search.texts[name] = render(outcome)
-    for name, render_advice in advice.FORMATS.items():
+        search.texts[name] = render_roundtrip(outcome, name)
+    for name in format_names("trace"):
         without_memory()
-        search.texts[f"lint {name}"] = render_advice(advised, Level.NOTE)
+        search.texts[f"trace {name}"] = render_trace(outcome, name)
+    for name in format_names("lint"):
+        without_memory()
+        search.texts[f"lint {name}"] = render_lint(advised, name, Level.NOTE)
     # all of them were refused, and are told
     assert all(re.search(rf"_n{number}\b", search.texts["text"]) for number in range(len(SQL) + len(PYTHON)))
     for command in (("roundtrip", "--trace"), ("roundtrip", "--format", "json"), ("lint", "--format", "sarif")):

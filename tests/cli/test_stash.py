@@ -48,7 +48,7 @@ def test_a_column_comes_back_value_for_value(pair: Pair, project: Project) -> No
     rolled, restored = there_and_back(project)
     assert "A rollback to -1 loses, as of now:\n  column item.note: 250 values\n" in rolled
     assert "kept 500 rows of item in " in rolled
-    assert "`make restore` puts it back" in rolled
+    assert "`make restore` puts them back" in rolled
     assert (
         "item (note): 500 rows matched, 250 put back, 250 already there; the same as before, by fingerprint" in restored
     )
@@ -78,7 +78,7 @@ def test_a_table_comes_back_with_its_sequence(pair: Pair, project: Project) -> N
 
 def test_several_tables_with_every_kind_of_value_and_name(pair: Pair, project: Project) -> None:
     pair.write(
-        execute('CREATE SCHEMA "Säle"', "CREATE TYPE mood AS ENUM ('sad', 'it''s \\ ok')"),
+        execute('CREATE SCHEMA "Säle"', "CREATE TYPE mood AS ENUM ('sad', E'it''s \\\\ ok')"),
         (
             execute(
                 'CREATE TABLE "Säle"."order" ("select" int, "a ""b" text, PRIMARY KEY ("a ""b", "select"))',

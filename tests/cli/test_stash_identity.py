@@ -130,7 +130,11 @@ def test_where_its_transaction_says_nothing_a_stash_stays(
             here = read_identity(connection)
             [found] = store.find_waiting(replace(local_settings, root=project.root), project.target, here)
             verdict = assess_stash(connection, here, found)
-        assert (why in verdict.why, verdict.asks, verdict.fate is Fate.UNNEEDED) == (True, bool(why), not why), changes
+        assert (why in verdict.why, verdict.must_be_named, verdict.fate is Fate.UNNEEDED) == (
+            True,
+            bool(why),
+            not why,
+        ), changes
     assert ELSEWHERE[-1][1] in typed(project, "status")
     assert ELSEWHERE[-1][1] in typed(project, "restore", code=3)
     assert stashes(project) == [stash]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from support.kit import REPOSITORY, Kit
 
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]

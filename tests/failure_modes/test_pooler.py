@@ -57,7 +57,8 @@ def pgbouncer(cluster: Cluster, directory: Path, *settings: str) -> Iterator[int
 def _answers(port: int, process: "subprocess.Popen[str]") -> bool:
     assert process.poll() is None, process.stderr and process.stderr.read()
     try:
-        psycopg.connect(host="127.0.0.1", port=port, dbname="postgres", user="postgres").close()
+        # not psycopg.connect, which has options in `nox -s hostile`: PgBouncer refuses them
+        psycopg.Connection.connect(host="127.0.0.1", port=port, dbname="postgres", user="postgres").close()
     except psycopg.OperationalError:
         return False
     return True

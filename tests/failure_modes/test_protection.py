@@ -104,7 +104,7 @@ def test_reset_drops_only_what_migrations_made(pair: Pair, server: Cluster) -> N
     for env in ({}, sure):
         typed = gated.dbkit("reset", env=env)
         assert typed.returncode == 3
-        assert "it has tables, and no migrations made them." in typed.stderr
+        assert "it has tables, and no migration has created them." in typed.stderr
     gated.query("DROP TABLE somebodys")
     assert gated.dbkit("reset").returncode == 0
     assert gated.dbkit("reset").returncode == 0
@@ -120,7 +120,7 @@ def test_reset_drops_only_what_migrations_made(pair: Pair, server: Cluster) -> N
         typed = replace(gated, target=replace(gated.target, user="owner")).dbkit("reset", env=sure)
         assert (
             typed.returncode,
-            "it has somebody else's table, public.alembic_version of postgres." in typed.stderr,
+            "it has a table of another role, public.alembic_version of postgres." in typed.stderr,
         ) == (3, True), typed
     finally:
         gated.query("DROP OWNED BY another")

@@ -112,7 +112,7 @@ def test_a_purge_is_one_with_its_stamp(pair: Pair) -> None:
     assert gated.alembic("upgrade", "heads").returncode == 0
     gated.query("CREATE SEQUENCE tries")
     gated.query(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('tries') IN (1, 3) THEN "
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('public.tries') IN (1, 3) THEN "
         "RAISE EXCEPTION 'no' USING ERRCODE = '55P03'; END IF; RETURN NEW; END $$"
     )
     gated.query("CREATE TRIGGER refuse BEFORE INSERT ON dbkit_journal FOR EACH ROW EXECUTE FUNCTION refuse()")

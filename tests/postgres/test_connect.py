@@ -9,7 +9,7 @@ import pytest
 from dbkit.errors import Unreachable
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect, current_revisions
-from dbkit.postgres.own_statements import Session
+from dbkit.postgres.own_statements import Session, place_of
 from dbkit.settings import Target
 from support.servers import HOSTILE_PASSWORD, free_port
 
@@ -74,6 +74,15 @@ def test_no_version_table_is_no_revision(database: Target) -> None:
         connection.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
         connection.execute("INSERT INTO alembic_version VALUES ('b'), ('a')")
         assert current_revisions(connection) == ("a", "b")
+
+
+@pytest.mark.parametrize("session", Session)
+def test_no_limit_of_the_project_ends_our_first_query(database: Target, session: Session) -> None:
+    """It asks where the search path leads, which no new session does within a millisecond."""
+    with connect(database, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {database.dbname} SET statement_timeout = '1ms'".encode())
+    with connect(database, session=session) as connection:
+        assert place_of(connection).current_schema == "public"
 
 
 def test_too_many_connections_passes(server: Cluster, database: Target) -> None:

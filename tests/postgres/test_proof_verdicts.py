@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dbkit.postgres.cluster import Cluster
-from dbkit.reports import roundtrip_text
+from dbkit.reports import text
 from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
@@ -127,4 +127,4 @@ def with_fault(number: int, up: str, down: str) -> list[Revision]:
 def test_how_far_the_chain_went_is_counted(
     proven: Callable[..., Outcome], tmp_path: Path, revisions: list[Revision], jobs: int, words: str
 ) -> None:
-    assert f"; {words} (" in roundtrip_text.summary(proven(write_project(tmp_path, revisions), jobs=jobs, rows=0))
+    assert f"; {words} (" in text.summarize_roundtrip(proven(write_project(tmp_path, revisions), jobs=jobs, rows=0))

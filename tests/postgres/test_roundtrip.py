@@ -13,8 +13,8 @@ from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres.cluster import Cluster
-from dbkit.reports.roundtrip import as_github, as_json, as_junit
-from dbkit.reports.roundtrip_text import render
+from dbkit.reports import github, junit, text
+from dbkit.reports import json as json_report
 from dbkit.roundtrip.outcome import Failure, Finding, Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.roundtrip.selection import Scope
@@ -104,7 +104,7 @@ def test_what_leaves_its_transaction_is_said_to(battery: Outcome) -> None:
 
 
 def test_what_is_said_names_the_revision_the_place_to_mend_and_the_sql(battery: Outcome) -> None:
-    said = render(battery)
+    said = text.render_roundtrip(battery)
     left = next(each for each in battery.revisions if each.message == "index left")
     line = left.path.read_text().splitlines().index("def downgrade():") + 1
     assert f"dirty: {left.name}\n  after downgrade, index ix_left on a is still there\n" in said
@@ -354,7 +354,7 @@ def test_since_a_commit(proven: Callable[..., Outcome], chain: Path, git: Callab
     git(chain.parent, "add", ".")
     git(chain.parent, "commit", "--quiet", "-m", "all")
     nothing = proven(chain, scope=Scope(since="HEAD"))
-    assert (nothing.passed, nothing.revisions, render(nothing)) == (
+    assert (nothing.passed, nothing.revisions, text.render_roundtrip(nothing)) == (
         True,
         (),
         "No migration is new, so nothing was proven.",
@@ -378,8 +378,9 @@ def test_a_comment_with_a_reason_accepts(proven: Callable[..., Outcome], chain: 
     outcome = proven(chain)
     assert outcome.passed
     assert outcome.revisions[2].accepted == "the table is wanted"
-    assert 'accepted dirty: case02 "t2": the table is wanted\n  after downgrade, table t2 is still there' in render(
-        outcome
+    assert (
+        'accepted dirty: case02 "t2": the table is wanted\n  after downgrade, table t2 is still there'
+        in text.render_roundtrip(outcome)
     )
 
 
@@ -412,7 +413,7 @@ def test_a_baseline_accepts_what_is_old(proven: Callable[..., Outcome], chain: P
     outcome = proven(chain, baseline="case03")
     assert outcome.passed
     assert outcome.revisions[2].accepted == "baseline case03"
-    assert "1 of them accepted" in render(outcome)
+    assert "1 of them accepted" in text.render_roundtrip(outcome)
     assert not proven(chain, baseline="case01", scope=Scope(only=("case02",))).passed
 
 
@@ -448,7 +449,7 @@ def outcome() -> Outcome:
 
 
 def test_json_has_everything(outcome: Outcome) -> None:
-    document = json.loads(as_json(outcome))
+    document = json.loads(json_report.render_roundtrip(outcome))
     assert document["summary"] == {
         "proven": 1,
         "dirty": 1,
@@ -472,7 +473,7 @@ def test_json_has_everything(outcome: Outcome) -> None:
 
 
 def test_junit_has_a_test_for_each_revision(outcome: Outcome) -> None:
-    suite = ElementTree.fromstring(as_junit(outcome))  # noqa: S314  # our own
+    suite = ElementTree.fromstring(junit.render_roundtrip(outcome))  # noqa: S314  # our own
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
     assert failed == ['bbbb "<&>"']
@@ -480,7 +481,7 @@ def test_junit_has_a_test_for_each_revision(outcome: Outcome) -> None:
 
 def test_github_gets_an_annotation_for_each_finding(outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-    lines = as_github(outcome).splitlines()
+    lines = github.render_roundtrip(outcome).splitlines()
     assert lines[0].startswith("::error file=b%2C c%3Ad%25.py,line=7,title=dirty%3A bbbb::after downgrade, column")
     assert lines[1] == "::notice file=c.py,line=3,title=broken%3A cccc::two%0Alines"
     assert lines[2].startswith("3 migrations on PostgreSQL 18.6: 1 proven, 1 dirty, 1 broken; 1 of them accepted")

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from dbkit import project
-from dbkit.commands.check import compare_with_snapshot
-from dbkit.commands.schema import snapshot
+from dbkit.commands.schema_snapshot import compare_snapshot, make_snapshot
 from dbkit.gate import alembic_command
 from dbkit.postgres import pg_dump, scratch_cluster, scratch_database
 from dbkit.postgres.cluster import Cluster
@@ -42,7 +41,7 @@ class Migrated:
     def findings(self, path: Path, text: str) -> list[str]:
         path.write_text(text)
         try:
-            return list(compare_with_snapshot(path, self.text, self.cluster))
+            return list(compare_snapshot(path, self.text, self.cluster))
         finally:
             for dbname in ("in_git", "dumped"):
                 self.cluster.drop_database(dbname)
@@ -59,7 +58,7 @@ def installations(local_settings: Settings) -> Iterator[list[Migrated]]:
             on_scratch = scratch_database.settings_for(settings, cluster.target())
             loaded = project.load(REPOSITORY / "alembic.ini")
             alembic_command.run_alembic(loaded, on_scratch, "upgrade", "head")
-            made.append(Migrated(cluster, snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))))
+            made.append(Migrated(cluster, make_snapshot(loaded, pg_dump.dump_schema(on_scratch, cluster.target()))))
         yield made
 
 
@@ -98,5 +97,5 @@ def test_what_cannot_be_compared_says_why(installations: list[Migrated], tmp_pat
         assert why in found
         assert "make schema" in found
     path.unlink()
-    (found,) = compare_with_snapshot(path, here.text, here.cluster)
+    (found,) = compare_snapshot(path, here.text, here.cluster)
     assert "is missing" in found

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbkit.__main__ import VERBS
+from dbkit.cli import VERBS
 from dbkit.settings import Target
 from support.kit import REPOSITORY
 from support.pair import url_of
@@ -28,7 +28,7 @@ ARGUMENTS: dict[str, list[str]] = {
 # runs verbs one after the other, each in a fork of a process that has loaded what they need
 RUNNER = """
 import json, os, sys, traceback
-import dbkit.gate.alembic_command, dbkit.commands.check, dbkit.commands.rollback
+import dbkit.gate.alembic_command, dbkit.commands.check, dbkit.commands.rollback, dbkit.commands.restore
 from dbkit.__main__ import main
 
 for line in sys.stdin:

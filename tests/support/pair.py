@@ -6,7 +6,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -114,7 +117,7 @@ class Project:
             check=False,
         )
 
-    def start(self, *arguments: str, env: Mapping[str, str] = {}, **options: object) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, env: Mapping[str, str] = {}, **options: Any) -> "subprocess.Popen[str]":
         """Begin to run alembic."""
         return subprocess.Popen(
             self.command(*arguments),
@@ -133,7 +136,7 @@ class Project:
         stdout, stderr = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    def start_dbkit(self, *arguments: str, env: Mapping[str, str] = {}, **options: object) -> "subprocess.Popen[str]":
+    def start_dbkit(self, *arguments: str, env: Mapping[str, str] = {}, **options: Any) -> "subprocess.Popen[str]":
         """Begin to run a verb. The project is where the kit's files are: so there is a copy of them in it."""
         if not (self.root / "src").exists():
             shutil.copytree(REPOSITORY / "src/dbkit", self.root / "src/dbkit")  # with what is compiled
@@ -187,6 +190,16 @@ def _indented(code: str) -> str:
     return "\n".join(f"    {line}" for line in code.splitlines())
 
 
+@cache
+def _initialised() -> list[tuple[Path, str]]:
+    """The files that `alembic init` writes, asked for once."""
+    with TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "alembic", "init", "backend/alembic"]
+        subprocess.run(command, cwd=directory, check=True, capture_output=True)
+        root = Path(directory)
+        return [(path.relative_to(root), path.read_text()) for path in root.rglob("*") if path.is_file()]
+
+
 def make(directory: Path, bare: Target, gated: Target) -> Pair:
     """Write both projects into a directory."""
     ours = Project(directory / "gated", gated, gated=True)
@@ -195,8 +208,10 @@ def make(directory: Path, bare: Target, gated: Target) -> Pair:
         shutil.copy(REPOSITORY / "backend/alembic" / name, ours.env_py.with_name(name))
     (ours.root / "alembic.ini").write_text(INI)
     plain = Project(directory / "bare", bare, gated=False)
-    plain.root.mkdir()
-    subprocess.run(plain.command("init", "backend/alembic"), cwd=plain.root, check=True, capture_output=True)
+    for path, text in _initialised():
+        (plain.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (plain.root / path).write_text(text)
+    plain.versions.mkdir()
     url = url_of(bare).replace("postgresql://", "postgresql+psycopg://").replace("%", "%%")
     (plain.root / "alembic.ini").write_text(INI.replace("[loggers]", f"sqlalchemy.url = {url}\n\n[loggers]", 1))
     return Pair(plain, ours)

@@ -39,6 +39,15 @@ def make_hostile(target: Target) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
+def make_usual(target: Target) -> None:
+    """Give the sessions of one database of such a server what they have by default."""
+    with psycopg.connect(**target.parameters(), autocommit=True) as connection:
+        defaults = "SELECT name, boot_val FROM pg_settings WHERE lower(name) = ANY (%s)"
+        for name, value in connection.execute(defaults, [[name.lower() for name in HOSTILE_SETTINGS]]).fetchall():
+            alter = sql.SQL("ALTER DATABASE {} SET {} = {}")
+            connection.execute(alter.format(sql.Identifier(target.dbname), sql.Identifier(name), value))
+
+
 def usual_settings(connect: Callable[..., Any]) -> Callable[..., Any]:
     """psycopg.connect for the tests themselves, whatever the server's settings are."""
     usual = "-c DateStyle=ISO,MDY -c TimeZone=UTC -c statement_timeout=0 -c idle_in_transaction_session_timeout=0"

@@ -1,60 +1,60 @@
-"""`dbkit drift`: have the models, the migrations or the live database moved?"""
+"""`dbkit drift`: show the differences between the models, the migrations and the database."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from dbkit import drift as states
 from dbkit import gate, project
+from dbkit.drift import compare, read
 from dbkit.errors import WRITE_FIRST, CheckFailed, InputError
-from dbkit.gate import alembic_command, multiple_heads
+from dbkit.gate import multiple_heads
 from dbkit.postgres import scratch_cluster, scratch_database
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings
+from dbkit.wording import counted
 
-WHAT_NEXT = """\
-What the models have: write it, `make revision m="…"`. What only the database has was made by hand: write a migration
-for it, or take it back. What the migrations lack: write it, and `alembic stamp` where it is there already."""
+NEXT_STEPS = """\
+What only the models have: write it, `make revision m="…"`. What only the database has was made by hand: write a
+migration for it, or undo it. What the migrations lack: write it, and `alembic stamp` where it is there already."""
 
 
 def drift(settings: Settings, ini: Path) -> None:
-    """Compare the three. Raises CheckFailed, object by object, when one of them has moved."""
+    """Compare the three states. Raises CheckFailed with a line for each object that differs."""
     loaded = project.load(ini)
     loaded.require_gate()
     multiple_heads.require_one_head(loaded, settings)
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to compare.", WRITE_FIRST)
-    found = states.read_live(gate.resolve_target(settings), settings.wait)
-    states.require_comparable(loaded, found)
+    live = read.read_live(gate.resolve_target(settings), settings.wait)
+    read.require_comparable(loaded, live)
     with scratch_cluster.cluster(settings) as cluster:
-        moved = list(_moved(settings, loaded, cluster, found))
-    behind = loaded.pending(found.revisions)
-    at = ", ".join(found.revisions)
-    place = (
-        f"at {at}, {alembic_command.count_migrations(len(behind))} behind the head" if behind else f"at {at}, the head"
-    )
-    if moved:
-        raise CheckFailed(f"{len(moved)} found; the database is {place}:", "\n".join([*moved, WHAT_NEXT]))
-    print(f"The models, the migrations and the database agree; the database is {place}.")
+        differences = list(_compare(settings, loaded, cluster, live))
+    behind = loaded.pending(live.revisions)
+    head = f"{counted(len(behind), 'migration')} behind the head" if behind else "the head"
+    position = f"at {', '.join(live.revisions)}, {head}"
+    if differences:
+        message = f"{counted(len(differences), 'difference')} found; the database is {position}:"
+        raise CheckFailed(message, "\n".join([*differences, NEXT_STEPS]))
+    print(f"The models, the migrations and the database agree; the database is {position}.")
 
 
-def _moved(settings: Settings, loaded: project.Project, cluster: Cluster, found: states.Live) -> Iterator[str]:
-    """A sentence for each object that is not the same in all three."""
-    head = states.read_history(cluster, settings, loaded, ("head",), "head")
-    metadata = states.metadata_of(loaded, scratch_database.settings_for(settings, cluster.target("head")))
-    modelled = None
+def _compare(settings: Settings, loaded: project.Project, cluster: Cluster, live: read.Live) -> Iterator[str]:
+    """Yield a line for each object that is not the same in all three."""
+    head = read.read_migrated(cluster, settings, loaded, ("head",), "head")
+    metadata = read.read_metadata(loaded, scratch_database.settings_for(settings, cluster.target("head")))
+    models = None
     if not metadata:
         yield "env.py has no target_metadata: only the migrations and the database were compared"
     else:
         try:
-            modelled = states.read_models(cluster, metadata)
-        except states.NotModelled as error:
-            yield f"the models' tables cannot be created by themselves, so they were not compared: {error}"
-    if set(found.revisions) == {each.revision for each in loaded.heads}:
-        states.say_whose(head, found.facts)
-        yield from states.compare_three(modelled or states.Models({}, ()), head, found)
+            models = read.read_models(cluster, metadata)
+        except read.ModelsNotCreated as error:
+            yield f"the models' tables cannot be created without the migrations, so they were not compared: {error}"
+    if set(live.revisions) == {each.revision for each in loaded.heads}:
+        compare.report_foreign(head, live.facts)
+        yield from compare.compare_three(models or read.Models({}, ()), head, live)
         return
-    if modelled:
-        yield from states.compare_three(modelled, head, states.Live(head, found.revisions))
-    migrated = states.read_history(cluster, settings, loaded, found.revisions, "position")
-    states.say_whose(migrated, found.facts)
-    yield from states.compare_two(migrated, found)
+    if models:
+        yield from compare.compare_three(models, head, read.Live(head, live.revisions))
+    migrated = read.read_migrated(cluster, settings, loaded, live.revisions, "position")
+    compare.report_foreign(migrated, live.facts)
+    yield from compare.compare_two(migrated, live)

@@ -1,14 +1,23 @@
 """`dbkit explain`: the page of a finding."""
 
 import difflib
+from dataclasses import dataclass
 
 from dbkit.errors import InputError
 from dbkit.findings.rule_ids import SQUAWK, read_rule_ids
 from dbkit.lint.rule_pages import read_page, read_summaries
 
 
-def explain(*, identifier: str | None = None) -> None:
-    """Print the page of a finding's id, or a list of all. Raises InputError for one that there is not."""
+@dataclass(frozen=True)
+class ExplainOptions:
+    """Options of `dbkit explain`."""
+
+    identifier: str | None
+
+
+def explain(options: ExplainOptions) -> None:
+    """Print the page of a finding's id, or a list of all. Raises InputError for an unknown id."""
+    identifier = options.identifier
     if identifier is None:
         width = max(map(len, read_rule_ids()))
         print("\n".join(f"{each:<{width}}  {rule.level:<7}  {rule.text}" for each, rule in read_summaries().items()))

@@ -1,33 +1,33 @@
-"""`dbkit lint`: what each migration would do to a live database, and what to write instead."""
+"""`dbkit lint`: report what each migration would do to a live database, and what to write instead."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from dbkit.commands.proof_options import asked, progress
+from dbkit.commands.progress_line import make_progress_line
+from dbkit.commands.proof_options import ProofOptions, open_proof
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
 
 
-def lint(
-    settings: Settings,
-    ini: Path,
-    *,
-    report: str = "text",
-    level: str = "warning",
-    version: int = 0,
-    sizes: Path | None = None,
-    **options: Any,
-) -> int:
-    """Print what was found, down to `level`; exit code 1 when there is a danger or a warning that nobody has accepted.
+@dataclass(frozen=True)
+class LintOptions(ProofOptions):
+    """Options of `dbkit lint`."""
 
-    `version` is the major version of the server that the advice is for; 0: that of the one it runs on.
-    `sizes` is the saved answer of `dbkit sizes`. `options` are those of `proving.asked`.
-    """
-    with asked(settings, **options) as (here, request):
+    level: str
+    sizes: Path | None
+    """A file with the result of `dbkit sizes`."""
+    version: int
+    """The major version of PostgreSQL that the advice is for; 0: that of the server it runs on."""
+    report: str
+
+
+def lint(settings: Settings, ini: Path, options: LintOptions) -> int:
+    """Print the findings down to a level; return 1 where a danger or a warning is not accepted."""
+    with open_proof(settings, options) as (server, request):
         from dbkit.findings.finding import Level
         from dbkit.lint.run import lint_project
-        from dbkit.reports.lint import FORMATS
+        from dbkit.reports.formats import render_lint
 
-        advised = lint_project(here, settings, ini, request, progress(), version, sizes)
-    print_report(FORMATS[report](advised, Level(level)))
-    return 1 if advised.failed else 0
+        outcome = lint_project(server, settings, ini, request, make_progress_line(), options.version, options.sizes)
+    print_report(render_lint(outcome, options.report, Level(options.level)))
+    return 1 if outcome.failed else 0

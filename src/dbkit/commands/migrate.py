@@ -1,5 +1,6 @@
 """`dbkit migrate`: bring the database to a revision."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -13,17 +14,24 @@ from dbkit.project.config import read_config
 from dbkit.settings import Settings, Target
 
 
-def migrate(settings: Settings, ini: Path, to: str = "head") -> None:
-    """Upgrade to `to`, and say what was done.
+@dataclass(frozen=True)
+class MigrateOptions:
+    """Options of `dbkit migrate`."""
 
-    A database that is already at the only head is found to be so without loading Alembic, which is most of the time
-    that a bare `alembic upgrade head` takes; whenever anything is not plainly right, Alembic and the gate decide.
+    to: str
+
+
+def migrate(settings: Settings, ini: Path, options: MigrateOptions) -> None:
+    """Upgrade the database to the revision `to`.
+
+    Whether the database is at the only head is checked without Alembic, whose import is most of the time that a no-op
+    `alembic upgrade head` takes. In every other case Alembic and the gate decide.
     """
-    if to == "head" and _is_at_head(settings, ini):
+    if options.to == "head" and _is_at_head(settings, ini):
         return
-    from dbkit.commands import upgrade
+    from dbkit.commands.alembic_upgrade import upgrade
 
-    upgrade.upgrade(settings, ini, to)
+    upgrade(settings, ini, options.to)
 
 
 def _is_at_head(settings: Settings, ini: Path) -> bool:
@@ -39,7 +47,7 @@ def _is_at_head(settings: Settings, ini: Path) -> bool:
         current = current_revisions(connection)
         rows = journal.read_latest(connection) if read_config(ini).journal else {}
         unmarked = protection.needs_mark(connection, settings)
-        waiting = _offers(connection, settings, target, [file.revision for file in files if file])
+        restorable = _describe_restorable(connection, settings, target, [file.revision for file in files if file])
     applied = [(file.revision, file.path) for file in files if file]
     if (
         unmarked
@@ -49,13 +57,15 @@ def _is_at_head(settings: Settings, ini: Path) -> bool:
     ):
         return False
     print(f'"{target.dbname}" is at {current[0]}, the head: nothing to apply.')
-    for line in waiting:
+    for line in restorable:
         print(line)
     return True
 
 
-def _offers(connection: psycopg.Connection, settings: Settings, target: Target, applied: list[str]) -> list[str]:
-    """What to say of stashes that wait; without any, nothing is loaded for it."""
+def _describe_restorable(
+    connection: psycopg.Connection, settings: Settings, target: Target, applied: list[str]
+) -> list[str]:
+    """Return a line for each stash that can be restored. Without a stash directory, the stash room is not imported."""
     if not (settings.root / ".dbkit" / "stash").is_dir():
         return []
     from dbkit.stash import pending

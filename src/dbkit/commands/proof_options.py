@@ -1,10 +1,8 @@
-"""What the verbs that run a project's migrations on scratch databases are asked in the same way."""
+"""The options of the verbs that run a project's migrations on scratch databases, and the request that they make."""
 
-import os
-import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dbkit.database_url import parse_url
@@ -16,53 +14,70 @@ if TYPE_CHECKING:
     from dbkit.roundtrip.prove import Request
 
 
+@dataclass(frozen=True)
+class ProofOptions:
+    """Options that `dbkit roundtrip`, `lint` and `trace` share."""
+
+    only: tuple[str, ...]
+    start: str | None
+    to: str | None
+    since: str | None
+    baseline: str | None
+    server: str | None
+    url_env: tuple[str, ...]
+    set_env: tuple[tuple[str, str], ...]
+    driver: str
+    jobs: int | None
+    rows: int | None
+    seed: int
+    name: str
+    arguments: tuple[str, ...]
+
+
 @contextmanager
-def asked(
-    settings: Settings,
-    *,
-    start: str | None = None,
-    to: str | None = None,
-    only: Sequence[str] = (),
-    since: str | None = None,
-    baseline: str | None = None,
-    server: str | None = None,
-    url_env: Sequence[str] = (),
-    set_env: Sequence[tuple[str, str]] = (),
-    driver: str = "psycopg",
-    jobs: int | None = None,
-    rows: int | None = None,
-    seed: int = 0,
-    name: str = "alembic",
-    arguments: Sequence[str] = (),
-) -> Iterator[tuple[ScratchServer, "Request"]]:
-    """A server for the databases, which is gone afterwards, and the request. Raises InputError."""
-    given = {"--from": start, "--to": to, "--since": since, "--baseline": baseline, "--server": server}
-    for option, value in (*given.items(), *(("--only", revision) for revision in only)):
+def open_proof(settings: Settings, options: ProofOptions) -> Iterator[tuple[ScratchServer, "Request"]]:
+    """Start a scratch server and make the request of a proof on it. Raises InputError."""
+    _require_not_empty(options)
+    with open_server(settings, _parse_server(options.server)) as server:
+        yield server, make_request(options)  # while the server starts: the import of Alembic takes as long
+
+
+def make_request(options: ProofOptions) -> "Request":
+    """Make the request of a proof."""
+    from dbkit.roundtrip.access import Access
+    from dbkit.roundtrip.prove import Request
+    from dbkit.roundtrip.sample_rows import ROWS
+    from dbkit.roundtrip.selection import Scope
+
+    return Request(
+        scope=Scope(after=options.start, to=options.to, only=options.only, since=options.since),
+        access=Access((*((variable, "{url}") for variable in options.url_env), *options.set_env), options.driver),
+        baseline=options.baseline,
+        jobs=options.jobs,
+        rows=ROWS if options.rows is None else options.rows,
+        seed=options.seed,
+        section=options.name,
+        arguments=options.arguments,
+    )
+
+
+def _require_not_empty(options: ProofOptions) -> None:
+    """Raise InputError for an option with an empty value."""
+    values = {
+        "--from": options.start,
+        "--to": options.to,
+        "--since": options.since,
+        "--baseline": options.baseline,
+        "--server": options.server,
+    }
+    for option, value in (*values.items(), *(("--only", revision) for revision in options.only)):
         if value == "":
             raise InputError(f"{option} is empty.", "A variable that is not set would make it prove something else.")
-    with open_server(settings, _server(server) if server else None) as here:
-        # after the server was told to start: loading Alembic takes as long
-        from dbkit.roundtrip.access import Access
-        from dbkit.roundtrip.prove import Request
-        from dbkit.roundtrip.sample_rows import ROWS
-        from dbkit.roundtrip.selection import Scope
-
-        yield (
-            here,
-            Request(
-                scope=Scope(after=start, to=to, only=tuple(only), since=since),
-                access=Access((*((variable, "{url}") for variable in url_env), *set_env), driver),
-                baseline=baseline,
-                jobs=jobs,
-                rows=ROWS if rows is None else rows,
-                seed=seed,
-                section=name,
-                arguments=tuple(arguments),
-            ),
-        )
 
 
-def _server(url: str) -> Target:
+def _parse_server(url: str | None) -> Target | None:
+    if url is None:
+        return None
     target = parse_url(url, "--server")
     if target.password is not None:
         raise InputError(
@@ -70,16 +85,3 @@ def _server(url: str) -> Target:
             "Leave it out, and put it into PGPASSWORD, or into ~/.pgpass.",
         )
     return target
-
-
-def progress() -> Callable[[str], None]:
-    """What tells how far it is: a line that is replaced, on a terminal; nothing elsewhere."""
-    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-        return lambda _text: None
-    terminal = sys.stderr  # while migrations run, what they print goes nowhere
-
-    def show(text: str) -> None:
-        width = shutil.get_terminal_size().columns - 1
-        print(f"\r{text[:width]:<{width}}\r", end="", file=terminal, flush=True)
-
-    return show

@@ -1,19 +1,30 @@
-"""`dbkit psql`: a shell on the database."""
+"""`dbkit psql`: open psql on the database."""
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from dbkit.gate import resolve_target
 from dbkit.postgres.binaries import client_program
+from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.pg_dump import client_login
 from dbkit.settings import Settings
 
 
-def psql(settings: Settings, _ini: Path, arguments: list[str]) -> NoReturn:
-    """Become psql, logged in to the database. The password travels in the environment, not as an argument."""
-    conninfo, environment = client_login(resolve_target(settings))
+@dataclass(frozen=True)
+class PsqlOptions:
+    """Options of `dbkit psql`."""
+
+    arguments: tuple[str, ...]
+    """Arguments for psql."""
+
+
+def psql(settings: Settings, _ini: Path, options: PsqlOptions) -> NoReturn:
+    """Replace this process by psql, with a login to the database; the password is passed in the environment."""
+    # not by dbkit.gate: psql needs neither Alembic nor SQLAlchemy
+    target = settings.target or development_cluster(settings).ensure_running()
+    conninfo, environment = client_login(target)
     program = client_program(settings, "psql")
     sys.stdout.flush()
-    os.execve(program, ["psql", conninfo, *arguments], environment)
+    os.execve(program, ["psql", conninfo, *options.arguments], environment)

@@ -1,6 +1,7 @@
-"""`dbkit rebase-migration`: let a revision that nobody has applied follow the one that another branch has added."""
+"""`dbkit rebase-migration`: make an unapplied revision follow the one that another branch has added."""
 
 import re
+from dataclasses import dataclass
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -12,21 +13,29 @@ from dbkit.gate import alembic_command
 from dbkit.project import branches, head_file
 from dbkit.settings import Settings
 
-NEXT = "Then: git add it and HEAD, go on with git, make migrate, make roundtrip."
+NEXT_STEPS = "Then: git add it and HEAD, go on with git, make migrate, make roundtrip."
 
 
-def rebase(settings: Settings, ini: Path, *, revision: str | None = None) -> None:
-    """Give the first local revision the other head for a parent, and write HEAD.
+@dataclass(frozen=True)
+class RebaseMigrationOptions:
+    """Options of `dbkit rebase-migration`."""
 
-    Which head is local is told by the conflict in HEAD, or by `revision`. Raises InputError where that cannot be known
-    or be done, Refused where the database has applied it.
+    revision: str | None
+    """The local head; None: the one of the conflict in the head file."""
+
+
+def rebase_migration(settings: Settings, ini: Path, options: RebaseMigrationOptions) -> None:
+    """Change the parent of the first local revision to the other head, and write the head file.
+
+    Raises InputError where the local head is unknown or the file cannot be changed, Refused where the revision is
+    applied.
     """
     loaded = project.load(ini)
     directory = Path(loaded.script.dir)
     heads = [head.revision for head in loaded.heads]
     if loaded.script.sourceless:
         raise InputError(
-            "the revisions may be without their text (sourceless in alembic.ini), and it is the text that is changed.",
+            "the revisions may be bytecode only (sourceless in alembic.ini), and this command changes their source.",
             "Run it where the files are written.",
         )
     if len(heads) == 1:
@@ -35,21 +44,21 @@ def rebase(settings: Settings, ini: Path, *, revision: str | None = None) -> Non
         return
     if len(heads) != 2:
         raise InputError(f"there are {len(heads)} heads: {', '.join(heads)}.", 'Join them: make merge m="merge heads".')
-    local = branches.find_local_head(loaded, directory, heads, revision)
+    local = branches.find_local_head(loaded, directory, heads, options.revision)
     other = next(head for head in heads if head != local)
     first = branches.find_first_local_revision(loaded, local, other)
     _require_not_applied(loaded, settings, first)
     former = str(first.down_revision)
     _set_parent(Path(first.path), former, other)
     head_file.write(directory)
-    print(f"{first.revision} follows {other} now, and no longer {former}: {Path(first.path).name}\n{NEXT}")
+    print(f"{first.revision} follows {other} now, and no longer {former}: {Path(first.path).name}\n{NEXT_STEPS}")
 
 
 def _require_not_applied(loaded: project.Project, settings: Settings, first: Script) -> None:
     try:
         applied = loaded.applied(alembic_command.read_position(loaded, settings))
     except Unreachable as error:
-        say(f"the database was not asked whether it has {first.revision}: {error.message}")
+        say(f"the database was not checked for {first.revision}: {error.message}")
         return
     if first.revision in applied:
         raise Refused(
@@ -59,7 +68,7 @@ def _require_not_applied(loaded: project.Project, settings: Settings, first: Scr
 
 
 def _set_parent(path: Path, former: str, parent: str) -> None:
-    """Change down_revision and the line `Revises:`, and no other byte. Raises InputError where it is not written so."""
+    """Change down_revision and the line `Revises:` of a file. Raises InputError where it has no such assignment."""
     text = path.read_bytes()
     old, new = re.escape(former.encode()), parent.encode()
     assigned = re.compile(rb"^(down_revision\b[^=\r\n]*=[ \t]*[\"'])" + old + rb"([\"'])", re.MULTILINE)
@@ -68,5 +77,5 @@ def _set_parent(path: Path, former: str, parent: str) -> None:
         raise InputError(f"{path} has no plain line down_revision = '{former}'.", f"Write {parent} there by hand.")
     changed = re.sub(rb"^(Revises:[ \t]*)" + old, lambda match: match[1] + new, changed, count=1, flags=re.MULTILINE)
     files.write_file(path, changed)
-    # Python knows bytecode by the second and the size of its source, and both may be as before
+    # Python compares bytecode with the time in seconds and the size of its source, which may be as before
     Path(cache_from_source(str(path))).unlink(missing_ok=True)

@@ -8,8 +8,8 @@ import psycopg
 from psycopg import sql
 
 from dbkit import gate, project
-from dbkit.commands.upgrade import upgrade
-from dbkit.errors import CheckFailed, Refused, database_error, describe_error
+from dbkit.commands.alembic_upgrade import upgrade
+from dbkit.errors import CheckFailed, Refused, database_error
 from dbkit.gate import protection
 from dbkit.postgres import error_causes
 from dbkit.postgres.binaries import program_major
@@ -18,9 +18,9 @@ from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.locks import migration_lock
 from dbkit.settings import Settings, Target
 
-MAINTENANCE = "postgres"
-NEVER = ("postgres", "template0", "template1")
-OTHERS_TABLES = """
+MAINTENANCE_DATABASE = "postgres"
+SERVER_DATABASES = ("postgres", "template0", "template1")
+FOREIGN_TABLES = """
 SELECT format('%I.%I of %I', n.nspname, c.relname, pg_get_userbyid(c.relowner))
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -32,13 +32,13 @@ BY_HAND = "Drop it by hand, if you mean it."
 def reset(settings: Settings, ini: Path) -> None:
     """Replace the database by an empty one and migrate it.
 
-    Raises Refused on a protected database, and, whatever CONFIRM says, on one that no migrations have made.
+    Raises Refused on a protected database, and, with CONFIRM too, on one whose tables no migration has created.
     """
     project.load(ini).require_gate()  # before anything is dropped
     if settings.target is None:
         _set_aside_other_major(development_cluster(settings))
     target = gate.resolve_target(settings)
-    # and not while a migration runs
+    # the migration lock: not while a migration runs
     with (
         connect(target, settings.wait) as connection,
         migration_lock(connection, target.dbname, settings.wait),
@@ -46,33 +46,33 @@ def reset(settings: Settings, ini: Path) -> None:
         _require_own(connection, target)
         mark, heads = protection.read_mark(connection), current_revisions(connection)
         if not heads and mark is None and protection.has_tables(connection):
-            raise _not_ours(target, "it has tables, and no migrations made them.", BY_HAND)
+            raise _refuse_drop(target, "it has tables, and no migration has created them.", BY_HAND)
     protection.require_expendable(settings, target, "drop and rebuild", mark, has_history=bool(heads))
     print(f'dropping "{target.dbname}" on {target.server()}, with all its data')
-    _replace(target, settings.wait)
+    _replace_database(target, settings.wait)
     upgrade(settings, ini, "head")
 
 
 def _require_own(connection: psycopg.Connection, target: Target) -> None:
-    """Raise Refused for a database that is the server's, or that has tables of somebody else."""
-    if target.dbname in NEVER:
-        raise _not_ours(target, "it is the server's own.", "Name a database of the project in .env.")
-    others = connection.execute(OTHERS_TABLES).fetchone()
+    """Raise Refused for a database of the server itself, or with tables of another role."""
+    if target.dbname in SERVER_DATABASES:
+        raise _refuse_drop(target, "it is the server's own.", "Name a database of the project in .env.")
+    others = connection.execute(FOREIGN_TABLES).fetchone()
     if others:
-        raise _not_ours(target, f"it has somebody else's table, {others[0]}.", BY_HAND)
+        raise _refuse_drop(target, f"it has a table of another role, {others[0]}.", BY_HAND)
 
 
-def _not_ours(target: Target, why: str, hint: str) -> Refused:
+def _refuse_drop(target: Target, why: str, hint: str) -> Refused:
     return Refused(f'refusing to drop "{target.dbname}" on {target.server()}: {why}', hint)
 
 
-def _replace(target: Target, wait: float) -> None:
-    """Make the new database first: who may not create one must not drop one. One reset at a time."""
+def _replace_database(target: Target, wait: float) -> None:
+    """Drop the database and create it again: the new one first, so that nothing is dropped without CREATEDB."""
     old = sql.Identifier(target.dbname)
-    # of a fixed length: PostgreSQL cuts a name at 63 bytes, and it must not become the old one's
+    # of a fixed length: PostgreSQL truncates a name at 63 bytes, which could make it equal to the old one
     new = sql.Identifier(f"dbkit_reset_{hashlib.sha256(target.dbname.encode()).hexdigest()[:16]}")
     with (
-        connect(replace(target, dbname=MAINTENANCE), wait, autocommit=True) as connection,
+        connect(replace(target, dbname=MAINTENANCE_DATABASE), wait, autocommit=True) as connection,
         migration_lock(connection, target.dbname, wait),
     ):
         try:
@@ -84,21 +84,21 @@ def _replace(target: Target, wait: float) -> None:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(new))
             raise database_error(
                 error,
-                f'cannot drop and create "{target.dbname}" as {target.user}: {describe_error(error, primary=True)}.',
+                f'cannot drop and create "{target.dbname}" as {target.user}: {error.diag.message_primary}.',
                 error_causes.hint_for(connection, error, target.dbname)
                 or "The user needs CREATEDB and must own the database.",
             ) from error
 
 
 def _set_aside_other_major(cluster: Cluster) -> None:
-    """Keep a cluster that these programs cannot run under its version's name, so that a new one can be made."""
+    """Rename a cluster of another major version, which the installed server cannot run."""
     if not cluster.exists():
         return
     major = cluster.major()
     if major == str(program_major(cluster.bindir / "postgres")):
         return
-    kept = cluster.directory.with_name(f"{cluster.directory.name}-{major}")
-    if kept.exists():
-        raise CheckFailed(f"{kept} exists already.", "Remove it if you do not need it, then try again.")
-    cluster.directory.rename(kept)
-    print(f"kept the cluster of PostgreSQL {major} as {kept}")
+    backup = cluster.directory.with_name(f"{cluster.directory.name}-{major}")
+    if backup.exists():
+        raise CheckFailed(f"{backup} exists already.", "Remove it if you do not need it, then try again.")
+    cluster.directory.rename(backup)
+    print(f"kept the cluster of PostgreSQL {major} as {backup}")

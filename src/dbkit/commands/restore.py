@@ -1,5 +1,6 @@
-"""`dbkit restore`: put back what rollbacks have lost."""
+"""`dbkit restore`: put back the rows that rollbacks have stashed."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -11,18 +12,28 @@ from dbkit.postgres.connect import current_revisions
 from dbkit.postgres.locks import migration_lock
 from dbkit.settings import Settings, Target
 from dbkit.stash import pending, store
-from dbkit.stash import restore as stash_restore
 from dbkit.stash.identity import assess_stash, read_identity
 from dbkit.stash.manifest import Identity
 from dbkit.stash.outcome import TableOutcome
+from dbkit.stash.restore import restore_stash
 from dbkit.stash.store import Stash
 
 
-def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: bool = False) -> int:
-    """Put back the stashes of the database whose revisions are applied, newest first, or the one called `name`.
+@dataclass(frozen=True)
+class RestoreOptions:
+    """Options of `dbkit restore`."""
 
-    Says what became of the rows of each table. `overwrite` also replaces what was written since.
-    Returns 1 where something could not be put back.
+    name: str | None
+    """One stash; None: all of this database whose revisions are applied."""
+    overwrite: bool
+    """Whether to replace values that were written since."""
+
+
+def restore(settings: Settings, ini: Path, options: RestoreOptions) -> int:
+    """Put back stashed rows, the newest stash first, and print the result for each table.
+
+    Returns 1 where some rows could not be put back. A stash that fails does not stop the others; the first error is
+    raised at the end.
     """
     loaded = project.load(ini)
     target = gate.resolve_target(settings)
@@ -30,86 +41,87 @@ def restore(settings: Settings, ini: Path, name: str | None = None, overwrite: b
         session.connect_for_migration(target, settings, "dbkit restore") as connection,
         migration_lock(connection, target.dbname, settings.wait),
     ):
-        # the stash is marked once the disk has what was put back
+        # the stash is marked as restored only when the rows are on disk
         connection.execute("RESET synchronous_commit")
         connection.commit()
         current = current_revisions(connection)
         project.require_known(loaded.script, current)
         applied = loaded.applied(current)
-        here = read_identity(connection)
-        failed: list[DbkitError] = []
-        if name:
-            stashes = [store.find_stash(settings, target, name, here)]
-            if (verdict := assess_stash(connection, here, stashes[0])).asks:
-                say(f"warning: {name}: {verdict.why}. It was named, so it is put back by primary key.")
+        identity = read_identity(connection)
+        refusals: list[Refused] = []
+        if options.name:
+            stashes = [_find_named_stash(connection, settings, target, identity, options.name)]
         else:
             pending.remove_unneeded_stashes(connection, settings, target)
-            stashes = _not_asking(connection, settings, target, here, failed)
+            stashes, refusals = _find_own_stashes(connection, settings, target, identity)
         connection.rollback()
         session.shorten_lock_wait(connection, settings)
-        if not stashes and not failed:
+        if not stashes and not refusals:
             print(f'There is no stash of "{target.dbname}" to put back.')
-        done = [_one(connection, settings, stash, applied, failed, overwrite=overwrite) for stash in stashes]
-    for error in failed[1:]:
-        say(error.message)
-    if failed:
-        raise failed[0]
-    return 0 if all(done) else 1
+        results = [
+            _restore_when_due(connection, settings, stash, applied, overwrite=options.overwrite) for stash in stashes
+        ]
+    failures = [*refusals, *(result for result in results if isinstance(result, DbkitError))]
+    for failure in failures[1:]:
+        say(failure.message)
+    if failures:
+        raise failures[0]
+    return 0 if all(results) else 1
 
 
-def _not_asking(
-    connection: psycopg.Connection, settings: Settings, target: Target, here: Identity, failed: list[DbkitError]
-) -> list[Stash]:
-    """The stashes that are put back without being named; for each other one, an error is added to `failed`."""
-    stashes = []
-    for stash in store.find_waiting(settings, target, here):
-        verdict = assess_stash(connection, here, stash)
-        if verdict.asks:
-            failed.append(
+def _find_named_stash(
+    connection: psycopg.Connection, settings: Settings, target: Target, identity: Identity, name: str
+) -> Stash:
+    """Return the stash called `name`, with a warning where it may be that of another database."""
+    stash = store.find_stash(settings, target, name, identity)
+    if (assessment := assess_stash(connection, identity, stash)).must_be_named:
+        say(f"warning: {name}: {assessment.why}. It was named, so it is put back by primary key.")
+    return stash
+
+
+def _find_own_stashes(
+    connection: psycopg.Connection, settings: Settings, target: Target, identity: Identity
+) -> tuple[list[Stash], list[Refused]]:
+    """Return the stashes that certainly belong to this database, and an error for each other one."""
+    stashes, refusals = [], []
+    for stash in store.find_waiting(settings, target, identity):
+        assessment = assess_stash(connection, identity, stash)
+        if assessment.must_be_named:
+            refusals.append(
                 Refused(
-                    f"{stash} was not put back: {verdict.why}.",
+                    f"{stash} was not put back: {assessment.why}.",
                     f"It stays. If its rows belong into this database: `make restore name={stash.name}`.",
                 )
             )
         else:
             stashes.append(stash)
-    return stashes
+    return stashes, refusals
 
 
-def _one(
-    connection: psycopg.Connection,
-    settings: Settings,
-    stash: Stash,
-    applied: set[str],
-    failed: list[DbkitError],
-    *,
-    overwrite: bool,
-) -> bool:
-    """Whether all of a stash is back, as far as nobody has written something newer; or is not due yet.
-
-    An error is added to `failed`: the next stash may have none.
-    """
+def _restore_when_due(
+    connection: psycopg.Connection, settings: Settings, stash: Stash, applied: set[str], *, overwrite: bool
+) -> bool | DbkitError:
+    """Put back the rows of a stash whose revisions are applied. Returns False where some are blocked, or the error."""
     missing = sorted(set(stash.manifest.heads) - applied)
     if missing:
         print(f"{stash}: waits for {missing[0]}: `make migrate to={missing[0]}` first.")
         return True
     try:
-        outcomes = stash_restore.restore_stash(connection, settings, stash, overwrite=overwrite)
+        outcomes = restore_stash(connection, settings, stash, overwrite=overwrite)
     except DbkitError as error:
         connection.rollback()
-        failed.append(error)
-        return False
+        return error
     print(f"{stash.name}, of {stash.manifest.time}:")
     for outcome in outcomes:
         print(f"  {outcome}")
-    rows = [outcome for outcome in outcomes if isinstance(outcome, TableOutcome)]
-    if any(outcome.blocked for outcome in rows):
+    tables = [outcome for outcome in outcomes if isinstance(outcome, TableOutcome)]
+    if any(outcome.blocked for outcome in tables):
         print(f"  Not all could be put back, so the stash waits on: {stash.path}")
         return False
-    kept = store.mark_restored(stash)
-    # a later stash of the same rollback has values of an earlier revision: not to be put over these blindly
-    if any(outcome.newer for outcome in rows) and stash.manifest.time == stash.manifest.began:
+    path = store.mark_restored(stash)
+    # a later stash of the same rollback has values of an earlier revision, which must not replace these unseen
+    if any(outcome.newer for outcome in tables) and stash.manifest.time == stash.manifest.began:
         name = stash.name.removesuffix(store.RESTORED)
         print(f"  To replace the newer values, too: python -m dbkit restore --name {name} --overwrite")
-    print(f"  The stash is in {kept}; remove it when you do not need it.")
+    print(f"  The stash is in {path}; remove it when you do not need it.")
     return True

@@ -1,27 +1,31 @@
-"""`dbkit roundtrip`: prove on a throw-away database that each migration can be undone and redone."""
+"""`dbkit roundtrip`: prove on a scratch database that each migration can be undone and applied again."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from dbkit.commands.proof_options import asked, progress
+from dbkit.commands.progress_line import make_progress_line
+from dbkit.commands.proof_options import ProofOptions, open_proof
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
 
 
-def roundtrip(settings: Settings, ini: Path, *, report: str = "text", trace: bool = False, **options: Any) -> int:
-    """Print the outcome; exit code 1 when there is something that nobody has accepted.
+@dataclass(frozen=True)
+class RoundtripOptions(ProofOptions):
+    """Options of `dbkit roundtrip`."""
 
-    `trace`: before it, what each statement has locked, rewritten, scanned and written. `options` are those of
-    `proving.asked`.
-    """
-    with asked(settings, **options) as (here, request):
-        from dbkit.reports.roundtrip import FORMATS
-        from dbkit.reports.trace import as_text
+    trace: bool
+    report: str
+
+
+def roundtrip(settings: Settings, ini: Path, options: RoundtripOptions) -> int:
+    """Print the outcome of a round trip; return 1 where a finding is not accepted."""
+    with open_proof(settings, options) as (server, request):
+        from dbkit.reports.formats import render_roundtrip, render_trace
         from dbkit.roundtrip.prove import prove_at
 
-        outcome, _loaded = prove_at(here, settings, ini, replace(request, trace=trace), progress())
-    if trace and report == "text":
-        print(as_text(outcome))
-    print_report(FORMATS[report](outcome))
+        request = replace(request, trace=options.trace)
+        outcome, _project = prove_at(server, settings, ini, request, make_progress_line())
+    if options.trace and options.report == "text":
+        print(render_trace(outcome, "text"))
+    print_report(render_roundtrip(outcome, options.report))
     return 0 if outcome.passed else 1

@@ -1,4 +1,4 @@
-"""`dbkit seed`: fill the development database with sample rows."""
+"""`dbkit seed`: add the example rows of seed.sql to the development database."""
 
 import time
 from pathlib import Path
@@ -10,13 +10,13 @@ from dbkit.errors import InputError, database_error, describe_error
 from dbkit.gate import alembic_command, protection
 from dbkit.postgres.connect import connect
 from dbkit.postgres.locks import require_writable
-from dbkit.postgres.own_statements import Session
+from dbkit.postgres.own_statements import Session, change_settings
 from dbkit.settings import Settings
 from dbkit.wording import counted
 
 
 def seed(settings: Settings, ini: Path) -> None:
-    """Run `seed.sql`, which is beside the directory of the migrations, in one transaction."""
+    """Run `seed.sql`, beside the directory of the migrations, in one transaction."""
     loaded = project.load(ini)
     path = Path(loaded.script.dir).parent / "seed.sql"
     if not path.exists():
@@ -28,6 +28,8 @@ def seed(settings: Settings, ini: Path) -> None:
     started = time.monotonic()
     with connect(target, settings.wait, session=Session.SHARED) as connection:
         require_writable(connection)
+        # as long as a migration's: what the role has is for the application, and not for 50,000 rows
+        change_settings(connection, {"statement_timeout": f"{round(settings.statement_timeout * 1000)}"}, local=True)
         try:
             rows = _run(connection, path.read_text(encoding="utf-8"))
         except psycopg.Error as error:
@@ -37,7 +39,7 @@ def seed(settings: Settings, ini: Path) -> None:
 
 
 def _run(connection: psycopg.Connection, script: str) -> int:
-    """Run a script of several statements and return how many rows they wrote."""
+    """Run a script of several statements and return the number of rows that they wrote."""
     cursor = connection.cursor().execute(script.encode())
     rows = max(cursor.rowcount, 0)
     while cursor.nextset():

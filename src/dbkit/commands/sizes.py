@@ -1,9 +1,9 @@
-"""`dbkit sizes`: a read-only query for whoever may look at the live database."""
+"""`dbkit sizes`: a read-only query for the sizes of a live database's tables."""
 
 from dbkit.lint.table_sizes import QUERY
 from dbkit.redaction.outputs import write_data
 
 
 def sizes() -> None:
-    """Print it."""
+    """Print the query."""
     write_data(QUERY)

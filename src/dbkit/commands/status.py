@@ -1,4 +1,4 @@
-"""`dbkit status`: where the database stands and what to type next, on one screen."""
+"""`dbkit status`: show the state of the database and the next command, on one screen."""
 
 from pathlib import Path
 
@@ -18,14 +18,14 @@ Rows = list[tuple[str, str]]
 
 
 def status(settings: Settings, ini: Path) -> int:
-    """Print the screen. Exit code 4 when the database does not answer, 5 when it is locked by others, 6 when something
-    was left half done, 7 when it is ahead of this code, else 0.
+    """Print the screen. Returns 4 when the database does not answer, 5 when another session holds a lock on what is
+    read, 6 when a migration is half applied, 7 when the database is ahead of this code, else 0.
 
-    Nothing is created: an embedded cluster that exists is started, one that does not exist is not made.
+    An embedded cluster is started where there is one, and not created.
     """
     loaded = project.load(ini)
     if settings.target:
-        target, place = settings.target, _place(settings.target)
+        target, place = settings.target, _describe_place(settings.target)
     else:
         cluster = development_cluster(settings)
         place = f'"{cluster.target().dbname}" on the embedded server in {cluster.directory}'
@@ -33,7 +33,7 @@ def status(settings: Settings, ini: Path) -> int:
             pid = cluster.process.find_orphan()
             removed = f"its data directory was removed while its server (pid {pid}) ran"
             why = "it has not been made yet" if pid is None else removed
-            return _print([("database", place), ("answers", f"no: {why}")], MIGRATE, exit_code=0)
+            return _print_rows([("database", place), ("answers", f"no: {why}")], MIGRATE, exit_code=0)
         target = cluster.ensure_running()
     rows = [("database", place)]
     try:
@@ -42,16 +42,16 @@ def status(settings: Settings, ini: Path) -> int:
             preconditions.require_one_history(connection, loaded.script)
             state = read_status(connection, loaded, settings, target)
     except (DbkitError, psycopg.Error) as error:
-        told = as_dbkit_error(error)
-        rows += [("answers", f"no: {told.message}")]
-        return _print(rows, told.hint, exit_code=told.exit_code if settings.target else 0)
+        failure = as_dbkit_error(error)
+        rows += [("answers", f"no: {failure.message}")]
+        return _print_rows(rows, failure.hint, exit_code=failure.exit_code if settings.target else 0)
     rows += [("answers", f"yes, PostgreSQL {version}")]
-    rows += _describe(loaded, state)
+    rows += _describe_status(loaded, state)
     step = suggest_next_step(loaded, state, settings)
-    return _print(rows, step.words, exit_code=step.exit_code)
+    return _print_rows(rows, step.words, exit_code=step.exit_code)
 
 
-def _describe(loaded: project.Project, state: DatabaseStatus) -> Rows:
+def _describe_status(loaded: project.Project, state: DatabaseStatus) -> Rows:
     rows: Rows = [("marked", state.mark)] if state.mark else []
     rows += [("running", f"a migration: {state.running}")] if state.running else []
     if state.locked:
@@ -78,14 +78,14 @@ def _describe(loaded: project.Project, state: DatabaseStatus) -> Rows:
     return rows
 
 
-def _place(target: Target) -> str:
+def _describe_place(target: Target) -> str:
     user = f" as {target.user}" if target.user else ""
     return f'"{target.dbname}" on {target.server()}{user}'
 
 
-def _print(rows: Rows, what_next: str, *, exit_code: int) -> int:
+def _print_rows(rows: Rows, next_command: str, *, exit_code: int) -> int:
     previous = ""
-    for label, value in [*rows, ("next", what_next)]:
+    for label, value in [*rows, ("next", next_command)]:
         print(f"{'' if label == previous else label:<10}{value}")
         previous = label
     return exit_code

@@ -1,24 +1,28 @@
-"""`dbkit trace`: what each statement of a migration locks, rewrites, scans and writes."""
+"""`dbkit trace`: show what each statement of a migration locks, rewrites, scans and writes."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from dbkit.commands.proof_options import asked, progress
+from dbkit.commands.progress_line import make_progress_line
+from dbkit.commands.proof_options import ProofOptions, open_proof
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
 
 
-def trace(settings: Settings, ini: Path, *, revisions: Sequence[str] = (), report: str = "text", **options: Any) -> int:
-    """Print the traces of these revisions, of all without any; exit code 1 when one could not be traced.
+@dataclass(frozen=True)
+class TraceOptions(ProofOptions):
+    """Options of `dbkit trace`."""
 
-    `options` are those of `proving.asked`.
-    """
-    with asked(settings, only=tuple(revisions), **options) as (here, request):
-        from dbkit.reports.trace import FORMATS
+    report: str
+
+
+def trace(settings: Settings, ini: Path, options: TraceOptions) -> int:
+    """Print the traces of the revisions; return 1 where one could not be traced."""
+    with open_proof(settings, options) as (server, request):
+        from dbkit.reports.formats import render_trace
         from dbkit.roundtrip.prove import prove_at
 
-        outcome, _loaded = prove_at(here, settings, ini, replace(request, trace=True), progress())
-    print_report(FORMATS[report](outcome))
+        request = replace(request, trace=True)
+        outcome, _project = prove_at(server, settings, ini, request, make_progress_line())
+    print_report(render_trace(outcome, options.report))
     return 0 if all(len(each.traces) for each in outcome.revisions) else 1

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from dbkit import gate, project
@@ -10,28 +11,36 @@ from dbkit.gate import next_step, preconditions
 from dbkit.postgres.connect import connect
 from dbkit.settings import Settings, Target
 
-PAUSE = 0.5  # seconds between two looks at the version table
+PAUSE = 0.5  # seconds between two reads of the version table
 
 
-def wait(settings: Settings, ini: Path, *, at_head: bool = False) -> None:
-    """Log in to the database, retrying for up to MIGRATION_WAIT; with `at_head`, until nothing is pending.
+@dataclass(frozen=True)
+class WaitOptions:
+    """Options of `dbkit wait`."""
 
-    Silent on success; a terminal gets a dot for each try. Raises Unreachable at once when waiting cannot help, else at
-    the end with the last real error; CheckFailed when something is still pending then, OperatorNeeded when something is
-    half done, and DatabaseAhead.
+    at_head: bool
+    """Whether to wait until no migration is pending."""
+
+
+def wait(settings: Settings, ini: Path, options: WaitOptions) -> None:
+    """Log in to the database, with retries for up to MIGRATION_WAIT.
+
+    It prints nothing but a dot for each attempt on a terminal. Raises Unreachable with the last error, at once where
+    waiting cannot help; CheckFailed when a migration is still pending at the end, OperatorNeeded when one is half
+    applied, and DatabaseAhead.
     """
     deadline = time.monotonic() + settings.wait
     target = gate.resolve_target(settings)
-    dots = _Dots()
+    dots = _ProgressDots()
     try:
         connect(target, settings.wait, progress=dots.add).close()
-        if at_head:
-            _until_at_head(settings, ini, target, deadline, dots)
+        if options.at_head:
+            _wait_until_at_head(settings, ini, target, deadline, dots)
     finally:
         dots.end()
 
 
-def _until_at_head(settings: Settings, ini: Path, target: Target, deadline: float, dots: "_Dots") -> None:
+def _wait_until_at_head(settings: Settings, ini: Path, target: Target, deadline: float, dots: "_ProgressDots") -> None:
     loaded = project.load(ini)
     while True:
         with connect(target, max(0.0, deadline - time.monotonic()), progress=dots.add) as connection:
@@ -54,19 +63,19 @@ def _until_at_head(settings: Settings, ini: Path, target: Target, deadline: floa
         time.sleep(PAUSE)
 
 
-class _Dots:
-    """Progress, for a terminal only."""
+class _ProgressDots:
+    """Dots on stderr, where that is a terminal."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def add(self, *_arguments: object) -> None:
-        """One more try."""
+        """Print a dot for one more attempt."""
         if sys.stderr.isatty():
             print(".", end="", file=sys.stderr, flush=True)
             self.count += 1
 
     def end(self) -> None:
-        """Go to a new line, when there were any."""
+        """End the line of dots."""
         if self.count:
             print(file=sys.stderr)

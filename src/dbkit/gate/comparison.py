@@ -9,6 +9,8 @@ from alembic.runtime.environment import EnvironmentContext
 
 from dbkit.errors import DbkitError, InputError
 from dbkit.gate.context import RunContext
+from dbkit.gate.monitored_connection import driver_of
+from dbkit.postgres.own_statements import TEXT_FORMATS, change_settings, timeouts_off
 from dbkit.project import autogenerate
 
 
@@ -22,6 +24,19 @@ def configure_comparison(
     revisions = [Path(each.path) for each in context.script.walk_revisions()][::-1]
     options = autogenerate.comparison_options(run_context.metadata, revisions, migration, writes_file=writes_file)
     migration.opts.update(options)
+
+
+def reset_session_formats(connection: sa.Connection) -> None:
+    """Give the rest of the session PostgreSQL's default text formats, and no timeouts.
+
+    SQLAlchemy and Alembic compare definitions as text: with quote_all_identifiers = on, all of them differ. Between two
+    queries they compute inside a transaction that only reads, which an idle limit of the project must not end.
+    """
+    driver = driver_of(connection)
+    change_settings(driver, TEXT_FORMATS | timeouts_off(driver), local=False)
+    driver.commit()
+    connection.dialect.initialize(connection)  # it keeps how strings are read
+    connection.rollback()
 
 
 def _import_models(load_metadata: Callable[[], object]) -> list[sa.MetaData]:

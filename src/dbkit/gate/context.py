@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dbkit.postgres.cluster import development_cluster
 from dbkit.settings import Settings, Target
 
 if TYPE_CHECKING:
@@ -48,4 +47,8 @@ class RunContext:
 
 def resolve_target(settings: Settings) -> Target:
     """Return the database that the settings name; without one, the embedded server's, which is started."""
-    return settings.target or development_cluster(settings).ensure_running()
+    if settings.target:
+        return settings.target
+    from dbkit.postgres.cluster import development_cluster  # a production image has no embedded server to start
+
+    return development_cluster(settings).ensure_running()

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -25,9 +26,16 @@ from dbkit.gate.monitored_connection import driver_of
 from dbkit.gate.plan import record_steps, replace_plan
 from dbkit.gate.version_table import OPTIONS, override_queries
 from dbkit.postgres import connection_guard
-from dbkit.project import autogenerate, configure_logging
+from dbkit.project import configure_logging
 from dbkit.redaction import outputs, redact
 from dbkit.settings import load
+
+COMPARISON_OPTIONS: dict[str, Any] = {
+    "compare_type": True,
+    "compare_server_default": True,
+    # a list replaces Alembic's default, so its own plugins are named too
+    "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
+}
 
 
 def run_through_gate(context: EnvironmentContext, root: Path, load_metadata: Callable[[], object]) -> None:
@@ -70,15 +78,16 @@ def _run_online(context: EnvironmentContext, run_context: RunContext, load_metad
     target = run_context.target = resolve_target(run_context.settings)
     connection_guard.require_meant(target.dbname)
     with create_engine(target, run_context.settings).connect() as connection:
-        context.configure(connection=connection, **autogenerate.COMPARISON, **OPTIONS)
+        context.configure(connection=connection, **COMPARISON_OPTIONS, **OPTIONS)
         migration = context.get_context()
         driver = driver_of(connection)
         override_queries(migration, driver)
         if "revision_context" in migration.opts:
             if not run_context.settings.scratch:
                 protection.require_no_shadows(driver)
-            from dbkit.gate.comparison import configure_comparison
+            from dbkit.gate.comparison import configure_comparison, reset_session_formats
 
+            reset_session_formats(connection)
             configure_comparison(context, run_context, load_metadata)
         if migration.opts["fn"].__name__ in COMMANDS and not run_context.is_proof:
             MigrationRun(MigrationSession(context, run_context, target, connection)).run()

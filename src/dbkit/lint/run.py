@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit import project
-from dbkit.findings.finding import LintFinding
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk
 from dbkit.lint.rules import find_in_traces
 from dbkit.lint.rules.transactions import find_missing_lock_timeout
@@ -34,6 +34,11 @@ class LintOutcome:
     def failed(self) -> list[LintFinding]:
         """The findings to fix or to accept."""
         return [each for each in self.findings if each.failed]
+
+    def of_level(self, least: Level) -> list[LintFinding]:
+        """Return the findings of a level and above."""
+        order = list(Level)
+        return [each for each in self.findings if order.index(each.level) <= order.index(least)]
 
 
 def lint_project(

@@ -85,7 +85,7 @@ def run_squawk(outcomes: Sequence[RevisionOutcome], version: int, root: Path) ->
         return [LintFinding("squawk-unavailable", Level.NOTE, "", root, None, message)]
     found: list[LintFinding] = []
     for in_transaction in (True, False):
-        scripts = [each for each in _write_scripts(outcomes) if each.in_transaction == in_transaction]
+        scripts = [each for each in _collect_scripts(outcomes) if each.in_transaction == in_transaction]
         try:
             found += _check(program, scripts, version, in_transaction)
         except (OSError, ValueError) as error:
@@ -119,7 +119,7 @@ def find_program() -> str | None:
     return shutil.which("squawk", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 
 
-def _write_scripts(outcomes: Sequence[RevisionOutcome]) -> Iterator[_Script]:
+def _collect_scripts(outcomes: Sequence[RevisionOutcome]) -> Iterator[_Script]:
     for outcome in outcomes:
         for trace in outcome.traces:
             scripts: dict[int, _Script] = {}

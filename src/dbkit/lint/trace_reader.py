@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from dbkit.lint.existing_table import RELKINDS, ExistingTable, read_table
 from dbkit.postgres.sql_text import plain
@@ -27,12 +28,12 @@ class TracedStatement:
     created: frozenset[str]
     """Tables that the revision created in earlier statements, and columns, as table.column."""
 
-    @property
+    @cached_property
     def plain_sql(self) -> str:
         """The SQL without comments and strings, in lower case."""
         return plain(self.statement.sql)
 
-    @property
+    @cached_property
     def newly_blocked(self) -> set[str]:
         """The relations on which this statement took a lock that other sessions wait for."""
         return _newly_blocked(self.statement)

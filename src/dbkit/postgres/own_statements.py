@@ -37,6 +37,8 @@ SETTINGS = {
     "transform_null_equals": "off",
 }
 """Settings that change the meaning or the result of a statement; any role may set them."""
+TEXT_FORMATS = {name: value for name, value in SETTINGS.items() if name not in ("search_path", "row_security")}
+"""The settings for how text is read and written: not where names are looked up, nor which rows are visible."""
 NO_TIMEOUTS = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
@@ -65,6 +67,7 @@ ENTER = "SELECT " + ", ".join(
     for name, value in SETTINGS.items()
     for call in (_set(f"dbkit.{name}", _current(name)), _set(name, _text(value)))
 )
+UNLIMITED = f"SELECT {_set('statement_timeout', _text('0'))}"
 LEAVE = "SELECT " + ", ".join(_set(name, _current(f"dbkit.{name}")) for name in reversed(SETTINGS))
 # Statements in which PostgreSQL looks up functions, operators, types and tables by name
 LOOKS_UP = re.compile(r"\s*(?:select|with|insert|update|delete|do|lock|comment|create\s+table)\b", re.IGNORECASE)
@@ -158,18 +161,27 @@ class OwnConnection(BoundedConnection):
         """
         was, self.autocommit = self.autocommit, True
         self.wraps = session is Session.SHARED or (session is Session.OWN and self._is_pooled())
-        self.place = read_place(lambda query: super(OwnConnection, self).execute(query).fetchall())
+        self.place = read_place(self._query_without_timeout)
         if session is Session.OWN and not self.wraps:
-            changes = {**SETTINGS, **NO_TIMEOUTS, **({"transaction_timeout": "0"} if self._has(17) else {})}
+            changes = SETTINGS | timeouts_off(self)
             super().execute("; ".join(f"SET {name} = {_setting_value(name, value)}" for name, value in changes.items()))
         self.autocommit = was
+
+    def _query_without_timeout(self, query: str) -> list[Any]:
+        """Run a query while the session still has the project's settings, without its statement_timeout."""
+        cursor = super().execute(f"{UNLIMITED};{query}")
+        cursor.nextset()
+        return cursor.fetchall()
 
     def _is_pooled(self) -> bool:
         row = super().execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
         return row is None or row[0] != self.info.backend_pid
 
-    def _has(self, major: int) -> bool:
-        return self.info.server_version >= major * 10000
+
+def timeouts_off(connection: psycopg.Connection) -> dict[str, str]:
+    """Return the settings with which the server ends neither a statement nor an idle transaction."""
+    is_new = connection.info.server_version >= 17_00_00
+    return NO_TIMEOUTS | ({"transaction_timeout": "0"} if is_new else {})
 
 
 def _setting_value(name: str, value: str) -> str:

@@ -18,13 +18,6 @@ from dbkit.postgres.sql_quote import quote_literal
 from dbkit.project import created_objects
 from dbkit.project.created_tables import CreatedTables
 
-COMPARISON: dict[str, Any] = {
-    "compare_type": True,
-    "compare_server_default": True,
-    # the list replaces Alembic's default, so it includes Alembic's own plugins
-    "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
-}
-
 
 def as_metadata(given: object) -> list[sa.MetaData]:
     """A list of target_metadata, which is None, one MetaData or several. Raises InputError for any other value."""

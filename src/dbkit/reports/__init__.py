@@ -1,1 +1,1 @@
-"""What proofs, traces and lint found, as text and in formats for machines."""
+"""Outcomes of proofs, lint and traces in the formats of the command line: one module for each format."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from dbkit.postgres import scratch_cluster, scratch_database
 from dbkit.settings import Settings, Target
+from dbkit.signals import defer_signals
 
 THREAD = "dbkit-server"
 """The prefix of the name of the thread that starts a server."""
@@ -36,5 +37,8 @@ def open_server(settings: Settings, server: Target | None) -> Iterator[ScratchSe
         scratch_cluster.future_cluster(replace(settings, app_env="test")) as cluster,
         ThreadPoolExecutor(1, thread_name_prefix=THREAD) as executor,
     ):
-        starting = executor.submit(cluster.ensure_running)
+        # a signal within submit() would leave a thread that nothing waits for: it would make the cluster again after
+        # its removal
+        with defer_signals():
+            starting = executor.submit(cluster.ensure_running)
         yield ScratchServer(cluster, scratch_database.DatabaseNames(scratch_database.new_token()), starting.result)

@@ -48,7 +48,7 @@ class Assessment:
     why: str = ""
 
     @property
-    def asks(self) -> bool:
+    def must_be_named(self) -> bool:
         """Whether the stash is restored only when it is named. It is never removed."""
         return self.fate in (Fate.ELSEWHERE, Fate.UNKNOWN)
 

@@ -29,7 +29,7 @@ def describe_all(
     """Yield a line for each stash, also where it waits for a revision or is not needed, and for unfinished ones."""
     for stash, assessment in _assess_waiting(connection, settings, target):
         missing = sorted(set(stash.manifest.heads) - set(applied))
-        if assessment.asks:
+        if assessment.must_be_named:
             why = assessment.why
             yield f"{stash}: {why}; it is kept, and `make restore name={stash.name}` puts it back all the same"
         elif assessment.fate is not Fate.NEEDED:

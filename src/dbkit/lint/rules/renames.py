@@ -10,7 +10,7 @@ from dbkit.trace.records import Change, ChangeKind, Trace
 
 @change_rule("rename-breaks-code", Level.WARNING)
 def rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violation]:
-    """Report a renamed table or column whose old name nothing has."""
+    """Report a renamed table or column, unless a view or another table takes the old name."""
     is_table = change.what == ChangeKind.TABLE_RENAMED
     if not (is_table or change.what == ChangeKind.COLUMN_RENAMED) or change.table not in traced.tables:
         return

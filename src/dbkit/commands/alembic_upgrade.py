@@ -1,4 +1,4 @@
-"""What `dbkit migrate` does when there may be something to do."""
+"""The upgrade that `migrate` and `reset` share: run through the gate, and reported."""
 
 import time
 from pathlib import Path
@@ -9,6 +9,7 @@ from dbkit.gate import alembic_command, multiple_heads
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.settings import Settings
 from dbkit.stash import pending, store
+from dbkit.wording import counted
 
 
 def upgrade(settings: Settings, ini: Path, to: str) -> None:
@@ -25,35 +26,31 @@ def upgrade(settings: Settings, ini: Path, to: str) -> None:
         multiple_heads.require_one_head(loaded, settings)
     started = time.monotonic()
     before = alembic_command.read_position(loaded, settings)
-    passage = alembic_command.run_alembic(loaded, settings, "upgrade", to, announce=True)
-    if passage.steps:
-        last = loaded.revision(passage.steps[-1].to_revisions[0])
+    steps = alembic_command.run_alembic(loaded, settings, "upgrade", to, announce=True).steps
+    if steps:
+        last = loaded.revision(steps[-1].to_revisions[0])
         seconds = time.monotonic() - started
-        print(
-            f"{alembic_command.count_migrations(len(passage.steps))} applied in {seconds:.1f} s; "
-            f"now at {project.name_of(last)}."
-        )
-        _say_what_others_did(loaded, before, (last.revision,), len(passage.steps))
-        _offer_stashes(loaded, settings)
-        return
-    # read once more: another process may have had the lock meanwhile
-    after = alembic_command.read_position(loaded, settings)
-    _require_not_behind(loaded, after, to)
-    _say_what_others_did(loaded, before, after, 0)
-    print(f"The database is at {', '.join(after)}: nothing to apply.")
-    _offer_stashes(loaded, settings)
+        print(f"{counted(len(steps), 'migration')} applied in {seconds:.1f} s; now at {project.name_of(last)}.")
+        _print_steps_of_others(loaded, before, (last.revision,), len(steps))
+    else:
+        # read again: another process may have held the migration lock in the meantime
+        after = alembic_command.read_position(loaded, settings)
+        _require_not_behind(loaded, after, to)
+        _print_steps_of_others(loaded, before, after, 0)
+        print(f"The database is at {', '.join(after)}: nothing to apply.")
+    _print_restorable_stashes(loaded, settings)
 
 
-def _say_what_others_did(
+def _print_steps_of_others(
     loaded: project.Project, before: tuple[str, ...], after: tuple[str, ...], applied: int
 ) -> None:
-    """Between `before` and `after`, what this process has not `applied` itself."""
+    """Print how many revisions another process has applied: those between `before` and `after` but `applied`."""
     others = len(loaded.applied(after) - loaded.applied(before)) - applied
     if others > 0:
-        print(f"Meanwhile another process applied {alembic_command.count_migrations(others)}.")
+        print(f"Meanwhile another process applied {counted(others, 'migration')}.")
 
 
-def _offer_stashes(loaded: project.Project, settings: Settings) -> None:
+def _print_restorable_stashes(loaded: project.Project, settings: Settings) -> None:
     target = gate.resolve_target(settings)
     if not store.directory(settings).is_dir():
         return
@@ -64,7 +61,7 @@ def _offer_stashes(loaded: project.Project, settings: Settings) -> None:
 
 
 def _require_not_behind(loaded: project.Project, current: tuple[str, ...], to: str) -> None:
-    """Alembic's upgrade to a revision that the database is past does nothing, and says nothing."""
+    """Raise InputError where the database is past `to`: there Alembic's upgrade does nothing, without a message."""
     if to in ("head", "heads"):
         return
     wanted = loaded.revision(to).revision

@@ -1,0 +1,27 @@
+"""Access to the journal for the verbs that write to it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from dbkit import gate, journal
+from dbkit.errors import InputError
+from dbkit.postgres.connect import connect
+from dbkit.postgres.locks import migration_lock
+from dbkit.project.config import read_config
+from dbkit.settings import Settings
+
+
+@contextmanager
+def open_journal(settings: Settings) -> Iterator[psycopg.Connection]:
+    """Connect to a database that has a journal, and hold the migration lock."""
+    if not read_config(settings.root / "alembic.ini").journal:
+        raise InputError("this project keeps no journal: see [dbkit] in alembic.ini.", "So nothing is recorded.")
+    target = gate.resolve_target(settings)
+    with (
+        connect(target, settings.wait) as connection,
+        migration_lock(connection, target.dbname, settings.wait),
+    ):
+        journal.ensure_table(connection)
+        yield connection

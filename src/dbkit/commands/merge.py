@@ -1,0 +1,27 @@
+"""`dbkit merge`: write the revision that joins all heads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbkit import project
+from dbkit.commands.revision_message import check_message, print_written_files
+from dbkit.gate import alembic_command
+from dbkit.settings import Settings
+
+
+@dataclass(frozen=True)
+class MergeOptions:
+    """Options of `dbkit merge`."""
+
+    message: str
+
+
+def merge(settings: Settings, ini: Path, options: MergeOptions) -> None:
+    """Write the revision that joins all heads. Raises InputError for a message that cannot be used."""
+    message = check_message(options.message)
+    loaded = project.load(ini)
+    if len(loaded.heads) < 2:
+        print("There is one head: nothing to merge.")
+        return
+    run_context = alembic_command.run_alembic(loaded, settings, "merge", "heads", message=message)
+    print_written_files(run_context, "Then: make migrate; make schema.")

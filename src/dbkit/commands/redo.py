@@ -1,0 +1,35 @@
+"""`dbkit redo`: undo the last migration, apply it again and put back the stashed rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbkit import project
+from dbkit.commands.alembic_downgrade import downgrade
+from dbkit.commands.restore import RestoreOptions, restore
+from dbkit.gate import alembic_command
+from dbkit.settings import Settings
+
+
+@dataclass(frozen=True)
+class RedoOptions:
+    """Options of `dbkit redo`."""
+
+    stash: bool | None
+    """Whether the rows that the rollback loses are saved; None: as STASH says."""
+
+
+def redo(settings: Settings, ini: Path, options: RedoOptions) -> int:
+    """Roll the last migration back and apply it again: the quick check while a migration is written.
+
+    Returns 1 where some of the stashed rows could not be put back.
+    """
+    loaded = project.load(ini)
+    loaded.require_gate()
+    before = alembic_command.read_position(loaded, settings)
+    stashes = downgrade(settings, ini, "-1", stash=options.stash)
+    to = before[0] if len(before) == 1 else "heads"
+    alembic_command.run_alembic(project.load(ini), settings, "upgrade", to, announce=True)
+    codes = [restore(settings, ini, RestoreOptions(name, overwrite=False)) for name in stashes]
+    names = " and ".join(project.name_of(loaded.revision(revision)) for revision in before)
+    print(f"Undone and applied again; now at {names}.")
+    return max(codes, default=0)

@@ -1,0 +1,1 @@
+"""Differences between the models, the migrations and a live database."""

@@ -1,0 +1,34 @@
+"""Rendering by the name of a format: a format is a module of this package with the functions named here."""
+
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dbkit.findings.finding import Level
+    from dbkit.lint.run import LintOutcome
+    from dbkit.roundtrip.outcome import Outcome
+
+
+def render_roundtrip(outcome: "Outcome", name: str) -> str:
+    """Render the outcome of a round trip in a format."""
+    render: Callable[[Outcome], str] = _load_format(name).render_roundtrip
+    return render(outcome)
+
+
+def render_lint(outcome: "LintOutcome", name: str, least: "Level") -> str:
+    """Render the findings of lint in a format, those of the level `least` and above."""
+    render: Callable[[LintOutcome, Level], str] = _load_format(name).render_lint
+    return render(outcome, least)
+
+
+def render_trace(outcome: "Outcome", name: str) -> str:
+    """Render the traces of revisions in a format."""
+    render: Callable[[Outcome], str] = _load_format(name).render_trace
+    return render(outcome)
+
+
+def _load_format(name: str) -> ModuleType:
+    """Import the module of a format; the others are not loaded."""
+    return import_module(f"dbkit.reports.{name}")

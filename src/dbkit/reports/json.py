@@ -1,0 +1,166 @@
+"""Outcomes of round trips, lint and traces as JSON. docs/round-trip.md and docs/lint.md explain the shapes."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from dbkit.findings.verdict import Verdict
+from dbkit.redaction import redact
+from dbkit.reports.text import row_counts
+from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
+from dbkit.trace.records import ExecutedStatement, Trace
+
+if TYPE_CHECKING:
+    from dbkit.findings.finding import Level, LintFinding
+    from dbkit.lint.run import LintOutcome
+
+
+def render_roundtrip(outcome: Outcome) -> str:
+    """Render the outcome of a round trip, with the traces where there are some."""
+    document = {
+        "project": outcome.project,
+        "server": outcome.server,
+        "seconds": round(outcome.seconds, 3),
+        "summary": {verdict.value: outcome.count(verdict) for verdict in Verdict},
+        "chain": outcome.chain,
+        "chain_length": outcome.chain_length,
+        "rows": _sample_rows(outcome.sample_rows),
+        "revisions": [_revision(each) for each in outcome.revisions],
+    }
+    return _dump(document)
+
+
+def _dump(document: dict[str, Any]) -> str:
+    return json.dumps(redact.tree(document), indent=2, ensure_ascii=False)
+
+
+def _sample_rows(sample_rows: SampleRowCount) -> dict[str, Any]:
+    return {"at_least": sample_rows.rows, "filled": sorted(sample_rows.filled), "unfilled": dict(sample_rows.unfilled)}
+
+
+def _revision(each: RevisionOutcome) -> dict[str, Any]:
+    return {
+        "revision": each.revision,
+        "down_revisions": list(each.down_revisions),
+        "path": str(each.path),
+        "message": each.message,
+        "verdict": each.verdict.value,
+        "also": [verdict.value for verdict in each.also],
+        "accepted": each.accepted,
+        "seconds": round(each.seconds, 4),
+        "transactional": each.transactional,
+        "findings": [_finding(finding) for finding in each.findings],
+        "notes": [_finding(note) for note in each.notes],
+    } | ({"traces": list(map(_trace, each.traces))} if each.traces else {})
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    difference, failure = finding.difference, finding.failure
+    rows = finding.rows
+    kind = difference.fact.kind if difference else "rows" if rows or finding.phase == "rows" else "error"
+    table = f"{rows.table}.{rows.column}".rstrip(".") if rows else ""
+    return {
+        "kind": "comment" if finding.phase == "file" else kind,
+        "object": difference.fact.identity if difference else table,
+        "before": difference.before if difference else None,
+        "after": difference.after if difference else None,
+        "phase": finding.phase,
+        "detail": finding.words,
+        "line": finding.line,
+        "sql": failure.sql or None if failure else None,
+    }
+
+
+def render_lint(outcome: "LintOutcome", _least: "Level") -> str:
+    """Render all findings of lint, accepted ones included, whatever their level."""
+    document = {
+        "project": outcome.project,
+        "server": outcome.server,
+        "seconds": round(outcome.seconds, 3),
+        "revisions": outcome.revisions,
+        "rows": _sample_rows(outcome.sample_rows),
+        "findings": [_lint_finding(each) for each in outcome.findings],
+    }
+    return _dump(document)
+
+
+def _lint_finding(each: "LintFinding") -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "level": each.level.value,
+        "revision": each.revision,
+        "path": str(each.path),
+        "line": each.line,
+        "direction": each.direction,
+        "message": each.message,
+        "blocks": each.blocks,
+        "tables": list(each.tables),
+        "why": each.why,
+        "instead": each.fix,
+        "sql": each.sql,
+        "also": list(each.also),
+        "accepted": each.accepted,
+    }
+
+
+def render_trace(outcome: Outcome) -> str:
+    """Render all statements with everything that was recorded of them."""
+    document = {
+        "project": outcome.project,
+        "server": outcome.server,
+        "revisions": [
+            {
+                "revision": each.revision,
+                "path": str(each.path),
+                "traces": [_trace(trace) for trace in each.traces],
+            }
+            for each in outcome.revisions
+        ],
+    }
+    return _dump(document)
+
+
+def _trace(trace: Trace) -> dict[str, Any]:
+    return {
+        "direction": trace.direction,
+        "server_version": trace.server_version,
+        "statements": [_statement(each) for each in trace],
+    }
+
+
+def _statement(each: ExecutedStatement) -> dict[str, Any]:
+    return {
+        "sql": each.sql,
+        "line": each.line,
+        "transaction": each.transaction,
+        "in_transaction": each.in_transaction,
+        "seconds": round(each.seconds, 6),
+        "lock_timeout": each.lock_timeout,
+        "kept": {name: str(lock) for name, lock in each.inherited_locks},
+        "touched": [
+            {
+                "relation": touched.relation,
+                "kind": touched.kind,
+                "existed": touched.existed,
+                "lock": str(touched.lock) if touched.lock else None,
+                "blocks": touched.lock.blocks if touched.lock else "",
+                "held": str(touched.held) if touched.held else None,
+                "table": touched.table,
+                "partition_of": touched.partition_of,
+                "rewritten": touched.rewritten,
+                "scans": touched.scans,
+                **row_counts(touched),
+            }
+            for touched in each.touched
+        ],
+        "changes": [
+            {
+                "what": change.what.value,
+                "table": change.table,
+                "name": change.name,
+                "kind": change.kind,
+                "before": change.before,
+                "after": change.after,
+            }
+            for change in each.changes
+        ],
+    }
