@@ -11,6 +11,7 @@ import psycopg
 
 from dbkit.catalog.tables import TableColumns, list_table_oids, read_columns
 from dbkit.postgres.row_hash import hash_columns, hash_sql, hashes_sql
+from dbkit.wording import counted
 
 MOST_ROWS = 10_000  # of a table that is compared row by row; a larger one is compared by column
 OIDS = "SELECT coalesce(array_agg(to_regclass(name)::oid::bigint), '{}') FROM unnest(%s::text[]) AS name"
@@ -59,13 +60,13 @@ class RowDifference:
         """Return a line such as "customers.email: 3 of 4 values lost"."""
         name = f"{self.table}.{self.column}" if self.column else self.table
         thing = "value" if self.column else "row"
-        things = thing if self.of == 1 else f"{thing}s"
+        among = counted(self.of, thing)
         if self.number is None:
-            text = f"some of {self.of:,} {things} {self.what}"
+            text = f"some of {among} {self.what}"
         elif self.what == "new":
-            text = f"{self.number:,} {thing if self.number == 1 else things} more than {self.of:,}"
+            text = f"{counted(self.number, thing)} more than {self.of:,}"
         else:
-            text = f"{self.number:,} of {self.of:,} {things} {self.what}"
+            text = f"{self.number:,} of {among} {self.what}"
         return f"{name}: {text}{f' ({self.reason})' if self.reason else ''}"
 
 
