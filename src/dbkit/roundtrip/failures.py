@@ -1,4 +1,4 @@
-"""Why a migration step failed: its error in words, and what the error reveals about the cause."""
+"""Describe why a migration step failed, and classify its error by the possible causes."""
 
 import dis
 import re

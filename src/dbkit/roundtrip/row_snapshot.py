@@ -29,7 +29,7 @@ class TableRows:
     count: int = 0
     column_hashes: Mapping[str, tuple[int, str]] | None = None
     whole: str = ""
-    """Of a large table: the hash of whole rows."""
+    """The hash of whole rows, of a large table."""
 
     def of(self, columns: Sequence[str]) -> list[Hashes]:
         """Return the rows with these columns only."""
@@ -43,14 +43,14 @@ RowSnapshot = dict[str, TableRows]
 
 @dataclass(frozen=True)
 class RowDifference:
-    """How the rows of a table (`column` is "") or the values of a column differ between two states."""
+    """A difference between two snapshots: in the rows of a table (`column` is "") or in the values of a column."""
 
     table: str
     column: str
     what: str
     """gone, new, lost (NULL now), made up (NULL before) or changed."""
     number: int | None
-    """How many; None for a large table, where only its hash is known."""
+    """The number of rows or values; None for a large table, where only a hash is known."""
     of: int
     reason: str = ""
     """Which function did it, in words."""

@@ -26,7 +26,7 @@ EMPTY_TABLE = "0 0"
 
 @dataclass(frozen=True)
 class SampleRowOptions:
-    """How many rows each table has at least (0: tables are left empty), and where the project's own rows are."""
+    """The least number of rows in each table (0: tables are left empty), and the place of the project's own rows."""
 
     rows: int = ROWS
     seed: int = 0

@@ -103,13 +103,13 @@ class Type:
     sql: str
     typmod: int = -1
     element: "Type | None" = None
-    """Of an array."""
+    """The element type of an array."""
     subtype: "Type | None" = None
-    """Of a range or multirange."""
+    """The subtype of a range or multirange."""
     fields: "tuple[Type, ...]" = ()
     labels: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
-    """Of a domain: SQL with VALUE."""
+    """The conditions of a domain: SQL with VALUE."""
 
 
 @dataclass(frozen=True)

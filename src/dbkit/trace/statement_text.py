@@ -45,7 +45,7 @@ def _may_commit(plain: str, statement: str) -> bool:
     if not DO.match(plain):
         return bool(CALL.match(plain))
     bodies = (value_of(token.text) for token in tokens(statement) if token.kind == Kind.STRING)
-    # the strings of another language cannot be told from its code
+    # the lexical rules of another language are not known
     is_read = "language" not in plain or "plpgsql" in statement.lower()
     return any(_commits(body) if is_read else COMMITS.search(body) for body in bodies)
 
