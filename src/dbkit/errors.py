@@ -166,5 +166,5 @@ class EnvInterrupt(BaseException):
     migration that tolerates a failed statement, an env.py that logs errors and goes on. Only a BaseException reaches
     dbkit's own frames on the other side, and rolls back Alembic's transaction on its way. Everywhere else dbkit
     returns what happened. The subclasses are LeavesTransaction (roundtrip/transaction_guard.py), EnvRunStopped
-    (roundtrip/in_transaction.py) and TraceFailed (trace/records.py); each is caught in the room that raises it.
+    (roundtrip/revision_proof.py) and TraceFailed (trace/records.py); the round trip catches all three.
     """

@@ -320,6 +320,21 @@ def test_a_migration_that_needs_rows_does_not_stop_the_proof(proven: Callable[..
     assert found.chain == ""
 
 
+def test_sample_rows_follow_a_revision_that_cannot_be_proven_without_rows(proven: Callable[..., Outcome]) -> None:
+    """It fails on rows, and an earlier migration needs rows: its result stays, and its sample rows come next."""
+    found = proven(
+        PAID,
+        Case("python:op.get_bind().exec_driver_sql('SELECT sum FROM paid').all()[0]", "python:pass"),
+        Case(
+            "ALTER TABLE paid ADD note text",
+            "python:for row in op.get_bind().exec_driver_sql('SELECT sum FROM paid'):\n        int(row.sum)",
+        ),
+        Case("DELETE FROM paid WHERE id = 7", NOTHING),
+        samples={"case02.sql": "INSERT INTO paid VALUES (7, 'seven', 'x')"},
+    )
+    assert verdicts(found) == ["proven", "proven", "broken", "lossy"]
+
+
 def test_by_clones_it_is_the_same(proven: Callable[..., Outcome]) -> None:
     """A migration that leaves its transaction is proven on copies of the database, with their rows."""
     lossy = Case(
