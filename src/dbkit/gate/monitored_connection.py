@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StatementMonitor(Protocol):
-    """What a monitored connection reports to."""
+    """The object that a monitored connection reports its statements to."""
 
     step: "StepState | None"
     """The migration step that is running."""

@@ -24,7 +24,7 @@ SERVER = "SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_
 
 @dataclass(frozen=True)
 class DatabaseStatus:
-    """What is read from a database; what other sessions have locked is left empty."""
+    """The facts that are read from a database; fields that other sessions have locked are empty."""
 
     is_read_only: bool = False
     is_pooled: bool = False
@@ -51,7 +51,7 @@ class DatabaseStatus:
 
 @dataclass(frozen=True)
 class NextStep:
-    """What to type or to look at, and the exit code of `dbkit status`."""
+    """The next command, or the thing to look at, and the exit code of `dbkit status`."""
 
     words: str
     exit_code: int = 0

@@ -1,4 +1,4 @@
-"""What a rollback would lose, as it is in the database: its columns, rows, hashes and sequences."""
+"""The losses of a rollback as they are in the live database: its columns, rows, hashes and sequences."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What a restore has done with the rows of one table of a stash."""
+"""The result of a restore for the rows of one table of a stash."""
 
 from dataclasses import dataclass
 
