@@ -52,7 +52,7 @@ UNORDERED = ".touched"
 
 @dataclass
 class Comparison:
-    """The differences between two documents."""
+    """The differences of two documents."""
 
     differences: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -109,7 +109,7 @@ def projects(directory: Path) -> Iterator[tuple[str, Path]]:
 
 
 def parse(text: str, kind: str) -> Any:
-    """Return printed text as values."""
+    """Return the values in an output."""
     if kind in ("json", "sarif"):
         return json.loads(text) if text.strip() else None
     if kind == "junit":

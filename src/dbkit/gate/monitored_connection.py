@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StatementMonitor(Protocol):
-    """The object that a monitored connection reports its statements to."""
+    """The monitor to which a connection reports its statements, commits and rollbacks."""
 
     step: "StepState | None"
     """The migration step that is running."""

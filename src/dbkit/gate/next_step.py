@@ -24,7 +24,7 @@ SERVER = "SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_
 
 @dataclass(frozen=True)
 class DatabaseStatus:
-    """The facts that are read from a database; fields that other sessions have locked are empty."""
+    """The state of a database as far as it can be read: a field stays empty where another session holds a lock."""
 
     is_read_only: bool = False
     is_pooled: bool = False
@@ -51,7 +51,7 @@ class DatabaseStatus:
 
 @dataclass(frozen=True)
 class NextStep:
-    """The next command, or the thing to look at, and the exit code of `dbkit status`."""
+    """The next command or the place to look at, and the exit code of `dbkit status`."""
 
     words: str
     exit_code: int = 0
