@@ -40,7 +40,8 @@ class Project:
     def dbkit(self) -> ProjectConfig:
         """The section `[dbkit]` of the config file. Raises InputError."""
         ini = self.config.config_file_name
-        return read_config(Path(ini)) if ini else ProjectConfig()
+        # by the absolute path: a relative one may not be valid any more, after _enter_directory()
+        return read_config(self.origin[0].with_name(Path(ini).name)) if ini else ProjectConfig()
 
     @property
     def heads(self) -> list[Script]:
