@@ -11,12 +11,12 @@ from dbkit.postgres.sql_text import (
     Kind,
     begins_transaction,
     ends_transaction,
+    find_changed_tables,
     plain,
+    read_string,
     rolls_back,
     statements,
-    targets,
-    tokens,
-    value_of,
+    tokenize,
     without_comments,
 )
 from support.sessions import connect_as_project as connect
@@ -116,7 +116,7 @@ def test_a_script_has_as_many_statements_as_the_server_executes(
     connection: psycopg.Connection, script: str, expected: int
 ) -> None:
     assert executed(connection, script) == expected == counted(script)
-    assert "".join(token.text for token in tokens(script)) == script
+    assert "".join(token.text for token in tokenize(script)) == script
 
 
 @pytest.mark.parametrize(("body", "expected"), BODIES)
@@ -146,7 +146,7 @@ def test_random_scripts_have_as_many_statements_as_the_server_executes(
     for _ in range(100):
         script = ";".join(chance.choice(PIECES) for _ in range(chance.randint(1, 12)))
         assert executed(connection, script) == counted(script), script
-        assert "".join(token.text for token in tokens(script)) == script
+        assert "".join(token.text for token in tokenize(script)) == script
 
 
 FRAGMENTS = (
@@ -161,7 +161,7 @@ def test_the_tokens_of_any_text_are_the_text(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311
     for _ in range(2000):
         text = "".join(chance.choice(FRAGMENTS) for _ in range(chance.randint(0, 30)))
-        found = list(tokens(text))
+        found = list(tokenize(text))
         assert "".join(token.text for token in found) == text
         assert [token.start for token in found] == [
             len("".join(each.text for each in found[:n])) for n in range(len(found))
@@ -184,7 +184,7 @@ def test_the_tokens_of_any_text_are_the_text(seed: int) -> None:
 )
 def test_what_is_not_terminated_goes_to_the_end(text: str) -> None:
     assert not ends_transaction(text)
-    assert "".join(token.text for token in tokens(text)) == text
+    assert "".join(token.text for token in tokenize(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_what_is_not_terminated_goes_to_the_end(text: str) -> None:
     ],
 )
 def test_a_token_is_of_a_kind(text: str, kinds: list[Kind]) -> None:
-    assert [token.kind for token in tokens(text) if token.kind != Kind.SPACE] == kinds
+    assert [token.kind for token in tokenize(text) if token.kind != Kind.SPACE] == kinds
 
 
 # Transactions
@@ -287,7 +287,7 @@ def test_comments_can_be_left_out() -> None:
     ],
 )
 def test_the_value_of_a_string(string: str, value: str) -> None:
-    assert value_of(string) == value
+    assert read_string(string) == value
 
 
 @pytest.mark.parametrize(
@@ -306,4 +306,4 @@ def test_the_value_of_a_string(string: str, value: str) -> None:
     ],
 )
 def test_whose_rows_a_statement_changes(text: str, expected: set[tuple[str, str]]) -> None:
-    assert targets(text) == expected
+    assert find_changed_tables(text) == expected

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dbkit.postgres.sql_text import targets, tokens, unquoted
+from dbkit.postgres.sql_text import find_changed_tables, tokenize, unquote_name
 from dbkit.trace.records import ExecutedStatement, Lock, RelationAccess
 from dbkit.trace.statement_text import ends_own_transactions
 
@@ -67,7 +67,7 @@ def _is_scanned(access: RelationAccess, statement: ExecutedStatement) -> bool:
 
 
 def _is_searched(name: str, statement: ExecutedStatement, scanned: Sequence[RelationAccess]) -> bool:
-    changed = {target for verb, target in targets(statement.sql) if verb != "insert"}
+    changed = {target for verb, target in find_changed_tables(statement.sql) if verb != "insert"}
     return any(
         not each.inserted and (each.opened or {_last_part(name), _last_part(each.relation)} & changed)
         for each in scanned
@@ -76,4 +76,4 @@ def _is_searched(name: str, statement: ExecutedStatement, scanned: Sequence[Rela
 
 def _last_part(name: str) -> str:
     """Return a qualified name without its schema and without quotes."""
-    return unquoted([token.text for token in tokens(name)][-1])
+    return unquote_name([token.text for token in tokenize(name)][-1])

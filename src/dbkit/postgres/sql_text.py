@@ -88,7 +88,7 @@ COMMITS = re.compile(r"(?:commit|end)\b(?! prepared\b)|prepare transaction\b")
 ROLLS_BACK = re.compile(r"(?:rollback|abort)\b(?! (?:(?:work |transaction )?to|prepared)\b)")
 
 
-def tokens(text: str) -> Iterator[Token]:
+def tokenize(text: str) -> Iterator[Token]:
     """Yield the tokens of a text, from left to right."""
     position = 0
     while position < len(text):
@@ -115,7 +115,7 @@ def _end_of_comment(text: str, position: int) -> int:
     return len(text)
 
 
-def split(text: str) -> Iterator[list[Token]]:
+def split_statements(text: str) -> Iterator[list[Token]]:
     """Yield the tokens of each statement, without its semicolon. Statements of comments only are left out.
 
     A semicolon in parentheses (CREATE RULE) or in a body of BEGIN ATOMIC … END does not end a statement.
@@ -123,7 +123,7 @@ def split(text: str) -> Iterator[list[Token]]:
     found: list[Token] = []
     words: list[str] = []
     depth, in_body, previous = 0, False, ""
-    for token in tokens(text):
+    for token in tokenize(text):
         plain = token.plain
         if token.kind in SEPARATORS:
             found.append(token)
@@ -149,7 +149,7 @@ def split(text: str) -> Iterator[list[Token]]:
 
 def statements(text: str) -> list[str]:
     """The single statements of a text, as they are written; the text itself where there is none."""
-    return ["".join(token.text for token in each).strip() for each in split(text)] or [text]
+    return ["".join(token.text for token in each).strip() for each in split_statements(text)] or [text]
 
 
 def plain(text: str) -> str:
@@ -157,17 +157,17 @@ def plain(text: str) -> str:
 
     Tokens are separated by one space, except around a dot, so that regular expressions are simple.
     """
-    return _joined(tokens(text))
+    return _joined(tokenize(text))
 
 
 def plain_statements(text: str) -> list[str]:
     """The statements of a text, each in the form of `plain`."""
-    return [_joined(each) for each in split(text)]
+    return [_joined(each) for each in split_statements(text)]
 
 
 def without_comments(text: str) -> str:
     """The text with a space in place of each comment."""
-    return "".join(" " if token.kind == Kind.COMMENT else token.text for token in tokens(text))
+    return "".join(" " if token.kind == Kind.COMMENT else token.text for token in tokenize(text))
 
 
 def ends_transaction(text: str) -> bool:
@@ -190,10 +190,10 @@ def begins_transaction(text: str) -> bool:
     return any(map(BEGINS.match, plain_statements(text)))
 
 
-def targets(text: str) -> set[tuple[str, str]]:
+def find_changed_tables(text: str) -> set[tuple[str, str]]:
     """The tables whose rows the statements change: the verb, such as "update", and the name without its schema."""
     found = set()
-    words = [token for token in tokens(text) if token.kind not in SEPARATORS] if CHANGES.search(text) else []
+    words = [token for token in tokenize(text) if token.kind not in SEPARATORS] if CHANGES.search(text) else []
     for number, token in enumerate(words):
         is_verb = token.kind == Kind.WORD and token.plain in VERBS
         # FOR UPDATE, FOR NO KEY UPDATE, ON DELETE CASCADE, ON CONFLICT … DO UPDATE, MERGE … THEN UPDATE
@@ -210,15 +210,15 @@ def _name_after(words: list[Token]) -> str:
         place += 1
     while words[place + 2 :] and words[place + 1].plain == ".":
         place += 2
-    return unquoted(words[place].text) if words[place:] and words[place].kind in (Kind.NAME, Kind.WORD) else ""
+    return unquote_name(words[place].text) if words[place:] and words[place].kind in (Kind.NAME, Kind.WORD) else ""
 
 
-def unquoted(name: str) -> str:
+def unquote_name(name: str) -> str:
     """A part of a name as in the catalog: without quotes, or in lower case."""
     return name.partition('"')[2].removesuffix('"').replace('""', '"') if '"' in name else name.lower()
 
 
-def value_of(string: str) -> str:
+def read_string(string: str) -> str:
     """The content of a string literal; \\ooo and \\xhh escapes are not decoded."""
     if string.startswith("$"):
         mark = string[: string.index("$", 1) + 1]

@@ -90,7 +90,7 @@ class ScriptReader:
         """Follow CREATE, ALTER and DROP in the body of DO; the text that EXECUTE runs is unknown."""
         self.is_unclear |= bool(DYNAMIC_DROP.search(body))
         statements = [""]
-        for token in sql_text.tokens(body):
+        for token in sql_text.tokenize(body):
             if token.plain in BLOCK_WORDS:
                 statements.append("")
             else:
@@ -194,12 +194,12 @@ def _is_select(part: str) -> bool:
 
 
 def _tokens(sql: str) -> Iterator[_Token]:
-    for token in sql_text.tokens(sql):
+    for token in sql_text.tokenize(sql):
         if token.kind == Kind.NAME:
-            yield _Token("quoted", sql_text.unquoted(token.text))
+            yield _Token("quoted", sql_text.unquote_name(token.text))
         elif token.kind == Kind.STRING:
             is_body = token.text.startswith("$")
-            yield _Token("body" if is_body else "string", sql_text.value_of(token.text) if is_body else token.text)
+            yield _Token("body" if is_body else "string", sql_text.read_string(token.text) if is_body else token.text)
         elif token.kind in (Kind.WORD, Kind.NUMBER):
             yield _Token("word", token.text.lower())
         elif token.kind not in sql_text.SEPARATORS:

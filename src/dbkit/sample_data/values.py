@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
-from dbkit.postgres.sql_text import Kind, tokens, value_of
+from dbkit.postgres.sql_text import Kind, read_string, tokenize
 from dbkit.sample_data.constraints import Check, Type
 
 LONG = 300  # letters, where nothing limits them; an index entry must fit into 2,700 bytes
@@ -72,7 +72,10 @@ def values_from_checks(kind: Type, checks: Iterable[Check | str]) -> list[str]:
     """Return the literals in conditions on a column, and the values next to them."""
     conditions = [check if isinstance(check, str) else check.sql for check in checks]
     texts = [
-        value_of(token.text) for condition in conditions for token in tokens(condition) if token.kind == Kind.STRING
+        read_string(token.text)
+        for condition in conditions
+        for token in tokenize(condition)
+        if token.kind == Kind.STRING
     ]
     numbers = list(dict.fromkeys(Decimal(number) for condition in conditions for number in NUMBER.findall(condition)))
     if kind.name in TEXTS:

@@ -12,8 +12,8 @@ from dbkit.postgres.sql_text import (
     begins_transaction,
     ends_transaction,
     plain_statements,
-    tokens,
-    value_of,
+    read_string,
+    tokenize,
 )
 from dbkit.redaction import redact
 
@@ -44,14 +44,14 @@ def _may_commit(plain: str, statement: str) -> bool:
     """Whether it is a CALL, or a DO block with COMMIT or ROLLBACK in its code, not in its strings and comments."""
     if not DO.match(plain):
         return bool(CALL.match(plain))
-    bodies = (value_of(token.text) for token in tokens(statement) if token.kind == Kind.STRING)
+    bodies = (read_string(token.text) for token in tokenize(statement) if token.kind == Kind.STRING)
     # the lexical rules of another language are not known
     is_read = "language" not in plain or "plpgsql" in statement.lower()
     return any(_commits(body) if is_read else COMMITS.search(body) for body in bodies)
 
 
 def _commits(body: str) -> bool:
-    return any(token.kind == Kind.WORD and COMMITS.fullmatch(token.text) for token in tokens(body))
+    return any(token.kind == Kind.WORD and COMMITS.fullmatch(token.text) for token in tokenize(body))
 
 
 def render_statement(statement: str, parameters: Any, style: str) -> str:
@@ -67,7 +67,7 @@ def _filled(statement: str, values: Any, style: str) -> str:
     if style in ("pyformat", "format"):
         return statement % _literals(values) if values else statement.replace("%%", "%")
     if style == "numeric_dollar" and values:
-        return "".join(_numbered(token, values) for token in tokens(statement))
+        return "".join(_numbered(token, values) for token in tokenize(statement))
     return statement
 
 

@@ -9,7 +9,7 @@ from dbkit.lint.rules.fixes import update_in_batches
 from dbkit.lint.rules.rule import Violation, statement_rule
 from dbkit.lint.rules.wording import describe_waits
 from dbkit.lint.trace_reader import TracedStatement
-from dbkit.postgres.sql_text import targets
+from dbkit.postgres.sql_text import find_changed_tables
 from dbkit.trace.records import Lock
 
 # a batch is limited by a number of rows or by a range of keys
@@ -71,7 +71,7 @@ def _scanned_tables(traced: TracedStatement) -> list[ExistingTable]:
 def _changes_data(traced: TracedStatement) -> bool:
     """Return whether the statement changes rows of existing tables, or reads them to write elsewhere."""
     statement = traced.statement
-    writes = any(each.written or each.opened for each in statement.touched) or bool(targets(statement.sql))
+    writes = any(each.written or each.opened for each in statement.touched) or bool(find_changed_tables(statement.sql))
     return bool(_changed_tables(traced) or (_scanned_tables(traced) and writes))
 
 
