@@ -173,7 +173,7 @@ def test_reset_keeps_a_cluster_of_another_major_aside(kit: Kit) -> None:
     kit.make("db-stop")
     (kit.path / ".dbkit/postgres/data/PG_VERSION").write_text("12\n")
     failed = kit.make("migrate")
-    assert "made by PostgreSQL 12" in failed.stderr
+    assert "created by PostgreSQL 12" in failed.stderr
     assert "make reset" in failed.stderr
     assert kit.make("reset").returncode == 0
     kept = kit.path / ".dbkit/postgres-12"
