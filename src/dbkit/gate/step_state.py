@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dbkit.findings.comments import is_declared_rerunnable
 from dbkit.journal import DOWNGRADE, JournalEntry, VersionChange
 
 
@@ -33,6 +32,9 @@ class StepState:
     @cached_property
     def is_rerunnable(self) -> bool:
         """Whether its file declares that it may be run again after an interruption: `# dbkit: rerunnable, why`."""
+        # not loaded where no step runs
+        from dbkit.findings.comments import is_declared_rerunnable
+
         path = self.entry.path
         return path is not None and is_declared_rerunnable(Path(path).read_bytes())
 

@@ -42,7 +42,7 @@ class LintOutcome:
 
 
 def lint_project(
-    here: ScratchServer,
+    scratch_server: ScratchServer,
     settings: Settings,
     ini: Path,
     request: Request,
@@ -55,8 +55,8 @@ def lint_project(
     `version` is the major version of that database; 0: that of the server. `sizes` is the saved result of
     `dbkit sizes`. Raises InputError if there is nothing to run.
     """
-    outcome, loaded = prove_at(here, settings, ini, replace(request, trace=True), progress)
-    findings = _apply_sizes(here, _find(outcome, loaded, version), loaded, ini, sizes)
+    outcome, loaded = prove_at(scratch_server, settings, ini, replace(request, trace=True), progress)
+    findings = _apply_sizes(scratch_server, _find(outcome, loaded, version), loaded, ini, sizes)
     accepted = acceptance.apply_acceptances(outcome, findings, loaded, request.baseline)
     return LintOutcome(
         outcome.project,
@@ -69,7 +69,7 @@ def lint_project(
 
 
 def _apply_sizes(
-    here: ScratchServer, findings: list[LintFinding], loaded: project.Project, ini: Path, named: Path | None
+    scratch_server: ScratchServer, findings: list[LintFinding], loaded: project.Project, ini: Path, named: Path | None
 ) -> list[LintFinding]:
     """Return the findings with estimates where the tables' sizes are known, at rates measured on the same server."""
     options = loaded.config.get_section("dbkit") or {}
@@ -77,7 +77,7 @@ def _apply_sizes(
     if path is None:
         return findings
     sizes, small = read_sizes(path), int(options.get("small_table", estimate.SMALL))
-    rates = measure_rates(here.place.create_database(next(here.names)))
+    rates = measure_rates(scratch_server.place.create_database(next(scratch_server.names)))
     return [estimate.apply_sizes(each, sizes, rates, small) for each in findings]
 
 
