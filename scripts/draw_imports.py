@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/dbkit"
 PAGE = ROOT / "docs/architecture.md"
-NAMED = re.compile(r"dbkit\.[\w.]+:\w+")
+NAMED = re.compile(r"dbkit\.([a-z_.]+)\.")
 Graph = dict[str, set[str]]
 
 
@@ -29,15 +29,18 @@ MODULES = read_modules()
 
 
 def read_imports(path: Path) -> Iterator[str]:
-    """Yield the modules of this package that a module imports, also within a function or by name ("module:function")."""
+    """Yield the modules of this package that a module imports, also within a function or by name."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAMED.fullmatch(node.value):
-            yield node.value.removeprefix("dbkit.").partition(":")[0]
         if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "dbkit":
             package = node.module.partition(".")[2]
             for alias in node.names:
                 name = f"{package}.{alias.name}".lstrip(".")
                 yield name if name in MODULES else package or "__init__"
+        # import_module(f"dbkit.commands.{module}"): any module of the package
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            named = NAMED.match(ast.unparse(node.args[0]).lstrip("f'\""))
+            if named:
+                yield named[1]
 
 
 def read_rooms() -> Graph:
