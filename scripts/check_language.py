@@ -85,8 +85,7 @@ def check_file(path: Path) -> Iterator[Finding]:
                 yield path, line + plain.count("\n", 0, match.start()), match[0], instead
     if path.suffix == ".py":
         for line, docstring in _read_docstrings(path.read_text(encoding="utf-8")):
-            begin = BEGINS.match(docstring)
-            if begin:
+            if begin := BEGINS.match(docstring):
                 yield path, line, f"{begin[0]} … at the start of a docstring", "the thing's name, or the imperative"
 
 

@@ -52,7 +52,7 @@ UNORDERED = ".touched"
 
 @dataclass
 class Comparison:
-    """What two documents differ in."""
+    """The differences of two documents."""
 
     differences: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
@@ -109,7 +109,7 @@ def projects(directory: Path) -> Iterator[tuple[str, Path]]:
 
 
 def parse(text: str, kind: str) -> Any:
-    """What was printed, as values."""
+    """Return the values in an output."""
     if kind in ("json", "sarif"):
         return json.loads(text) if text.strip() else None
     if kind == "junit":

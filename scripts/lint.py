@@ -15,6 +15,7 @@ CHECKS = {
     "shell": ["shellcheck"],
     "language": ["python", "scripts/check_language.py"],
     "drawing": ["python", "scripts/draw_imports.py", "--check"],
+    "commands": ["python", "scripts/command_reference.py", "--check"],
 }
 
 

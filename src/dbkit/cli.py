@@ -86,8 +86,8 @@ X = "an argument for env.py, as for alembic"
 POSTGRESQL = "advise for this major version (that of the server)"
 TO = "a revision id or its beginning, or relative: +1, -1"
 # --empty, --empty=1 and --empty=0
-SWITCH: dict[str, Any] = {"nargs": "?", "const": True, "default": False, "type": flag}
-MESSAGE = option("-m", "--message", required=True, help="what it does, with its ticket number")
+SWITCH: dict[str, Any] = {"nargs": "?", "const": True, "default": False, "type": flag, "metavar": "0|1"}
+MESSAGE = option("-m", "--message", metavar="TEXT", required=True, help="what it does, with its ticket number")
 STASH = option("--stash", type=flag, metavar="0|1", help="0: do not save the rows that the rollback loses (STASH=0)")
 ONLY = option("--only", metavar="REV", nargs="+", default=(), help="these revisions only")
 
@@ -111,7 +111,9 @@ PROOF = (
     option("--jobs", type=process_count, metavar="N", help="the number of processes (that of the processors, up to 4)"),
     option("--rows", type=number, metavar="N", help="the sample rows of each table, at least (5); 0: empty tables"),
     option("--seed", type=number, default=0, metavar="N", help="the seed of random values in the sample rows (0)"),
-    option("-n", "--name", default="alembic", help="the section of the settings file, as for alembic"),
+    option(
+        "-n", "--name", metavar="SECTION", default="alembic", help="the section of the settings file, as for alembic"
+    ),
     option("-x", dest="arguments", metavar="ARG", action="append", default=[], help=X),
 )
 
@@ -139,7 +141,7 @@ VERBS = {
     "migrate": Verb(
         "bring the database to a revision",
         "dbkit migrate --to +1",
-        (option("--to", default="head", help=f"head (the default), {TO}"),),
+        (option("--to", metavar="REV", default="head", help=f"head (the default), {TO}"),),
     ),
     "revision": Verb(
         "write a migration from the changes in the models",
@@ -147,7 +149,7 @@ VERBS = {
         (
             MESSAGE,
             option("--empty", **SWITCH, help="an empty one, to write by hand"),
-            option("--rev-id", dest="identifier", help="its id, instead of a random one"),
+            option("--rev-id", dest="identifier", metavar="ID", help="its id, instead of a random one"),
         ),
     ),
     "merge": Verb("join all heads", 'dbkit merge -m "merge heads"', (MESSAGE,)),
@@ -159,7 +161,7 @@ VERBS = {
     "rollback": Verb(
         "undo the last migration, or go back to a revision",
         "dbkit rollback --to base",
-        (option("--to", default="-1", help=f"-1 (the default), base, {TO}"), STASH),
+        (option("--to", metavar="REV", default="-1", help=f"-1 (the default), base, {TO}"), STASH),
     ),
     "restore": Verb(
         "put back the rows that rollbacks have stashed, after the upgrade",
@@ -192,9 +194,19 @@ VERBS = {
         "write the SQL that migrate would run",
         "dbkit sql --from base --out -",
         (
-            option("--out", default="upgrade.sql", help="the file to write (upgrade.sql), - for standard output"),
-            option("--from", dest="start", help="begin at this revision (or base), without connecting to the database"),
-            option("--to", default="head", help="end at this revision (head)"),
+            option(
+                "--out",
+                metavar="FILE",
+                default="upgrade.sql",
+                help="the file to write (upgrade.sql), - for standard output",
+            ),
+            option(
+                "--from",
+                dest="start",
+                metavar="REV",
+                help="begin at this revision (or base), without connecting to the database",
+            ),
+            option("--to", metavar="REV", default="head", help="end at this revision (head)"),
         ),
     ),
     "schema": Verb("write the schema snapshot"),
@@ -246,7 +258,7 @@ VERBS = {
     "log": Verb(
         "show the journal: what was applied, when and by which user, newest first",
         "dbkit log -n all",
-        (option("-n", dest="count", default="20", help="the number of lines (20), or all"),),
+        (option("-n", dest="count", metavar="N", default="20", help="the number of lines (20), or all"),),
     ),
     "accept": Verb(
         "accept the edited file of an applied revision",
@@ -261,7 +273,7 @@ VERBS = {
     "mark": Verb(
         "show or set the environment mark of the database",
         "dbkit mark production",
-        (option("environment", nargs="?", help="development, test, ci, staging, production"),),
+        (option("environment", metavar="ENVIRONMENT", nargs="?", help="development, test, ci, staging, production"),),
     ),
     "wait": Verb(
         "wait until the database answers",

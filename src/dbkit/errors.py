@@ -17,9 +17,6 @@ def say(words: str) -> None:
         print(f"dbkit: {redact.text(words)}", file=sys.stderr)
 
 
-without_secrets = redact.text
-
-
 class DbkitError(Exception):
     """A failure that the user can act on.
 

@@ -78,7 +78,7 @@ class JournalRow:
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """What the journal records of a step. `path` is None for a stamp, `environment` "" where it is not known."""
+    """One migration step for the journal. `path` is None for a stamp, `environment` "" where it is not known."""
 
     action: str
     revision: str

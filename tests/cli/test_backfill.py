@@ -249,7 +249,7 @@ def test_a_row_that_the_application_does_not_give_back(pair: Pair) -> None:
     assert "public.t: other sessions held locks on rows for 0.3 s. The oldest transaction: backend" in typed.stderr
     assert f"backend {pid}, user postgres, idle in transaction" in typed.stderr
     assert "what it has committed can be done again" in typed.stderr
-    assert "When that has ended, the same command goes on from here." in typed.stderr
+    assert "When they have ended, the same command resumes from here." in typed.stderr
     assert pair.gated.alembic("upgrade", "head").returncode == 0
     assert counted(pair.gated) == [(1, 1000)]
 

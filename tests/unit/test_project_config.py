@@ -80,6 +80,17 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, section: str, message:
     assert caught.value.exit_code == 2
 
 
+def test_a_relative_path_is_read_before_the_directory_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project_directory = tmp_path / "project"
+    (project_directory / "migrations/versions").mkdir(parents=True)
+    (project_directory / "alembic.ini").write_text(
+        "[alembic]\nscript_location = migrations\n\n[dbkit]\nbaseline = 4a1e\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert project.load(Path("project/alembic.ini")).dbkit.baseline == "4a1e"
+    assert Path.cwd() == project_directory
+
+
 def test_it_is_read_when_a_project_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "migrations/versions").mkdir(parents=True)
     ini = write(tmp_path, "[dbkit]\nbaseline = 4a1e\n")

@@ -1,1 +1,1 @@
-"""What people type: one module per verb, one public function in each."""
+"""The verbs of the command line: one module for each, with one public function; dbkit.cli has their table."""

@@ -44,7 +44,7 @@ def _parse_count(count: str) -> int | None:
 
 
 def _format_row(loaded: project.Project, row: journal.JournalRow, *, is_edited: bool) -> str:
-    script = project.find(loaded.script, row.revision)
+    script = project.find_revision(loaded.script, row.revision)
     name = project.name_of(script) if script else row.revision
     if row.ended_at is None:
         duration = "not finished, a part was committed" if row.half_applied else "not finished"

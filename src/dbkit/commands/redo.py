@@ -15,7 +15,7 @@ class RedoOptions:
     """Options of `dbkit redo`."""
 
     stash: bool | None
-    """Whether the rows that the rollback loses are saved; None: as STASH says."""
+    """Whether the rows that the rollback loses are saved; None: the setting STASH."""
 
 
 def redo(settings: Settings, ini: Path, options: RedoOptions) -> int:

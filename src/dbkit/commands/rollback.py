@@ -13,7 +13,7 @@ class RollbackOptions:
 
     to: str
     stash: bool | None
-    """Whether the rows that the rollback loses are saved; None: as STASH says."""
+    """Whether the rows that the rollback loses are saved; None: the setting STASH."""
 
 
 def rollback(settings: Settings, ini: Path, options: RollbackOptions) -> None:

@@ -56,7 +56,7 @@ def _describe_status(loaded: project.Project, state: DatabaseStatus) -> Rows:
     rows += [("running", f"a migration: {state.running}")] if state.running else []
     if state.locked:
         return [*rows, ("locked", state.locked.message)]
-    unknown = [revision for revision in state.current if not project.find(loaded.script, revision)]
+    unknown = [revision for revision in state.current if not project.find_revision(loaded.script, revision)]
     names = [
         revision if revision in unknown else project.name_of(loaded.revision(revision)) for revision in state.current
     ]

@@ -15,7 +15,6 @@ from dbkit.postgres.connection_guard import ConnectionGuard, ConnectionRefused, 
 from dbkit.project import Project, env_file, require_known
 from dbkit.project.step_hooks import StepHook
 from dbkit.settings import Settings, Target
-from dbkit.wording import counted
 
 # Alembic's commands that run env.py only with revision_environment, or to compare the models
 WRITERS = ("revision", "merge")
@@ -124,8 +123,3 @@ def require_revision_name(to: str) -> None:
     """Raise InputError unless `to` is a revision: an id, `head`, `base`, `+2`, `-1`, `abc123+1`, `branch@head`."""
     if not re.fullmatch(r"[+-]\d+|([0-9A-Za-z_]+@)?[0-9A-Za-z_]+([+-]\d+)?", to) or re.match(r"heads?[+]", to):
         raise InputError(f"{to!r} is not a revision.", "`make history` lists them; head, base, +1 and -1 work too.")
-
-
-def count_migrations(number: int) -> str:
-    """Return a number of migrations as text."""
-    return counted(number, "migration")

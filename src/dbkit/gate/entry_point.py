@@ -1,4 +1,4 @@
-"""What `dbkit.gate.run` does: turn errors into exit codes, connect, and choose how the command runs.
+"""The body of `dbkit.gate.run`: turn errors into exit codes, connect, and choose how the command runs.
 
 It is loaded by every command, also by an upgrade with nothing to do: what only some commands need is imported where
 they need it.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class StatementMonitor(Protocol):
-    """What a monitored connection reports to."""
+    """The monitor to which a connection reports its statements, commits and rollbacks."""
 
     step: "StepState | None"
     """The migration step that is running."""

@@ -89,6 +89,6 @@ def _read_applied(loaded: Project, settings: Settings) -> set[str] | None:
             target = cluster.ensure_running()
         with connect(target, patience=min(settings.wait, diagnosis.PATIENCE)) as connection:
             current = current_revisions(connection)
-        return loaded.applied(tuple(each for each in current if project.find(loaded.script, each)))
+        return loaded.applied(tuple(each for each in current if project.find_revision(loaded.script, each)))
     except (DbkitError, psycopg.Error):
         return None

@@ -24,7 +24,7 @@ SERVER = "SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_
 
 @dataclass(frozen=True)
 class DatabaseStatus:
-    """What is read from a database; what other sessions have locked is left empty."""
+    """The state of a database as far as it can be read: a field stays empty where another session holds a lock."""
 
     is_read_only: bool = False
     is_pooled: bool = False
@@ -51,7 +51,7 @@ class DatabaseStatus:
 
 @dataclass(frozen=True)
 class NextStep:
-    """What to type or to look at, and the exit code of `dbkit status`."""
+    """The next command or the place to look at, and the exit code of `dbkit status`."""
 
     words: str
     exit_code: int = 0
@@ -79,7 +79,7 @@ def _read_values(connection: psycopg.Connection, loaded: Project, settings: Sett
     yield "invalid", diagnosis.read_invalid_indexes(connection)
     current = current_revisions(connection)
     yield "current", current
-    known = tuple(revision for revision in current if project.find(loaded.script, revision))
+    known = tuple(revision for revision in current if project.find_revision(loaded.script, revision))
     applied = loaded.applied(known)
     if not current:
         files = [Path(script.path) for script in loaded.pending(())]
@@ -112,7 +112,7 @@ def _find_obstacle(loaded: Project, status: DatabaseStatus, settings: Settings) 
     try:
         preconditions.require_consistent(loaded.script, status.current)
     except DatabaseAhead as error:
-        unknown = next(each for each in status.current if not project.find(loaded.script, each))
+        unknown = next(each for each in status.current if not project.find_revision(loaded.script, each))
         expendable = {protection.stated_environment(settings), status.mark or protection.EXPENDABLE[0]} <= {
             *protection.EXPENDABLE
         }

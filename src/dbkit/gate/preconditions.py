@@ -15,7 +15,7 @@ from dbkit.gate.protection import EXPENDABLE, stated_environment
 from dbkit.journal import JournalEntry, JournalRow
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import place_of
-from dbkit.project import Project, find, require_known
+from dbkit.project import Project, find_revision, require_known
 from dbkit.settings import Settings
 
 # Tables that a revision file creates for certain: without IF NOT EXISTS, and without naming a schema
@@ -72,7 +72,7 @@ def _has_revisions_of(connection: psycopg.Connection, schema: str, script: Scrip
     if row != (True,):
         return False
     query = sql.SQL("SELECT to_jsonb(v) ->> 'version_num' FROM {} AS v").format(table)
-    return any(value and find(script, value) for (value,) in connection.execute(query))
+    return any(value and find_revision(script, value) for (value,) in connection.execute(query))
 
 
 def require_adopted(connection: psycopg.Connection, files: Sequence[Path], dbname: str) -> None:

@@ -1,4 +1,4 @@
-"""What one migration step has done to its transaction and its session so far."""
+"""The state of one migration step: its effects on its transaction and its session so far."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -67,39 +67,58 @@ def connect(
     """
     if patience is None:
         patience = PATIENCE if wait is None else wait
-    wait = wait or 0.0
-    began = time.monotonic()
-    deadline = began + wait
-    pause = FIRST_PAUSE
-    attempt = 0
+    retries = _Retries(target, wait or 0.0, waits_for_room, progress)
+    has_options = "options" in parameters or "options" in target.parameters()
     bounds = True
     while True:
         try:
-            left = deadline - time.monotonic()
+            left = retries.seconds_left()
             return open_connection(
                 target, left, autocommit, kind, patience, bounds=bounds, session=session, **parameters
             )
         except psycopg.ProgrammingError as error:
             raise InputError(f"a parameter of the connection is wrong: {describe_login_error(error)}") from None
         except psycopg.OperationalError as error:
-            has_options = "options" in parameters or "options" in target.parameters()
-            if "unsupported startup parameter" in str(error) and bounds and not has_options:
+            if bounds and not has_options and "unsupported startup parameter" in str(error):
                 # a pooler: connections that only read need no lock_timeout
                 bounds = False
-                continue
-            problem = _problem(target, error, wait)
-            is_full = isinstance(problem, NoRoom)
-            end = max(deadline, began + MOMENT) if is_full else deadline
-            if not is_temporary(error) or (is_full and not waits_for_room) or time.monotonic() + pause > end:
-                raise problem from None
-            reason = describe_login_error(error)
-        if is_full and time.monotonic() - began < MOMENT / 2:
-            time.sleep(pause)
-            continue
-        attempt += 1
-        progress(target, wait, reason, attempt)
-        time.sleep(pause)
-        pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                retries.pause_after(error)
+
+
+class _Retries:
+    """The pauses between attempts to log in, and their end."""
+
+    def __init__(
+        self, target: Target, wait: float, waits_for_room: bool, progress: Callable[[Target, float, str, int], None]
+    ) -> None:
+        self.target = target
+        self.wait = wait
+        self.waits_for_room = waits_for_room
+        self.progress = progress
+        self.start = time.monotonic()
+        self.pause = FIRST_PAUSE
+        self.attempt = 0
+
+    def seconds_left(self) -> float:
+        """The rest of the time to wait; negative after its end."""
+        return self.start + self.wait - time.monotonic()
+
+    def pause_after(self, error: psycopg.OperationalError) -> None:
+        """Sleep before the next attempt. Raises the error for a failed login where another attempt cannot help."""
+        problem = _problem(self.target, error, self.wait)
+        is_full = isinstance(problem, NoRoom)
+        waited = time.monotonic() - self.start
+        longest = max(self.wait, MOMENT) if is_full else self.wait
+        if not is_temporary(error) or (is_full and not self.waits_for_room) or waited + self.pause > longest:
+            raise problem from None
+        if is_full and waited < MOMENT / 2:
+            time.sleep(self.pause)
+            return
+        self.attempt += 1
+        self.progress(self.target, self.wait, describe_login_error(error), self.attempt)
+        time.sleep(self.pause)
+        self.pause = min(self.pause * 2, LONGEST_PAUSE)
 
 
 def _problem(target: Target, error: psycopg.OperationalError, wait: float) -> DbkitError:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import original_error, sqlstate_of, without_secrets
+from dbkit.errors import original_error, sqlstate_of
 from dbkit.postgres.own_statements import place_of
+from dbkit.redaction import redact
 
 AGAIN = "Then run the same command again."
 PREPARED = """
@@ -44,7 +45,7 @@ def hint_for(connection: psycopg.Connection, error: BaseException, dbname: str) 
     if not found and state in HINTS:
         found = HINTS[state](connection, original, dbname)
     # for a full disk, the gate has a better one
-    return found or ("" if state == DISK_FULL else without_secrets(original.diag.message_hint or ""))
+    return found or ("" if state == DISK_FULL else redact.text(original.diag.message_hint or ""))
 
 
 def _original(error: BaseException | None) -> psycopg.Error | None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dbkit.project.alembic_project import (
         Project,
         configure_logging,
-        find,
+        find_revision,
         heads_of,
         load,
         name_of,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Project",
     "configure_logging",
-    "find",
+    "find_revision",
     "heads_of",
     "load",
     "name_of",

@@ -40,7 +40,8 @@ class Project:
     def dbkit(self) -> ProjectConfig:
         """The section `[dbkit]` of the config file. Raises InputError."""
         ini = self.config.config_file_name
-        return read_config(Path(ini)) if ini else ProjectConfig()
+        # by the absolute path: a relative one may not be valid any more, after _enter_directory()
+        return read_config(self.origin[0].with_name(Path(ini).name)) if ini else ProjectConfig()
 
     @property
     def heads(self) -> list[Script]:
@@ -151,7 +152,7 @@ def configure_logging(ini: Path) -> None:
         logging.basicConfig(level=logging.WARNING)
 
 
-def find(script: ScriptDirectory, revision: str) -> Script | None:
+def find_revision(script: ScriptDirectory, revision: str) -> Script | None:
     """Return the revision with exactly this id; None where there is none."""
     try:
         found = script.get_revision(revision)
@@ -163,7 +164,7 @@ def find(script: ScriptDirectory, revision: str) -> Script | None:
 def require_known(script: ScriptDirectory, heads: Iterable[str]) -> None:
     """Raise DatabaseAhead when one of the revisions of a database is not in the project."""
     for head in heads:
-        if not find(script, head):
+        if not find_revision(script, head):
             raise DatabaseAhead(
                 f"the database is at {head}, which this code does not have.",
                 "Check out the code that has it. If that migration is gone for good: restore the database, or,\n"

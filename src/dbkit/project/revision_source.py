@@ -89,7 +89,7 @@ def mentions_table(script: Script, table: str, statements: str = "") -> bool:
 
 
 def mentions_commit(script: Script) -> bool:
-    """Whether a migration may commit through an object of its own, which no event of SQLAlchemy announces."""
+    """Whether a migration may commit through the driver, which no event of SQLAlchemy announces."""
     return bool(COMMITS.search(read_source(str(script.path))))
 
 

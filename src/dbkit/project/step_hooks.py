@@ -28,7 +28,7 @@ class StepHook(Protocol):
 
 
 class StepMonitor(Protocol):
-    """What the gate's connection knows of the step that runs on it: its attribute `monitor`."""
+    """The interface of the attribute `monitor` of the gate's connection, for the step that runs on it."""
 
     lock_budget: float
     """The seconds for which a lock may be retried."""

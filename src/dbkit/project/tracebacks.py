@@ -1,4 +1,4 @@
-"""Where in a project's files an error was raised."""
+"""Find the file and line of a project that an error was raised in."""
 
 import traceback
 from collections.abc import Collection

@@ -96,7 +96,7 @@ def _chain(outcome: Outcome) -> str:
 
 def _sample_rows(sample_rows: SampleRowCount) -> str:
     if not sample_rows.rows:
-        return "the tables were empty, so nothing is said about rows"
+        return "the tables were empty, so rows were not compared"
     filled, tables = len(sample_rows.filled), len(sample_rows.filled) + len(sample_rows.unfilled)
     if not tables:
         return "there are no tables"

@@ -1,1 +1,1 @@
-"""What a rollback would lose: a dry run in a scratch database, and the preview of it."""
+"""The data that a rollback would lose: a dry run in a scratch database, and the preview of it."""

@@ -1,4 +1,4 @@
-"""How a project's env.py is given the URL of a scratch database: in which variables, for which driver."""
+"""Give a project's env.py the URL of a scratch database: in which variables, for which driver."""
 
 import contextlib
 import os
@@ -27,13 +27,13 @@ def database_names(project: Project) -> list[str]:
 
 @dataclass(frozen=True)
 class Access:
-    """How env.py is given its database, in addition to sqlalchemy.url and DATABASE_URL."""
+    """The ways in which env.py gets its database, in addition to sqlalchemy.url and DATABASE_URL."""
 
     variables: tuple[tuple[str, str], ...] = ()
     """Names and values; {url}, {host}, {port}, {user}, {password} and {dbname} in a value are the database's."""
     driver: str = "psycopg"
     hands: str = ""
-    """What config.attributes["connection"] is set to: "connection", "engine", or nothing."""
+    """The object in config.attributes["connection"]: "connection", "engine", or "" for none."""
     password_apart: bool = False
     """Whether the password is in PGPASSWORD, and not in the URL."""
 

@@ -83,7 +83,7 @@ class _EnvRun:
         self.up = up
         self.current: Script | None = None
         self.raised: BaseException | None = None
-        """What a migration's function raised, before env.py turned it into something else."""
+        """The error of a migration's function, before env.py turned it into another one."""
 
     def run(self) -> FailedStep | None:
         """Run env.py. Returns the revision that failed; raises what env.py itself raised."""

@@ -20,11 +20,11 @@ Attributed = tuple[str, Finding]
 
 @dataclass(frozen=True)
 class ChainResult:
-    """What showed only in the whole chain."""
+    """The findings that showed only in the whole chain."""
 
     findings: Sequence[Attributed] = ()
     length: int = 0
-    """How many revisions went down and up again."""
+    """The number of revisions that went down and up again."""
 
 
 def prove_chain(work: Workspace, outcomes: Sequence[RevisionOutcome]) -> ChainResult:

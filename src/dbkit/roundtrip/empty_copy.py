@@ -19,7 +19,7 @@ class EmptyCopy:
         self.databases: Databases = {}
         """Empty where there is no copy."""
         self.applied_count = 0
-        """How many of the applied revisions the copy has."""
+        """The number of the applied revisions that the copy has."""
         self.is_usable = True
         """Whether it can replace the databases: False once a migration was found to need rows."""
 

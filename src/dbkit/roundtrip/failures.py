@@ -1,4 +1,4 @@
-"""Why a migration step failed: its error in words, and what the error reveals about the cause."""
+"""Describe why a migration step failed, and classify its error by the possible causes."""
 
 import dis
 import re
@@ -8,9 +8,10 @@ from types import FunctionType
 import sqlalchemy as sa
 from alembic.script import Script
 
-from dbkit.errors import describe_error, original_error, without_secrets
+from dbkit.errors import describe_error, original_error
 from dbkit.project.revision_source import is_bytecode, raise_lines
 from dbkit.project.tracebacks import line_in
+from dbkit.redaction import redact
 from dbkit.roundtrip.outcome import Failure
 
 USED_IN_OTHER_DATABASE = re.compile(r'role "[^"]*" cannot be dropped because .* objects? in database')
@@ -44,7 +45,7 @@ def _message(error: BaseException) -> str:
 
 def _sql(error: BaseException) -> str:
     statement = error.statement if isinstance(error, sa.exc.DBAPIError) else None
-    return without_secrets(" ".join((statement or "").split()))
+    return redact.text(" ".join((statement or "").split()))
 
 
 def _is_raised_by(error: BaseException, script: Script, path: str, line: int | None) -> bool:

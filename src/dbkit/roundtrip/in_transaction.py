@@ -46,9 +46,9 @@ class _TransactionRun:
         self.scripts = scripts
         self.guard = TransactionGuard()
         self.end: RunEnd = Proven()
-        """How the run ended, when it was not stopped within a migration."""
+        """The end of the run, when it was not stopped within a migration."""
         self.result: ProofResult | None = None
-        """Of the last proof, until it is recorded."""
+        """The result of the last proof, until it is recorded."""
 
     def migrations(self, _heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
         """Yield the steps of the run, as Alembic's `fn`."""

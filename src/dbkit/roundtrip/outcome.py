@@ -35,7 +35,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong in one phase.
+    """A fault in one phase of a proof.
 
     `phase` is "up", "down" or "reup" of the revision by itself, "base" or "chain" where it showed in the whole chain,
     "rows" where a table could not be filled, and "file" for a comment in the revision file. A finding is a difference
@@ -80,7 +80,7 @@ class RevisionOutcome:
     also: tuple[Verdict, ...] = ()
     """Further verdicts: the schema can be dirty, and rows lost."""
     traces: tuple[Trace, ...] = ()
-    """Of its first upgrade and its first downgrade, with --trace."""
+    """The traces of its first upgrade and its first downgrade, with --trace."""
     untraced: str = ""
     """Why there is no trace of it, although it works and --trace was given."""
 
@@ -113,7 +113,7 @@ class SampleRowCount:
     """Which tables had sample rows."""
 
     rows: int = 0
-    """How many rows each table got at least; 0 when tables were left empty."""
+    """The least number of rows that each table got; 0 when tables were left empty."""
     filled: frozenset[str] = frozenset()
     """The tables that had rows at any revision."""
     unfilled: tuple[tuple[str, str], ...] = ()
@@ -135,10 +135,10 @@ class Outcome:
     seconds: float
     revisions: tuple[RevisionOutcome, ...]
     chain: str
-    """How far the whole chain went, in words."""
+    """The part of the chain that went down and up again, in words."""
     sample_rows: SampleRowCount = SampleRowCount()
     chain_length: int = 0
-    """How many revisions the chain had."""
+    """The number of revisions in the chain."""
 
     def count(self, verdict: Verdict) -> int:
         """Return how many revisions have this verdict."""

@@ -31,7 +31,7 @@ GIVE_UP_AFTER = 180.0  # seconds without a message, a statement or much CPU time
 BUSY_SHARE = 0.1  # of the time, that a process must compute to count as busy
 LONGEST_END = 5.0  # seconds that a process has to end
 NEVER_SHARED = ("anon_inode:[eventpoll]", "anon_inode:[io_uring]")
-"""What event loops have open; a fork would take the events of the other process."""
+"""The files of event loops; a fork would take the events of the other process."""
 
 
 def walk_in_parallel(
@@ -206,12 +206,12 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 @dataclass
 class _Work:
-    """What a process walks over. It can be pickled: a process that is no fork loads the project itself."""
+    """The work of a process. It can be pickled: a process that is no fork loads the project itself."""
 
     environment: EnvRunner
     place: scratch_database.ProofServer
     revisions: tuple[str, ...]
-    """Those of its part of the plan, in order."""
+    """The revisions of its part of the plan, in order."""
     proven: frozenset[str]
     parents: Mapping[str, tuple[str, ...]]
     names: scratch_database.DatabaseNames

@@ -40,9 +40,9 @@ class Request:
     baseline: str | None = None
     jobs: int | None = None
     rows: int = ROWS
-    """How many rows each table has at least; 0 leaves tables empty."""
+    """The least number of rows in each table; 0 leaves tables empty."""
     seed: int = 0
-    """Of the sample rows, where they are chosen at random."""
+    """The seed of the sample rows, where they are chosen at random."""
     section: str = "alembic"
     arguments: tuple[str, ...] = ()
     """Alembic's -x."""

@@ -1,4 +1,4 @@
-"""What the proof of a revision returns, and how a run of env.py that proves several ended."""
+"""The result of the proof of a revision, and the end of a run of env.py that proves several."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -54,11 +54,11 @@ class ProofResult:
     seconds: float
     transactional: bool = True
     without_rows: Verdict | None = None
-    """What a proof without rows found, where the revision fails on rows."""
+    """The verdict of a proof without rows, where the revision fails on rows."""
 
     @property
     def schema_verdict(self) -> Verdict:
-        """What was found where tables are empty; the findings tell the REVERSIBLE ones apart."""
+        """Return the verdict with empty tables; the findings distinguish the REVERSIBLE ones."""
         return self.without_rows or self.verdict
 
     @property

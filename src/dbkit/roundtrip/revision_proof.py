@@ -38,20 +38,20 @@ class EnvRunStopped(EnvInterrupt):
     def __init__(self, end: RunEnd) -> None:
         super().__init__()
         self.end = end
-        """What the run returns."""
+        """The return value of the run."""
 
 
 class Doubt(Enum):
-    """What fingerprints leave open."""
+    """A question that fingerprints leave open."""
 
     ROWS = auto()
     SCHEMA = auto()
-    """And rows, too."""
+    """The schema, and rows, too."""
 
 
 @dataclass
 class RunState:
-    """What is known of the database between the revisions of one run."""
+    """The known state of the database between the revisions of one run."""
 
     fingerprints: KnownFingerprints
     facts: Facts | None = None
@@ -74,9 +74,9 @@ class RevisionProof:
         self.script = script
         self.state = state
         self.keywords: dict[str, Any] = {}
-        """What Alembic gives to the migration's function."""
+        """Alembic's arguments for the migration's function."""
         self.statements: list[str] = []
-        """What the revision has executed."""
+        """The executed statements of the revision."""
         self.touched_names: set[str] = set()
         """The names, as SQL, of the tables that it has touched."""
         self.knows_all_names = False

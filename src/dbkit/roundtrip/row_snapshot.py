@@ -9,22 +9,11 @@ from dataclasses import dataclass
 
 import psycopg
 
-from dbkit.postgres.row_hash import hash_columns, hash_sql
-from dbkit.postgres.sql_quote import quote_ident
-from dbkit.sample_data.constraints import list_table_oids
+from dbkit.catalog.tables import TableColumns, list_table_oids, read_columns
+from dbkit.postgres.row_hash import hash_columns, hash_sql, hashes_sql
+from dbkit.wording import counted
 
 MOST_ROWS = 10_000  # of a table that is compared row by row; a larger one is compared by column
-COLUMNS = """
-SELECT c.oid::bigint, CASE WHEN n.nspname = 'public' THEN '' ELSE n.nspname || '.' END || c.relname,
-    quote_ident(n.nspname) || '.' || quote_ident(c.relname),
-    ARRAY(SELECT a.attname::text FROM pg_attribute AS a
-          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
-    ARRAY(SELECT a.attname::text FROM pg_index AS x JOIN pg_attribute AS a
-              ON a.attrelid = c.oid AND a.attnum = ANY (x.indkey::int2[])
-          WHERE x.indrelid = c.oid AND x.indisprimary ORDER BY a.attname)
-FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.oid = ANY (%s) ORDER BY c.oid
-"""
 OIDS = "SELECT coalesce(array_agg(to_regclass(name)::oid::bigint), '{}') FROM unnest(%s::text[]) AS name"
 Hashes = tuple[int | None, ...]
 
@@ -40,7 +29,7 @@ class TableRows:
     count: int = 0
     column_hashes: Mapping[str, tuple[int, str]] | None = None
     whole: str = ""
-    """Of a large table: the hash of whole rows."""
+    """The hash of whole rows, of a large table."""
 
     def of(self, columns: Sequence[str]) -> list[Hashes]:
         """Return the rows with these columns only."""
@@ -54,14 +43,14 @@ RowSnapshot = dict[str, TableRows]
 
 @dataclass(frozen=True)
 class RowDifference:
-    """How the rows of a table (`column` is "") or the values of a column differ between two states."""
+    """A difference between two snapshots: in the rows of a table (`column` is "") or in the values of a column."""
 
     table: str
     column: str
     what: str
     """gone, new, lost (NULL now), made up (NULL before) or changed."""
     number: int | None
-    """How many; None for a large table, where only its hash is known."""
+    """The number of rows or values; None for a large table, where only a hash is known."""
     of: int
     reason: str = ""
     """Which function did it, in words."""
@@ -71,13 +60,13 @@ class RowDifference:
         """Return a line such as "customers.email: 3 of 4 values lost"."""
         name = f"{self.table}.{self.column}" if self.column else self.table
         thing = "value" if self.column else "row"
-        things = thing if self.of == 1 else f"{thing}s"
+        among = counted(self.of, thing)
         if self.number is None:
-            text = f"some of {self.of:,} {things} {self.what}"
+            text = f"some of {among} {self.what}"
         elif self.what == "new":
-            text = f"{self.number:,} {thing if self.number == 1 else things} more than {self.of:,}"
+            text = f"{counted(self.number, thing)} more than {self.of:,}"
         else:
-            text = f"{self.number:,} of {self.of:,} {things} {self.what}"
+            text = f"{self.number:,} of {among} {self.what}"
         return f"{name}: {text}{f' ({self.reason})' if self.reason else ''}"
 
 
@@ -96,33 +85,34 @@ def read_rows(
         oids = list_table_oids(connection, version_tables)
     else:
         oids = connection.execute(OIDS, [list(only)]).fetchall()[0][0]
-    tables = connection.execute(COLUMNS, [oids]).fetchall()
+    tables = read_columns(connection, oids)
     if not tables:
         return {}
     counts = " UNION ALL ".join(
-        f"SELECT {each[0]}::bigint, (SELECT count(*) FROM (SELECT FROM ONLY {each[2]} LIMIT {MOST_ROWS + 1}) AS r)"  # noqa: S608
-        for each in tables
+        f"SELECT {table.oid}::bigint,"  # noqa: S608
+        f" (SELECT count(*) FROM (SELECT FROM ONLY {table.sql} LIMIT {MOST_ROWS + 1}) AS r)"
+        for table in tables
     )
     counted: dict[int, int] = dict(connection.execute(counts.encode()).fetchall())
-    small = [counted[each[0]] <= MOST_ROWS for each in tables]
+    small = {table.oid for table in tables if counted[table.oid] <= MOST_ROWS}
     values: dict[int, list[Hashes]] = {}
-    query = " UNION ALL ".join(_row_query(*each) for each, is_small in zip(tables, small, strict=True) if is_small)
+    query = " UNION ALL ".join(_row_query(table) for table in tables if table.oid in small)
     for oid, hashes in connection.execute(query.encode()) if query else ():
         values.setdefault(oid, []).append(tuple(hashes))
     snapshot = {}
-    for (oid, name, table, columns, key), is_small in zip(tables, small, strict=True):
-        if is_small:
-            rows = tuple(values.get(oid, ()))
-            snapshot[prefix + name] = TableRows(tuple(columns), tuple(key), rows, len(rows))
+    for table in tables:
+        columns, key = tuple(table.columns), tuple(table.key)
+        if table.oid in small:
+            rows = tuple(values.get(table.oid, ()))
+            snapshot[prefix + table.label] = TableRows(columns, key, rows, len(rows))
         else:
-            large = hash_columns(connection, f"ONLY {table}", columns)
-            snapshot[prefix + name] = TableRows(tuple(columns), tuple(key), (), large.rows, large.columns, large.whole)
+            large = hash_columns(connection, f"ONLY {table.sql}", columns)
+            snapshot[prefix + table.label] = TableRows(columns, key, (), large.rows, large.columns, large.whole)
     return snapshot
 
 
-def _row_query(oid: int, _name: str, table: str, columns: Sequence[str], _key: Sequence[str]) -> str:
-    hashes = ", ".join(hash_sql(quote_ident(column)) for column in columns)
-    return f"SELECT {oid}::bigint, ARRAY[{hashes}]::bigint[] FROM ONLY {table}"  # noqa: S608
+def _row_query(table: TableColumns) -> str:
+    return f"SELECT {table.oid}::bigint, {hashes_sql(table.columns)} FROM ONLY {table.sql}"  # noqa: S608
 
 
 def compare_rows(before: RowSnapshot, after: RowSnapshot) -> Iterator[RowDifference]:

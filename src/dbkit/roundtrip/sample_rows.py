@@ -9,12 +9,13 @@ from pathlib import Path
 import psycopg
 from alembic.script import Script
 
+from dbkit.catalog.tables import list_table_oids
 from dbkit.errors import CheckFailed, describe_error
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.outcome import Failure, Finding, SampleRowCount
-from dbkit.sample_data.constraints import list_table_oids, read_tables
+from dbkit.sample_data.constraints import read_tables
 from dbkit.sample_data.fill import TableFiller
 from dbkit.settings import Target
 
@@ -25,7 +26,7 @@ EMPTY_TABLE = "0 0"
 
 @dataclass(frozen=True)
 class SampleRowOptions:
-    """How many rows each table has at least (0: tables are left empty), and where the project's own rows are."""
+    """The least number of rows in each table (0: tables are left empty), and the place of the project's own rows."""
 
     rows: int = ROWS
     seed: int = 0

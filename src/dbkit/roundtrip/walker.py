@@ -22,7 +22,7 @@ class WalkResult:
 
     outcomes: tuple[RevisionOutcome, ...]
     chain_length: int
-    """How many revisions the chain took down and up again."""
+    """The number of revisions that the chain took down and up again."""
     chain_stopped_at: str | None
     """The proven revision that stopped the chain on its way down; None when none did."""
     not_applied: frozenset[str]

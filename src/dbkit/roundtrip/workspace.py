@@ -1,4 +1,4 @@
-"""What all steps of a proof share: the databases, the revisions that are applied to them, and what was found so far."""
+"""The state that all steps of a proof share: the databases, the applied revisions, and the results so far."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ Progress = Callable[[str], None]
 
 @dataclass
 class Workspace:
-    """The databases of a proof, where every revision is applied that can be, and what was found of each.
+    """The databases of a proof, where every revision is applied that can be, and the results of the proofs.
 
     What a downgrade breaks or leaves behind never reaches the next proof: it is rolled back, or a copy replaces the
     databases.

@@ -1,21 +1,11 @@
 """The tables of a database, with the constraints on their rows, read from the system catalog."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 
-from dbkit.catalog import FIRST_NORMAL_OID
-from dbkit.catalog.tables import IS_PROJECT_TABLE
-
-# Tables that can have rows; not those of an extension, nor partitioned ones, whose rows are in their partitions
-TABLES = f"""
-SELECT c.oid::bigint FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.oid >= {FIRST_NORMAL_OID} AND c.relname <> ALL (%(version_tables)s)
-    AND {IS_PROJECT_TABLE}
-ORDER BY c.oid
-"""  # noqa: S608
 DESCRIPTION = """
 SELECT json_build_object(
     'oid', c.oid::bigint,
@@ -113,13 +103,13 @@ class Type:
     sql: str
     typmod: int = -1
     element: "Type | None" = None
-    """Of an array."""
+    """The element type of an array."""
     subtype: "Type | None" = None
-    """Of a range or multirange."""
+    """The subtype of a range or multirange."""
     fields: "tuple[Type, ...]" = ()
     labels: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
-    """Of a domain: SQL with VALUE."""
+    """The conditions of a domain: SQL with VALUE."""
 
 
 @dataclass(frozen=True)
@@ -182,11 +172,6 @@ class Table:
     def has(self, name: str) -> bool:
         """Whether it has a column of that name that is not generated."""
         return any(column.name == name for column in self.columns)
-
-
-def list_table_oids(connection: psycopg.Connection, version_tables: Collection[str]) -> list[int]:
-    """Return the OIDs of all tables that can have rows, but for the version tables."""
-    return [row[0] for row in connection.execute(TABLES, {"version_tables": list(version_tables)})]
 
 
 def read_tables(connection: psycopg.Connection, oids: Sequence[int]) -> list[Table]:

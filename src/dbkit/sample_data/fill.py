@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from dbkit.sample_data.constraints import Table, list_table_oids, read_tables
+from dbkit.catalog.tables import list_table_oids
+from dbkit.sample_data.constraints import Table, read_tables
 from dbkit.sample_data.insert import FillTurn
 
 KIT_TABLES = ("dbkit_journal", "dbkit_backfill")
 ROWS_FOR_NEW_COLUMNS = 2
-"""How many rows a table gets when its columns have changed."""
+"""The number of rows that a table gets when its columns have changed."""
 SETTINGS = """
 SET LOCAL lock_timeout = '10s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
 SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET CONSTRAINTS ALL IMMEDIATE
@@ -25,7 +26,7 @@ class TableFiller:
     """
 
     rows: int
-    """How many rows a table has at least."""
+    """The least number of rows in a table."""
     seed: int = 0
     version_tables: Collection[str] = ()
     tables: dict[int, Table] = field(default_factory=dict)
@@ -37,7 +38,7 @@ class TableFiller:
     orphans: set[int] = field(default_factory=set)
     """OIDs of the tables that lack rows because a table that they refer to has none."""
     used_numbers: int = 0
-    """How many numbers have gone into values."""
+    """The count of numbers that were used for values."""
 
     def forget(self) -> None:
         """Forget all tables: the database was replaced by another one."""

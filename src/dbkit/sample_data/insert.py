@@ -13,7 +13,7 @@ from dbkit.sample_data.row_generator import CannotFill, Row, generate_rows
 from dbkit.sample_data.table_order import next_tables, required_references
 
 ROWS_ONE_BY_ONE = 30
-"""How many rows are tried each by itself when several at once fail."""
+"""The number of rows that are tried one by one when several at once fail."""
 
 
 class ParentHasNoRows(CannotFill):
@@ -43,7 +43,7 @@ class FillTurn:
         self.orphans: set[int] = set()
         """OIDs of the tables that have no rows because a parent has none."""
         self._inserted: dict[int, int] = {}
-        """By OID, how many rows a table got."""
+        """By OID, the number of rows that a table got."""
         self._found_keys: dict[str, list[tuple[str, ...]]] = {}
         """By query, the keys that references can refer to, of parents that are filled."""
         self._open_references: list[tuple[Table, Reference]] = []

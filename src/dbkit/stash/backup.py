@@ -47,7 +47,7 @@ class _TableCopy:
 
 @dataclass
 class _Copies:
-    """What the stashes of this run hold after a step."""
+    """The copies in the stashes of this run after a step."""
 
     tables: dict[int, _TableCopy] = field(default_factory=dict)
     """By the table's OID in the scratch database."""

@@ -1,4 +1,4 @@
-"""What a rollback would lose, as it is in the database: its columns, rows, hashes and sequences."""
+"""The data that a rollback would lose, as they are in the database: columns, rows, hashes and sequences."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What each step of a rollback would lose: the result of a dry run, from the tables before and after each step."""
+"""The data that each step of a rollback would lose, from the tables before and after each step of a dry run."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ DROPPED, CHANGED, WRITTEN = "dropped", "changed", "written"
 
 @dataclass(frozen=True)
 class Loss:
-    """What would be lost of one table.
+    """The loss of one table.
 
     `why` is DROPPED where the table is dropped, WRITTEN where it stays and its rows may change, and CHANGED where
     columns are dropped or change their type. `columns` are those to back up, without generated ones and, for CHANGED,

@@ -1,4 +1,4 @@
-"""What a restore has done with the rows of one table of a stash."""
+"""The outcome of a restore: the rows of each table of a stash, counted."""
 
 from dataclasses import dataclass
 

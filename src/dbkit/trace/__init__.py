@@ -1,1 +1,1 @@
-"""What a migration does to a database while it runs, by statement: locks, rewrites, rows scanned and written."""
+"""The trace of a migration: locks, rewrites, rows scanned and written, by executed statement."""

@@ -1,4 +1,4 @@
-"""What one statement has done: how it used each relation, and the tables before and after it."""
+"""The effects of one executed statement: how it used each relation, and the tables before and after it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from dbkit.trace.records import Lock, RelationAccess
 
 @dataclass(frozen=True)
 class Effects:
-    """What a statement has done."""
+    """The effects of a statement."""
 
     inherited_locks: tuple[tuple[str, Lock], ...] = ()
-    """What existed before the revision, each with the lock that earlier statements of the transaction hold on it."""
+    """Relations that existed before the revision, each with the lock of earlier statements of the transaction."""
     touched: Sequence[RelationAccess] = ()
     before: Tables = field(default_factory=dict)
     after: Tables = field(default_factory=dict)

@@ -17,7 +17,7 @@ class KnownRelations:
     relations: Mapping[int, Relation]
     shapes: Mapping[int, TableShape]
     hashes: Mapping[int, int]
-    """Of the shapes, where they are known: not of those that were read within a transaction, which may be undone."""
+    """The hashes of the shapes; none of those that were read within a transaction, which may be rolled back."""
 
     @property
     def names(self) -> dict[int, str]:

@@ -23,7 +23,7 @@ from dbkit.postgres.connect import connect
 from dbkit.settings import Target
 from dbkit.trace.records import Lock
 
-LOCK_TIMEOUT = "1s"  # for a lock of autovacuum, say
+LOCK_TIMEOUT = "1s"  # for a lock of autovacuum
 POLL_INTERVAL = 0.001  # seconds
 # Tables that no session has locked, or waits to lock, in a mode that conflicts with ours
 TABLES = """
@@ -49,7 +49,7 @@ WHERE pid = %s AND locktype = 'relation' AND relation >= 16384
 
 @dataclass
 class ProbedLocks:
-    """What was seen of one statement while it was made to wait."""
+    """The locks of one statement, read while it was made to wait."""
 
     locks: dict[int, Lock] = field(default_factory=dict)
     """By OID of a relation, its strongest lock."""

@@ -32,10 +32,10 @@ class LockedRelation(NamedTuple):
 
 
 class RowCounts(NamedTuple):
-    """What a session has read and written in a table."""
+    """The numbers of scans, and of rows that a session has read and written in a table."""
 
     scans: int = 0
-    """Of the table itself, not through an index; an empty table is scanned, too."""
+    """Scans of the table itself, not through an index; an empty table is scanned, too."""
     scanned: int = 0
     """Rows, as in the next three fields."""
     inserted: int = 0

@@ -70,9 +70,9 @@ class Change:
     table: str
     """Its name before, schema-qualified where it is not in the search path."""
     name: str = ""
-    """Of the column, constraint or index; for a renamed one, the name before."""
+    """The name of the column, constraint or index; for a renamed one, the name before."""
     kind: str = ""
-    """Of a constraint: check, foreign key, unique, primary key, exclusion, not null. Of an index: unique or nothing."""
+    """For a constraint: check, foreign key, unique, primary key, exclusion, not null. For an index: unique or ""."""
     before: str = ""
     after: str = ""
     """Definitions: the type of a column, its new name, the text of a constraint or an index.
@@ -84,12 +84,12 @@ class Change:
     references: str = ""
     """The other table of a foreign key."""
     columns: tuple[str, ...] = ()
-    """Of a constraint."""
+    """The columns of a constraint."""
 
 
 @dataclass(frozen=True)
 class RelationAccess:
-    """How one statement used one relation."""
+    """The use of one relation by one executed statement."""
 
     relation: str
     """Its name before the statement, schema-qualified where it is not in the search path."""
@@ -109,7 +109,7 @@ class RelationAccess:
     rewritten: bool = False
     """Whether all of its rows were rewritten; for an index, whether it was rebuilt."""
     scans: int = 0
-    """How often the table itself was scanned, also where it is empty and no row is read."""
+    """The number of scans of the table itself, also where it is empty and no row is read."""
     scanned: int = 0
     """Rows read, by scans of the table and through its indexes."""
     inserted: int = 0
@@ -135,16 +135,16 @@ class ExecutedStatement:
     sql: str
     """With its parameters as literals."""
     line: int | None
-    """Of the revision file; None where the file did not call what executed it."""
+    """The line of the revision file; None where the file did not call what executed it."""
     transaction: int
     """Its number: statements with the same number shared a transaction."""
     in_transaction: bool = True
     """False for one that ran in autocommit."""
     touched: tuple[RelationAccess, ...] = ()
-    """How it used what existed before the revision, and what the revision has created."""
+    """Its use of each relation that existed before the revision, or that the revision has created."""
     changes: tuple[Change, ...] = ()
     inherited_locks: tuple[tuple[str, Lock], ...] = ()
-    """What existed before the revision, each with the lock that earlier statements of the transaction hold on it."""
+    """Relations that existed before the revision, each with the lock of earlier statements of the transaction."""
     seconds: float = 0.0
     lock_timeout: bool = False
     """Whether the session had a lock_timeout, by env.py or by the migration."""
@@ -169,7 +169,7 @@ class ExecutedStatement:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one run of upgrade() or downgrade() did."""
+    """The executed statements of one upgrade() or downgrade()."""
 
     direction: str
     """"upgrade" or "downgrade"."""

@@ -1,4 +1,4 @@
-"""What a statement has changed in the catalog, by the shapes of the tables before and after it."""
+"""Compare the shapes of tables before and after a statement."""
 
 from collections.abc import Iterator, Mapping
 

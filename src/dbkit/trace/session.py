@@ -25,7 +25,7 @@ SETS_TRANSACTION = re.compile(
 )
 IDLE = 0  # libpq's PQTRANS_IDLE
 SERVER_SOURCES = ("default", "database", "configuration file")
-"""Where a lock_timeout comes from that env.py did not set."""
+"""The sources, in pg_settings, of a lock_timeout that env.py did not set."""
 
 
 @dataclass
@@ -56,7 +56,7 @@ class OpenTransaction:
     is_wrapped: bool = False
     """Whether the tracer has begun it, for several statements in one string."""
     locks: dict[int, LockedRelation] = field(default_factory=dict)
-    """By OID, what the session had locked after the last statement."""
+    """By OID, the relations that the session had locked after the last statement."""
 
 
 class TracedSession:
@@ -87,7 +87,7 @@ class TracedSession:
         if not was_idle:
             self.transaction.locks = queries.read_locks(self.cursor)
         self.counts: dict[int, RowCounts] = queries.read_row_counts(self.cursor)
-        """What the session had counted after the last statement."""
+        """The counters of the session after the last statement."""
         if was_idle and not connection.autocommit:
             connection.rollback()
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from psycopg import sql
 
-from dbkit.errors import without_secrets
 from dbkit.postgres.sql_text import (
     Kind,
     Token,
@@ -16,6 +15,7 @@ from dbkit.postgres.sql_text import (
     tokens,
     value_of,
 )
+from dbkit.redaction import redact
 
 # None of these can be executed inside a transaction block: https://www.postgresql.org/docs/18/sql-commands.html
 NOT_IN_TRANSACTION = re.compile(
@@ -45,7 +45,7 @@ def _may_commit(plain: str, statement: str) -> bool:
     if not DO.match(plain):
         return bool(CALL.match(plain))
     bodies = (value_of(token.text) for token in tokens(statement) if token.kind == Kind.STRING)
-    # the strings of another language cannot be told from its code
+    # the lexical rules of another language are not known
     is_read = "language" not in plain or "plpgsql" in statement.lower()
     return any(_commits(body) if is_read else COMMITS.search(body) for body in bodies)
 
@@ -60,7 +60,7 @@ def render_statement(statement: str, parameters: Any, style: str) -> str:
     `style` is the DBAPI's paramstyle. A value that has no literal is written as a string.
     """
     several = isinstance(parameters, list) and parameters and isinstance(parameters[0], dict | tuple | list)
-    return without_secrets(_filled(statement, parameters[0] if several else parameters, style))
+    return redact.text(_filled(statement, parameters[0] if several else parameters, style))
 
 
 def _filled(statement: str, values: Any, style: str) -> str:
