@@ -56,7 +56,7 @@ def lint_project(
     `dbkit sizes`. Raises InputError if there is nothing to run.
     """
     outcome, loaded = prove_at(scratch_server, settings, ini, replace(request, trace=True), progress)
-    findings = _apply_sizes(scratch_server, _find(outcome, loaded, version), loaded, ini, sizes)
+    findings = _apply_sizes(scratch_server, _find(outcome, loaded, version), loaded, sizes)
     accepted = acceptance.apply_acceptances(outcome, findings, loaded, request.baseline)
     return LintOutcome(
         outcome.project,
@@ -69,16 +69,15 @@ def lint_project(
 
 
 def _apply_sizes(
-    scratch_server: ScratchServer, findings: list[LintFinding], loaded: project.Project, ini: Path, named: Path | None
+    scratch_server: ScratchServer, findings: list[LintFinding], loaded: project.Project, named: Path | None
 ) -> list[LintFinding]:
     """Return the findings with estimates where the tables' sizes are known, at rates measured on the same server."""
-    options = loaded.config.get_section("dbkit") or {}
-    path = named or (ini.parent / options["sizes"] if "sizes" in options else None)
+    path = named or loaded.dbkit.sizes
     if path is None:
         return findings
-    sizes, small = read_sizes(path), int(options.get("small_table", estimate.SMALL))
+    sizes, small = read_sizes(path), loaded.dbkit.small_table
     rates = measure_rates(scratch_server.place.create_database(next(scratch_server.names)))
-    return [estimate.apply_sizes(each, sizes, rates, small) for each in findings]
+    return [estimate.apply_sizes(each, sizes, rates, estimate.SMALL if small is None else small) for each in findings]
 
 
 def _find(outcome: Outcome, loaded: project.Project, version: int) -> list[LintFinding]:
