@@ -107,14 +107,15 @@ def _sweep(base: Path, settings: Settings) -> None:
 
 
 def _remove_leftover(directory: Path, settings: Settings) -> None:
-    # the guardian may be removing it at the same time
-    with suppress(FileNotFoundError):
-        uid = directory.lstat().st_uid
-        if uid == 0:
-            # the process was killed before the directory was given to the server's account: no server has run in it
-            shutil.rmtree(directory)
-        else:
-            _cluster(directory, settings, account_of(uid)).remove()
+    while os.path.lexists(directory):
+        # its guardian may remove files at the same time; as another account, it cannot remove the directory itself
+        with suppress(FileNotFoundError):
+            uid = directory.lstat().st_uid
+            if uid == 0:
+                # killed before the directory was given to the server's account: no server has run in it
+                shutil.rmtree(directory)
+            else:
+                _cluster(directory, settings, account_of(uid)).remove()
     _remove_files(directory)
 
 
