@@ -159,9 +159,13 @@ def test_what_was_applied_is_no_failure_when_it_cannot_be_read_afterwards(pair: 
     pair.write("op.execute('CREATE TABLE t (id int)')", f"{hold}\n{wait_for_it}")
     process = pair.gated.start("upgrade", "head", env={"MIGRATION_WAIT": "1s"})
     with psycopg.connect(**pair.gated.target.parameters()) as holder:
-        # granted when the last migration is committed, and before anybody can look
-        begun = "SELECT count(*) FROM pg_locks WHERE mode = 'RowExclusiveLock' AND relation = to_regclass('alembic_version')"
+        # the second migration has the lock: the first one had one, too, when it was recorded
+        begun = (
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE mode = 'RowExclusiveLock' "
+            "AND relation = to_regclass('alembic_version') AND query LIKE 'DO $$BEGIN WHILE%'"
+        )
         until(lambda: pair.gated.query(begun) == [(1,)])
+        # granted when that is committed, and before the diagnosis reads the table
         holder.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
         _, errors = process.communicate(timeout=BOUND)
         assert process.returncode == 0, errors
