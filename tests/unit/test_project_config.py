@@ -41,6 +41,11 @@ def test_the_default_section_has_keys_of_others(tmp_path: Path) -> None:
     assert read_config(ini) == ProjectConfig(baseline="eu-1")
 
 
+def test_a_key_of_the_section_wins_over_the_default_of_all(tmp_path: Path) -> None:
+    ini = write(tmp_path, "[DEFAULT]\njournal = on\n\n[dbkit]\njournal = off\n")
+    assert read_config(ini).journal is False
+
+
 def test_a_file_in_another_encoding_is_read(tmp_path: Path) -> None:
     ini = tmp_path / "alembic.ini"
     ini.write_bytes(f"# caf\u00e9\n{HEAD}[dbkit]\njournal = off\n".encode("latin-1"))

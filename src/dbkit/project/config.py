@@ -39,15 +39,17 @@ def read_config(ini: Path) -> ProjectConfig:
     try:
         text = ini.read_text(encoding="utf-8", errors="surrogateescape")
         parser.read_string(text, source=str(ini))
-        given = dict(parser.items(SECTION)) if parser.has_section(SECTION) else {}
+        # its own keys, without those of [DEFAULT], which is an ordinary section here
+        keys = ConfigParser(default_section="", interpolation=None)
+        keys.read_string(text, source=str(ini))
+        given = {key: parser.get(SECTION, key) for key in keys.options(SECTION)} if keys.has_section(SECTION) else {}
     except FileNotFoundError:
         return ProjectConfig()
     except OSError as error:
         raise InputError(f"cannot read {ini}: {error.strerror}.") from error
     except ConfigParserError as error:
         raise InputError(f"{ini}, [{SECTION}]: {' '.join(str(error).split()).rstrip('.')}.") from error
-    own = {key: value for key, value in given.items() if key not in parser.defaults()}
-    return _parse(ini, text, own)
+    return _parse(ini, text, given)
 
 
 def _parse(ini: Path, text: str, given: Mapping[str, str]) -> ProjectConfig:
