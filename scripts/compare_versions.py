@@ -158,6 +158,8 @@ def main() -> int:
                     except (ValueError, ET.ParseError):
                         values = [text.splitlines() for _, text in results]
                     comparison.compare(values[0], values[1])
+                    if results[1][0] not in (0, 1):
+                        comparison.differences.append(f"not run: {results[1][1].strip()}")
                     failed = failed or bool(comparison.differences)
                     length = len(results[1][1])
                     print(
