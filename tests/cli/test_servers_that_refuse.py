@@ -12,11 +12,10 @@ from psycopg import sql
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import NoRoom, connect
-from dbkit.postgres.process import program_environment
 from dbkit.settings import Settings, Target
 from support.pair import Pair, Project
 from support.running import others_slow
-from support.servers import free_port
+from support.servers import running_standby
 
 TABLE = "op.execute('CREATE TABLE t (id int)')"
 
@@ -110,18 +109,8 @@ def primary(local_settings: Settings) -> Iterator[tuple[Cluster, Target]]:
         with (data / "postgresql.auto.conf").open("a") as settings_file:
             settings_file.write(f"primary_conninfo = '{source}'\n")
         subprocess.run(["cp", "-a", data / "PG_VERSION", data / "standby.signal"], check=True)
-        port = free_port()
-        command = [cluster.bindir / "postgres", "-D", data, "-p", str(port)]
-        process = subprocess.Popen(
-            command, cwd="/", env=program_environment(), stderr=subprocess.DEVNULL, **cluster.account.popen_options
-        )
-        try:
-            target = Target("postgres", user="postgres", host=str(cluster.socket_directory), port=port)
-            connect(target, wait=30).close()
+        with running_standby(cluster, data) as target:
             yield cluster, target
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def test_a_prepared_transaction_that_holds_a_lock_is_named(pair: Pair, primary: tuple[Cluster, Target]) -> None:

@@ -1,6 +1,5 @@
 """A backfill waits for standbys."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +9,12 @@ import pytest
 from dbkit.backfill.replication_lag import ReplicationLag, parse_lag
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
-from dbkit.postgres.connect import connect
-from dbkit.postgres.process import program_environment, run_program
+from dbkit.postgres.process import run_program
 from dbkit.settings import Settings, Target
 from support import pair as pair_module
 from support.backfill_tables import FEW, counted
 from support.running import until
-from support.servers import free_port
+from support.servers import running_standby
 
 NOBODY = ("1000", None, None, None, None, None)
 
@@ -93,18 +91,8 @@ def replicated(local_settings: Settings, tmp_path: Path) -> Iterator[tuple[Clust
         source = f"host={cluster.socket_directory} port=5432 user=postgres"
         options = ("-D", str(data), "-R", "-X", "stream", "-c", "fast", "-d", source)
         run_program(cluster.bindir / "pg_basebackup", *options, account=cluster.account)
-        port = free_port()
-        command = [cluster.bindir / "postgres", "-D", data, "-p", str(port)]
-        process = subprocess.Popen(
-            command, cwd="/", env=program_environment(), stderr=subprocess.DEVNULL, **cluster.account.popen_options
-        )
-        try:
-            target = Target("postgres", user="postgres", host=str(cluster.socket_directory), port=port)
-            connect(target, wait=30).close()
+        with running_standby(cluster, data) as target:
             yield cluster, target
-        finally:
-            process.terminate()
-            process.wait()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
-"""A server as others run it: on TCP, with passwords."""
+"""Servers as others run them: on TCP with passwords, and a standby."""
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,9 @@ import psycopg
 from psycopg import sql
 
 from dbkit.postgres import scratch_cluster
+from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect
+from dbkit.postgres.process import program_environment
 from dbkit.settings import Settings, Target
 
 
@@ -44,3 +47,24 @@ def listening(local_settings: Settings, port: int) -> Iterator[Target]:
         target = Target("shop", user="shop", password=HOSTILE_PASSWORD, host="127.0.0.1", port=port)
         connect(target, wait=20).close()
         yield target
+
+
+@contextmanager
+def running_standby(cluster: Cluster, data: Path) -> Iterator[Target]:
+    """Run a second server on a copy of a cluster's data, beside the cluster, until the context ends."""
+    port = free_port()
+    command = [str(cluster.bindir / "postgres"), "-D", str(data), "-p", str(port)]
+    process: subprocess.Popen[bytes] = subprocess.Popen(
+        command,
+        cwd="/",
+        env=program_environment(),
+        stderr=subprocess.DEVNULL,
+        **cluster.account.popen_options,  # type: ignore[call-overload]
+    )
+    try:
+        target = Target("postgres", user="postgres", host=str(cluster.socket_directory), port=port)
+        connect(target, wait=30).close()
+        yield target
+    finally:
+        process.terminate()
+        process.wait()
