@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.outcome import RevisionOutcome
@@ -41,6 +43,8 @@ NOT_FOUND_YET = {
     "domain_of_article_numbers", "delete_through_a_view", "sandbox_teams_cascade", "shelves_set_null",
     "licences_with_new_keys", "names_in_quotes", "in_another_schema", "composite_type", "role_that_existed",
     "timezone_default", "welcome_messages", "flag_by_the_text", "downgrade_in_a_loop", "old_partner_deleted",
+    "codes_that_became_longer", "placeholder_became_null", "slugs_not_unique_any_more", "rates_with_a_word",
+    "district_without_its_parent", "key_that_the_map_has_not", "amount_per_part",
 }  # fmt: skip
 """Cases that the proof judges wrongly. A change that makes it judge one rightly takes the name out."""
 
@@ -85,11 +89,16 @@ def test_the_verdict_by_hand_is_true(
     skip_unless_known(group, name, server)
     monkeypatch.setenv("DATABASE_URL", "set for each case")
     empty_database(shared_database)
+    case = CASES[name]
     states: dict[str, Rows] = {}
-    go_there_and_back(tmp_path / "project", CASES[name], shared_database, states.__setitem__)
+    with pytest.raises((DBAPIError, LookupError)) if case.fails else nullcontext() as caught:
+        go_there_and_back(tmp_path / "project", case, shared_database, states.__setitem__)
     assert any(states["before"].values())
-    assert states["after upgrade"] != states["before"]
-    assert (states["after downgrade"] != states["before"]) == CASES[name].is_fault
+    if caught:
+        assert any(words in repr(caught.value) for words in case.words)
+    else:
+        assert states["after upgrade"] != states["before"]
+        assert (states["after downgrade"] != states["before"]) == case.is_fault
 
 
 @pytest.fixture(scope="module")
@@ -112,4 +121,4 @@ def test_the_proof_judges_it(group: str, name: str, proven: Proven, server: Clus
     skip_unless_known(group, name, server)
     outcome = proven(group)[name]
     words = [*verdicts(outcome), *(finding.words for finding in outcome.findings)]
-    assert is_right(CASES[name], outcome) == (name not in NOT_FOUND_YET), words
+    assert is_right(CASES[name], outcome) == (name not in NOT_FOUND_YET), "; ".join(words)

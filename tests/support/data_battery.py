@@ -20,13 +20,18 @@ from dbkit.postgres import scratch_cluster
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target
-from support import data_conditions, data_controls, data_programs, data_structures
+from support import data_conditions, data_controls, data_failures, data_programs, data_structures
 from support.data_case import DataCase, write_cases
 from support.kit import REPOSITORY
 from support.pair import url_of
 
-FAULT_GROUPS = {**data_conditions.GROUPS, **data_programs.GROUPS, **data_structures.GROUPS}
-GROUPS = {**FAULT_GROUPS, **data_controls.GROUPS}
+FAULT_GROUPS = {
+    **data_conditions.GROUPS,
+    **data_programs.GROUPS,
+    **data_structures.GROUPS,
+    **data_failures.FAULT_GROUPS,
+}
+GROUPS = {**FAULT_GROUPS, **data_controls.GROUPS, **data_failures.CONTROL_GROUPS}
 """The cases of a group are one chain when they are proven, so that all names of their tables differ."""
 CASES = {case.name: case for group in GROUPS.values() for case in group}
 
@@ -101,7 +106,7 @@ def is_right(case: DataCase, outcome: RevisionOutcome) -> bool:
     if not case.is_fault:
         return verdicts(outcome) == ["proven"]
     words = "\n".join(finding.words for finding in outcome.findings)
-    blamed = {"lossy", "dirty", "broken"} & set(verdicts(outcome))
+    blamed = {"lossy", "dirty", "broken", *(["fails on rows"] if case.fails else [])} & set(verdicts(outcome))
     return bool(blamed) and any(each in words for each in case.words)
 
 

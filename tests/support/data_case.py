@@ -34,10 +34,12 @@ class DataCase:
     """The text of a module beside the settings file, which is called <name>_helper."""
     server: int = 13
     """The oldest major version of PostgreSQL that has the syntax."""
+    fails: bool = False
+    """Of a fault: whether the upgrade or the downgrade fails on the witness."""
 
     @property
     def is_fault(self) -> bool:
-        """Whether rows are lost."""
+        """Whether rows are lost, or a step fails on them."""
         return bool(self.words)
 
     def revision(self, number: int) -> str:
@@ -55,9 +57,18 @@ class DataCase:
         return self.revision(len(self.steps) - 1)
 
 
-def fault(name: str, why: str, words: str, witness: str, *steps: Step, helper: str = "", server: int = 13) -> DataCase:
-    """Make a case whose last revision loses rows; `words` are separated by |."""
-    return DataCase(name, why, steps, witness, tuple(words.split("|")), helper, server)
+def fault(
+    name: str,
+    why: str,
+    words: str,
+    witness: str,
+    *steps: Step,
+    helper: str = "",
+    server: int = 13,
+    fails: bool = False,
+) -> DataCase:
+    """Make a case whose last revision loses rows, or fails on them; `words` are separated by |."""
+    return DataCase(name, why, steps, witness, tuple(words.split("|")), helper, server, fails)
 
 
 def control(name: str, why: str, witness: str, *steps: Step, helper: str = "", server: int = 13) -> DataCase:

@@ -185,10 +185,10 @@ ONE_TO_ONE = [
              "ALTER TABLE parcels ADD CHECK (weight_kg BETWEEN 0 AND 99999); ALTER TABLE parcels DROP weight_g")),
     control("range_in_two_columns", "a range that is never empty goes into its two ends",
         "INSERT INTO stays (during) VALUES ('[2023-12-23,2023-12-27)'), ('[2024-02-01,)')",
-        table("stays", "during daterange NOT NULL CONSTRAINT ck_during CHECK (NOT isempty(during))"),
+        table("stays", "during daterange NOT NULL CONSTRAINT ck_during CHECK (NOT isempty(during) AND isfinite(lower(during)) AND isfinite(upper(during)))"),
         Step("ALTER TABLE stays ADD arrival date, ADD departure date; UPDATE stays SET arrival = lower(during), departure = upper(during); ALTER TABLE stays DROP during",
              "ALTER TABLE stays ADD during daterange; UPDATE stays SET during = daterange(arrival, departure); "
-             "ALTER TABLE stays ALTER during SET NOT NULL, ADD CONSTRAINT ck_during CHECK (NOT isempty(during)); ALTER TABLE stays DROP arrival, DROP departure")),
+             "ALTER TABLE stays ALTER during SET NOT NULL, ADD CONSTRAINT ck_during CHECK (NOT isempty(during) AND isfinite(lower(during)) AND isfinite(upper(during))); ALTER TABLE stays DROP arrival, DROP departure")),
     control("airlines_of_a_check", "executemany over a map that is one to one on what the check allows",
         "INSERT INTO flights (airline) VALUES ('AB'), ('4U'), ('LH')",
         table("flights", "airline varchar(3) NOT NULL CONSTRAINT ck_airline CHECK (airline IN ('AB', '4U', 'LH'))"),
