@@ -5,7 +5,12 @@ import re
 import psycopg
 import pytest
 
+from dbkit.sample_data.constraints import read_tables
+from dbkit.sample_data.extreme_rows import insert_extreme_rows
+from dbkit.sample_data.extreme_values import FIXED_VALUES, MAKERS, make_extreme_values
 from dbkit.sample_data.fill import TableFiller
+from dbkit.sample_data.row_generator import extreme_values
+from dbkit.sample_data.values import TEXTS, make_values
 from dbkit.settings import Target
 from support.sessions import connect_as_project as connect
 
@@ -15,6 +20,21 @@ ROWS = 5
 FILLED = {
     "plain": "CREATE TABLE t (id serial PRIMARY KEY, name text NOT NULL, note text)",
     "self reference": "CREATE TABLE t (id int PRIMARY KEY, parent int REFERENCES t)",
+    "child of a self reference": """
+        CREATE TABLE t (id int PRIMARY KEY, parent int REFERENCES t);
+        CREATE TABLE child (id int PRIMARY KEY, t int NOT NULL REFERENCES t)""",
+    "children of a self reference, not null, in two steps": """
+        CREATE TABLE t (id int PRIMARY KEY, parent int NOT NULL REFERENCES t);
+        CREATE TABLE child (id int PRIMARY KEY, above int REFERENCES child, t int NOT NULL REFERENCES t);
+        CREATE TABLE grandchild (child int NOT NULL REFERENCES child, other int REFERENCES child, t int NOT NULL REFERENCES t)""",
+    "child of a self reference of two columns": """
+        CREATE TABLE t (a int, b text, parent_a int, parent_b text, PRIMARY KEY (a, b), FOREIGN KEY (parent_a, parent_b) REFERENCES t);
+        CREATE TABLE child (a int NOT NULL, b text NOT NULL, FOREIGN KEY (a, b) REFERENCES t)""",
+    "child of a cycle that can be NULL": """
+        CREATE TABLE a (id int PRIMARY KEY, b int);
+        CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a);
+        ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b;
+        CREATE TABLE child (a int NOT NULL REFERENCES a, b int NOT NULL REFERENCES b)""",
     "self reference, not null": "CREATE TABLE t (id int PRIMARY KEY, parent int NOT NULL REFERENCES t)",
     "self reference, identity": """
         CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent int NOT NULL REFERENCES t)""",
@@ -179,3 +199,107 @@ def test_what_cannot_be_filled_is_told(database: Target, schema: str, reason: st
         (_, told), *_ = filler.unfilled.values()
         assert re.search(reason, told)
         assert counts(filler, connection)["beside"] == ROWS
+
+
+@pytest.mark.parametrize("kind", ["text", "varchar(40)", "uuid", "int", "bigint"])
+def test_a_reference_that_is_no_foreign_key_yet_has_other_values(database: Target, kind: str) -> None:
+    _, connection = plant(database, f"CREATE TABLE a (id {kind} PRIMARY KEY); CREATE TABLE b (a_id {kind} NOT NULL)")
+    with connection, pytest.raises(psycopg.errors.ForeignKeyViolation):
+        connection.execute("ALTER TABLE b ADD FOREIGN KEY (a_id) REFERENCES a")
+
+
+# Extreme rows, beside the ordinary ones
+
+WITHOUT_EXTENSIONS = sorted({*MAKERS, *FIXED_VALUES, *TEXTS} - {"citext", "hstore", "ltree", "xml"})
+LIMITED = (
+    *("varchar(1)", "varchar(2)", "varchar(8)", "varchar(30)", "varchar(100)", "varchar(5000)", "char(1)", "char(12)"),
+    *(
+        "numeric(1)",
+        "numeric(5)",
+        "numeric(2, 2)",
+        "numeric(12, 4)",
+        "numeric(38, 10)",
+        "numeric(1000, 500)",
+        "int[]",
+        "text[]",
+        "numeric[]",
+    ),
+    *("timestamp(0)", "int4range", "tstzrange", "numrange"),
+)
+# Nothing but ordinary values: no boundary of a type, no control character, no date far away
+EXTREME_TEXTS = re.compile(
+    r"[\x00-\x08\x0e-\x1f\x7f]|[iI]nfinity|NaN|e-?\d\d|\d{13}|\b(?:0\d|1[0-8]|2[1-9])\d\d-\d\d-\d\d|.{61}"
+)
+
+
+@pytest.mark.parametrize("name", [*WITHOUT_EXTENSIONS, *LIMITED])
+def test_ordinary_and_extreme_values_of_each_type(database: Target, name: str) -> None:
+    quoted = '"char"' if name == "char" else name
+    with connect(database, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE t (c {quoted})".encode())
+        (oid,) = connection.execute("SELECT 't'::regclass::oid::bigint").fetchall()[0]
+        (column,) = read_tables(connection, [oid])[0].columns
+        ordinary, extreme = make_values(column.type, range(10)), make_extreme_values(column.type)
+        assert extreme
+        assert len(set(extreme)) == len(extreme) <= 5
+        assert name == "numeric(1)" or not set(ordinary) & set(extreme) - {"empty"}
+        for value in (*ordinary, *extreme):
+            connection.execute("INSERT INTO t VALUES (%s)", [value])
+        if name not in ("bytea", "text[]", "json", "jsonb", "numeric(1000, 500)"):
+            assert not [value for value in ordinary if EXTREME_TEXTS.search(value)]
+
+
+def test_texts_have_usual_lengths(database: Target) -> None:
+    with connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (a text, b varchar(255), c varchar(50), d varchar(10), e varchar(3))")
+        (oid,) = connection.execute("SELECT 't'::regclass::oid::bigint").fetchall()[0]
+        columns = read_tables(connection, [oid])[0].columns
+        longest = [max(map(len, make_values(column.type, range(5)))) for column in columns]
+        assert longest == [60, 60, 40, 10, 3]
+        assert [len(make_extreme_values(column.type)[0]) for column in columns] == [3000, 255, 50, 10, 3]
+
+
+@pytest.mark.parametrize("schema", FILLED.values(), ids=FILLED.keys())
+def test_extreme_rows_are_inserted_and_not_committed(database: Target, schema: str | tuple[str, int]) -> None:
+    filler, connection = plant(database, schema if isinstance(schema, str) else schema[0])
+    with connection:
+        before = counts(filler, connection)
+        connection.execute("BEGIN; SET LOCAL TimeZone = 'Asia/Tokyo'; SET LOCAL lock_timeout = '1234ms'")
+        changed = insert_extreme_rows(connection, filler.tables.values(), filler.used_numbers)
+        settings = (
+            "SELECT current_setting('TimeZone'), current_setting('lock_timeout'), current_setting('plan_cache_mode')"
+        )
+        assert connection.execute(settings).fetchall() == [("Asia/Tokyo", "1234ms", "auto")]
+        now = counts(filler, connection)
+        grown = {oid for oid, table in filler.tables.items() if now[table.shown] > before[table.shown]}
+        assert changed <= grown
+        expected = {oid for oid, table in filler.tables.items() if extreme_values(table)}
+        assert changed == expected or schema == FILLED["few that are allowed"]
+        connection.execute("ROLLBACK")
+        assert counts(filler, connection) == before
+
+
+def test_constraints_are_deferred_again_after_extreme_rows(database: Target) -> None:
+    filler, connection = plant(
+        database,
+        "CREATE TABLE t (id int PRIMARY KEY, note text); "
+        "CREATE TABLE u (t int NOT NULL REFERENCES t DEFERRABLE INITIALLY DEFERRED, note text)",
+    )
+    with connection:
+        connection.execute("BEGIN")
+        assert len(insert_extreme_rows(connection, filler.tables.values(), filler.used_numbers)) == 2
+        connection.execute("INSERT INTO u (t) VALUES (7)")
+        with pytest.raises(psycopg.errors.ForeignKeyViolation):
+            connection.execute("COMMIT")
+
+
+def test_extreme_values_only_in_one_column(database: Target) -> None:
+    filler, connection = plant(database, "CREATE TABLE t (id int PRIMARY KEY, a int, b text, c date)")
+    (oid,) = filler.tables
+    with connection:
+        connection.execute("BEGIN")
+        insert_extreme_rows(
+            connection, filler.tables.values(), filler.used_numbers, values={oid: {"a": ["2147483647", "-2147483648"]}}
+        )
+        query = "SELECT max(a), min(a), max(length(b)) <= 60, max(c) < '2031-01-01' FROM t"
+        assert connection.execute(query).fetchall() == [(2**31 - 1, -(2**31), True, True)]

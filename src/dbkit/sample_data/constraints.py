@@ -49,7 +49,13 @@ SELECT json_build_object(
                             WHERE parent.oid = o.conparentid AND parent.conrelid = o.conrelid)),
     'unique', (
         SELECT json_agg((SELECT json_agg(a.attname) FROM pg_attribute AS a
-                         WHERE a.attrelid = c.oid AND a.attnum = ANY (x.indkey::int2[])))
+                         WHERE a.attrelid = c.oid AND a.attnum > 0 AND (a.attnum = ANY (x.indkey::int2[])
+                             -- an expression such as lower(email), whose columns indkey does not have
+                             OR x.indexprs IS NOT NULL AND EXISTS (
+                                 SELECT FROM pg_depend AS d
+                                 WHERE d.classid = 'pg_class'::regclass AND d.objid = x.indexrelid
+                                     AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+                                     AND d.refobjsubid = a.attnum))))
         FROM pg_index AS x
         WHERE x.indrelid = c.oid AND (x.indisunique OR x.indisexclusion)),
     'deferrable', EXISTS (SELECT FROM pg_index AS x WHERE x.indrelid = c.oid AND NOT x.indimmediate)

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 
 import psycopg
 
 from dbkit.errors import describe_error
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Reference, Table
-from dbkit.sample_data.row_generator import CannotFill, Row, generate_rows
+from dbkit.sample_data.row_generator import NO_EXTREMES, CannotFill, ExtremeValues, Keys, Row, generate_rows
 from dbkit.sample_data.table_order import next_tables, required_references
 
 ROWS_ONE_BY_ONE = 30
@@ -30,9 +31,14 @@ class FillTurn:
         rows: int,
         seed: int,
         next_numbers: Callable[[], range],
+        extreme: Mapping[int, ExtremeValues] = MappingProxyType({}),
     ) -> None:
-        """`missing`: by OID, the tables and how many rows each lacks; `rows`: how many a table has at least."""
+        """`missing`: by OID, the tables and how many rows each lacks; `rows`: how many a table has at least.
+
+        `extreme`: by OID, the values that come before ordinary ones.
+        """
         self.connection = connection
+        self.extreme = extreme
         self.rows, self.seed, self.next_numbers = rows, seed, next_numbers
         self.wanted = {oid: number for oid, (_, number) in missing.items()}
         self.waiting = {oid: table for oid, (table, _) in missing.items()}
@@ -42,7 +48,7 @@ class FillTurn:
         """By OID, for each table that was tried, why it has no rows; "" when it has some."""
         self.orphans: set[int] = set()
         """OIDs of the tables that have no rows because a parent has none."""
-        self._inserted: dict[int, int] = {}
+        self.inserted: dict[int, int] = {}
         """By OID, the number of rows that a table got."""
         self._found_keys: dict[str, list[tuple[str, ...]]] = {}
         """By query, the keys that references can refer to, of parents that are filled."""
@@ -67,7 +73,7 @@ class FillTurn:
 
     def _fill(self, table: Table) -> None:
         try:
-            rows = generate_rows(self.connection, table, self._keys(table), self.rows, self.next_numbers(), self.seed)
+            rows = self._generate(table, self._keys(table))
             reason = self._insert(table, rows)
         except CannotFill as error:
             reason = str(error)
@@ -75,10 +81,14 @@ class FillTurn:
                 self.orphans.add(table.oid)
         self._record(table, reason)
 
+    def _generate(self, table: Table, keys: Keys) -> list[Row]:
+        extreme = self.extreme.get(table.oid, NO_EXTREMES)
+        return generate_rows(self.connection, table, keys, self.rows, self.next_numbers(), self.seed, extreme)
+
     def _record(self, table: Table, reason: str) -> None:
         """Record why a table has no rows, if it has none."""
         self.reasons[table.oid] = ""
-        if self._inserted.get(table.oid):
+        if self.inserted.get(table.oid):
             return
         query = f"SELECT NOT EXISTS (SELECT FROM ONLY {table.sql})"  # noqa: S608
         if self.connection.execute(query.encode()).fetchone() == (True,):
@@ -106,8 +116,8 @@ class FillTurn:
             keys: list[tuple[str, ...]] = []
             with self._ignoring_errors():
                 keys = self.connection.execute(query.encode()).fetchall()
-            if reference.parent in self.waiting:
-                return keys  # there may be more later
+            if not keys or reference.parent in self.waiting:
+                return keys  # there may be more later: of a table that refers to itself, once it is filled
             self._found_keys[query] = keys
         return self._found_keys[query]
 
@@ -136,14 +146,14 @@ class FillTurn:
         try:
             # in one string: most of the time is spent on the way to the server and back
             cursor = self.connection.execute(
-                f"SAVEPOINT dbkit_fill; {_insert_sql(table, rows)}; RELEASE dbkit_fill".encode()
+                f"SAVEPOINT dbkit_fill; {insert_sql(table, rows)}; RELEASE dbkit_fill".encode()
             )
         except psycopg.Error as error:
             self.connection.execute("ROLLBACK TO dbkit_fill; RELEASE dbkit_fill")
             return 0, describe_error(error, primary=True)
         cursor.nextset()
         self.changed.add(table.oid)
-        self._inserted[table.oid] = self._inserted.get(table.oid, 0) + cursor.rowcount
+        self.inserted[table.oid] = self.inserted.get(table.oid, 0) + cursor.rowcount
         return cursor.rowcount, ""
 
     @contextmanager
@@ -175,7 +185,7 @@ class FillTurn:
             rows = {table.oid: self._rows_of_cycle(table, group) for table in group}
             number = min(len(each) for each in rows.values())
             _set_inner_references(group, rows, number)
-            parts = [f"part{at} AS ({_insert_sql(table, rows[table.oid][:number])})" for at, table in enumerate(group)]
+            parts = [f"part{at} AS ({insert_sql(table, rows[table.oid][:number])})" for at, table in enumerate(group)]
             with self.connection.transaction():
                 self.connection.execute(f"WITH {', '.join(parts)} SELECT".encode())
             self.changed.update(table.oid for table in group)
@@ -194,7 +204,7 @@ class FillTurn:
         keys = {each: self._keys_of(each) for each in outer}
         self._open_references += [(table, each) for each in outer if not keys[each]]
         without_inner = replace(table, references=tuple(outer))
-        rows = generate_rows(self.connection, without_inner, keys, self.rows, self.next_numbers(), self.seed)
+        rows = self._generate(without_inner, keys)
         return rows[: self.wanted[table.oid]]
 
     def _set_reference(self, table: Table, reference: Reference) -> None:
@@ -222,7 +232,7 @@ def _set_inner_references(group: Sequence[Table], rows: Mapping[int, list[Row]],
                         row[name] = parent.get(key)
 
 
-def _insert_sql(table: Table, rows: Sequence[Row]) -> str:
+def insert_sql(table: Table, rows: Sequence[Row]) -> str:
     """Return an INSERT that leaves out rows which conflict with those that are there."""
     names = [column.name for column in table.columns if column.name in rows[0]]
     if not names:

@@ -3,19 +3,24 @@
 import itertools
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import psycopg
 
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Check, Column, Reference, Table
-from dbkit.sample_data.values import make_keys, make_values, values_from_checks
+from dbkit.sample_data.extreme_values import make_extreme_values
+from dbkit.sample_data.values import TEXTS, make_keys, make_shaped, make_values, values_from_checks
 
 Item = TypeVar("Item")
 Row = dict[str, str | None]
 """A value for each column that gets one; None is NULL."""
 Keys = Mapping[Reference, Sequence[tuple[str, ...]]]
 """For each reference, keys that its parent has."""
+ExtremeValues = Mapping[str, Sequence[str]]
+"""By column, values that come before its ordinary ones."""
+NO_EXTREMES: ExtremeValues = MappingProxyType({})
 RANDOM = (400, 4000)  # rows to try where a CHECK has several columns; the second number when too few are allowed
 COMBINED = 200  # combinations of the keys of references that share a column
 
@@ -25,14 +30,21 @@ class CannotFill(Exception):
 
 
 def generate_rows(
-    connection: psycopg.Connection, table: Table, parents: Keys, rows: int, numbers: range, seed: int
+    connection: psycopg.Connection,
+    table: Table,
+    parents: Keys,
+    rows: int,
+    numbers: range,
+    seed: int,
+    extreme: ExtremeValues = NO_EXTREMES,
 ) -> list[Row]:
     """Return rows to try, those that migrations most often fail on first. Raises CannotFill where there are none.
 
     `parents`: the keys of the tables that have rows; a reference that is not in it must be nullable, and becomes NULL.
-    `numbers`: for values that only have to differ, also from those of other turns.
+    `numbers`: for values that only have to differ, also from those of other turns. `extreme` come first in their
+    columns, where the constraints allow them.
     """
-    factors = _factors(connection, table, parents, numbers)
+    factors = _factors(connection, table, parents, numbers, extreme)
     made = [_row_number(factors, number, rows) for number in range(4 * rows)]
     random_source = random.Random(f"{seed}:{table.shown}:{numbers.start}")  # noqa: S311  # the same each time
     checks = _checks_of_several(table)
@@ -62,12 +74,28 @@ def _row_number(factors: Sequence[Sequence[Row]], number: int, rows: int) -> Row
     return _merge(picked)
 
 
-def _factors(connection: psycopg.Connection, table: Table, parents: Keys, numbers: range) -> list[list[Row]]:
+def extreme_values(table: Table) -> ExtremeValues:
+    """Return the extreme values of each column that can have some: not of those in keys and references."""
+    keys = set().union(*table.unique, *(reference.columns for reference in table.references))
+    made = {
+        column.name: make_extreme_values(column.type)
+        for column in table.columns
+        if not column.drawn and column.name not in keys
+    }
+    return {name: values for name, values in made.items() if values}
+
+
+def _factors(
+    connection: psycopg.Connection, table: Table, parents: Keys, numbers: range, extreme: ExtremeValues
+) -> list[list[Row]]:
     """Return what can be chosen independently: the values of a column, or the keys of references."""
     factors = [_reference_values(table, group, parents) for group in _group_references(table.references)]
     taken = {name for factor in factors for choice in factor for name in choice}
     free = [column for column in table.columns if column.name not in taken]
-    known = {column.name: _column_values(table, column, numbers) for column in free}
+    known = {
+        column.name: list(dict.fromkeys([*extreme.get(column.name, ()), *_column_values(table, column, numbers)]))
+        for column in free
+    }
     possible = _filter_values(connection, table, free, known)
     for column in free:
         if not possible[column.name] and column.not_null:
@@ -75,12 +103,10 @@ def _factors(connection: psycopg.Connection, table: Table, parents: Keys, number
                 raise CannotFill(f"no value was found for {column.name} that its constraints allow")
             raise CannotFill(f"no value of type {column.type_sql} is known for {column.name}")
         is_unique = column.drawn or frozenset([column.name]) in table.unique
-        factors.append(
-            [
-                {column.name: value}
-                for value in _add_null_and_duplicate(possible[column.name], column, is_unique=is_unique)
-            ]
-        )
+        first = [value for value in possible[column.name] if value in extreme.get(column.name, ())]
+        others = possible[column.name][len(first) :]
+        values = [*first, *_add_null_and_duplicate(others, column, is_unique=is_unique)]
+        factors.append([{column.name: value} for value in values])
     return factors
 
 
@@ -103,7 +129,10 @@ def _column_values(table: Table, column: Column, numbers: range) -> list[str]:
     named = values_from_checks(column.type, conditions) if conditions else []
     if column.drawn or frozenset([column.name]) in table.unique:
         # from the end: migrations insert those at the beginning, such as 1, or en
-        return list(dict.fromkeys([*make_keys(column.type, numbers), *reversed(named)]))
+        shaped = make_shaped(column.type, numbers) if conditions else []
+        # a key with a backslash is no ordinary one
+        keys = [text for text in make_keys(column.type, numbers) if "\\" not in text or column.type.name not in TEXTS]
+        return list(dict.fromkeys([*keys, *reversed(named), *shaped]))
     return list(dict.fromkeys([*make_values(column.type, numbers), *named]))
 
 

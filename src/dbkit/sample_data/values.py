@@ -1,19 +1,23 @@
-"""Values by type, as the text that PostgreSQL reads, beginning with those that migrations often fail on.
+"""Ordinary values by type, as applications have them, as the text that PostgreSQL reads.
 
-`make_values(type, numbers)` begins with the longest, the empty, the largest, the negative, fractions, other alphabets,
-dates far apart. Then comes one for each number, which only has to differ from the others. Sources of the limits: https://www.postgresql.org/docs/18/datatype.html.
+`make_values(type, numbers)` begins with those that migrations often fail on: a longer text with other alphabets and
+quotes, the empty string, surrounding spaces, zero, negative numbers, fractions, a leap day, times in several zones.
+Then comes one for each number, which only has to differ from the others. Boundary values are in `extreme_values`.
 """
 
 import itertools
 import re
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
+from datetime import date, timedelta
+from decimal import ROUND_DOWN, Decimal
 
 from dbkit.postgres.sql_text import Kind, read_string, tokenize
 from dbkit.sample_data.constraints import Check, Type
+from dbkit.sample_data.patterns import match_regex
 
-LONG = 300  # letters, where nothing limits them; an index entry must fit into 2,700 bytes
+SHORT = 12  # letters of a code, which are usually all used
+USUAL = 60  # letters of the longest text, where nothing limits them
 PADDED = " MiXed\tx\n "
 SENTENCE = "Ünï Çødé O'Brien, “x” \\ 100% 日本語 ß "
 # Values that CHECK constraints often require, beside the literals in the constraint itself
@@ -36,8 +40,26 @@ SHAPES = (
     ),
     *("00000000-0000-4000-8000-000000000000", "192.0.2.1", "Europe/Berlin", "UTC", "true", "none", "DE123456789"),
 )
-FIRST_DATES = ("1900-01-01", "2999-12-31", "2024-02-29", "1970-01-01", "1999-12-31")
-FIRST_TIMES = ("00:00:00", "23:59:59.999999", "02:30:00.5", "12:00:00", "23:59:59")
+FIRST_DATES = ("2024-02-29", "1999-12-31", "2030-06-15", "2011-07-04")
+NUMBERED_SHAPES = (
+    *("{n:064x}", "{n:040x}", "{n:032x}", "{n:016x}", "{n:08x}", "{n:064X}", "{n:032X}", "sha256:{n:064x}", "{n:08}"),
+    *(
+        "{n}",
+        "a{n}",
+        "A{n}",
+        "a-{n}",
+        "a_{n}",
+        "{letters}",
+        "{letters}-{n:04}",
+        "n{n}@b.example",
+        "/a/{n}",
+        "+49301{n}",
+    ),
+    *("+49301{n}", "https://b.example/{n}", "00000000-0000-4000-8000-{n:012x}", "v{n}", "1.{n}.0", "#{n:06x}"),
+)
+FIRST_TIMES = ("02:30:00.5", "00:00:00", "23:59:59.25", "12:00:00", "18:45:30.123456")
+DAYS = 11_311  # of the years 2000 to 2030: a prime number
+USUAL_INTEGERS = {"int2": 301, "int4": 70_001, "int8": 5_000_000_001}
 INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
 FIRST_KEY = {"int2": 20_001, "int4": 1_000_001, "int8": 1_000_001, "numeric": 10_001, "oid": 1_000_001}
 TEXTS = ("text", "varchar", "bpchar", "citext", "name", "char")
@@ -63,9 +85,29 @@ def make_values(kind: Type, numbers: range) -> list[str]:
 
 
 def make_keys(kind: Type, numbers: range) -> list[str]:
-    """Return values for a key: integers far from those that migrations insert, such as 1 for the first role."""
+    """Return values for a key, apart from those that migrations insert, such as 1 for the first role."""
     first = FIRST_KEY.get(kind.name)
-    return [str(first + n) for n in numbers] if first and not kind.labels else make_values(kind, numbers)
+    if first and not kind.labels:
+        return [str(first + n) for n in numbers]
+    limit = longest_text(kind)
+    if kind.name in ("text", "varchar", "citext") and not kind.labels and (limit is None or limit > 2 * SHORT):
+        # other texts than in columns that are no keys, which a foreign key would accept by accident
+        usual = USUAL if limit is None else min(limit * 4 // 5, USUAL)
+        return [make_sentence(usual - 1), " Key\tÜ ", "Ké", *(f"Key {n}" for n in numbers)]
+    return make_values(kind, numbers)
+
+
+def make_shaped(kind: Type, numbers: range) -> list[str]:
+    """Return texts of common shapes for each number, for a unique column with a CHECK constraint: digests, codes."""
+    if kind.name not in TEXTS:
+        return []
+    found = [form.format(n=n, letters=_letters(n)) for form in NUMBERED_SHAPES for n in numbers]
+    return [text for text in dict.fromkeys(found) if _fits(kind, text)]
+
+
+def _letters(number: int) -> str:
+    """Return three letters for a number."""
+    return "".join(chr(97 + number // 26**place % 26) for place in (2, 1, 0))
 
 
 def values_from_checks(kind: Type, checks: Iterable[Check | str]) -> list[str]:
@@ -80,7 +122,9 @@ def values_from_checks(kind: Type, checks: Iterable[Check | str]) -> list[str]:
     numbers = list(dict.fromkeys(Decimal(number) for condition in conditions for number in NUMBER.findall(condition)))
     if kind.name in TEXTS:
         lengths = [int(n) + more for n in numbers if 0 < n <= 300 and n == int(n) for more in (0, 1, -1)]
-        fit = [text for text in (*texts, *SHAPES, *("x" * length for length in lengths)) if _fits(kind, text)]
+        matches = [each for text in texts if text[:1] == "^" or text[-1:] == "$" for each in match_regex(text)]
+        found = (*matches, *texts, *SHAPES, *("x" * length for length in lengths))
+        fit = [text for text in found if _fits(kind, text)]
         return list(dict.fromkeys(fit))
     if kind.name in NUMBERS:
         near = [n + more for n in numbers for more in (0, 1, -1)] + [n / 2 for n in numbers if kind.name == "numeric"]
@@ -100,29 +144,40 @@ def _is_within(kind: Type, number: Decimal) -> bool:
         return number == int(number) and -limit <= number < limit
     if kind.name == "oid":
         return number == int(number) and 0 <= number < 2**32
-    precision = _precision(kind)
+    precision = numeric_limits(kind)
     return precision is None or abs(number) < Decimal(10) ** (precision[0] - precision[1])
 
 
+def longest_text(kind: Type) -> int | None:
+    """Return the number of letters that a type of TEXTS allows; None where nothing limits them."""
+    if kind.name in ("name", "char"):
+        return 63 if kind.name == "name" else 1
+    return kind.typmod - 4 if kind.typmod >= 5 else None
+
+
+def make_sentence(length: int) -> str:
+    """Return a text of this many letters, in several alphabets and without a space at its end."""
+    text = (SENTENCE * (length // len(SENTENCE) + 1))[:length]
+    return text if text == text.rstrip() else text[:-1] + "Z"
+
+
 def _make_texts(kind: Type, numbers: range) -> list[str]:
-    longest = kind.typmod - 4 if kind.typmod >= 5 else 63 if kind.name == "name" else 1 if kind.name == "char" else LONG
+    limit = longest_text(kind)
+    longest = USUAL if limit is None else limit
     if kind.name in ("name", "char"):
         return [text[:longest] for text in ("Mixed", "a", "b1", *(f"n{n}" for n in numbers))]
-    whole = (SENTENCE * (longest // len(SENTENCE) + 1))[:longest]
-    if whole != whole.rstrip():
-        whole = whole[:-1] + "Z"
-    more = [f"Value {n}" if longest >= 12 else f"{n:x}"[-longest:] for n in numbers]
+    usual = longest if limit is None or limit <= SHORT else min(limit * 4 // 5, USUAL)
+    more = [f"Value {n}" if longest >= SHORT else f"{n:x}"[-longest:] for n in numbers]
     padded = PADDED if longest >= len(PADDED) else " a "[:longest]
-    found = [whole, "", padded, "é"[:longest], *more]
+    found = [make_sentence(usual), "", padded, "é"[:longest], *more]
     return list(dict.fromkeys(found))
 
 
 def _make_integers(kind: Type, numbers: range) -> list[str]:
-    limit = INTEGERS[kind.name]
-    return [str(n) for n in (limit - 1, 0, -1, 1, -limit, *(n + 2 for n in numbers)) if n < limit]
+    return [str(n) for n in (USUAL_INTEGERS[kind.name], 0, -1, 1, *(n + 2 for n in numbers)) if n < INTEGERS[kind.name]]
 
 
-def _precision(kind: Type) -> tuple[int, int] | None:
+def numeric_limits(kind: Type) -> tuple[int, int] | None:
     """Return the precision and the scale of numeric(p, s)."""
     if kind.name != "numeric" or kind.typmod < 4:
         return None
@@ -131,24 +186,31 @@ def _precision(kind: Type) -> tuple[int, int] | None:
 
 
 def _make_numerics(kind: Type, numbers: range) -> list[str]:
-    limits = _precision(kind)
+    limits = numeric_limits(kind)
     if limits is None:
-        first = ["12345678901234567890.0123456789", "0", "-0.5", "1.50"]
-        return [*first, *(f"{n}.25" for n in numbers)]
+        return ["4321.5678", "0", "-12.5", "1.50", *(f"{n}.25" for n in numbers)]
     precision, scale = limits
     step, end = Decimal(10) ** -scale, Decimal(10) ** (precision - scale)
-    first = [f"{end - step:f}", "0", f"{-step * 5 if step * 5 < end else -step:f}"]
+    first = [_fit("4321.56789123", step, end), "0", f"-{_fit('12.3456789', step, end)}"]
     more = [(n + 1) * step * (11 if precision > 3 else 1) for n in numbers]
     return list(dict.fromkeys([*first, *(f"{n:f}" for n in more if n < end)]))
 
 
-def _make_floats(kind: Type, numbers: range) -> list[str]:
-    first = ["0.1", "-1e-30", "16777217.123456789" if kind.name == "float8" else "1.2345678"]
-    return [*first, "0", *(f"{n}.125" for n in numbers)]
+def _fit(number: str, step: Decimal, end: Decimal) -> str:
+    """Return the number, divided by ten until it is less than `end`, and rounded to steps."""
+    fitting = Decimal(number)
+    while fitting >= end:
+        fitting /= 10
+    return f"{max((fitting / step).to_integral_value(ROUND_DOWN), Decimal(1)) * step:f}"
+
+
+def _make_floats(_kind: Type, numbers: range) -> list[str]:
+    return ["0.1", "0", "-2.75", "4321.5678", *(f"{n}.125" for n in numbers)]
 
 
 def _make_dates(_kind: Type, numbers: range) -> list[str]:
-    return [*FIRST_DATES, *(f"{2000 + (n) % 500}-03-0{1 + n % 9}" for n in numbers)]
+    made = (date(2000, 1, 1) + timedelta(days=n * 37 % DAYS) for n in numbers)
+    return list(dict.fromkeys([*FIRST_DATES, *map(str, made)]))
 
 
 def _make_timestamps(kind: Type, numbers: range) -> list[str]:
@@ -168,7 +230,7 @@ def _make_bytes(_kind: Type, numbers: range) -> list[str]:
 
 def _make_jsons(_kind: Type, numbers: range) -> list[str]:
     return [
-        '{"b" : 1.50,  "a": {"Ü \\" key": [null, true, "日本"]}, "big": 12345678901234567890.5}',
+        '{"b" : 1.50,  "a": {"Ü \\" key": [null, true, "日本"]}, "c": -0.5}',
         "{}",
         *(f'{{"n": {n}}}' for n in numbers),
     ]
@@ -195,7 +257,7 @@ def _make_ltrees(_kind: Type, numbers: range) -> list[str]:
 
 
 def _make_arrays(element: Type, numbers: range) -> list[str]:
-    each = [_quoted(text) for text in make_values(element, numbers)]
+    each = [quote_element(text) for text in make_values(element, numbers)]
     if not each:
         return []
     nothing = [] if element.kind == "d" else ["{" + each[-1] + ",NULL}"]
@@ -203,7 +265,7 @@ def _make_arrays(element: Type, numbers: range) -> list[str]:
 
 
 def _make_composites(fields: Sequence[Type], numbers: range) -> list[str]:
-    found = [[_quoted(text) for text in make_values(each, numbers)] or [""] for each in fields]
+    found = [[quote_element(text) for text in make_values(each, numbers)] or [""] for each in fields]
     return [f"({','.join(each[n % len(each)] for each in found)})" for n in numbers]
 
 
@@ -221,7 +283,8 @@ def _make_ranges(kind: Type, numbers: range) -> list[str]:
     return [f"{{{each}}}" for each in made] + ["{}"] if kind.kind == "m" else [*made, "empty"]
 
 
-def _quoted(text: str) -> str:
+def quote_element(text: str) -> str:
+    """Return a value as an element of an array or a field of a composite value."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -257,12 +320,12 @@ MAKERS: dict[str, Callable[[Type, range], list[str]]] = {
 FIXED_VALUES: dict[str, tuple[str, ...]] = {
     "bool": ("true", "false"),
     "time": (*FIRST_TIMES,),
-    "timetz": ("23:59:59.999999-03:30", "00:00:00+00", "02:30:00.5+05:45"),
+    "timetz": ("23:59:59.25-03:30", "00:00:00+00", "02:30:00.5+05:45"),
     "macaddr8": ("08:00:2b:01:02:03:04:05", "00:00:00:00:00:00:00:00"),
     "tsvector": ("'ünder':2A 'word':1", "", "'other':1"),
     "tsquery": ("'word' & !'other'", "'a' | 'b'"),
     "xml": ('<a b="ü">x &amp; y</a>', "<a/>"),
-    "point": ("(0.5,-1)", "(0,0)", "(1e10,2)"),
+    "point": ("(0.5,-1)", "(0,0)", "(10.25,2)"),
     "line": ("{1,-1,0}", "{0,1,2}"),
     "lseg": ("[(0,0),(1,1)]", "[(0,0),(2,0.5)]"),
     "box": ("(2,2),(0,0)", "(1,1),(0.5,0)"),
