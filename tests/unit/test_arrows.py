@@ -21,6 +21,7 @@ ROOMS = [
     "backfill",
     "stash",
     "trace",
+    "coverage",
     "sample_data",
     "findings",
     "project",

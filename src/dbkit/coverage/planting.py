@@ -1,0 +1,350 @@
+"""Insert rows that goals ask for, in the connection's current transaction."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from itertools import cycle, islice
+from typing import Any
+
+import psycopg
+from sqlglot import exp
+
+from dbkit.coverage.conditions import Atoms, is_null_test
+from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_NULL
+from dbkit.coverage.goals import Absence, Goal
+from dbkit.coverage.search import Choice, literal_of, search_values, try_query
+from dbkit.coverage.tables import KnownTables
+from dbkit.errors import describe_error
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
+from dbkit.sample_data.constraints import Reference, Table
+from dbkit.sample_data.insert import insert_sql
+from dbkit.sample_data.row_generator import CannotFill, Row
+
+FEWEST_ROWS = 3
+"""How many rows are planted for a goal, where there is only one value."""
+MOST_TRIES = 3
+"""How many rows are tried for the same values, where the server refuses one."""
+MOST_PLANTED = 120
+"""How many rows are inserted for one revision."""
+DEEPEST_PARENT = 3
+SETTINGS = ("TimeZone", "DateStyle", "IntervalStyle", "lock_timeout")
+PLANTING = """
+SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL lock_timeout = '10s'
+"""
+
+
+DEFERRED = """
+SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, o.conname)
+FROM pg_catalog.pg_constraint AS o
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) o.connamespace
+WHERE o.condeferred AND o.conparentid OPERATOR(pg_catalog.=) 0
+"""
+
+
+@dataclass
+class Planted:
+    """The result of planting rows for goals."""
+
+    oids: set[int] = field(default_factory=set)
+    """The OIDs of the tables that have further rows."""
+    rows: int = 0
+    reasons: dict[int, str] = field(default_factory=dict)
+    """By the number of the goal, why no rows were planted for it."""
+
+
+class Planter:
+    """Plants rows for goals."""
+
+    def __init__(
+        self,
+        connection: "psycopg.Connection[Any]",
+        tables: KnownTables,
+        avoided: Iterable[tuple[int, str, str]] = (),
+        variant: int | None = None,
+    ) -> None:
+        """`avoided`: OID, column and value that the revision itself inserts; `variant`: which row of a choice alone."""
+        self.connection, self.tables = connection, tables
+        self.avoided = set(avoided)
+        self.variant = variant
+        self.is_downgrade = False
+        self.planted = Planted()
+
+    def plant(self, goals: Sequence[tuple[Goal, str]]) -> Planted:
+        """Insert rows for each goal, as far as the tables' constraints allow; a goal comes with its direction."""
+        with self._settings():
+            for number, (goal, direction) in enumerate(goals):
+                self.is_downgrade = direction == "downgrade"
+                reason = self._try_goal(goal) if self.planted.rows < MOST_PLANTED else "too many rows were planted"
+                if reason:
+                    self.planted.reasons[number] = reason
+            self._check_constraints()
+        return self.planted
+
+    @contextmanager
+    def _settings(self) -> Any:
+        """Use fixed formats meanwhile; then those of the project again, in whose transaction this is."""
+        names = ", ".join(f"pg_catalog.current_setting({quote_literal(name)})" for name in SETTINGS)
+        before = self.connection.execute(f"SELECT {names}".encode()).fetchall()[0]
+        self.connection.execute(PLANTING.encode())
+        try:
+            yield
+        finally:
+            values = zip(SETTINGS, before, strict=True)
+            calls = (
+                f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(value)}, true)" for name, value in values
+            )
+            self.connection.execute(f"SELECT {', '.join(calls)}".encode())
+
+    def _check_constraints(self) -> None:
+        """Check the deferred constraints now, as a commit would; those of a migration's own rows stay deferred."""
+        names = [row[0] for row in self.connection.execute(DEFERRED).fetchall()]
+        if names:
+            self.connection.execute(f"SET CONSTRAINTS {', '.join(names)} IMMEDIATE".encode())
+            self.connection.execute(f"SET CONSTRAINTS {', '.join(names)} DEFERRED".encode())
+
+    def _try_goal(self, goal: Goal) -> str:
+        """Plant the rows of one goal, or none of them where the server refuses a query. Returns why that failed."""
+        self.connection.execute("SAVEPOINT dbkit_goal")
+        try:
+            reason = self._plant_goal(goal)
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            reason = f"no row could be planted: {describe_error(error, primary=True)}"
+            self.connection.execute("ROLLBACK TO SAVEPOINT dbkit_goal")
+        self.connection.execute("RELEASE SAVEPOINT dbkit_goal")
+        return reason
+
+    def _plant_goal(self, goal: Goal) -> str:
+        """Plant the rows of one goal, in several variants. Returns why that failed."""
+        found = {key: self.tables.find(name) for key, name in goal.tables.items()}
+        tables = {key: table for key, table in found.items() if table}
+        if not tables:
+            return MADE
+        joined, (goal, tables) = len(tables), _unite_rows(goal, tables)
+        if any(
+            _is_never_absent(tables[each.column.table], each) for each in goal.absent if each.column.table in tables
+        ):
+            return f"{FORBIDDEN} without the one that it refers to"
+        rows: dict[str, list[Row]] = {}
+        for key in _in_order(tables, goal.atoms):
+            atoms = _bound(goal.atoms, key, tables, {name: each[0] for name, each in rows.items() if each})
+            values = _bound(goal.values, key, tables, {})
+            choice = search_values(self.connection, tables[key], atoms, values, self.tables.next_numbers())
+            if choice.reason:
+                is_own = len(tables) < joined and not choice.reason.startswith(FORBIDDEN)
+                return f"{FORBIDDEN} of {tables[key].shown} that differs from itself" if is_own else choice.reason
+            rows[key] = self._plant_choice(tables[key], choice)
+            if not rows[key]:
+                return f"{tables[key].shown} takes no such row"
+            self._plant_equal(goal, key, tables[key], rows[key][0])
+            self._plant_children(tables[key], rows[key][0], choice)
+        return self._reason_of_new_columns(goal, tables)
+
+    def _reason_of_new_columns(self, goal: Goal, tables: Mapping[str, Table]) -> str:
+        """Return why planted rows may not meet the goal: an atom is on a column that the revision adds."""
+        new = [
+            atom
+            for atom in goal.atoms
+            for column in atom.find_all(exp.Column)
+            if column.table in goal.tables and not (column.table in tables and tables[column.table].has(column.name))
+        ]
+        if not new:
+            return ""
+        return NEW_NULL if all(is_null_test(atom) for atom in new) else NEW_COLUMN
+
+    def _plant_choice(self, table: Table, choice: Choice) -> list[Row]:
+        planted = []
+        at = self.variant
+        rows = choice.rows if at is None else [choice.rows[at % len(choice.rows)]]
+        if at is None:  # the other columns of a row may be such that a change of it changes nothing
+            rows = [*rows, *islice(cycle(rows), max(0, FEWEST_ROWS - len(rows)))]
+        for forced in rows:
+            row = self._insert(table, forced)
+            if row and all(row[name] == forced[name] for name in choice.required & forced.keys()):
+                planted.append(row)
+        for forced in choice.near if at is None else ():
+            self._insert(table, forced)
+        return planted
+
+    def _plant_equal(self, goal: Goal, key: str, table: Table, row: Row) -> None:
+        """Plant further rows that are equal to one in the columns that the goal groups by."""
+        grouped = [column for each in goal.equal for column in each.find_all(exp.Column)]
+        names = {column.name for column in grouped if column.table == key and column.name in row}
+        atoms = {column.name for atom in goal.atoms for column in atom.find_all(exp.Column) if column.table == key}
+        unique = {name for columns in table.unique for name in columns if len(columns) == 1}
+        same = {name: row[name] for name in row if name in names or (name in atoms and name not in unique)}
+        for _ in range(goal.copies - 1 if names else 0):
+            self._insert(table, same)
+
+    def _plant_children(self, table: Table, row: Row, choice: Choice) -> None:
+        """Plant a row in each table of which rows are deleted, or lose their reference, with a row of this one.
+
+        It is another one with the same values where there can be one: a condition may be that there is none.
+        """
+        if self.variant is None and self.tables.find_children(table):
+            row = self._insert(table, choice.rows[0]) or row
+        for child, reference in self.tables.find_children(table):
+            names = zip(reference.columns, reference.parent_columns, strict=True)
+            keys = {name: row.get(parent) for name, parent in names}
+            if None not in keys.values():
+                self._insert(child, keys)
+
+    def _insert(self, table: Table, forced: Row, depth: int = 0) -> Row | None:
+        """Insert a row with these values. Returns it, or one that exists already; None where there is none."""
+        if self._is_avoided(table, forced):
+            return None
+        for columns in table.unique:
+            if columns and all(forced.get(name) is not None for name in columns):
+                existing = self._find_row(table, {name: forced[name] for name in columns})
+                if existing:
+                    return existing
+        for reference in table.references:
+            if any(forced.get(name) is not None for name in reference.columns) and depth < DEEPEST_PARENT:
+                self._insert_parent(reference, forced, depth)
+        for each in (*[table] * MOST_TRIES, _all_different(table)):
+            try:
+                row = self.tables.next_row(each, forced)
+            except (CannotFill, psycopg.Error):
+                return None
+            if self._try_insert(table, row):
+                return row
+        return self._find_row(table, forced)
+
+    def _is_avoided(self, table: Table, forced: Row) -> bool:
+        """Whether the row would have a unique value that the revision itself inserts.
+
+        For a downgrade, any value: it removes what the upgrade has inserted, by the value that it was given.
+        """
+        if self.is_downgrade and any((table.oid, name, str(value)) in self.avoided for name, value in forced.items()):
+            return True
+        return any(
+            len(columns) == 1 and (table.oid, name, str(forced[name])) in self.avoided
+            for columns in table.unique
+            for name in columns
+            if forced.get(name) is not None
+        )
+
+    def _insert_parent(self, reference: Reference, forced: Row, depth: int) -> None:
+        """Insert the row that a reference needs, unless it exists."""
+        keys = {
+            parent: forced[name]
+            for name, parent in zip(reference.columns, reference.parent_columns, strict=True)
+            if name in forced
+        }
+        parent = self.tables.find_by_oid(reference.parent)
+        if parent and None not in keys.values() and not self._find_row(parent, keys):
+            self._insert(parent, keys, depth + 1)
+
+    def _try_insert(self, table: Table, row: Row) -> bool:
+        # in one string: most of the time is spent on the way to the server and back
+        statement = f"SAVEPOINT dbkit_plant; {insert_sql(table, [row])}; RELEASE SAVEPOINT dbkit_plant"
+        try:
+            cursor = self.connection.execute(statement.encode())
+            number = cursor.set_result(1).rowcount
+        except psycopg.Error:
+            self.connection.execute("ROLLBACK TO SAVEPOINT dbkit_plant; RELEASE SAVEPOINT dbkit_plant")
+            number = 0
+        if number:
+            self.planted.rows += 1
+            self.planted.oids.add(table.oid)
+        return bool(number)
+
+    def _find_row(self, table: Table, values: Row) -> Row | None:
+        """Return a row that has these values."""
+        columns = ", ".join(f"{quote_ident(column.name)}::pg_catalog.text" for column in table.columns)
+        conditions = " AND ".join(
+            f"{quote_ident(name)} IS NOT DISTINCT FROM {quote_literal(value)}" for name, value in values.items()
+        )
+        rows = try_query(self.connection, f"SELECT {columns} FROM {table.sql} WHERE {conditions or 'true'} LIMIT 1")  # noqa: S608
+        return dict(zip((column.name for column in table.columns), rows[0], strict=True)) if rows else None
+
+
+def _all_different(table: Table) -> Table:
+    """Return a table of which no two rows are equal in a column: a trigger may compute a unique key from any."""
+    return replace(table, unique=(*table.unique, *(frozenset([column.name]) for column in table.columns)))
+
+
+def _in_order(tables: Mapping[str, Table], atoms: Atoms) -> list[str]:
+    """Return the keys, those of tables that others refer to first."""
+    graph: dict[str, set[str]] = {}
+    for key, table in tables.items():
+        parents = {reference.parent for reference in table.references}
+        graph[key] = {other for other, each in tables.items() if each.oid in parents and each.oid != table.oid}
+    for child, parent in _linked_columns(atoms):
+        own, other = tables.get(child.table), tables.get(parent.table)
+        if own and other and own.oid == other.oid and _refers(own, child.name, parent.name):
+            graph[child.table].add(parent.table)
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError:
+        return list(tables)
+
+
+def _unite_rows(goal: Goal, tables: Mapping[str, Table]) -> tuple[Goal, dict[str, Table]]:
+    """Return the goal with one row in place of two of which a unique key is equal."""
+    for one, other in _linked_columns(goal.atoms):
+        first, second = tables.get(one.table), tables.get(other.table)
+        is_key = one.name == other.name and first and frozenset([one.name]) in first.unique
+        if is_key and first and second and first.oid == second.oid:
+            kept, gone = sorted((one.table, other.table))
+            rest = {key: table for key, table in tables.items() if key != gone}
+            return _unite_rows(goal.rename(gone, kept), rest)
+    return goal, dict(tables)
+
+
+def _is_never_absent(table: Table, absence: Absence) -> bool:
+    """Whether a foreign key requires the row that a condition forbids."""
+    name = absence.column.name
+    return any(
+        reference.columns == (name,)
+        and reference.parent_columns == (absence.key,)
+        and reference.parent_sql.rpartition(".")[2].strip('"') == absence.table.name
+        and not table.is_nullable(reference)
+        for reference in table.references
+    )
+
+
+def _linked_columns(atoms: Atoms) -> Iterator[tuple[exp.Column, exp.Column]]:
+    """Yield the columns of different rows that atoms equate, in both orders."""
+    for atom in atoms:
+        one, other = (atom.this, atom.expression) if isinstance(atom, exp.EQ) else (None, None)
+        if isinstance(one, exp.Column) and isinstance(other, exp.Column) and one.table != other.table:
+            yield one, other
+            yield other, one
+
+
+def _refers(table: Table, column: str, key: str) -> bool:
+    """Whether a table refers to itself with this column."""
+    return any(
+        each.parent == table.oid and column in each.columns and key in each.parent_columns for each in table.references
+    )
+
+
+def _bound(atoms: Atoms, key: str, tables: Mapping[str, Table], rows: Mapping[str, Row]) -> Atoms:
+    """Return the atoms on one table, with the columns of other rows replaced by their values.
+
+    Left out are atoms with anything else that is not known: a column that the revision adds, a row that follows.
+    """
+    known = {column.name for column in tables[key].columns}
+    found = []
+    for atom in atoms:
+        columns = list(atom.find_all(exp.Column))
+        if not any(column.table == key for column in columns):
+            continue
+        own = [column.name in known for column in columns if column.table == key]
+        others = [column for column in columns if column.table != key]
+        if all(own) and all(column.name in rows.get(column.table, {}) for column in others):
+            found.append(_with_values(atom, key, tables, rows))
+    return tuple(found)
+
+
+def _with_values(atom: exp.Expr, key: str, tables: Mapping[str, Table], rows: Mapping[str, Row]) -> exp.Expr:
+    copied = atom.copy()
+    for column in [*copied.find_all(exp.Column)]:
+        if column.table != key:
+            table = tables[column.table]
+            column.replace(literal_of(rows[column.table][column.name], table.column(column.name)))
+    return copied

@@ -1,0 +1,67 @@
+"""The tables and columns that a revision renames: rows are planted where they have the names of before."""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from sqlglot import exp
+
+from dbkit.coverage.goals import Goal, Table
+from dbkit.postgres.sql_text import unquote_name
+
+NAME = r'(?:"(?:[^"]|"")+"|\w+)'
+RENAME = re.compile(
+    rf"\s*alter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?(?:(?P<schema>{NAME})\.)?(?P<table>{NAME})\s+rename\s+"
+    rf"(?:to\s+(?P<new>{NAME})|(?:column\s+)?(?P<old>{NAME})\s+to\s+(?P<column>{NAME}))\s*;?\s*$",
+    re.IGNORECASE,
+)
+
+
+@dataclass
+class Renames:
+    """The names before the revision, of what has another name now."""
+
+    tables: dict[str, str] = field(default_factory=dict)
+    columns: dict[tuple[str, str], str] = field(default_factory=dict)
+    """By the name of the table before, and that of the column now."""
+
+    def read(self, sql: str) -> None:
+        """Read a statement that may rename a table or a column."""
+        match = RENAME.match(sql)
+        if not match:
+            return
+        now = unquote_name(match["table"])
+        before = self.tables.get(now, now)
+        if match["new"]:
+            self.tables.pop(now, None)
+            self.tables[unquote_name(match["new"])] = before
+        else:
+            old, new = unquote_name(match["old"]), unquote_name(match["column"])
+            self.columns[before, new] = self.columns.pop((before, old), old)
+
+    def table(self, name: Table) -> Table:
+        """Return a table with its name before the revision."""
+        return replace(name, name=self.tables.get(name.name, name.name))
+
+    def columns_now(self, table: Table, columns: list[str]) -> list[str]:
+        """Return the names of columns now; `table` has its name of before."""
+        now = {old: new for (name, new), old in self.columns.items() if name == table.name}
+        return [now.get(column, column) for column in columns]
+
+    def restore(self, goal: Goal) -> Goal:
+        """Return a goal with the names before the revision."""
+        if not self.tables and not self.columns:
+            return goal
+        tables = {key: self.table(name) for key, name in goal.tables.items()}
+        atoms, values, equal = (
+            tuple(self._restore(each, tables) for each in parts) for parts in (goal.atoms, goal.values, goal.equal)
+        )
+        return replace(goal, tables=tables, atoms=atoms, values=values, equal=equal)
+
+    def _restore(self, expression: exp.Expr, tables: dict[str, Table]) -> exp.Expr:
+        copied = expression.copy()
+        for column in copied.find_all(exp.Column):
+            table = tables.get(column.table)
+            old = self.columns.get((table.name, column.name)) if table else None
+            if old:
+                column.set("this", exp.to_identifier(old, quoted=True))
+        return copied

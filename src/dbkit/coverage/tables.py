@@ -1,0 +1,144 @@
+"""The tables that goals name, with rows to base planted rows on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+
+from dbkit.catalog import FIRST_NORMAL_OID
+from dbkit.coverage.goals import Table as Name
+from dbkit.postgres.sql_quote import quote_ident
+from dbkit.sample_data.constraints import Reference, Table, read_tables
+from dbkit.sample_data.row_generator import CannotFill, Row, generate_rows
+
+BASE_ROWS = 12
+"""How many rows are generated for a table at once."""
+MOST_CHILDREN = 6
+MOST_PARENTS = 12
+FIRST_NUMBER = 50_000_000
+"""Generated values are numbered from here: ordinary sample rows have smaller numbers."""
+
+
+@dataclass
+class KnownTables:
+    """Reads tables by name, as the project's search path finds them, and generates rows for them."""
+
+    connection: "psycopg.Connection[Any]"
+    ignored: frozenset[str] = frozenset()
+    """Names of tables that get no rows, such as the version table."""
+    seed: int = 0
+    _tables: dict[Name, Table | None] = field(default_factory=dict)
+    _rows: dict[tuple[int, int, int], list[Row]] = field(default_factory=dict)
+    _used: int = FIRST_NUMBER
+    _by_oid: dict[int, Table | None] = field(default_factory=dict)
+    _children: dict[int, list[tuple[Table, Reference]]] = field(default_factory=dict)
+
+    def view_of(self, schema: str, name: str) -> str | None:
+        """Return the query of a view; None where there is no such view."""
+        text = quote_ident(schema, name) if schema else quote_ident(name)
+        query = """
+            SELECT pg_catalog.pg_get_viewdef(c.oid) FROM pg_catalog.pg_class AS c
+            WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)
+                AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) 'v'
+                AND c.oid OPERATOR(pg_catalog.>=) %s
+        """
+        found = self.connection.execute(query, [text, FIRST_NORMAL_OID]).fetchall()
+        return str(found[0][0]) if found else None
+
+    def begin(self, connection: "psycopg.Connection[Any]") -> None:
+        """Forget generated rows: the keys that they refer to may have been rolled back."""
+        self.connection = connection
+        self._rows.clear()
+        self._used = FIRST_NUMBER
+
+    def find(self, name: Name) -> Table | None:
+        """Return a table; None where there is none of that name, or where it is the server's own."""
+        if name not in self._tables:
+            self._tables[name] = self._read(name)
+        return self._tables[name]
+
+    def find_by_oid(self, oid: int) -> Table | None:
+        """Return a table by its OID."""
+        if oid not in self._by_oid:
+            self._by_oid[oid] = next(iter(read_tables(self.connection, [oid])), None)
+        return self._by_oid[oid]
+
+    def find_children(self, table: Table) -> list[tuple[Table, Reference]]:
+        """Return the tables whose rows follow those of a table: ON DELETE or ON UPDATE CASCADE, SET NULL or DEFAULT."""
+        if table.oid not in self._children:
+            query = """
+                SELECT DISTINCT o.conrelid::pg_catalog.int8 FROM pg_catalog.pg_constraint AS o
+                WHERE o.confrelid OPERATOR(pg_catalog.=) %s AND o.conparentid OPERATOR(pg_catalog.=) 0
+                    AND (o.confdeltype::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.text[])
+                         OR o.confupdtype::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog.text[]))
+                ORDER BY 1
+            """
+            oids = [int(row[0]) for row in self.connection.execute(query, [table.oid]).fetchall()]
+            children = read_tables(self.connection, oids[:MOST_CHILDREN]) if oids else []
+            self._children[table.oid] = [
+                (child, each) for child in children for each in child.references if each.parent == table.oid
+            ]
+        return self._children[table.oid]
+
+    def columns_of(self, schema: str, name: str) -> Sequence[str] | None:
+        """Return the names of a table's columns; None where there is no such table."""
+        table = self.find(Name(schema, name))
+        return [column.name for column in table.columns] if table else None
+
+    def _read(self, name: Name) -> Table | None:
+        if name.name in self.ignored:
+            return None
+        text = quote_ident(name.schema, name.name) if name.schema else quote_ident(name.name)
+        query = """
+            SELECT c.oid::pg_catalog.int8 FROM pg_catalog.pg_class AS c
+            WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)
+                AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{r,p,f}'::pg_catalog.text[])
+                AND c.oid OPERATOR(pg_catalog.>=) %s
+        """
+        found = self.connection.execute(query, [text, FIRST_NORMAL_OID]).fetchall()
+        oids = [int(row[0]) for row in found]
+        return read_tables(self.connection, oids)[0] if oids else None
+
+    def next_numbers(self) -> range:
+        """Return numbers for values that no row has."""
+        numbers = range(self._used, self._used + 2 * BASE_ROWS + 4)
+        self._used = numbers.stop
+        return numbers
+
+    def next_row(self, table: Table, forced: Row) -> Row:
+        """Return a row that the table's constraints allow, with values that no other row has where that matters.
+
+        `forced` are values that it has. Raises CannotFill.
+        """
+        try:
+            return {**self._next_row(table), **forced}
+        except CannotFill:  # no value is known for a column: one of these, perhaps
+            columns = tuple(column for column in table.columns if column.name not in forced)
+            checks = tuple(check for check in table.checks if not forced.keys() & set(check.columns))
+            references = tuple(each for each in table.references if not forced.keys() & set(each.columns))
+            if len(columns) == len(table.columns):
+                raise
+            return {**self._next_row(replace(table, columns=columns, checks=checks, references=references)), **forced}
+
+    def _next_row(self, table: Table) -> Row:
+        key = (table.oid, len(table.columns), len(table.unique))
+        if not self._rows.get(key):
+            parents = self._parents(table)
+            rows = generate_rows(self.connection, table, parents, BASE_ROWS, self.next_numbers(), self.seed)
+            if not rows:
+                raise CannotFill("no rows were found that its CHECK constraints allow")
+            self._rows[key] = rows[::-1]
+        return self._rows[key].pop()
+
+    def _parents(self, table: Table) -> Mapping[Reference, list[tuple[str, ...]]]:
+        parents = {}
+        for reference in table.references:
+            columns = [quote_ident(name) for name in reference.parent_columns]
+            query = (
+                f"SELECT {', '.join(f'{column}::pg_catalog.text' for column in columns)} FROM {reference.parent_sql} "  # noqa: S608
+                f"WHERE {' AND '.join(f'{column} IS NOT NULL' for column in columns)} "
+                f"ORDER BY {', '.join(columns)} LIMIT {MOST_PARENTS}"
+            )
+            parents[reference] = list(self.connection.execute(query.encode()).fetchall())
+        return parents

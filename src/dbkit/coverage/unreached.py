@@ -1,0 +1,208 @@
+"""The branches of a revision file that depend on rows and have not run."""
+
+import ast
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbkit.coverage.python_module import FunctionDef, Module, read_module
+from dbkit.coverage.python_names import Names
+from dbkit.coverage.python_syntax import is_elif, is_environment_check, last_name, target_names
+
+LONGEST = 80
+"""The most characters of a branch that are shown."""
+LOGGERS = ("log", "logger", "logging", "warnings", "LOG", "LOGGER", "_log", "_logger")
+CATALOG = re.compile(r"\b(?:pg_(?!sleep)\w+|information_schema)\b", re.IGNORECASE)
+DEEPEST = 3  # assignments of names to names
+Loop = ast.For | ast.AsyncFor | ast.While
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The line of a branch, and its words: `for row in rows`, `else after row.paid`.
+
+    The line of an `else` is that of its first statement.
+    """
+
+    line: int
+    words: str
+
+
+def unreached_branches(
+    path: Path, executed_lines: Collection[int], functions: Sequence[str] = ("upgrade", "downgrade")
+) -> list[Branch]:
+    """Return the branches that depend on rows, change something, and of which no line was executed.
+
+    Those are the bodies of loops over something that is no constant, and the branches in such loops.
+    """
+    module = read_module(path)
+    finder = _Finder(module, frozenset(executed_lines))
+    found: list[Branch] = []
+    for function in _called_functions(module, functions):
+        finder.assigned = _read_assigned(module.tree.body) | _read_assigned(ast.walk(function))
+        # a function that has not run is called in a branch that has not, and that is found
+        if function.name in functions or finder.is_reached(function.body):
+            found += finder.find(function.body, in_loop=False)
+    return found
+
+
+def _called_functions(module: Module, functions: Sequence[str]) -> list[FunctionDef]:
+    """Return the functions of these names, and those of the file that they name."""
+    pending = [module.functions[name] for name in functions if name in module.functions]
+    found: list[FunctionDef] = []
+    while pending:
+        function = pending.pop(0)
+        if function in found:
+            continue
+        found.append(function)
+        named = [each.id for each in ast.walk(function) if isinstance(each, ast.Name)]
+        pending += [module.functions[name] for name in named if name in module.functions]
+    return found
+
+
+def _read_assigned(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
+    """Return the expressions that are assigned to names."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in nodes:
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, []).append(node.value)
+    return found
+
+
+class _Finder:
+    """Find branches of a file that have not run."""
+
+    def __init__(self, module: Module, executed: frozenset[int]) -> None:
+        self.module = module
+        self.executed = executed
+        self.assigned: dict[str, list[ast.expr]] = {}
+        """The expressions that a function assigns to its names, and the module."""
+        self.literal_names: set[str] = set()
+        """The variables of loops over literals."""
+
+    def find(self, body: Sequence[ast.stmt], *, in_loop: bool) -> Iterator[Branch]:
+        for statement in body:
+            match statement:
+                case ast.For() | ast.AsyncFor() | ast.While():
+                    yield from self.find_in_loop(statement, in_loop)
+                case ast.If():
+                    yield from self.find_in_if(statement, in_loop, "if")
+                case ast.Match():
+                    for case in statement.cases:
+                        words = f"case {ast.unparse(case.pattern)}"
+                        yield from self.find_in_branch(case.pattern.lineno, words, case.body, in_loop)
+                case ast.With() | ast.AsyncWith():
+                    yield from self.find(statement.body, in_loop=in_loop)
+                case ast.Try() | ast.TryStar():
+                    for part in (statement.body, statement.orelse, statement.finalbody):
+                        yield from self.find(part, in_loop=in_loop)
+
+    def find_in_loop(self, loop: Loop, in_loop: bool) -> Iterator[Branch]:
+        if self.is_constant(loop):
+            if not isinstance(loop, ast.While):
+                self.literal_names |= set(target_names(loop.target))
+            yield from self.find(loop.body, in_loop=in_loop)
+            return
+        if isinstance(loop, ast.While):
+            words = f"while {ast.unparse(loop.test)}"
+        else:
+            names = loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target]
+            words = f"for {', '.join(map(ast.unparse, names))} in {ast.unparse(loop.iter)}"
+        yield from self.find_in_branch(loop.lineno, words, loop.body, True)
+
+    def is_constant(self, loop: Loop) -> bool:
+        """Whether the number of turns does not depend on rows."""
+        if isinstance(loop, ast.While):
+            return isinstance(loop.test, ast.Constant)
+        return self.is_literal(loop.iter) or self.reads_schema(loop.iter)
+
+    def is_literal(self, node: ast.expr, depth: int = 0) -> bool:
+        """Whether the number of items is in the source, also where the items are not constants."""
+        match node:
+            case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items):
+                fixed = [
+                    item for item in items if not isinstance(item, ast.Starred) or self.is_literal(item.value, depth)
+                ]
+                return bool(fixed)
+            case ast.Dict(keys=keys):
+                return bool(keys)
+            case ast.Name(id=name) if name in self.assigned:
+                values = self.assigned[name]
+                return depth < DEEPEST and all(self.is_literal(value, depth + 1) for value in values)
+            case ast.Name(id=name) if name in self.literal_names:
+                return True
+            case ast.Call(func=ast.Attribute(value=owner, attr="items" | "keys" | "values")):
+                return self.is_literal(owner, depth)
+            case ast.Call(func=ast.Name(id="enumerate" | "sorted" | "reversed" | "list" | "zip"), args=[first, *_]):
+                return self.is_literal(first, depth)
+        return bool(Names(self.module).choices(node))
+
+    def reads_schema(self, node: ast.expr, depth: int = 0) -> bool:
+        """Whether an expression comes from the catalog or an inspector, and not from rows."""
+        texts = [
+            each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        ]
+        if is_environment_check(node) or any(CATALOG.search(text) for text in texts):
+            return True
+        named = [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
+        values = [value for name in named for value in self.assigned.get(name, ())]
+        return depth < DEEPEST and any(self.reads_schema(value, depth + 1) for value in values)
+
+    def find_in_if(self, node: ast.If, in_loop: bool, word: str) -> Iterator[Branch]:
+        test = ast.unparse(node.test)
+        in_loop_now = in_loop and not is_environment_check(node.test)
+        if in_loop_now or self.is_reached(node.body) or not is_environment_check(node.test):
+            yield from self.find_in_branch(node.lineno, f"{word} {test}", node.body, in_loop_now)
+        if not node.orelse:
+            return
+        first = node.orelse[0]
+        if isinstance(first, ast.If) and is_elif(node):
+            yield from self.find_in_if(first, in_loop, "elif")
+        elif in_loop_now or self.is_reached(node.orelse) or not is_environment_check(node.test):
+            yield from self.find_in_branch(first.lineno, f"else after {test}", node.orelse, in_loop_now)
+
+    def find_in_branch(self, line: int, words: str, body: Sequence[ast.stmt], in_loop: bool) -> Iterator[Branch]:
+        """Yield the branch itself where it has not run, else those in it."""
+        if in_loop and not self.is_reached(body):
+            if _changes_something(body):
+                shown = words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
+                yield Branch(line, " ".join(shown.split()))
+            return
+        yield from self.find(body, in_loop=in_loop)
+
+    def is_reached(self, body: Sequence[ast.stmt]) -> bool:
+        return any(line in self.executed for line in range(body[0].lineno, (body[-1].end_lineno or 0) + 1))
+
+
+def _changes_something(body: Sequence[ast.stmt]) -> bool:
+    """Whether a branch calls something or assigns to an object, and does not end in an exception."""
+    if isinstance(body[-1], ast.Raise):
+        return False
+    return any(_is_change(node) for statement in body if not _is_trivial(statement) for node in ast.walk(statement))
+
+
+def _is_change(node: ast.AST) -> bool:
+    if isinstance(node, ast.Call):
+        return True
+    targets: Sequence[ast.expr] = ()
+    if isinstance(node, ast.Assign | ast.Delete):
+        targets = node.targets
+    elif isinstance(node, ast.AugAssign):
+        targets = [node.target]
+    return any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
+
+
+def _is_trivial(statement: ast.stmt) -> bool:
+    """Whether a statement only leaves, or writes to the log."""
+    if isinstance(statement, ast.Raise | ast.Continue | ast.Break | ast.Pass):
+        return True
+    if isinstance(statement, ast.Return):
+        return not isinstance(statement.value, ast.Call)
+    if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call)):
+        return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    function = statement.value.func
+    is_log = isinstance(function, ast.Attribute) and last_name(function.value) in LOGGERS
+    return is_log or last_name(function) in ("print", "echo", "secho", "warn")
