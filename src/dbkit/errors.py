@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 
 from dbkit.redaction import redact
@@ -77,6 +78,15 @@ def describe_login_error(error: BaseException) -> str:
     return line.strip().rstrip(".") + "."
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what caused it, and so on; each once: `raise error from error` makes an error its own cause."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def is_lock_timeout(error: BaseException | None) -> bool:
     """Whether a lock was not granted in time, because another session holds it."""
     return sqlstate_of(error) == "55P03"
@@ -85,11 +95,10 @@ def is_lock_timeout(error: BaseException | None) -> bool:
 def lock_error(error: BaseException | None, before: str = "") -> "LockNotGranted":
     """The error for a lock that was not granted, with its holder where BoundedConnection has found it."""
     original = error
-    while error is not None:
-        original = original_error(error)
+    for each in causes(error):
+        original = original_error(each)
         if sentence := getattr(original, "sentence", ""):
             return LockNotGranted(f"{before}{sentence}", str(getattr(original, "hint", "")))
-        error = error.__cause__ or error.__context__
     reason = describe_error(original, primary=True) if original else ""
     return LockNotGranted(f"{before}a lock that another session holds was not granted: {reason}.", LOCK_HINT)
 
@@ -101,13 +110,12 @@ def database_error(error: BaseException, message: str, hint: str) -> "DbkitError
 
 def sqlstate_of(error: BaseException | None) -> str:
     """The SQLSTATE of an error, or of the one that caused it; "" where neither is the server's."""
-    while error is not None:
-        original = original_error(error)
+    for each in causes(error):
+        original = original_error(each)
         # psycopg2 has another name for the attribute
         state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
         if state:
             return str(state)
-        error = error.__cause__ or error.__context__
     return ""
 
 

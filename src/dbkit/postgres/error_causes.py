@@ -6,7 +6,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-from dbkit.errors import original_error, sqlstate_of
+from dbkit.errors import causes, original_error, sqlstate_of
 from dbkit.postgres.own_statements import place_of
 from dbkit.redaction import redact
 
@@ -50,12 +50,8 @@ def hint_for(connection: psycopg.Connection, error: BaseException, dbname: str) 
 
 def _original(error: BaseException | None) -> psycopg.Error | None:
     """The psycopg error in an exception of SQLAlchemy, or behind one of a migration."""
-    while error is not None:
-        original = original_error(error)
-        if isinstance(original, psycopg.Error) and original.sqlstate:
-            return original
-        error = error.__cause__ or error.__context__
-    return None
+    found = (original_error(each) for each in causes(error))
+    return next((each for each in found if isinstance(each, psycopg.Error) and each.sqlstate), None)
 
 
 def _prepared(connection: psycopg.Connection, _error: psycopg.Error, dbname: str) -> str:
