@@ -217,6 +217,7 @@ VERBS = {
             ONLY,
             *PROOF,
             option("--trace", action="store_true", help="also show the locks of each statement, as dbkit trace does"),
+            option("--strict", action="store_true", help="a failure that only extreme values cause is a finding, too"),
             format_option("text", "json", "junit", "github"),
         ),
         any_project=True,

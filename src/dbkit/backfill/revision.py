@@ -13,7 +13,7 @@ from dbkit.backfill.runner import Limits, run_backfill
 from dbkit.errors import InputError
 from dbkit.postgres.own_statements import own_settings
 from dbkit.postgres.sql_quote import quote_ident
-from dbkit.project.step_hooks import StepMonitor
+from dbkit.project.step_hooks import RECORD_BACKFILL, StepMonitor
 
 Update = tuple[str, str, str | None, tuple[str, ...]]
 """Table, assignments, where, key."""
@@ -66,6 +66,9 @@ def _run(
     )
     limits = Limits(batch=batch, lag=max_lag, lock_budget=monitor.lock_budget if monitor else Limits.lock_budget)
     row = run_backfill(execute, execute_own, work, progress, limits)
+    record = connection.info.get(RECORD_BACKFILL)
+    if record:
+        record(work.statement, row.rows if row else 0)
     if row is not None:
         _delete_progress(context, progress, row.id)
 

@@ -14,6 +14,7 @@ class RoundtripOptions(ProofOptions):
     """Options of `dbkit roundtrip`."""
 
     trace: bool
+    strict: bool
     report: str
 
 
@@ -23,7 +24,7 @@ def roundtrip(settings: Settings, ini: Path, options: RoundtripOptions) -> int:
         from dbkit.reports.formats import render_roundtrip, render_trace
         from dbkit.roundtrip.prove import prove_at
 
-        request = replace(request, trace=options.trace)
+        request = replace(request, trace=options.trace, strict=options.strict or None)
         outcome, _project = prove_at(server, settings, ini, request, make_progress_line())
     if options.trace and options.report == "text":
         print(render_trace(outcome, "text"))

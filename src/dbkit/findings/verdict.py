@@ -17,6 +17,6 @@ class Verdict(StrEnum):
     BROKEN = "broken"
     """The downgrade or an upgrade failed."""
     IRREVERSIBLE = "irreversible"
-    """The downgrade raises an error on purpose."""
+    """The downgrade raises an error on purpose, or the file has none."""
     UNPROVEN = "unproven"
     """The proof was not possible: a parent revision failed, a clone was in the way, or a table has no rows."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
+from dbkit.findings.verdict import Verdict
 from dbkit.lint.rules.rule import Violation
 from dbkit.lint.source_rules import unbound_parameters
 from dbkit.project.revision_source import read_source
@@ -45,8 +46,9 @@ def _find_in_revision(outcome: RevisionOutcome, followers: int) -> Iterator[Lint
                 yield each
     failure = next((each.failure for each in outcome.findings if each.failure and each.phase == "up"), None)
     if outcome.is_traced and failure:
+        is_rows = Verdict.FAILS_ON_ROWS in (outcome.verdict, *outcome.also)
         on_rows = "it fails on rows, and was traced on empty tables, where changes of data are not seen"
-        yield _not_traced(outcome, failure, on_rows if failure.may_be_rows else "it fails after its last statement")
+        yield _not_traced(outcome, failure, on_rows if is_rows else "it fails after its last statement")
     elif not outcome.is_traced and not outcome.untraced and not is_explained:
         failure = failure or next((each.failure for each in outcome.findings if each.failure), None)
         more = f", as is that of {counted(followers, 'later revision')}" if followers > 0 else ""

@@ -216,6 +216,19 @@ def change_settings(connection: psycopg.Connection, values: Mapping[str, str], *
 
 
 @contextmanager
+def project_settings(connection: psycopg.Connection) -> Iterator[None]:
+    """Run statements of dbkit with the project's settings meanwhile: only in a scratch database."""
+    if not isinstance(connection, OwnConnection):
+        yield
+        return
+    wraps, connection.wraps = connection.wraps, False
+    try:
+        yield
+    finally:
+        connection.wraps = wraps
+
+
+@contextmanager
 def own_settings(execute: Callable[[str], Any]) -> Iterator[None]:
     """Apply SETTINGS for statements of dbkit in a session in autocommit, and restore the project's settings.
 

@@ -27,6 +27,8 @@ class ProjectConfig:
     """A saved result of `dbkit sizes`, for `dbkit lint`."""
     small_table: int | None = None
     """The number of rows up to which `dbkit lint` takes a table for a small one."""
+    strict: bool = False
+    """Whether `dbkit roundtrip` takes a failure that only extreme values cause for a finding."""
 
 
 def read_config(ini: Path) -> ProjectConfig:
@@ -106,8 +108,10 @@ PARSERS: dict[str, Callable[[str, Path], object]] = {
     "samples": _path,
     "sizes": _path,
     "small_table": _number,
+    "strict": _boolean,
 }
 HINTS = {
     "journal": "Write on or off, or remove the line.",
     "small_table": "Write a whole number, such as 10000, or remove the line.",
+    "strict": "Write on or off, or remove the line.",
 }

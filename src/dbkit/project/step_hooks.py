@@ -9,6 +9,10 @@ from alembic.runtime.migration import RevisionStep
 from dbkit.errors import CheckFailed
 from dbkit.journal import JournalEntry
 
+RECORD_BACKFILL = "dbkit.record_backfill"
+"""The key, in the `info` of a connection, of a function that a proof sets: it gets the statement of a backfill that has
+ended, and the number of rows that were changed."""
+
 
 class HookFailed(CheckFailed):
     """A hook could not do its part, so the step was not begun, and nothing of it is left to repair."""

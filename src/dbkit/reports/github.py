@@ -22,6 +22,10 @@ def render_roundtrip(outcome: Outcome) -> str:
             annotation = "error" if each.accepted is None or finding.phase == "file" else "notice"
             title = f"{each.verdict}: {each.revision}"
             lines.append(_annotate(annotation, each.path, finding.line, title, finding.words))
+        lines += [
+            _annotate("warning", each.path, finding.line, f"extreme values: {each.revision}", finding.words)
+            for finding in each.warnings
+        ]
     return "\n".join([*lines, text.summarize_roundtrip(outcome)])
 
 

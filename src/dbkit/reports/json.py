@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+from dbkit.coverage.facts import StatementCoverage
 from dbkit.findings.verdict import Verdict
 from dbkit.redaction import redact
 from dbkit.reports.text import row_counts
@@ -49,14 +50,29 @@ def _revision(each: RevisionOutcome) -> dict[str, Any]:
         "seconds": round(each.seconds, 4),
         "transactional": each.transactional,
         "findings": [_finding(finding) for finding in each.findings],
+        "warnings": [_finding(warning) for warning in each.warnings],
         "notes": [_finding(note) for note in each.notes],
+        "coverage": [_coverage(statement) for statement in each.coverage],
     } | ({"traces": list(map(_trace, each.traces))} if each.traces else {})
+
+
+def _coverage(each: StatementCoverage) -> dict[str, Any]:
+    return {
+        "direction": each.direction,
+        "sql": each.sql,
+        "line": each.line,
+        "rows": each.rows,
+        "met": each.is_met,
+        "reason": each.reason,
+        "by_construction": each.by_construction,
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
     difference, failure = finding.difference, finding.failure
     rows = finding.rows
     kind = difference.fact.kind if difference else "rows" if rows or finding.phase == "rows" else "error"
+    kind = "extreme" if finding.is_extreme else kind
     table = f"{rows.table}.{rows.column}".rstrip(".") if rows else ""
     return {
         "kind": "comment" if finding.phase == "file" else kind,

@@ -3,7 +3,7 @@
 from xml.etree import ElementTree
 
 from dbkit.redaction import redact
-from dbkit.reports.text import display_path
+from dbkit.reports.text import describe_coverage, display_path
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 
 
@@ -32,13 +32,19 @@ def _add_case(suite: ElementTree.Element, each: RevisionOutcome) -> None:
         time=f"{each.seconds:.4f}",
     )
     findings = "\n".join(finding.words for finding in each.findings)
+    outputs = [describe_coverage(each.coverage)]
     if each.failed:
         message = each.findings[0].words if each.findings else each.verdict.value
         failure = ElementTree.SubElement(case, "failure", type=each.verdict, message=_clean(message))
         failure.text = _clean(findings)
     elif each.accepted is not None:
+        outputs = [f"accepted {each.verdict}: {each.accepted}", findings, *outputs]
+    if any(outputs):
         output = ElementTree.SubElement(case, "system-out")
-        output.text = _clean(f"accepted {each.verdict}: {each.accepted}\n{_clean(findings)}")
+        output.text = _clean("\n".join(filter(None, outputs)))
+    if each.warnings:
+        warning = ElementTree.SubElement(case, "system-err")
+        warning.text = _clean("\n".join(f"warning: {finding.words}" for finding in each.warnings))
 
 
 def _clean(text: str) -> str:

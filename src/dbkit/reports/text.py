@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dbkit.coverage.facts import StatementCoverage, count_coverage
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.verdict import Verdict
 from dbkit.redaction import redact
@@ -33,7 +34,7 @@ def render_roundtrip(outcome: Outcome) -> str:
     parts = [
         render_revision(each)
         for each in outcome.revisions
-        if each.verdict != Verdict.PROVEN or each.findings or each.notes
+        if each.verdict != Verdict.PROVEN or each.findings or each.warnings or each.notes
     ]
     return redact.text("\n".join([*parts, *_empty_tables(outcome.sample_rows), summarize_roundtrip(outcome)]))
 
@@ -43,11 +44,13 @@ def render_revision(each: RevisionOutcome) -> str:
     if each.failed:
         heading = f"{' and '.join((each.verdict, *each.also))}: {each.name}"
     elif each.accepted is None:
-        heading = f"note: {each.name}"
+        heading = f"{'warning' if each.warnings else 'note'}: {each.name}"
     else:
         heading = f"accepted {each.verdict}: {each.name}: {each.accepted}"
-    lines = [*_finding_lines(each.path, each.findings), *(note.words for note in each.notes)]
-    return "\n  ".join([heading, *lines])
+    found = (*each.findings, *each.warnings)
+    lines = [*_finding_lines(each.path, found), *(note.words for note in each.notes)]
+    coverage = "" if each.verdict == Verdict.PROVEN else describe_coverage(each.coverage)
+    return "\n  ".join(filter(None, [heading, *lines, coverage]))
 
 
 def _finding_lines(path: Path, findings: Iterable[Finding]) -> Iterator[str]:
@@ -63,6 +66,12 @@ def _finding_lines(path: Path, findings: Iterable[Finding]) -> Iterator[str]:
         place = here
     if place:
         yield f"at {place}"
+
+
+def describe_coverage(coverage: Iterable[StatementCoverage], noun: str = "statement") -> str:
+    """Return how many statements met rows, such as "2 of 3 statements met rows"; "" where none can meet any."""
+    met, can_meet = count_coverage(coverage)
+    return f"{met} of {counted(can_meet, noun)} met rows" if can_meet else ""
 
 
 def _truncate(text: str, longest: int) -> str:
@@ -83,8 +92,14 @@ def summarize_roundtrip(outcome: Outcome) -> str:
     accepted = sum(each.accepted is not None for each in outcome.revisions)
     parts = [f"{migrations} on {outcome.server}: {counts}"]
     parts += [f"{accepted} of them accepted"] if accepted else []
+    warned = sum(bool(each.warnings) for each in outcome.revisions)
+    parts += [f"{warned} with warnings"] if warned else []
     parts.append(f"{_chain(outcome)} went down and up again" if outcome.chain else "no chain could go down and up")
-    return f"{'; '.join(parts)} ({outcome.seconds:.1f} s; {_sample_rows(outcome.sample_rows)})."
+    coverage = describe_coverage(
+        (each for revision in outcome.revisions for each in revision.coverage), "data statement"
+    )
+    details = filter(None, [f"{outcome.seconds:.1f} s", _sample_rows(outcome.sample_rows), coverage])
+    return f"{'; '.join(parts)} ({'; '.join(details)})."
 
 
 def _chain(outcome: Outcome) -> str:

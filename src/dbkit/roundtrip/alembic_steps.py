@@ -33,8 +33,12 @@ class MigrationStep(RevisionStep):
         return super().should_delete_branch(heads)
 
 
+class NoDowngrade(AttributeError):
+    """The revision file has no downgrade(): it is irreversible by intent."""
+
+
 def migration_function(script: Script, *, up: bool) -> Callable[..., Any]:
-    """Return upgrade() or downgrade() of a revision file; where it has none, a function that raises AttributeError.
+    """Return upgrade() or downgrade() of a revision file; where it has none, a function that raises an AttributeError.
 
     Each `alembic` command loads the file again. Where that makes a difference, it is loaded again here, too.
     """
@@ -42,7 +46,7 @@ def migration_function(script: Script, *, up: bool) -> Callable[..., Any]:
     module = _load_again(script) if has_calls_on_load(str(script.path)) else script.module
 
     def missing(**_keywords: object) -> None:
-        raise AttributeError(f"the file has no {name}()")
+        raise AttributeError("the file has no upgrade()") if up else NoDowngrade("the file has no downgrade()")
 
     function: Callable[..., Any] = getattr(module, name, missing)
     return function

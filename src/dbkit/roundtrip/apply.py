@@ -1,8 +1,11 @@
 """Apply and undo revisions as Alembic does, each in the transaction that Alembic gives it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
+import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 
@@ -23,6 +26,9 @@ from dbkit.roundtrip.scratch_connections import WrongDatabase
 from dbkit.roundtrip.workspace import Workspace
 from dbkit.trace.records import TraceFailed
 
+Observe = Callable[[sa.Connection], AbstractContextManager[Any]]
+"""Given the connection of a migration's function, the context that the function runs in."""
+
 
 @dataclass(frozen=True)
 class FailedStep:
@@ -32,9 +38,9 @@ class FailedStep:
     failure: Failure
 
 
-def run_revision(work: Workspace, script: Script, *, up: bool) -> Failure | None:
+def run_revision(work: Workspace, script: Script, *, up: bool, observe: Observe = nullcontext) -> Failure | None:
     """Apply or undo one revision. Returns why it failed, None when it succeeded and was recorded."""
-    failed = run_revisions(work, [script], up=up)
+    failed = run_revisions(work, [script], up=up, observe=observe)
     if failed:
         return failed.failure
     for versions in work.databases.read_versions():
@@ -48,10 +54,12 @@ def run_revision(work: Workspace, script: Script, *, up: bool) -> Failure | None
     return None
 
 
-def run_revisions(work: Workspace, scripts: Sequence[Script], *, up: bool) -> FailedStep | None:
+def run_revisions(
+    work: Workspace, scripts: Sequence[Script], *, up: bool, observe: Observe = nullcontext
+) -> FailedStep | None:
     """Apply or undo revisions in one run of env.py. Returns the first that failed, None when all succeeded."""
     work.traces.begin_run()
-    return _EnvRun(work, scripts, up=up).run()
+    return _EnvRun(work, scripts, observe, up=up).run()
 
 
 def reapply_revisions(work: Workspace) -> None:
@@ -77,9 +85,10 @@ def widen_version_table(work: Workspace, script: Script, context: MigrationConte
 class _EnvRun:
     """One run of env.py that applies or undoes revisions."""
 
-    def __init__(self, work: Workspace, scripts: Sequence[Script], *, up: bool) -> None:
+    def __init__(self, work: Workspace, scripts: Sequence[Script], observe: Observe, *, up: bool) -> None:
         self.work = work
         self.scripts = scripts
+        self.observe = observe
         self.up = up
         self.current: Script | None = None
         self.raised: BaseException | None = None
@@ -98,7 +107,9 @@ class _EnvRun:
                 raise
             return self._failed_step(error)  # the project's gate reports the error of a migration in its own words
         except (Exception, SystemExit) as error:
-            if self.current is None:
+            if self.current is None and self.work.sample_rows.has_rows:
+                self.current = self.scripts[0]  # env.py itself may have met rows
+            elif self.current is None:
                 raise env_error(error, self.work.environment.project.script.dir) from error
             return self._failed_step(error)
         return None
@@ -131,7 +142,10 @@ class _EnvRun:
 
         def function(**keywords: object) -> None:
             try:
-                with self.work.traces.recording(script, connection_of(context), up=self.up, again=True):
+                with (
+                    self.observe(connection_of(context)),
+                    self.work.traces.recording(script, connection_of(context), up=self.up, again=True),
+                ):
                     migration_function(script, up=self.up)(**keywords)
             except (Exception, SystemExit) as error:
                 self.raised = self.raised or error

@@ -39,6 +39,11 @@ class ProofDatabases:
             name: self.place.create_database(next(self.names), target.dbname) for name, target in self.databases.items()
         }
 
+    def create_from(self, copy: Databases) -> None:
+        """Create the databases as copies of a copy; their names must be free."""
+        for name, target in self.databases.items():
+            self.place.create_database(target.dbname, copy[name].dbname)
+
     def rename_away(self) -> dict[str, Target]:
         """Give the databases other names, and return these: their own names are free then."""
         moved = {name: self.place.target(next(self.names)) for name in self.databases}
@@ -49,6 +54,10 @@ class ProofDatabases:
     def replace_by(self, copy: Databases) -> None:
         """Drop the databases, and give their names to a copy."""
         self.drop()
+        self.rename_back(copy)
+
+    def rename_back(self, copy: Databases) -> None:
+        """Give the names of the databases to a copy."""
         for name, target in copy.items():
             self.place.rename_database(target.dbname, self.databases[name].dbname)
 
@@ -75,7 +84,7 @@ class ProofDatabases:
             with connect(target, autocommit=True) as connection:
                 prefix = f"{name}: " if name else ""
                 found |= row_snapshot.read_rows(connection, [self.version_table_name], prefix=prefix)
-        return Snapshot(facts or self.read_catalog(), found)
+        return Snapshot(self.read_catalog() if facts is None else facts, found)
 
     def dump_schema(self) -> str:
         """Return pg_dump's text of the schema."""

@@ -20,6 +20,8 @@ class EmptyCopy:
         """Empty where there is no copy."""
         self.applied_count = 0
         """The number of the applied revisions that the copy has."""
+        self.with_rows: Databases = {}
+        """The databases with rows, while they are replaced."""
         self.is_usable = True
         """Whether it can replace the databases: False once a migration was found to need rows."""
 
@@ -30,17 +32,44 @@ class EmptyCopy:
         self.applied_count = len(self.work.applied)
 
     def replace_databases(self) -> bool:
-        """Replace the databases by ones without sample rows. Returns False where migrations need rows to work."""
+        """Replace the databases by ones without sample rows. Returns False where migrations need rows to work.
+
+        Afterwards, call `keep` or `put_rows_back`.
+        """
         if not self.is_usable:
             return False
         self.work.sample_rows.close()
-        with_rows = self.work.databases.rename_away()
+        self.with_rows = self.work.databases.rename_away()
         if not self._update_copy() and not self._apply_on_new_server():
-            self.work.databases.replace_by(with_rows)
+            self.work.databases.replace_by(self.with_rows)
+            self.with_rows = {}
             self.is_usable = False
             return False
-        self.work.databases.drop(with_rows)
+        self.work.facts = None
+        return True
+
+    def keep(self) -> None:
+        """Go on without the rows: drop the databases that have them, and copy those without."""
+        self.drop_rows()
+        self.create()
+
+    def drop_rows(self) -> None:
+        """Drop the databases with rows, which were replaced."""
+        self.work.databases.drop(self.with_rows)
+        self.with_rows = {}
         self.work.sample_rows.forget_tables()
+
+    def put_rows_back(self) -> bool:
+        """Replace the databases by those with rows again. Returns False where they are on a server that was renewed."""
+        if not self.with_rows:
+            return False
+        if any(map(mentions_server_objects, self.work.applied)):
+            self.work.databases.drop()
+            self.databases = {}
+        else:
+            self.databases, self.applied_count = self.work.databases.rename_away(), len(self.work.applied)
+        self.work.databases.rename_back(self.with_rows)
+        self.with_rows = {}
         self.work.facts = None
         return True
 
@@ -49,7 +78,7 @@ class EmptyCopy:
         missing = self.work.applied[self.applied_count :]
         if not self.databases or any(map(mentions_server_objects, missing)):
             return False
-        self.work.databases.replace_by(self.databases)
+        self.work.databases.rename_back(self.databases)
         return not missing or not run_revisions(self.work, missing, up=True)
 
     def _apply_on_new_server(self) -> bool:
@@ -58,6 +87,7 @@ class EmptyCopy:
         if isinstance(place, scratch_database.NamedServer) or not any(map(mentions_server_objects, self.work.applied)):
             return False
         scratch_database.renew(place)
+        self.with_rows = {}
         self.work.databases.create()
         reapply_revisions(self.work)
         return True

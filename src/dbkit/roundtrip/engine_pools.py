@@ -7,7 +7,7 @@ problem.
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -63,7 +63,9 @@ class EnginePools:
         for session in list(orm._sessions.values()) if orm else ():
             transaction = session.get_transaction()
             if transaction and not self._connections.isdisjoint(transaction._connections):
-                session.invalidate()
+                # env.py may have closed the connection of a migration's session
+                with suppress(sa.exc.ResourceClosedError):
+                    session.invalidate()
 
 
 def database_of(entry: ConnectionPoolEntry) -> str | None:

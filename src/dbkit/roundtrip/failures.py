@@ -8,15 +8,18 @@ from types import FunctionType
 import sqlalchemy as sa
 from alembic.script import Script
 
-from dbkit.errors import describe_error, original_error
+from dbkit.errors import describe_error, original_error, sqlstate_of
 from dbkit.project.revision_source import is_bytecode, raise_lines
 from dbkit.project.tracebacks import line_in
 from dbkit.redaction import redact
+from dbkit.roundtrip.alembic_steps import NoDowngrade
 from dbkit.roundtrip.outcome import Failure
 
 USED_IN_OTHER_DATABASE = re.compile(r'role "[^"]*" cannot be dropped because .* objects? in database')
 EXTENSION_HINT = "(Prove it on a server that has it: --server URL; or set PG_BINDIR to the programs of one.)"
 LONGEST_WORDS = 300
+RAISE_EXCEPTION = "P0001"
+"""The SQLSTATE of RAISE EXCEPTION in PL/pgSQL, where it names none."""
 
 
 def describe_failure(error: BaseException, script: Script) -> Failure:
@@ -30,13 +33,14 @@ def describe_failure(error: BaseException, script: Script) -> Failure:
         words = f"not proven, because a clone of the database is on the same server: {words}"
     if len(words) > LONGEST_WORDS:  # it may contain a value
         words = f"{words[:LONGEST_WORDS]}…"
-    return Failure(words, line, sql, _is_raised_by(error, script, path, line), is_elsewhere, may_be_rows(error))
+    is_intended = isinstance(error, NoDowngrade) or _is_raised_by(error, script, path, line)
+    return Failure(words, line, sql, is_intended, is_elsewhere, sqlstate_of(error) == RAISE_EXCEPTION)
 
 
 def _message(error: BaseException) -> str:
     kind = type(original_error(error)).__name__
     words = describe_error(error)
-    if not isinstance(error, sa.exc.DBAPIError) and words != kind:
+    if not isinstance(error, sa.exc.DBAPIError | NoDowngrade) and words != kind:
         words = f"{kind}: {words}"
     if re.search(r'extension "[^"]*" is not available', words):
         words = f"{words} {EXTENSION_HINT}"
@@ -69,17 +73,6 @@ def _ends_in_raise(error: BaseException) -> bool:
     return dis.opname[frame.f_code.co_code[frame.f_lasti]] == "RAISE_VARARGS"
 
 
-def may_be_rows(error: BaseException) -> bool:
-    """Whether a step may have failed because tables have rows, so that it works where they are empty.
-
-    False for what the server refuses because of names, and for what SQLAlchemy refuses before it asks the server.
-    Python code may have met a row.
-    """
-    if isinstance(error, sa.exc.DBAPIError):
-        return (getattr(error.orig, "sqlstate", None) or "")[:2] not in ("42", "2B", "0A", "25", "3F")
-    return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)
-
-
 def fails_without_transaction(error: BaseException, *, on_rows: bool = False) -> bool:
     """Whether a step would have failed without the transaction around it, too.
 
@@ -91,5 +84,5 @@ def fails_without_transaction(error: BaseException, *, on_rows: bool = False) ->
     if isinstance(error, sa.exc.DBAPIError):
         state = getattr(error.orig, "sqlstate", None) or ""
         classes = ("42", "2B", "22", "23") if on_rows else ("42", "2B")
-        return state[:2] in classes and state not in ("42P03", "42P05", "42P07")
+        return state[:2] in classes and state not in ("42P03", "42P05", "42P07", "42723")
     return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)

@@ -6,9 +6,10 @@ from dataclasses import replace
 from alembic.script import Script
 
 from dbkit.findings.verdict import Verdict
-from dbkit.project.revision_source import mentions_table
-from dbkit.roundtrip.apply import run_revision
+from dbkit.project.revision_source import mentions_server_objects, mentions_table
 from dbkit.roundtrip.compare import Snapshot, compare_down_and_up
+from dbkit.roundtrip.exercise_in_clone import CloneExercise
+from dbkit.roundtrip.extra_rows import prove_with_extra_rows
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.results import ProofResult
 from dbkit.roundtrip.workspace import Workspace
@@ -35,6 +36,7 @@ class _CloneProof:
         self.script = script
         self.databases = work.databases
         self.with_rows = work.sample_rows.is_active
+        self.exercise = CloneExercise(work, script)
 
     def prove(self) -> ProofResult:
         """Apply the revision and prove it."""
@@ -52,6 +54,12 @@ class _CloneProof:
         self.work.applied.append(self.script)
         if not self.work.is_wanted(self.script):
             return self._result(Verdict.UNPROVEN)
+        result = prove_with_extra_rows(self.exercise, self._prove_applied(before, after), None)
+        if self.exercise.backup:
+            self.databases.drop(self.exercise.backup)
+        return result
+
+    def _prove_applied(self, before: Snapshot, after: Snapshot) -> ProofResult:
         result = self._down_and_up(before, after)
         failed = next((each.failure for each in result.findings if each.failure), None)
         if failed and self._may_be_trace(failed):
@@ -61,18 +69,25 @@ class _CloneProof:
     def _upgrade(self) -> Failure | None:
         """Apply the revision. Where it fails, a backup removes what it has committed."""
         traces, backup = self.work.traces, self.databases.copy()
-        failed = run_revision(self.work, self.script, up=True)
+        failed = self.exercise.upgrade()
         if failed and self._may_be_trace(failed):
             traces.left_out[self.script.revision] = failed.words
             self.databases.replace_by(backup)
             backup = self.databases.copy()
-            failed = run_revision(self.work, self.script, up=True)
+            failed = self.exercise.upgrade()
         if failed:
             traces.left_out.pop(self.script.revision, None)
             self.databases.replace_by(backup)
+        elif self._may_exercise():
+            self.exercise.backup = backup
         else:
             self.databases.drop(backup)
         return failed
+
+    def _may_exercise(self) -> bool:
+        """Whether the revision may be run again from the databases before it, where rows could be planted."""
+        is_repeatable = not mentions_server_objects(self.script)
+        return self.with_rows and is_repeatable and self.work.is_wanted(self.script)
 
     def _down_and_up(self, before: Snapshot, after: Snapshot) -> ProofResult:
         clone = self.databases.copy()
@@ -80,7 +95,7 @@ class _CloneProof:
             self.script,
             before,
             after,
-            run=lambda up: run_revision(self.work, self.script, up=up),
+            run=self.exercise.run_and_check,
             read=lambda: self.databases.read_snapshot(with_rows=self.with_rows),
             is_named=lambda table: mentions_table(self.script, table),
         )

@@ -1,6 +1,7 @@
 """Prove revisions within the transactions that apply them, several in one run of env.py."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from enum import Enum, auto
 from typing import Any
 
 import psycopg
@@ -8,11 +9,12 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 from sqlalchemy.exc import SQLAlchemyError
 
+from dbkit.errors import DbkitError
 from dbkit.project.revision_source import mentions_commit
 from dbkit.roundtrip.alembic_steps import MigrationStep, commit_if_external
 from dbkit.roundtrip.apply import widen_version_table
 from dbkit.roundtrip.proof_connection import ProofConnection, open_proof_connection
-from dbkit.roundtrip.results import NeedsClone, ProofResult, Proven, Retry, RunEnd, Unsupported
+from dbkit.roundtrip.results import NeedsClone, ProofResult, Proven, Retry, RunEnd, Unsupported, failed_upgrade
 from dbkit.roundtrip.revision_proof import EnvRunStopped, RevisionProof, RunState
 from dbkit.roundtrip.transaction_guard import TransactionGuard
 from dbkit.roundtrip.workspace import Workspace
@@ -28,14 +30,26 @@ def prove_in_transactions(work: Workspace, scripts: Sequence[Script]) -> RunEnd:
     except Exception as error:
         if not isinstance(run.end, Proven):
             return run.end  # env.py failed after its migrations, which ended before the head
-        if isinstance(error, SQLAlchemyError):
-            # a commit failed: it checks deferred constraints. In a clone it fails again, and is reported
-            return NeedsClone()
-        raise
+        if isinstance(error, DbkitError):
+            raise
+        return run.end_after(error)
     finally:
         work.sample_rows.close()
         work.facts = None
     return run.end
+
+
+class Stage(Enum):
+    """The code that runs at a time, in a run of env.py."""
+
+    BEFORE = auto()
+    """env.py, before its migrations."""
+    OURS = auto()
+    """The proof of a revision."""
+    STEP = auto()
+    """Alembic or env.py, at a revision."""
+    AFTER = auto()
+    """env.py, after all revisions."""
 
 
 class _TransactionRun:
@@ -49,6 +63,20 @@ class _TransactionRun:
         """The end of the run, when it was not stopped within a migration."""
         self.result: ProofResult | None = None
         """The result of the last proof, until it is recorded."""
+        self.stage = Stage.BEFORE
+
+    def end_after(self, error: Exception) -> RunEnd:
+        """Return the end of a run that an error has ended, of env.py or of a commit. Raises what is neither."""
+        has_rows = self.work.sample_rows.has_rows
+        if self.stage is Stage.AFTER and has_rows:
+            last = self.scripts[-1]
+            self.work.results[last.revision] = failed_upgrade(last, error, self.work.results.get(last.revision))
+            return Retry(last)
+        is_env = self.stage is Stage.STEP or (self.stage is Stage.BEFORE and has_rows)
+        if is_env or isinstance(error, SQLAlchemyError | psycopg.Error):
+            # a commit checks deferred constraints, and env.py may have met rows: in a clone it fails again
+            return NeedsClone()
+        raise error
 
     def migrations(self, _heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
         """Yield the steps of the run, as Alembic's `fn`."""
@@ -56,6 +84,7 @@ class _TransactionRun:
         if isinstance(connection, Unsupported):
             self.end = connection
             return
+        self.stage = Stage.OURS
         self.guard.attach(context)
         state = RunState(connection.fingerprints.read_all())
         is_known = True
@@ -71,13 +100,16 @@ class _TransactionRun:
                 self._hash_rows(connection, state, changed)
             is_known = is_wanted
             step.migration_fn = self._function(RevisionProof(self.work, connection, self.guard, script, state))
+            self.stage = Stage.STEP
             yield step
+            self.stage = Stage.OURS
             commit_if_external(context)
             self.work.applied.append(script)
             if is_wanted and self._record_result(script, state.touched):
                 self.end = Retry(script)
                 return
             self.work.sample_rows.queue_files(script)
+        self.stage = Stage.AFTER
 
     def _hash_rows(self, connection: ProofConnection, state: RunState, changed: Collection[int]) -> None:
         """Hash the rows of the tables that have other rows than before the last revision."""
@@ -99,6 +131,11 @@ class _TransactionRun:
         """Return the function that Alembic runs in place of upgrade()."""
 
         def function(**keywords: Any) -> None:
+            self.stage = Stage.OURS
+            run(keywords)
+            self.stage = Stage.STEP
+
+        def run(keywords: dict[str, Any]) -> None:
             if mentions_commit(proof.script):
                 raise EnvRunStopped(NeedsClone())
             if not self.work.is_wanted(proof.script):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit.catalog import Difference
+from dbkit.coverage.facts import StatementCoverage
 from dbkit.findings.verdict import Verdict
 from dbkit.roundtrip.row_snapshot import RowDifference
 from dbkit.trace.records import Trace
@@ -26,11 +27,16 @@ class Failure:
     line: int | None = None
     sql: str = ""
     raised: bool = False
-    """Whether a `raise` statement of the revision file raised it."""
+    """Whether it is intended: a `raise` statement of the revision file raised it, or the file has no downgrade()."""
     elsewhere: bool = False
     """Whether the cause is in another database of the server, such as the clone of a proof."""
-    may_be_rows: bool = False
-    """Whether the step may work where tables are empty."""
+    is_exception: bool = False
+    """Whether RAISE EXCEPTION raised it, in the SQL of the revision or in a trigger."""
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the step refuses such rows on purpose: then it loses none."""
+        return self.raised or self.is_exception
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Finding:
     line: int | None = None
     """The line of the revision file to fix."""
     rows: RowDifference | None = None
+    is_extreme: bool = False
+    """Whether only extreme values cause it."""
 
     @property
     def words(self) -> str:
@@ -75,6 +83,10 @@ class RevisionOutcome:
     """False where the revision was proven in a clone of the database."""
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+    """Failures that only extreme values cause, which are no verdict unless that is asked for."""
+    coverage: tuple[StatementCoverage, ...] = ()
+    """Which of its data statements met rows; empty where it was not proven with rows that meet them."""
     accepted: str | None = None
     """The reason why the verdict is accepted."""
     also: tuple[Verdict, ...] = ()
@@ -100,6 +112,16 @@ class RevisionOutcome:
         if any(finding.phase == "file" for finding in self.findings):
             return True
         return self.verdict != Verdict.PROVEN and self.accepted is None
+
+    def as_strict(self) -> "RevisionOutcome":
+        """Return the outcome with its warnings as findings."""
+        if not self.warnings:
+            return self
+        verdict, *also = dict.fromkeys((Verdict.FAILS_ON_ROWS, self.verdict, *self.also))
+        if self.verdict == Verdict.BROKEN:
+            verdict, also = Verdict.BROKEN, [Verdict.FAILS_ON_ROWS, *self.also]
+        found = tuple(each for each in also if each not in (Verdict.PROVEN, Verdict.UNPROVEN))
+        return replace(self, verdict=verdict, also=found, findings=(*self.warnings, *self.findings), warnings=())
 
     def with_chain(self, finding: Finding) -> "RevisionOutcome":
         """Return the outcome with a finding that showed only in the whole chain."""

@@ -9,17 +9,21 @@ from alembic.runtime.migration import MigrationContext
 from psycopg.pq import TransactionStatus
 
 from dbkit import catalog
+from dbkit.coverage.recorder import StatementRecorder
 from dbkit.postgres.row_hash import FORMAT
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.alembic_steps import connection_of, keep_local_settings
 from dbkit.roundtrip.catalog_fingerprint import FingerprintReader, enable_write_counters
 from dbkit.roundtrip.compare import Facts, Snapshot
+from dbkit.roundtrip.event_recorder import EventRecorder
 from dbkit.roundtrip.results import Unsupported
 
 NOT_COUNTED = (
     "track_counts is off on this server, and only a superuser may turn it on: each revision is proven in a clone of "
     "its database, which is slower"
 )
+UP, DOWN = "dbkit_up", "dbkit_down"
+"""The savepoints before and after the upgrade of a revision."""
 SET_FORMATS = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in FORMAT.items())
 
 
@@ -51,6 +55,7 @@ class ProofConnection:
         self.driver = driver if isinstance(driver, psycopg.Connection) else psycopg.Connection(driver.pgconn)
         self.driver.prepare_threshold = None
         self.version_tables = (context.version_table,)
+        self.recorder = StatementRecorder(driver) if driver is self.driver else EventRecorder()
         self.fingerprints = FingerprintReader(self.driver.pgconn, self.version_tables)
 
     @property

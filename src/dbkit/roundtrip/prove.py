@@ -48,6 +48,8 @@ class Request:
     """Alembic's -x."""
     trace: bool = False
     """Whether to record what each statement does."""
+    strict: bool | None = None
+    """Whether a failure that only extreme values cause is a finding; None: as the settings file has it."""
 
 
 def prove(
@@ -92,7 +94,9 @@ def prove_at(
         project=str(ini),
         server=server.place.description,
         seconds=time.monotonic() - started,
-        revisions=_accept(walks, plan, request, baseline),
+        revisions=_accept(
+            walks, plan, request, baseline, loaded.dbkit.strict if request.strict is None else request.strict
+        ),
         chain=chain,
         chain_length=chain_length,
         sample_rows=functools.reduce(SampleRowCount.with_other, [each.sample_rows for each in walks], SampleRowCount()),
@@ -100,12 +104,13 @@ def prove_at(
     return outcome, loaded
 
 
-def _accept(walks: Sequence[WalkResult], plan: Plan, request: Request, baseline: str) -> tuple[RevisionOutcome, ...]:
+def _accept(
+    walks: Sequence[WalkResult], plan: Plan, request: Request, baseline: str, strict: bool
+) -> tuple[RevisionOutcome, ...]:
     """Return the outcomes with what the revision files and the baseline accept."""
     covered = ancestors([baseline], plan.parents) if baseline else set()
-    outcomes = tuple(
-        acceptance.apply_acceptance(each, covered, baseline) for walked in walks for each in walked.outcomes
-    )
+    found = [each.as_strict() if strict else each for walked in walks for each in walked.outcomes]
+    outcomes = tuple(acceptance.apply_acceptance(each, covered, baseline) for each in found)
     # a baseline of the settings file is also for `dbkit lint`, which reports when neither needs it
     if request.baseline and request.scope.everything:
         outcomes = acceptance.report_stale_baseline(outcomes, baseline)

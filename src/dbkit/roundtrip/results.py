@@ -6,10 +6,13 @@ from pathlib import Path
 
 from alembic.script import Script
 
+from dbkit.coverage.facts import StatementCoverage
 from dbkit.findings.verdict import Verdict
 from dbkit.project.revision_source import revision_id_line
+from dbkit.roundtrip.failures import describe_failure
 from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome
 
+SOME_ROWS = "fails on some of the rows that meet its conditions"
 REVERSIBLE = (Verdict.PROVEN, Verdict.DIRTY)
 """The verdicts, on a revision's schema, with which a chain can go down and up through it."""
 
@@ -29,7 +32,7 @@ class NeedsClone:
 
 @dataclass(frozen=True)
 class Retry:
-    """A revision failed, perhaps only because tables have rows: prove it again without rows. Its result is recorded."""
+    """A revision failed while tables have rows: prove it again without rows. Its result is recorded."""
 
     script: Script
 
@@ -55,26 +58,87 @@ class ProofResult:
     transactional: bool = True
     without_rows: Verdict | None = None
     """The verdict of a proof without rows, where the revision fails on rows."""
+    coverage: tuple[StatementCoverage, ...] = ()
+    """Which data statements met rows."""
+    warnings: tuple[Finding, ...] = ()
+    """The failures that only extreme values cause."""
 
     @property
     def schema_verdict(self) -> Verdict:
         """Return the verdict with empty tables; the findings distinguish the REVERSIBLE ones."""
         return self.without_rows or self.verdict
 
-    @property
-    def may_be_rows(self) -> bool:
-        """Whether it failed on the way down or up, and perhaps only because tables have rows."""
-        failures = (each.failure for each in self.findings if each.failure)
-        return self.verdict == Verdict.BROKEN and any(failure.may_be_rows for failure in failures)
+
+def failed_upgrade(script: Script, error: BaseException, earlier: ProofResult | None = None) -> ProofResult:
+    """Return the result of an upgrade that an error has ended; `earlier` has what was found before it."""
+    failure = describe_failure(error, script)
+    finding = Finding("up", failure=failure, line=failure.line)
+    if earlier is None:
+        return ProofResult(Verdict.BROKEN, (finding,), 0.0)
+    return replace(earlier, verdict=Verdict.BROKEN, findings=(finding, *earlier.findings))
+
+
+def add_rows(result: ProofResult, findings: Sequence[Finding]) -> ProofResult:
+    """Return a result with further differences in rows, without those in columns that it knows of."""
+    known = {(each.rows.table, each.rows.column) for each in result.findings if each.rows}
+    # several rounds may show the same
+    unique = {(each.rows.table, each.rows.column, each.rows.what): each for each in reversed(findings) if each.rows}
+    new = tuple(each for (table, column, _), each in reversed(unique.items()) if (table, column) not in known)
+    verdict = Verdict.DIRTY if new and result.verdict == Verdict.PROVEN else result.verdict
+    return replace(result, verdict=verdict, findings=(*result.findings, *new))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The result of a proof with rows that meet a revision's statements."""
+
+    findings: tuple[Finding, ...] = ()
+    """The rows that did not come back."""
+    failed: Failure | None = None
+    """Why none of the rows that meet a condition get through."""
+    warnings: tuple[Failure, ...] = ()
+    """Why some of them do not."""
+
+    def join(self, other: "Shown") -> "Shown":
+        """Return what both have shown."""
+        return Shown((*self.findings, *other.findings), self.failed or other.failed, (*self.warnings, *other.warnings))
+
+
+def add_exercised(
+    result: ProofResult, shown: Shown, coverage: tuple[StatementCoverage, ...], before: Sequence[str]
+) -> ProofResult:
+    """Return the result of a proof with what rows that meet the statements have shown.
+
+    `before`: the revisions that this one follows.
+    """
+    result, failed = add_rows(result, shown.findings), shown.failed
+    warnings = tuple(
+        Finding("up", failure=replace(each, words=f"{SOME_ROWS}: {each.words}"), line=each.line, is_extreme=True)
+        for each in {each.words: each for each in shown.warnings}.values()
+    )
+    unmet = [] if failed else [each for each in coverage if not each.is_met]
+    unproven = tuple(Finding("rows", failure=Failure(each.describe(before)), line=each.line) for each in unmet)
+    result = replace(result, findings=(*result.findings, *unproven), coverage=coverage, warnings=warnings)
+    if failed:
+        finding = Finding("up", failure=failed, line=failed.line)
+        result = replace(
+            result,
+            verdict=Verdict.FAILS_ON_ROWS,
+            without_rows=result.without_rows or result.verdict,
+            findings=(finding, *result.findings),
+        )
+    return result
 
 
 def combine_results(with_rows: ProofResult, without_rows: ProofResult) -> ProofResult:
     """Return the result of two proofs of a revision, of which the one with rows has failed."""
     failures = [finding for finding in with_rows.findings if finding.failure and finding.phase != "rows"]
     phases = {finding.phase for finding in without_rows.findings if finding.failure}
+    others = tuple(finding for finding in with_rows.findings if finding.rows or finding.phase == "rows")
     if phases & {finding.phase for finding in failures}:
-        return without_rows
-    others = [finding for finding in with_rows.findings if finding.rows or finding.phase == "rows"]
+        return replace(without_rows, findings=(*without_rows.findings, *others))
+    if "up" in phases:  # it needs rows: what came after the upgrade was not tried without them
+        return with_rows
     return replace(
         without_rows,
         verdict=Verdict.FAILS_ON_ROWS,
@@ -103,6 +167,8 @@ def make_outcome(script: Script, result: ProofResult, id_problem: str) -> Revisi
         transactional=result.transactional,
         findings=findings,
         notes=notes,
+        warnings=result.warnings,
+        coverage=result.coverage,
         also=tuple(also),
     )
 

@@ -8,28 +8,33 @@ is proven in a clone of the databases.
 """
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
 import psycopg
 from alembic.script import Script
 
+from dbkit.coverage.recorder import StatementRun
 from dbkit.errors import EnvInterrupt
 from dbkit.findings.verdict import Verdict
-from dbkit.project.revision_source import mentions_table
+from dbkit.project.revision_source import function_line, mentions_table
 from dbkit.roundtrip.alembic_steps import connection_of, migration_function
+from dbkit.roundtrip.branches import RevisionBranches
 from dbkit.roundtrip.catalog_fingerprint import KnownFingerprints, TransactionFingerprints
 from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_up
-from dbkit.roundtrip.failures import describe_failure, fails_without_transaction, may_be_rows
+from dbkit.roundtrip.extra_rows import prove_with_extra_rows
+from dbkit.roundtrip.extreme_pass import is_extreme_pass_wanted, prove_with_extreme_rows
+from dbkit.roundtrip.failures import describe_failure, fails_without_transaction
 from dbkit.roundtrip.outcome import Failure, Finding
-from dbkit.roundtrip.proof_connection import ProofConnection
-from dbkit.roundtrip.results import NeedsClone, ProofResult, Retry, RunEnd
+from dbkit.roundtrip.proof_connection import DOWN, UP, ProofConnection
+from dbkit.roundtrip.results import NeedsClone, ProofResult, Retry, RunEnd, add_rows, failed_upgrade
+from dbkit.roundtrip.row_snapshot import RowDifference
+from dbkit.roundtrip.sequences import find_sequences_behind
 from dbkit.roundtrip.transaction_guard import LeavesTransaction, TransactionGuard, mentions_extension
 from dbkit.roundtrip.workspace import Workspace
 from dbkit.trace.records import TraceFailed
-
-UP, DOWN = "dbkit_up", "dbkit_down"
 
 
 class EnvRunStopped(EnvInterrupt):
@@ -65,6 +70,8 @@ class RunState:
 class RevisionProof:
     """The proof of one revision."""
 
+    most_alone = 12
+
     def __init__(
         self, work: Workspace, connection: ProofConnection, guard: TransactionGuard, script: Script, state: RunState
     ) -> None:
@@ -81,11 +88,18 @@ class RevisionProof:
         """The names, as SQL, of the tables that it has touched."""
         self.knows_all_names = False
         """Whether these are all, of the way up and of the way down."""
+        self.runs: dict[str, list[StatementRun]] = {"upgrade": [], "downgrade": []}
+        """By direction, the statements that it has executed, with the rows that they met."""
+        self.branches = RevisionBranches(str(script.path))
+        self.sequences_behind: dict[str, RowDifference] = {}
+        """By column, those whose sequence will give out a key that exists."""
+        self.names_before = frozenset(work.sample_rows.table_names().values())
+        """The tables that existed before the revision."""
 
     def apply(self, keywords: dict[str, Any]) -> None:
         """Apply the revision without a proof."""
         self.keywords = keywords
-        if self._run(up=True):
+        if self.run(up=True):
             raise EnvRunStopped(NeedsClone())
         self.state.facts = self.state.touched = None
 
@@ -94,24 +108,75 @@ class RevisionProof:
         started = time.perf_counter()
         self.keywords = keywords
         self.connection.fingerprints.begin(UP)
+        result = add_rows(self._prove_with_ordinary_rows(), self._sequence_findings())
+        extreme = self._prove_with_extreme_rows if is_extreme_pass_wanted(self) else None
+        result = prove_with_extra_rows(self, result, extreme)
+        return replace(result, seconds=time.perf_counter() - started)
+
+    def _prove_with_extreme_rows(self, result: ProofResult) -> ProofResult:
+        return prove_with_extreme_rows(self, result, self.state.touched or ())
+
+    @property
+    def version_tables(self) -> Collection[str]:
+        """The names of the tables that get no rows."""
+        return self.connection.version_tables
+
+    def restore(self) -> "psycopg.Connection[Any]":
+        """Roll back to the savepoint before the upgrade. Returns the connection."""
+        self.connection.roll_back_to(UP)
+        return self.connection.driver
+
+    def keep_rows(self) -> None:
+        """Planted rows stay until the next rollback."""
+
+    def read_rows(self, names: Collection[str] | None) -> Snapshot:
+        """Return the rows of these tables (as SQL); None for all."""
+        return self.connection.read_snapshot({}, with_rows=True, only=names)
+
+    def upgrade(self) -> Failure | None:
+        """Apply the revision, and set the savepoint after it."""
+        error = self.run(up=True, accept_all=True)
+        if error:
+            return describe_failure(error, self.script)
+        self.connection.set_savepoint(DOWN)
+        return None
+
+    def find_written_tables(self) -> set[str]:
+        """Return the tables of before, as SQL, whose rows the transaction may have changed."""
+        found = self.connection.fingerprints.read()
+        tables = self.work.sample_rows.table_names()
+        return {name for oid, name in tables.items() if oid in found.touched | found.written}
+
+    def apply_again(self) -> None:
+        """Apply the revision once more, from the savepoint before it."""
+        self.restore()
+        if self.run(up=True):
+            raise EnvRunStopped(NeedsClone())
+        self._record_applied()
+
+    def _prove_with_ordinary_rows(self) -> ProofResult:
         doubt = self._compare_fingerprints()
         if doubt is None:
             self.state.facts = None
-            return ProofResult(Verdict.PROVEN, (), time.perf_counter() - started)
+            return ProofResult(Verdict.PROVEN, (), 0.0)
         self.connection.roll_back_to(UP)
         verdict, findings = self._compare_snapshots(rows_only=doubt is Doubt.ROWS)
+        self._record_applied()
+        return ProofResult(verdict, findings, 0.0)
+
+    def _record_applied(self) -> None:
+        """Remember the state after the upgrade, which is not known from an earlier reading."""
         applied = self._read_fingerprints()
         if applied.is_complete:
             self.state.fingerprints.update(applied)
         else:
             self.state.fingerprints = self.connection.fingerprints.read_all()
-        return ProofResult(verdict, findings, time.perf_counter() - started)
 
     # By fingerprints
 
     def _compare_fingerprints(self) -> Doubt | None:
         """Upgrade, downgrade, and upgrade again where rows were written. Returns None when it is proven."""
-        error = self._run(up=True, accept_all=True)
+        error = self.run(up=True, accept_all=True)
         if error:
             self._stop_for_rows(error)
             return Doubt.SCHEMA
@@ -122,7 +187,7 @@ class RevisionProof:
         if rows_up is None:
             return Doubt.ROWS
         self.connection.set_savepoint(DOWN)
-        if self._run(up=False, accept_all=True):
+        if self.run(up=False, accept_all=True):
             return Doubt.SCHEMA
         down = self._read_fingerprints()
         self.knows_all_names = True
@@ -140,7 +205,7 @@ class RevisionProof:
 
     def _compare_second_upgrade(self, rows_up: dict[int, str]) -> Doubt | None:
         self._check_constraints()
-        if self._run(up=True, accept_all=True):
+        if self.run(up=True, accept_all=True):
             return Doubt.SCHEMA
         again = self._read_fingerprints()
         if not again.is_complete or not self.state.fingerprints.match(again):
@@ -151,21 +216,26 @@ class RevisionProof:
         return None
 
     def _stop_for_rows(self, error: BaseException) -> None:
-        """Stop the run for a proof without rows, if the upgrade failed on rows."""
-        if self.state.table_hashes and may_be_rows(error) and fails_without_transaction(error, on_rows=True):
-            failed = describe_failure(error, self.script)
-            finding = Finding("up", failure=failed, line=failed.line)
-            self.work.results[self.script.revision] = ProofResult(Verdict.BROKEN, (finding,), 0.0)
+        """Stop the run for a proof without rows, if the upgrade failed while tables have rows."""
+        if self.work.sample_rows.has_rows and fails_without_transaction(error, on_rows=True):
+            self.work.results[self.script.revision] = failed_upgrade(self.script, error)
             raise EnvRunStopped(Retry(self.script))
 
     def _read_fingerprints(self) -> TransactionFingerprints:
         """Read the fingerprints of what the transaction has touched, and remember what that is."""
         found = self.connection.fingerprints.read()
         oids = found.touched | found.written
+        new = found.relations.keys() - self.state.fingerprints.relations.keys()
+        for each in find_sequences_behind(self.connection.driver, new, self.names_before):
+            self.sequences_behind.setdefault(f"{each.table}.{each.column}", each)
         self.state.touched = (self.state.touched or set()) | oids
         self.touched_names |= {name for name, _ in found.relations.values()}
         self.touched_names |= {name for oid, name in self.work.sample_rows.table_names().items() if oid in oids}
         return found
+
+    def _sequence_findings(self) -> Findings:
+        line = function_line(self.script, "upgrade")
+        return tuple(Finding("up", rows=each, line=line) for each in self.sequences_behind.values())
 
     def _covers_all(self, found: TransactionFingerprints) -> bool:
         """Whether fingerprints cover everything that the revision has done so far."""
@@ -194,7 +264,7 @@ class RevisionProof:
         }
         hashes = self.connection.hash_tables(present)
         for oid in hashes.keys() & up.written - up.touched:
-            if hashes[oid] != self.state.table_hashes[oid] and not self._mentions(tables[oid]):
+            if hashes[oid] != self.state.table_hashes[oid] and not self.mentions(tables[oid]):
                 return None
         return hashes
 
@@ -203,7 +273,7 @@ class RevisionProof:
         tables = self.work.sample_rows.table_names()
         return self.connection.hash_tables({oid: tables[oid] for oid in expected}) == expected
 
-    def _mentions(self, table: str) -> bool:
+    def mentions(self, table: str) -> bool:
         """Whether the revision contains the name of a table, in its file or in what it executes."""
         return mentions_table(self.script, table.replace('"', ""), "\n".join(self.statements))
 
@@ -213,7 +283,7 @@ class RevisionProof:
         """Prove it with all rows and, unless `rows_only`, the whole catalog read at each point; the upgrade stays."""
         unchanged: Facts | None = {} if rows_only else None
         before = self._read_snapshot({} if rows_only else self.state.facts)
-        if self._run(up=True):
+        if self.run(up=True):
             raise EnvRunStopped(NeedsClone())
         after = self._read_snapshot(unchanged)
         self.state.facts = None if rows_only else after.facts
@@ -223,15 +293,15 @@ class RevisionProof:
             self.script,
             before,
             after,
-            run=self._run_and_check,
+            run=self.run_and_check,
             read=lambda: self._read_snapshot(unchanged),
-            is_named=self._mentions,
+            is_named=self.mentions,
         )
         self.connection.roll_back_to(DOWN)
         return result
 
-    def _run_and_check(self, up: bool) -> Failure | None:
-        error = self._run(up=up)
+    def run_and_check(self, up: bool) -> Failure | None:
+        error = self.run(up=up)
         if error:
             return describe_failure(error, self.script)
         self._check_constraints()
@@ -243,7 +313,7 @@ class RevisionProof:
 
     # The migration's functions
 
-    def _run(self, *, up: bool, accept_all: bool = False) -> BaseException | None:
+    def run(self, *, up: bool, accept_all: bool = False) -> BaseException | None:
         """Run a function of the migration, and return what it raised.
 
         Stops the run of env.py when the function leaves the transaction; unless `accept_all`, also when the transaction
@@ -254,8 +324,11 @@ class RevisionProof:
         context.impl.memo.clear()
         try:
             with (
+                # before the trace, which divides strings with several statements
+                self.connection.recorder.recording(str(self.script.path)),
                 self.work.traces.recording(self.script, connection_of(context), up=up),
                 self.guard.guarding(self.statements),
+                self.branches.tracing(),
             ):
                 migration_function(self.script, up=up)(**self.keywords)
         except (LeavesTransaction, TraceFailed) as error:
@@ -264,6 +337,8 @@ class RevisionProof:
             if not accept_all and not fails_without_transaction(error, on_rows=bool(self.state.table_hashes)):
                 raise EnvRunStopped(NeedsClone()) from error
             return error
+        finally:
+            self.runs["upgrade" if up else "downgrade"] += self.connection.recorder.runs
         if not self.connection.is_in_transaction:
             raise EnvRunStopped(NeedsClone(has_committed=True))
         return None

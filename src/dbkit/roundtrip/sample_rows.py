@@ -9,14 +9,16 @@ from pathlib import Path
 import psycopg
 from alembic.script import Script
 
-from dbkit.catalog.tables import list_table_oids
+from dbkit.catalog.tables import list_table_oids, read_columns
 from dbkit.errors import CheckFailed, describe_error
 from dbkit.postgres.connect import connect
-from dbkit.postgres.own_statements import Session
+from dbkit.postgres.own_statements import Session, project_settings
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.outcome import Failure, Finding, SampleRowCount
 from dbkit.sample_data.constraints import read_tables
-from dbkit.sample_data.fill import TableFiller
+from dbkit.sample_data.extreme_rows import insert_extreme_rows
+from dbkit.sample_data.fill import KIT_TABLES, TableFiller
+from dbkit.sample_data.row_generator import ExtremeValues, extreme_values
 from dbkit.settings import Target
 
 ROWS = 5
@@ -56,6 +58,27 @@ class SampleRows:
         self._filled: set[str] = set()
         self._reasons: dict[str, str] = {}
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether a table has rows."""
+        return self.is_active and any(filler.tables.keys() - filler.unfilled.keys() for filler in self.fillers.values())
+
+    def insert_extreme_rows(self, connection: psycopg.Connection, values: Mapping[int, ExtremeValues]) -> set[int]:
+        """Insert rows with extreme values within a transaction. Returns the OIDs of the tables that have got some.
+
+        `values`: by OID, those of columns. For projects with one database.
+        """
+        filler = next(iter(self.fillers.values()))
+        tables = [table for oid, table in filler.tables.items() if oid in values]
+        with project_settings(connection):
+            return insert_extreme_rows(connection, tables, filler.used_numbers, self.options.seed, values)
+
+    def extreme_values(self, oids: Collection[int]) -> dict[int, ExtremeValues]:
+        """Return the extreme values of these tables, without tables that have no rows."""
+        filler = next(iter(self.fillers.values()))
+        filled = filler.tables.keys() & oids - filler.unfilled.keys()
+        return {oid: values for oid in sorted(filled) if (values := extreme_values(filler.tables[oid]))}
+
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Leave the tables empty meanwhile."""
@@ -75,6 +98,21 @@ class SampleRows:
         """Forget what is known of the tables: the databases were replaced by ones without sample rows."""
         for filler in self.fillers.values():
             filler.forget()
+
+    def remove(self) -> bool:
+        """Delete all rows, also those that migrations have inserted. Returns False where the server refuses it."""
+        try:
+            for name in self.fillers:
+                connection = self._connection(name)
+                tables = read_columns(connection, list_table_oids(connection, [*self.version_tables, *KIT_TABLES]))
+                if tables:
+                    connection.execute(f"TRUNCATE {', '.join(table.sql for table in tables)} CASCADE".encode())
+        except psycopg.Error:
+            return False
+        finally:
+            self.close()
+        self.forget_tables()
+        return True
 
     def queue_files(self, script: Script) -> None:
         """Run the sample files of a revision, which was applied, before the next one."""
@@ -99,12 +137,21 @@ class SampleRows:
             self._record_tables(filler)
         return changed
 
+    def own_tables(self) -> Collection[int]:
+        """Return the OIDs of the tables that the project's own rows fill. For projects with one database."""
+        return next(iter(self.fillers.values())).filled_by_project
+
     def table_names(self) -> Mapping[int, str]:
         """Return, by OID, the tables (as SQL) whose rows are compared. For projects with one database."""
         if not self.is_active:
             return {}
         filler = next(iter(self.fillers.values()))
         return {oid: table.sql for oid, table in filler.tables.items()}
+
+    def shown_names(self) -> Mapping[int, str]:
+        """Return the names of the tables for people, by OID. For projects with one database."""
+        filler = next(iter(self.fillers.values()))
+        return {oid: table.shown for oid, table in filler.tables.items()}
 
     def unfilled_findings(self, concerns: Callable[[int, str], bool]) -> Iterator[Finding]:
         """Yield a finding for each empty table whose OID and name `concerns` accepts."""

@@ -110,25 +110,35 @@ class Walker:
             self.work.sample_rows.queue_files(script)
 
     def _prove_without_rows(self, script: Script) -> bool:
-        """Prove a revision again, on databases without rows. Returns False where that cannot be done."""
+        """Prove a revision that has failed again, without rows. Returns False where that cannot be done.
+
+        The next revisions are proven on the databases with rows, unless its upgrade works only without them.
+        """
         with_rows, was_applied = self.work.results[script.revision], script in self.work.applied
         if was_applied:
             self.work.applied.remove(script)
-        if not self.empty_copy.replace_databases():
+        is_copy = self.empty_copy.replace_databases()
+        if not is_copy and (was_applied or not self.work.sample_rows.remove()):
             self.work.applied += [script] if was_applied else []
             return False
-        self.empty_copy.create()
         with self.work.sample_rows.paused():
             self._prove_all([script])
         self.work.results[script.revision] = combine_results(with_rows, self.work.results[script.revision])
+        is_applied = script in self.work.applied
+        if is_copy and ((is_applied and not was_applied) or not self.empty_copy.put_rows_back()):
+            self.empty_copy.keep()
+        elif was_applied and not is_applied:
+            self.work.applied.append(script)
         if script in self.work.applied:
             self.work.sample_rows.queue_files(script)
         return True
 
     def _prove_chain(self, outcomes: Sequence[RevisionOutcome]) -> ChainResult:
         """Take the chain down and up, without rows; not where migrations need rows to work."""
-        if self.work.sample_rows.is_active and not self.empty_copy.replace_databases():
-            return ChainResult()
+        if self.work.sample_rows.is_active:
+            if not self.empty_copy.replace_databases():
+                return ChainResult()
+            self.empty_copy.drop_rows()
         with self.work.sample_rows.paused():
             return prove_chain(self.work, outcomes)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 
+from dbkit.findings.verdict import Verdict
 from dbkit.postgres import scratch_database
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project import name_of
@@ -78,7 +79,7 @@ class Workspace:
 
     def should_retry(self, result: ProofResult) -> bool:
         """Whether a revision is to be proven again without rows."""
-        return self.sample_rows.is_active and result.may_be_rows
+        return self.sample_rows.has_rows and result.verdict == Verdict.BROKEN
 
     def make_outcome(self, script: Script) -> RevisionOutcome:
         """Return the outcome of a revision, with its traces."""

@@ -1,0 +1,50 @@
+"""The branches of a revision's Python that depend on rows, and which of them have run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from dbkit.coverage.facts import StatementCoverage
+from dbkit.coverage.line_trace import tracing_lines
+from dbkit.coverage.unreached import Branch, unreached_branches
+from dbkit.project.revision_source import is_bytecode
+
+FUNCTIONS = {"upgrade": ("upgrade",), "downgrade": ("downgrade",)}
+
+
+class RevisionBranches:
+    """Traces the lines of a revision file that run, where branches in it depend on rows."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+        self.lines: set[int] = set()
+        """The lines that have run so far."""
+
+    @contextmanager
+    def tracing(self) -> Iterator[None]:
+        """Collect the lines that run meanwhile."""
+        if not _branches_of(str(self.path)):
+            yield
+            return
+        with tracing_lines([self.path]) as lines:
+            try:
+                yield
+            finally:
+                self.lines |= lines[self.path]
+
+    def coverage(self) -> Iterator[StatementCoverage]:
+        """Yield each branch that no row has reached."""
+        if not _branches_of(str(self.path)):
+            return
+        for direction, functions in FUNCTIONS.items():
+            for branch in unreached_branches(self.path, self.lines, functions):
+                yield StatementCoverage(direction, branch.words, branch.line, 0, "it has not run")
+
+
+@lru_cache(maxsize=64)
+def _branches_of(path: str) -> tuple[Branch, ...]:
+    """Return the branches of a file that depend on rows."""
+    if is_bytecode(path):
+        return ()
+    return tuple(unreached_branches(Path(path), ()))

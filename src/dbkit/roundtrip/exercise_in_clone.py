@@ -1,0 +1,105 @@
+"""Exercise a revision in copies of the databases: for what leaves its transaction."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from alembic.script import Script
+
+from dbkit.coverage.recorder import StatementRun
+from dbkit.postgres.connect import connect
+from dbkit.postgres.own_statements import Session
+from dbkit.project.revision_source import mentions_table
+from dbkit.roundtrip.access import Databases
+from dbkit.roundtrip.apply import run_revision
+from dbkit.roundtrip.branches import RevisionBranches
+from dbkit.roundtrip.compare import Snapshot
+from dbkit.roundtrip.event_recorder import record_statements
+from dbkit.roundtrip.outcome import Failure
+from dbkit.roundtrip.workspace import Workspace
+
+
+class CloneExercise:
+    """Runs a revision again from the databases as they were before it, with rows planted in the first of them."""
+
+    most_alone = 3
+
+    def __init__(self, work: Workspace, script: Script) -> None:
+        self.work, self.script = work, script
+        self.branches = RevisionBranches(str(script.path))
+        self.runs: dict[str, list[StatementRun]] = {"upgrade": [], "downgrade": []}
+        """By direction, the statements that it has executed."""
+        self.backup: Databases | None = None
+        """A copy from before the upgrade; None where the revision can be run only once on a server."""
+        self.databases = work.databases
+        self.touched_names: set[str] = set()
+        self.version_tables: Collection[str] = (work.databases.version_table_name,)
+        self._applied: Databases | None = None
+        """The databases after the upgrade, while copies of the backup have their names."""
+        self._connection: psycopg.Connection[Any] | None = None
+        """To a copy of the backup that nothing has been committed in."""
+
+    def restore(self) -> "psycopg.Connection[Any] | None":
+        """Return a connection to the first database as it was before the upgrade, in a transaction."""
+        if self.backup is None:
+            return None
+        if self._connection is None:
+            self._drop_copy()
+            self._applied = self._applied or self.databases.rename_away()
+            self.databases.create_from(self.backup)
+            self._connection = connect(next(iter(self.databases.databases.values())), session=Session.PROJECT)
+        self._connection.rollback()
+        self._connection.execute("SELECT")  # begins the transaction
+        return self._connection
+
+    def keep_rows(self) -> None:
+        """Commit the planted rows."""
+        if self._connection:
+            self._connection.commit()
+            self._close()
+
+    def read_rows(self, _names: Collection[str] | None) -> Snapshot:
+        """Return the rows of all tables."""
+        return self.databases.read_snapshot({}, with_rows=True)
+
+    def upgrade(self) -> Failure | None:
+        """Apply the revision."""
+        return self.run_and_check(True)
+
+    def run_and_check(self, up: bool) -> Failure | None:
+        """Apply or undo the revision."""
+        return run_revision(self.work, self.script, up=up, observe=partial(self._observe, up))
+
+    @contextmanager
+    def _observe(self, up: bool, connection: sa.Connection) -> Iterator[None]:
+        runs = self.runs["upgrade" if up else "downgrade"]
+        with self.branches.tracing(), record_statements(connection, str(self.script.path), runs):
+            yield
+
+    def find_written_tables(self) -> set[str]:
+        """Return nothing: all tables are read."""
+        return set()
+
+    def mentions(self, table: str) -> bool:
+        """Whether the revision contains the name of a table."""
+        return mentions_table(self.script, table)
+
+    def apply_again(self) -> None:
+        """Put the databases after the ordinary upgrade back."""
+        self._drop_copy()
+        if self._applied:
+            self.databases.rename_back(self._applied)
+            self._applied = None
+
+    def _drop_copy(self) -> None:
+        self._close()
+        if self._applied:
+            self.databases.drop()
+
+    def _close(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
