@@ -243,14 +243,14 @@ def test_what_belongs_to_the_session_is_not_in_the_way(
     assert verdicts(proven(ini)) == {"case00": "proven", "session": "proven"}
 
 
-def test_a_file_without_a_downgrade_is_broken_and_no_other(proven: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_file_without_a_downgrade_is_irreversible(proven: Callable[..., Outcome], tmp_path: Path) -> None:
     ini = make_project(tmp_path / "project", BATTERY[:1])
     add(ini.parent, "lacks", "case00", "CREATE TABLE lacking (x int)", NOTHING)
     path = ini.parent / "backend/alembic/versions/lacks.py"
     path.write_text(path.read_text().partition("def downgrade")[0])
     add(ini.parent, "after", "lacks", "CREATE TABLE n (x int)", "DROP TABLE n")
     outcome = proven(ini)
-    assert verdicts(outcome) == {"case00": "proven", "lacks": "broken", "after": "proven"}
+    assert verdicts(outcome) == {"case00": "proven", "lacks": "irreversible", "after": "proven"}
     assert "the file has no downgrade()" in outcome.revisions[1].findings[0].words
 
 

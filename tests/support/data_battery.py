@@ -20,7 +20,15 @@ from dbkit.postgres import scratch_cluster
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target
-from support import data_conditions, data_controls, data_failures, data_programs, data_structures
+from support import (
+    data_conditions,
+    data_controls,
+    data_failures,
+    data_programs,
+    data_structures,
+    data_trial_controls,
+    data_trial_faults,
+)
 from support.data_case import DataCase, write_cases
 from support.kit import REPOSITORY
 from support.pair import url_of
@@ -31,7 +39,8 @@ FAULT_GROUPS = {
     **data_structures.GROUPS,
     **data_failures.FAULT_GROUPS,
 }
-GROUPS = {**FAULT_GROUPS, **data_controls.GROUPS, **data_failures.CONTROL_GROUPS}
+TRIAL_GROUPS = {"trial faults": data_trial_faults.CASES, "trial controls": data_trial_controls.CASES}
+GROUPS = {**FAULT_GROUPS, **data_controls.GROUPS, **data_failures.CONTROL_GROUPS, **TRIAL_GROUPS}
 """The cases of a group are one chain when they are proven, so that all names of their tables differ."""
 CASES = {case.name: case for group in GROUPS.values() for case in group}
 

@@ -17,8 +17,8 @@ with create_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool).connect(
         context.run_migrations()
 """
 
-Revision = tuple[str, str | None, str, str]
-"""Its id, its parent, and what goes up and down, as for `battery.revision_file`."""
+Revision = tuple[str, str | tuple[str, ...] | None, str, str]
+"""Its id, its parents, and what goes up and down, as for `battery.revision_file`."""
 
 
 def write_project(directory: Path, revisions: Iterable[Revision], env: str = ENV) -> Path:

@@ -28,10 +28,15 @@ def test_what_is_not_set_has_its_default(tmp_path: Path, section: str) -> None:
 def test_every_key_is_typed(tmp_path: Path) -> None:
     ini = write(
         tmp_path,
-        "[dbkit]\njournal = Off\nbaseline = 4a1e\nsamples = rows/own\nsizes = %(here)s/sizes.txt\nsmall_table = 500\n",
+        "[dbkit]\njournal = Off\nbaseline = 4a1e\nsamples = rows/own\nsizes = %(here)s/sizes.txt\nsmall_table = 500\nstrict = on\n",
     )
     assert read_config(ini) == ProjectConfig(
-        journal=False, baseline="4a1e", samples=tmp_path / "rows/own", sizes=tmp_path / "sizes.txt", small_table=500
+        journal=False,
+        baseline="4a1e",
+        samples=tmp_path / "rows/own",
+        sizes=tmp_path / "sizes.txt",
+        small_table=500,
+        strict=True,
     )
     assert list(PARSERS) == [field.name for field in fields(ProjectConfig)]
 
@@ -60,6 +65,7 @@ def test_a_file_in_another_encoding_is_read(tmp_path: Path) -> None:
             "line 6: [dbkit] journal = 'perhaps' is neither on nor off",
             "Write on or off",
         ),
+        ("[dbkit]\nstrict = very\n", "line 6: [dbkit] strict = 'very' is neither on nor off", "Write on or off"),
         (
             "[dbkit]\n\nsmall_table=1e4\n",
             "line 7: [dbkit] small_table = '1e4' is not a number of rows",

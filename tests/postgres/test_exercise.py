@@ -1,0 +1,150 @@
+"""Statements that no row of before can meet, rows that a migration refuses, and what planted rows leave behind."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dbkit.findings.verdict import Verdict
+from dbkit.postgres.cluster import Cluster
+from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
+from dbkit.roundtrip.prove import Request, prove
+from dbkit.settings import Settings
+from support.plain import Revision, write_project
+
+TABLE = (
+    "CREATE TYPE mood AS ENUM ('well', 'ill'); CREATE TABLE wards (id int PRIMARY KEY); CREATE TABLE patients ("
+    "id serial PRIMARY KEY, name varchar(8) NOT NULL, mood mood NOT NULL, stay text CHECK (stay IN ('day', 'night')), "
+    "ward int NOT NULL REFERENCES wards, card text UNIQUE NOT NULL)"
+)
+FIRST: Revision = ("a1", None, TABLE, "DROP TABLE patients; DROP TABLE wards; DROP TYPE mood")
+
+# what goes up and down, and a part of the reason why the statement can meet no row of before
+IMPOSSIBLE = {
+    "a NULL where there is none": ("UPDATE patients SET name = '' WHERE name IS NULL", "", "constraints allow no row"),
+    "a value that a CHECK forbids": ("UPDATE patients SET stay = 'day' WHERE stay = 'week'", "", "constraints allow no row"),
+    "a label that the type lacks": ("UPDATE patients SET mood = 'ill' WHERE mood::text = 'dead'", "", ""),
+    "duplicates of a unique key": (
+        "DELETE FROM patients AS a USING patients AS b WHERE a.card = b.card AND a.id > b.id", "", "constraints allow no row"),
+    "no parent, against a foreign key": (
+        "DELETE FROM patients WHERE NOT EXISTS (SELECT FROM wards WHERE wards.id = patients.ward)", "", "constraints allow no row"),
+    "a new column with a default": (
+        "ALTER TABLE patients ADD urgent boolean DEFAULT false; UPDATE patients SET urgent = false WHERE urgent IS NULL",
+        "ALTER TABLE patients DROP urgent", "NULL nowhere"),
+    "on the way down, longer than before": (
+        "ALTER TABLE patients ALTER name TYPE varchar(40)",
+        "UPDATE patients SET name = left(name, 8) WHERE length(name) > 8; ALTER TABLE patients ALTER name TYPE varchar(8)",
+        "constraints allow no row"),
+    "on the way down, in a new column": (
+        "ALTER TABLE patients ADD room int", "DELETE FROM patients WHERE room = 7; ALTER TABLE patients DROP room",
+        "the revision adds"),
+    "a table of its own": (
+        "CREATE TABLE beds (id int); UPDATE beds SET id = 1 WHERE id = 2", "DROP TABLE beds", "made by the revision"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def proven(local_settings: Settings, server: Cluster, tmp_path: Path) -> Callable[..., Outcome]:
+    def run(*revisions: Revision) -> Outcome:
+        ini = write_project(tmp_path, revisions)
+        return prove(local_settings, ini, Request(server=server.target("postgres"), jobs=1))
+
+    return run
+
+
+def last(outcome: Outcome) -> RevisionOutcome:
+    return outcome.revisions[-1]
+
+
+def words(outcome: RevisionOutcome) -> str:
+    return "\n".join(finding.words for finding in (*outcome.findings, *outcome.warnings))
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_a_statement_that_can_meet_no_row_is_no_gap(proven: Callable[..., Outcome], name: str) -> None:
+    up, down, reason = IMPOSSIBLE[name]
+    outcome = last(proven(FIRST, ("a2", "a1", up, down or "python:pass")))
+    assert (outcome.verdict, words(outcome)) == (Verdict.PROVEN, "")
+    [unmet] = [each for each in outcome.coverage if not each.rows]
+    assert unmet.by_construction
+    assert reason in unmet.reason
+
+
+def test_a_statement_of_which_no_row_was_found_is_named(proven: Callable[..., Outcome]) -> None:
+    up = "UPDATE patients SET card = card || '-' WHERE md5(card) = repeat('f', 32)"
+    outcome = last(proven(FIRST, ("a2", "a1", up, "python:pass")))
+    assert outcome.verdict == Verdict.UNPROVEN
+    assert "no row met this statement of upgrade(): UPDATE patients SET card" in words(outcome)
+    assert "samples/a1.sql" in words(outcome)
+
+
+def test_later_revisions_do_not_meet_the_rows(proven: Callable[..., Outcome], tmp_path: Path) -> None:
+    lossy = "UPDATE patients SET name = 'x' WHERE name = 'rare'"
+    seen = tmp_path / "names"
+    reading = (
+        f"python:import pathlib\n    names = op.get_bind().exec_driver_sql('SELECT name FROM patients').scalars()\n"
+        f"    pathlib.Path({str(seen)!r}).open('a').write(chr(10).join(names) + '!')"
+    )
+    outcome = proven(FIRST, ("a2", "a1", lossy, "python:pass"), ("a3", "a2", reading, "python:pass"))
+    assert [each.verdict for each in outcome.revisions] == [Verdict.PROVEN, Verdict.LOSSY, Verdict.PROVEN]
+    first, *_ = seen.read_text().split("!")
+    assert first.count("\n") >= 4
+    assert "rare" not in seen.read_text()
+
+
+REFUSALS = {
+    "by RAISE": "DO $$ BEGIN IF EXISTS (SELECT FROM patients WHERE name = 'rare') THEN RAISE EXCEPTION 'no'; END IF; END $$",
+    "by raise": "python:if op.get_bind().exec_driver_sql(\"SELECT 1 FROM patients WHERE name = 'rare'\").first():\n"
+    "        raise RuntimeError('no')",
+}
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_a_migration_that_refuses_rows_loses_none(proven: Callable[..., Outcome], how: str) -> None:
+    outcome = last(proven(FIRST, ("a2", "a1", REFUSALS[how], "python:pass")))
+    assert (outcome.verdict, words(outcome)) == (Verdict.PROVEN, "")
+
+
+def test_a_failure_of_all_rows_that_meet_a_condition_is_one(proven: Callable[..., Outcome]) -> None:
+    up = "ALTER TABLE patients ADD age int; UPDATE patients SET age = name::int WHERE name LIKE 'No%'"
+    outcome = last(proven(FIRST, ("a2", "a1", up, "ALTER TABLE patients DROP age")))
+    assert outcome.verdict == Verdict.FAILS_ON_ROWS
+    assert "invalid input syntax for type integer" in words(outcome)
+
+
+def test_a_failure_of_some_rows_is_a_warning_and_hides_no_loss(proven: Callable[..., Outcome]) -> None:
+    up = "UPDATE patients SET name = (1 / (length(stay) - 3))::text WHERE name = 'rare'"
+    outcome = last(proven(FIRST, ("a2", "a1", up, "python:pass")))
+    assert outcome.verdict == Verdict.LOSSY
+    assert "fails on some of the rows that meet its conditions: " in words(outcome)
+
+
+NEW_SEQUENCE = (
+    "ALTER TABLE patients ALTER id DROP DEFAULT; DROP SEQUENCE patients_id_seq; "
+    "ALTER TABLE patients ALTER id ADD GENERATED BY DEFAULT AS IDENTITY"
+)
+OLD_SEQUENCE = (
+    "ALTER TABLE patients ALTER id DROP IDENTITY; CREATE SEQUENCE patients_id_seq AS int OWNED BY patients.id; "
+    "ALTER TABLE patients ALTER id SET DEFAULT nextval('patients_id_seq')"
+)
+SET = "; SELECT setval(pg_get_serial_sequence('patients', 'id'), (SELECT max(id) + 1 FROM patients), false)"
+
+
+@pytest.mark.parametrize(
+    "how", ["", SET, SET.replace("+ 1", "").replace(", false", "")], ids=["behind", "next", "called"]
+)
+def test_a_sequence_behind_its_keys(proven: Callable[..., Outcome], how: str) -> None:
+    outcome = last(proven(FIRST, ("a2", "a1", NEW_SEQUENCE + how, OLD_SEQUENCE + how)))
+    assert outcome.verdict == (Verdict.PROVEN if how else Verdict.LOSSY)
+    assert ("patients.id: 5 of 5 values ahead of its sequence" in words(outcome)) == (not how)
+
+
+def test_a_branch_that_no_row_reaches_is_named(proven: Callable[..., Outcome]) -> None:
+    loop = (
+        'python:for row in op.get_bind().exec_driver_sql("SELECT id, name FROM patients").all():\n'
+        "        if hash(row.name) == 7:\n"
+        '            op.execute(f"DELETE FROM patients WHERE id = {row.id}")'
+    )
+    outcome = last(proven(FIRST, ("a2", "a1", loop, "python:pass")))
+    assert outcome.verdict == Verdict.UNPROVEN
+    assert "if hash(row.name) == 7" in words(outcome)
