@@ -48,10 +48,13 @@ def test_there_are_enough() -> None:
 
 @pytest.fixture(autouse=True)
 def paths() -> Iterator[None]:
-    """Undo what Alembic adds to the paths of modules."""
-    before = sys.path[:]
+    """Undo what Alembic adds to the paths of modules, and forget the modules of a case: each project has its own."""
+    before, loaded = sys.path[:], set(sys.modules)
     yield
     sys.path[:] = before
+    for name in sys.modules.keys() - loaded:
+        if name.endswith("_helper"):
+            del sys.modules[name]
 
 
 def skip_unless_known(group: str, name: str, server: Cluster) -> None:
