@@ -148,3 +148,33 @@ def test_a_branch_that_no_row_reaches_is_named(proven: Callable[..., Outcome]) -
     outcome = last(proven(FIRST, ("a2", "a1", loop, "python:pass")))
     assert outcome.verdict == Verdict.UNPROVEN
     assert "if hash(row.name) == 7" in words(outcome)
+
+
+COMMENTED = {
+    "a line": "-- see the ticket\nDELETE FROM patients WHERE name = 'rare'",
+    "a block": "/* see the ticket */ DELETE FROM patients WHERE name = 'rare'",
+    "several": "SELECT 1; -- then\n/* of those */ DELETE FROM patients WHERE name = 'rare'",
+    "a function": "-- by a block\nDO $$ BEGIN DELETE FROM patients WHERE name = 'rare'; END $$",
+}
+
+
+@pytest.mark.parametrize("how", COMMENTED)
+def test_a_comment_hides_no_statement(proven: Callable[..., Outcome], how: str) -> None:
+    outcome = last(proven(FIRST, ("a2", "a1", COMMENTED[how], "python:pass")))
+    assert outcome.verdict == Verdict.LOSSY
+    assert [each.rows > 0 for each in outcome.coverage] == [True]
+
+
+def test_rows_that_a_deferred_constraint_refuses_end_no_proof(proven: Callable[..., Outcome]) -> None:
+    deferred = (
+        "CREATE TABLE doctors (id int PRIMARY KEY CHECK (id > 1000)); ALTER TABLE patients ADD doctor int "
+        "CONSTRAINT fk_doctor REFERENCES doctors DEFERRABLE INITIALLY DEFERRED"
+    )
+    undo = "ALTER TABLE patients DROP doctor; DROP TABLE doctors"
+    outcome = proven(
+        FIRST,
+        ("a2", "a1", deferred, undo),
+        ("a3", "a2", "UPDATE patients SET name = 'x' WHERE doctor = 77", "python:pass"),
+        ("a4", "a3", "UPDATE patients SET name = 'x' WHERE name = 'rare'", "python:pass"),
+    )
+    assert [each.verdict for each in outcome.revisions][2:] == [Verdict.UNPROVEN, Verdict.LOSSY]

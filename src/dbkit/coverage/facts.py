@@ -121,7 +121,7 @@ def cover(
         # a statement whose rows the driver does not count is none that met no row
         seen = {run.template for run in each} - {run.template for run in each if _is_counted(run)}
         for run in each:
-            is_changing = is_data_statement(run.template) or (direction, run.template) in changing
+            is_changing = is_data_statement(run.sql) or (direction, run.template) in changing
             if run.template in seen or not is_changing:
                 continue
             seen.add(run.template)

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import pq
 
-from dbkit.postgres.sql_text import statements
+from dbkit.postgres.sql_text import statements, without_comments
 
 CALLS = re.compile(r"(?:^|;)\s*(?:do|call|select|with)\b", re.IGNORECASE)
 PASSED = ("sqlalchemy.", "psycopg.", "dbkit.coverage.", "dbkit.roundtrip.event_recorder")
@@ -31,7 +31,7 @@ class StatementRun:
     """One execution of a single statement."""
 
     sql: str
-    """With its parameters as literals."""
+    """With its parameters as literals, and without comments."""
     template: str
     """As the migration has it, where it is the only statement of a string."""
     rows: int | None
@@ -112,11 +112,11 @@ def make_runs(
 ) -> list[StatementRun]:
     """Return the runs of a query: of each of its statements, with each set of parameters that it was `rendered` with.
 
-    `counts`: by statement, how many rows it met.
+    `counts`: by statement, how many rows it met. Comments are left out: the statement begins with its verb.
     """
     runs = []
     for text in rendered:
-        parts = statements(text)
+        parts = [without_comments(part).strip() for part in statements(text)]
         rows = counts if len(counts) == len(parts) else [None] * len(parts)
         templates = [query] if len(parts) == 1 else parts
         runs += [
@@ -149,7 +149,7 @@ def find_line(path: str) -> int | None:
 
 def hides_rows(sql: str) -> bool:
     """Whether a statement may write rows that its own count does not include: DO, CALL, or a function in a SELECT."""
-    return bool(CALLS.search(sql))
+    return bool(CALLS.search(without_comments(sql)))
 
 
 def _row_counts(cursor: "psycopg.Cursor[Any]") -> list[int | None]:
@@ -197,13 +197,3 @@ def _as_text(query: Any, connection: Any) -> str:
     if isinstance(query, bytes):
         return query.decode(errors="replace")
     return query if isinstance(query, str) else str(query.as_string(connection))
-
-
-def is_data_statement(sql: str) -> bool:
-    """Whether a statement reads or writes rows that were there before, by its first words."""
-    words = sql.lstrip("( \t\r\n").lower()
-    if words.startswith(("update", "delete", "merge", "do", "call", "with", "select")):
-        return True
-    if words.startswith(("insert", "create")):
-        return "select" in words
-    return False
