@@ -1,7 +1,6 @@
 """Insert rows that goals ask for, in the connection's current transaction."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import cycle, islice
@@ -18,6 +17,7 @@ from dbkit.coverage.tables import KnownTables
 from dbkit.errors import describe_error
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Reference, Table
+from dbkit.sample_data.fixed_settings import fixed_settings
 from dbkit.sample_data.insert import insert_sql
 from dbkit.sample_data.row_generator import CannotFill, Row
 
@@ -28,19 +28,6 @@ MOST_TRIES = 3
 MOST_PLANTED = 120
 """How many rows are inserted for one revision."""
 DEEPEST_PARENT = 3
-SETTINGS = ("TimeZone", "DateStyle", "IntervalStyle", "lock_timeout")
-PLANTING = """
-SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres';
-SET LOCAL lock_timeout = '10s'
-"""
-
-
-DEFERRED = """
-SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, o.conname)
-FROM pg_catalog.pg_constraint AS o
-JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) o.connamespace
-WHERE o.condeferred AND o.conparentid OPERATOR(pg_catalog.=) 0
-"""
 
 
 @dataclass
@@ -73,36 +60,13 @@ class Planter:
 
     def plant(self, goals: Sequence[tuple[Goal, str]]) -> Planted:
         """Insert rows for each goal, as far as the tables' constraints allow; a goal comes with its direction."""
-        with self._settings():
+        with fixed_settings(self.connection):
             for number, (goal, direction) in enumerate(goals):
                 self.is_downgrade = direction == "downgrade"
                 reason = self._try_goal(goal) if self.planted.rows < MOST_PLANTED else "too many rows were planted"
                 if reason:
                     self.planted.reasons[number] = reason
-            self._check_constraints()
         return self.planted
-
-    @contextmanager
-    def _settings(self) -> Any:
-        """Use fixed formats meanwhile; then those of the project again, in whose transaction this is."""
-        names = ", ".join(f"pg_catalog.current_setting({quote_literal(name)})" for name in SETTINGS)
-        before = self.connection.execute(f"SELECT {names}".encode()).fetchall()[0]
-        self.connection.execute(PLANTING.encode())
-        try:
-            yield
-        finally:
-            values = zip(SETTINGS, before, strict=True)
-            calls = (
-                f"pg_catalog.set_config({quote_literal(name)}, {quote_literal(value)}, true)" for name, value in values
-            )
-            self.connection.execute(f"SELECT {', '.join(calls)}".encode())
-
-    def _check_constraints(self) -> None:
-        """Check the deferred constraints now, as a commit would; those of a migration's own rows stay deferred."""
-        names = [row[0] for row in self.connection.execute(DEFERRED).fetchall()]
-        if names:
-            self.connection.execute(f"SET CONSTRAINTS {', '.join(names)} IMMEDIATE".encode())
-            self.connection.execute(f"SET CONSTRAINTS {', '.join(names)} DEFERRED".encode())
 
     def _try_goal(self, goal: Goal) -> str:
         """Plant the rows of one goal, or none of them where the server refuses a query. Returns why that failed."""
