@@ -1,6 +1,6 @@
 """Goals: which rows, in which tables, a statement would have to meet."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
@@ -9,6 +9,9 @@ from dbkit.coverage.conditions import Atoms
 
 IS_WISH = "dbkit_wish"
 """Marks an atom that single rows need not satisfy, such as `amount > 20000` for `sum(amount) > 20000`."""
+
+
+Replacement = Callable[[exp.Column], exp.Expr | None]
 
 
 class UnreadableError(Exception):
@@ -57,14 +60,22 @@ class Goal:
         """Whether the atoms or the values depend on a literal."""
         return any(each.find(exp.Literal, exp.Boolean) for each in (*self.atoms, *self.values))
 
+    def replace_columns(self, replacement: "Replacement") -> "Goal":
+        """Return the goal with its columns replaced, as the function `replace_columns` does."""
+        atoms, values, equal = (
+            tuple(replace_columns(each, replacement) for each in parts)
+            for parts in (self.atoms, self.values, self.equal)
+        )
+        columns = [(each, replace_columns(each.column, replacement)) for each in self.absent]
+        absent = tuple(replace(each, column=column) for each, column in columns if isinstance(column, exp.Column))
+        return replace(self, atoms=atoms, values=values, equal=equal, absent=absent)
+
     def rename(self, old: str, new: str) -> "Goal":
         """Return the goal with another key of a table; a comparison of a column with itself is left out."""
-        atoms, values, equal = (
-            tuple(_with_key(each, old, new) for each in parts) for parts in (self.atoms, self.values, self.equal)
-        )
-        atoms = tuple(each for each in atoms if not (isinstance(each, exp.EQ) and each.this == each.expression))
+        goal = self.replace_columns(lambda each: make_column(new, each.name) if each.table == old else None)
+        atoms = tuple(each for each in goal.atoms if not (isinstance(each, exp.EQ) and each.this == each.expression))
         tables = {key: table for key, table in self.tables.items() if key != old}
-        return replace(self, tables=tables, atoms=atoms, values=values, equal=equal)
+        return replace(goal, tables=tables, atoms=atoms)
 
     @property
     def joins_itself(self) -> bool:
@@ -85,20 +96,28 @@ class Goal:
     @property
     def words(self) -> str:
         """Return the condition as people read it."""
-        return " AND ".join(_plain(atom) for atom in self.atoms)
+        return " AND ".join(describe_atom(atom) for atom in self.atoms)
 
 
-def _with_key(expression: exp.Expr, old: str, new: str) -> exp.Expr:
+def replace_columns(expression: exp.Expr, replacement: Replacement) -> exp.Expr:
+    """Return an expression with its columns replaced; where `replacement` returns None, a column stays."""
     copied = expression.copy()
-    for column in copied.find_all(exp.Column):
-        if column.table == old:
-            column.set("table", exp.to_identifier(new))
+    for column in [*copied.find_all(exp.Column)]:
+        found = replacement(column)
+        if found is None:
+            continue
+        if column is copied:
+            return found.copy()
+        column.replace(found.copy())
     return copied
 
 
-def _plain(atom: exp.Expr) -> str:
-    copied = atom.copy()
-    for column in copied.find_all(exp.Column):
-        column.set("table", None)
-        column.this.set("quoted", not column.name.islower())
-    return copied.sql("postgres")
+def make_column(key: str, name: str) -> exp.Column:
+    """Return the column of a table, by its key."""
+    return exp.Column(this=exp.to_identifier(name, quoted=True), table=exp.to_identifier(key))
+
+
+def describe_atom(atom: exp.Expr) -> str:
+    """Return an atom as people write it: without keys."""
+    plain = replace_columns(atom, lambda each: exp.column(each.name, quoted=not each.name.islower()))
+    return plain.sql("postgres")

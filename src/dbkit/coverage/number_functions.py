@@ -9,7 +9,7 @@ from dbkit.sample_data.texts import Inverse, for_each, read_integer, read_number
 Arguments = Sequence[str | None]
 Solve = Callable[[Decimal, Decimal, int], Iterable[Decimal | float]]
 """From a result, the constant argument, and the position of the other one: values of that one."""
-HALF, TENTH = Decimal("0.5"), Decimal("0.1")
+HALF = Decimal("0.5")
 
 
 def solve_with(solve: Solve, otherwise: str = "0") -> Inverse:

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from dbkit.coverage.conditions import Atoms, is_null_test
 from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_NULL
-from dbkit.coverage.goals import Absence, Goal
+from dbkit.coverage.goals import Absence, Goal, replace_columns
 from dbkit.coverage.search import Choice, literal_of, search_values, try_query
 from dbkit.coverage.tables import KnownTables
 from dbkit.errors import describe_error
@@ -89,7 +89,9 @@ class Planter:
             return MADE
         joined, (goal, tables) = len(tables), _unite_rows(goal, tables)
         if any(
-            _is_never_absent(tables[each.column.table], each) for each in goal.absent if each.column.table in tables
+            self._is_never_absent(tables[each.column.table], each)
+            for each in goal.absent
+            if each.column.table in tables
         ):
             return f"{FORBIDDEN} without the one that it refers to"
         rows: dict[str, list[Row]] = {}
@@ -106,6 +108,17 @@ class Planter:
             self._plant_equal(goal, key, tables[key], rows[key][0])
             self._plant_children(tables[key], rows[key][0], choice)
         return self._reason_of_new_columns(goal, tables)
+
+    def _is_never_absent(self, table: Table, absence: Absence) -> bool:
+        """Whether a foreign key requires the row that a condition forbids."""
+        parent = self.tables.find(absence.table)
+        return any(
+            parent is not None
+            and reference.parent == parent.oid
+            and (reference.columns, reference.parent_columns) == ((absence.column.name,), (absence.key,))
+            and not table.is_nullable(reference)
+            for reference in table.references
+        )
 
     def _reason_of_new_columns(self, goal: Goal, tables: Mapping[str, Table]) -> str:
         """Return why planted rows may not meet the goal: an atom is on a column that the revision adds."""
@@ -259,18 +272,6 @@ def _unite_rows(goal: Goal, tables: Mapping[str, Table]) -> tuple[Goal, dict[str
     return goal, dict(tables)
 
 
-def _is_never_absent(table: Table, absence: Absence) -> bool:
-    """Whether a foreign key requires the row that a condition forbids."""
-    name = absence.column.name
-    return any(
-        reference.columns == (name,)
-        and reference.parent_columns == (absence.key,)
-        and reference.parent_sql.rpartition(".")[2].strip('"') == absence.table.name
-        and not table.is_nullable(reference)
-        for reference in table.references
-    )
-
-
 def _linked_columns(atoms: Atoms) -> Iterator[tuple[exp.Column, exp.Column]]:
     """Yield the columns of different rows that atoms equate, in both orders."""
     for atom in atoms:
@@ -293,6 +294,12 @@ def _bound(atoms: Atoms, key: str, tables: Mapping[str, Table], rows: Mapping[st
     Left out are atoms with anything else that is not known: a column that the revision adds, a row that follows.
     """
     known = {column.name for column in tables[key].columns}
+
+    def value_of(column: exp.Column) -> exp.Expr | None:
+        if column.table == key:
+            return None
+        return literal_of(rows[column.table][column.name], tables[column.table].column(column.name))
+
     found = []
     for atom in atoms:
         columns = list(atom.find_all(exp.Column))
@@ -301,14 +308,5 @@ def _bound(atoms: Atoms, key: str, tables: Mapping[str, Table], rows: Mapping[st
         own = [column.name in known for column in columns if column.table == key]
         others = [column for column in columns if column.table != key]
         if all(own) and all(column.name in rows.get(column.table, {}) for column in others):
-            found.append(_with_values(atom, key, tables, rows))
+            found.append(replace_columns(atom, value_of))
     return tuple(found)
-
-
-def _with_values(atom: exp.Expr, key: str, tables: Mapping[str, Table], rows: Mapping[str, Row]) -> exp.Expr:
-    copied = atom.copy()
-    for column in [*copied.find_all(exp.Column)]:
-        if column.table != key:
-            table = tables[column.table]
-            column.replace(literal_of(rows[column.table][column.name], table.column(column.name)))
-    return copied

@@ -8,7 +8,7 @@ from itertools import islice, permutations
 
 from sqlglot import exp
 
-from dbkit.coverage.goals import Goal
+from dbkit.coverage.goals import Goal, make_column
 from dbkit.coverage.goals import Table as Name
 from dbkit.coverage.python_comparisons import Comparison, Literal
 from dbkit.coverage.python_source import PythonCondition
@@ -149,15 +149,11 @@ def _links(tables: Mapping[str, Table]) -> Iterator[exp.Expr]:
         for reference in table.references:
             if reference.parent == other.oid:
                 for name, key in zip(reference.columns, reference.parent_columns, strict=True):
-                    yield exp.EQ(this=_named(name, child), expression=_named(key, parent))
+                    yield exp.EQ(this=make_column(child, name), expression=make_column(parent, key))
 
 
 def _column(column: Column, key: str) -> exp.Expr:
-    return _named(column.name, key)
-
-
-def _named(name: str, key: str) -> exp.Expr:
-    return exp.Column(this=exp.to_identifier(name, quoted=True), table=exp.to_identifier(key))
+    return make_column(key, column.name)
 
 
 def _compare(operand: exp.Expr, column: Column, literal: Literal) -> exp.Expr | None:

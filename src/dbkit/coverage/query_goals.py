@@ -8,16 +8,14 @@ from sqlglot import exp
 
 from dbkit.coverage.conditions import MOST_ARMS, Atoms, is_null_test, split_condition
 from dbkit.coverage.expressions import arms_of, ordinal, partition_columns, subquery
-from dbkit.coverage.goals import IS_WISH, Absence, Goal, Table, UnreadableError
+from dbkit.coverage.goals import IS_WISH, Absence, Goal, Table, UnreadableError, make_column
 from dbkit.coverage.scopes import (
     ColumnsOf,
     NameResolver,
     Query,
     Scope,
     ViewOf,
-    bind_columns,
     keys_of,
-    make_column,
     rename_columns,
     table_of,
 )
@@ -382,8 +380,5 @@ class QueryReader(NameResolver):
         if not rows:
             return goal
         tables = {key: table for key, table in goal.tables.items() if ":" not in key}
-        bound = [
-            tuple(bind_columns(each, rows) for each in expressions)
-            for expressions in (goal.atoms, goal.values, goal.equal)
-        ]
-        return replace(goal, tables=tables, atoms=bound[0], values=bound[1], equal=bound[2])
+        bound = goal.replace_columns(lambda column: rows.get(column.table, {}).get(column.name))
+        return replace(bound, tables=tables)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from dbkit.coverage.goals import Goal, Table
+from dbkit.coverage.goals import Goal, Table, make_column
 from dbkit.postgres.sql_text import unquote_name
 
 NAME = r'(?:"(?:[^"]|"")+"|\w+)'
@@ -52,16 +52,12 @@ class Renames:
         if not self.tables and not self.columns:
             return goal
         tables = {key: self.table(name) for key, name in goal.tables.items()}
-        atoms, values, equal = (
-            tuple(self._restore(each, tables) for each in parts) for parts in (goal.atoms, goal.values, goal.equal)
-        )
-        return replace(goal, tables=tables, atoms=atoms, values=values, equal=equal)
 
-    def _restore(self, expression: exp.Expr, tables: dict[str, Table]) -> exp.Expr:
-        copied = expression.copy()
-        for column in copied.find_all(exp.Column):
+        def old_name(column: exp.Column) -> exp.Expr | None:
             table = tables.get(column.table)
             old = self.columns.get((table.name, column.name)) if table else None
-            if old:
-                column.set("this", exp.to_identifier(old, quoted=True))
-        return copied
+            return make_column(column.table, old) if old else None
+
+        restored = goal.replace_columns(old_name)
+        absent = tuple(replace(each, table=self.table(each.table)) for each in restored.absent)
+        return replace(restored, tables=tables, absent=absent)

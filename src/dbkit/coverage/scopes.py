@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from dbkit.coverage.goals import Goal, Table
+from dbkit.coverage.goals import Goal, Table, make_column, replace_columns
 
 UNKNOWN = "?"
 """The table of a column whose table is not known."""
@@ -44,32 +44,20 @@ class Query:
 
 
 def table_of(node: exp.Expr) -> Table:
+    """Return the table that a node names."""
     return Table(node.args["db"].name if node.args.get("db") else "", node.name)
 
 
-def bind_columns(expression: exp.Expr, rows: Mapping[str, Mapping[str, exp.Expr]]) -> exp.Expr:
-    copied = expression.copy()
-    for column in [*copied.find_all(exp.Column)]:
-        if column.table in rows and column.name in rows[column.table]:
-            value = rows[column.table][column.name].copy()
-            if column is copied:
-                return value
-            column.replace(value)
-    return copied
-
-
 def rename_columns(query: Query, names: Sequence[str]) -> Query:
+    """Return a query whose first columns have these names, too."""
     if not names:
         return query
     renamed = dict(zip(names, query.columns.values(), strict=False))
     return replace(query, columns={**query.columns, **renamed})
 
 
-def make_column(key: str, name: str) -> exp.Column:
-    return exp.Column(this=exp.to_identifier(name, quoted=True), table=exp.to_identifier(key))
-
-
 def keys_of(expression: exp.Expr) -> set[str]:
+    """Return the keys of the tables of an expression."""
     return {column.table for column in expression.find_all(exp.Column)}
 
 
@@ -83,15 +71,9 @@ class NameResolver:
 
     def resolve(self, expression: exp.Expr, scope: Scope) -> exp.Expr:
         """Return an expression in which each column has the key of its table, or is replaced by its expression."""
-        copied = expression.copy()
-        for column in [*copied.find_all(exp.Column)]:
-            if isinstance(column.this, exp.Star):
-                continue
-            found = self._find_column(column, scope)
-            if column is copied:
-                return found.copy()
-            column.replace(found.copy())
-        return copied
+        return replace_columns(
+            expression, lambda column: None if isinstance(column.this, exp.Star) else self._find_column(column, scope)
+        )
 
     def _find_column(self, column: exp.Column, scope: Scope | None) -> exp.Expr:
         name, alias = column.name, column.table

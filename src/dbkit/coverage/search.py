@@ -11,7 +11,7 @@ from sqlglot import exp
 from dbkit.coverage.candidates import find_candidates
 from dbkit.coverage.conditions import Atoms
 from dbkit.coverage.facts import FORBIDDEN
-from dbkit.coverage.goals import IS_WISH
+from dbkit.coverage.goals import IS_WISH, describe_atom, make_column, replace_columns
 from dbkit.coverage.syntax import parse_statement
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Column, Table
@@ -68,7 +68,7 @@ def search_values(
             good, _ = _filter_column(connection, table, column, single[column.name], values, pool)
             good = sorted(good, key=_size, reverse=True)[:1]
         if single[column.name] and not good:
-            words = " AND ".join(_shown(atom) for atom in single[column.name])
+            words = " AND ".join(describe_atom(atom) for atom in single[column.name])
             if _is_forbidden(connection, table, column, single[column.name], pool):
                 return Choice(reason=f"{FORBIDDEN} of {table.shown} with {words}")
             return Choice(reason=f"no value of {table.shown}.{column.name} was found with which {words}")
@@ -78,7 +78,9 @@ def search_values(
         _add_dependent(connection, table, columns, single, several, found)
         rows = _filter_rows(connection, columns, atoms, _products(found))
         if not rows:
-            return Choice(reason=f"no row of {table.shown} was found with which {' AND '.join(map(_shown, several))}")
+            return Choice(
+                reason=f"no row of {table.shown} was found with which {' AND '.join(map(describe_atom, several))}"
+            )
     others = [{**rows[0], name: value} for name, values in near.items() if single[name] for value in values[:2]]
     required = frozenset(name for atom in atoms for name in _names(atom))
     return Choice(rows[:MOST_ROWS], others[:4], required=required)
@@ -102,19 +104,11 @@ def _add_dependent(
                 continue
             (other,) = names - {column.name}
             for value in found[other][:3]:
-                bound = _with_value(atom, table.column(other), value)
+                literal = literal_of(value, table.column(other))
+                bound = replace_columns(atom, lambda each: literal if each.name == other else None)  # noqa: B023
                 pool: list[str | None] = [*find_candidates(column.type, column.name, bound)]
                 good, _ = _filter_column(connection, table, column, (*single[column.name], bound), (), pool)
                 found[column.name][:0] = [each for each in good[:2] if each not in found[column.name]]
-
-
-def _with_value(atom: exp.Expr, column: Column, value: str | None) -> exp.Expr:
-    """Return an atom with a value in place of a column."""
-    copied = atom.copy()
-    for each in [*copied.find_all(exp.Column)]:
-        if each.name == column.name:
-            each.replace(literal_of(value, column))
-    return copied
 
 
 def literal_of(value: str | None, column: Column) -> exp.Expr:
@@ -138,14 +132,6 @@ def _size(value: str | None) -> float:
 
 def _names(atom: exp.Expr) -> set[str]:
     return {column.name for column in atom.find_all(exp.Column)}
-
-
-def _shown(atom: exp.Expr) -> str:
-    copied = atom.copy()
-    for column in copied.find_all(exp.Column):
-        column.set("table", None)
-        column.this.set("quoted", not column.name.islower())
-    return copied.sql("postgres")
 
 
 def _overlay(pools: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -257,6 +243,7 @@ def _is_forbidden(
     free = replace(column, type=kind, type_sql=kind.sql, not_null=False)
     more = [value for atom in atoms for value in find_candidates(kind, column.name, atom)]
     good, _ = _filter_column(connection, replace(table, checks=()), free, atoms, (), [*pool, *more, None])
+    # all labels of an enum were tried
     return bool(good) or bool(column.type.labels)
 
 
@@ -329,10 +316,7 @@ def _filter_rows(
 
 def _sql(atom: exp.Expr) -> str:
     """Return an atom as SQL over the row `made`."""
-    copied = atom.copy()
-    for column in copied.find_all(exp.Column):
-        column.set("table", exp.to_identifier("made"))
-    return copied.sql("postgres")
+    return replace_columns(atom, lambda column: make_column("made", column.name)).sql("postgres")
 
 
 def _array(texts: Sequence[str | None]) -> str:

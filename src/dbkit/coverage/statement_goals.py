@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from sqlglot import exp
 
 from dbkit.coverage.conditions import MOST_ARMS
-from dbkit.coverage.goals import Goal, Table, UnreadableError
+from dbkit.coverage.goals import Goal, Table, UnreadableError, make_column
 from dbkit.coverage.query_goals import SETS_OF_ROWS, QueryReader, multiply_goals
-from dbkit.coverage.scopes import ColumnsOf, Scope, ViewOf, make_column, table_of
+from dbkit.coverage.scopes import ColumnsOf, Scope, ViewOf, table_of
 from dbkit.coverage.syntax import parse_statement
 
 

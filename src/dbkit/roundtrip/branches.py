@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 
 from dbkit.coverage.facts import StatementCoverage
 from dbkit.coverage.line_trace import tracing_lines
-from dbkit.coverage.unreached import Branch, unreached_branches
+from dbkit.coverage.unreached import unreached_branches
 from dbkit.project.revision_source import is_bytecode
 
 FUNCTIONS = {"upgrade": ("upgrade",), "downgrade": ("downgrade",)}
@@ -21,10 +21,15 @@ class RevisionBranches:
         self.lines: set[int] = set()
         """The lines that have run so far."""
 
+    @cached_property
+    def depends_on_rows(self) -> bool:
+        """Whether the file has branches that depend on rows."""
+        return not is_bytecode(self.path) and bool(unreached_branches(self.path, ()))
+
     @contextmanager
     def tracing(self) -> Iterator[None]:
         """Collect the lines that run meanwhile."""
-        if not _branches_of(str(self.path)):
+        if not self.depends_on_rows:
             yield
             return
         with tracing_lines([self.path]) as lines:
@@ -35,16 +40,8 @@ class RevisionBranches:
 
     def coverage(self) -> Iterator[StatementCoverage]:
         """Yield each branch that no row has reached."""
-        if not _branches_of(str(self.path)):
+        if not self.depends_on_rows:
             return
         for direction, functions in FUNCTIONS.items():
             for branch in unreached_branches(self.path, self.lines, functions):
                 yield StatementCoverage(direction, branch.words, branch.line, 0, "it has not run")
-
-
-@lru_cache(maxsize=64)
-def _branches_of(path: str) -> tuple[Branch, ...]:
-    """Return the branches of a file that depend on rows."""
-    if is_bytecode(path):
-        return ()
-    return tuple(unreached_branches(Path(path), ()))

@@ -44,8 +44,9 @@ def find_sequences_behind(
         state = connection.execute(f"SELECT last_value, is_called FROM {sequence_sql}".encode())  # noqa: S608
         ((last, is_called),) = state.fetchall()
         following = last + increment if is_called else last
+        is_ahead = f"{column_sql} OPERATOR(pg_catalog.>=) {quote_literal(following)}"
         query = (
-            f"SELECT pg_catalog.count(*) FILTER (WHERE {column_sql} >= {quote_literal(following)}), "  # noqa: S608
+            f"SELECT pg_catalog.count(*) FILTER (WHERE {is_ahead}), "  # noqa: S608
             f"pg_catalog.count({column_sql}) FROM {table_sql}"
         )
         ((ahead, number),) = connection.execute(query.encode()).fetchall()
