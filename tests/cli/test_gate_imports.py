@@ -7,7 +7,7 @@ import pytest
 
 from support.pair import Pair
 
-NOT_IN_PRODUCTION = ("commands", "reports", "drift", "lint", "rollback", "roundtrip", "trace", "sample_data")
+NOT_IN_PRODUCTION = ("commands", "reports", "drift", "lint", "rollback", "roundtrip", "trace", "coverage", "sample_data")
 
 
 def loaded_by(pair: Pair, *arguments: str) -> set[str]:
@@ -40,3 +40,11 @@ def test_a_verb_that_only_reads_loads_neither_alembic_nor_sqlalchemy(verb: str) 
     code = f"import sys, dbkit.commands.{verb}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert not {"alembic", "sqlalchemy"} & set(run.stdout.split())
+
+
+def test_a_proof_loads_the_parser_of_conditions_only_when_it_meets_one() -> None:
+    code = "import sys, dbkit.roundtrip.prove; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(run.stdout.split())
+    assert "dbkit.roundtrip.extra_rows" in loaded
+    assert "sqlglot" not in loaded

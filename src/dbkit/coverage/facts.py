@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dbkit.coverage.recorder import StatementRun
 
 WRITES = re.compile(r"\W*(?:update|delete|merge|insert|with|create|do|call)\b", re.IGNORECASE)
+INSERTS = re.compile(r"\W*insert\b", re.IGNORECASE)
 READS = re.compile(r"\W*(?:select|with)\b", re.IGNORECASE)
 CASTS = re.compile(r"\W*alter\s+table\b.*\busing\b", re.IGNORECASE | re.DOTALL)
 SELECTS = re.compile(r"\bselect\b", re.IGNORECASE)

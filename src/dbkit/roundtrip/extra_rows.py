@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
 from alembic.script import Script
@@ -16,10 +16,13 @@ from dbkit.coverage.recorder import StatementRun
 from dbkit.findings.verdict import Verdict
 from dbkit.roundtrip.branches import RevisionBranches
 from dbkit.roundtrip.compare import Findings, Snapshot, compare_down_and_up
-from dbkit.roundtrip.exercise import Exercise, Goals
+from dbkit.roundtrip.exercise import Exercise
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.results import ProofResult, Shown, add_exercised
 from dbkit.roundtrip.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dbkit.coverage.revision_goals import RevisionGoals
 
 MOST_VARIANTS = 3
 """How many rows are tried one by one for a goal, where several together make a revision fail."""
@@ -77,12 +80,10 @@ def prove_with_extra_rows(
     `extreme` adds what extreme values show; None where nothing depends on them.
     """
     sample_rows = proof.work.sample_rows
-    exercise = Exercise(
-        Path(proof.script.path), proof.runs, proof.version_tables, sample_rows.options.seed, sample_rows.own_tables()
-    )
+    exercise = Exercise(Path(proof.script.path), proof.runs)
     if not sample_rows.is_active or result.verdict == Verdict.BROKEN:
         return result
-    result = replace(result, coverage=exercise.coverage(proof.runs))
+    result = replace(result, coverage=exercise.coverage)
     if not (exercise.is_possible or extreme):
         return result
     if exercise.is_possible:
@@ -99,17 +100,19 @@ def _exercise(proof: Proof, result: ProofResult, exercise: Exercise) -> ProofRes
     for _ in range(MOST_ROUNDS):
         considered = exercise.templates
         connection = proof.restore()
-        goals = exercise.read_goals(connection) if connection else None
-        if not goals or not goals.goals:
+        if connection is None:
+            break
+        goals = exercise.read_goals(connection, proof.work.sample_rows, frozenset(proof.version_tables))
+        if not goals.goals:
             break
         shown = shown.join(_prove_with_goals(proof, exercise, goals))
         if shown.failed or exercise.templates == considered:
             break
-    coverage = (*exercise.coverage(proof.runs), *proof.branches.coverage())
+    coverage = (*exercise.coverage, *proof.branches.coverage())
     return add_exercised(result, shown, coverage, proof.script._versioned_down_revisions)
 
 
-def _prove_with_goals(proof: Proof, exercise: Exercise, goals: Goals) -> Shown:
+def _prove_with_goals(proof: Proof, exercise: Exercise, goals: "RevisionGoals") -> Shown:
     """Prove it with rows for all goals at once; where they make it fail, with those of one goal after the other."""
 
     names = set(proof.touched_names)
@@ -120,8 +123,8 @@ def _prove_with_goals(proof: Proof, exercise: Exercise, goals: Goals) -> Shown:
         planted = goals.plant(connection, only, variant)
         names.update(goals.names_of(planted.oids))
         if only is None:
-            exercise.explain(goals, planted.reasons)
-        return planted.oids  # type: ignore[no-any-return]
+            exercise.reasons |= goals.explain(planted.reasons)
+        return planted.oids
 
     findings, failed = prove_with_rows(proof, plant, names)
     if not failed:

@@ -1,0 +1,191 @@
+"""The goals of all statements of a revision, and the rows for them."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from dbkit.coverage import facts
+from dbkit.coverage.bodies import Bodies
+from dbkit.coverage.goals import Goal, Table, UnreadableError
+from dbkit.coverage.planting import Planted, Planter
+from dbkit.coverage.python_goals import python_goals
+from dbkit.coverage.python_source import read_conditions
+from dbkit.coverage.recorder import StatementRun
+from dbkit.coverage.renames import Renames
+from dbkit.coverage.statement_goals import inserted_values, read_goals
+from dbkit.coverage.tables import KnownTables
+from dbkit.postgres.own_statements import project_settings
+from dbkit.project.revision_source import is_bytecode
+
+MOST_RUNS = 12
+"""How many executions of a statement with different parameters are read."""
+Runs = Mapping[str, Sequence[StatementRun]]
+"""By direction, the statements of a revision."""
+Statement = tuple[str, str]
+"""The direction and the template of a statement; the template is "" for what Python asks of rows."""
+Inserted = tuple[int, str, str]
+"""The OID of a table, a column and a value."""
+
+
+@dataclass(frozen=True)
+class RevisionGoals:
+    """The goals of a revision, with what is needed to plant rows for them."""
+
+    tables: KnownTables
+    goals: Sequence[tuple[Goal, Statement]]
+    avoided: Collection[Inserted]
+    """The values that the revision itself inserts."""
+    reasons: Mapping[Statement, tuple[str, bool]]
+    """Why a statement has no goal, where that is known, and whether it can meet no row."""
+    changing: Collection[Statement]
+    """The queries that run functions which change rows."""
+
+    def names_of(self, oids: Collection[int]) -> list[str]:
+        """Return the names of tables, as SQL, and those of the tables that follow their rows."""
+        tables = [table for oid in oids if (table := self.tables.find_by_oid(oid))]
+        children = [child for table in tables for child, _ in self.tables.find_children(table)]
+        return [table.sql for table in (*tables, *children)]
+
+    def plant(
+        self, connection: "psycopg.Connection[Any]", only: Iterable[int] | None = None, variant: int | None = None
+    ) -> Planted:
+        """Plant rows for the goals, or for those of these numbers; of each only one variant where that is given."""
+        numbers = list(range(len(self.goals))) if only is None else list(only)
+        self.tables.begin(connection)
+        planter = Planter(connection, self.tables, self.avoided, variant)
+        with project_settings(connection):
+            goals = [self.goals[number] for number in numbers]
+            planted = planter.plant([(goal, direction) for goal, (direction, _) in goals])
+        return replace(planted, reasons={numbers[at]: reason for at, reason in planted.reasons.items()})
+
+    def explain(self, reasons: Mapping[int, str]) -> dict[Statement, tuple[str, bool]]:
+        """Return why no row was planted for statements, and whether they can meet none; `reasons` are by goal."""
+        by_statement: dict[Statement, list[str]] = {}
+        for number, (_goal, statement) in enumerate(self.goals):
+            by_statement.setdefault(statement, []).append(reasons.get(number, ""))
+        explained = {}
+        for statement, found in by_statement.items():
+            never = facts.NEVER_IN[statement[0]]
+            others = [reason for reason in found if not reason.startswith(never)]
+            if reason := next((each for each in (*others, *found) if each), ""):
+                explained[statement] = (reason, not others)
+        return explained
+
+
+def read_revision_goals(
+    connection: "psycopg.Connection[Any]",
+    path: Path,
+    runs: Runs,
+    ignored: Collection[str],
+    own: Collection[int],
+    seed: int,
+) -> RevisionGoals:
+    """Return the goals of the revision in the file `path`, in the state that the rows are planted in.
+
+    `ignored` are the names of tables that get no rows, `own` the OIDs of tables with own rows.
+    """
+    with project_settings(connection):
+        tables = KnownTables(connection, frozenset(ignored), seed)
+        reader = _Reader(connection, tables, runs)
+        reader.read_statements()
+        reader.read_triggers()
+        reader.read_python(path)
+        return reader.select(own)
+
+
+@dataclass
+class _Reader:
+    connection: "psycopg.Connection[Any]"
+    tables: KnownTables
+    runs: Runs
+    found: dict[Statement, list[Goal]] = field(default_factory=dict)
+    avoided: set[Inserted] = field(default_factory=set)
+    reasons: dict[Statement, tuple[str, bool]] = field(default_factory=dict)
+    changing: set[Statement] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        texts = [run.sql for runs in self.runs.values() for run in runs]
+        self.bodies = Bodies(self.connection, texts)
+        self.renames = Renames()
+
+    def read_statements(self) -> None:
+        """Read the executed statements, and those inside of the functions that they run."""
+        for direction, run in self._different_runs():
+            self.renames.read(run.sql)
+            if facts.may_have_goals(run.sql):
+                self._read_run((direction, run.template), run.sql)
+            if facts.INSERTS.match(run.sql):
+                values = inserted_values(run.sql, self._columns_now)
+                known = ((self.tables.find(table), name, value) for table, name, value in values)
+                self.avoided |= {(table.oid, name, value) for table, name, value in known if table}
+
+    def _read_run(self, statement: Statement, sql: str) -> None:
+        inner = self.bodies.statements_in(sql)
+        changes = any(facts.CHANGES.match(each) for each in inner)
+        if facts.RUNS_BODY.match(sql) and not changes:
+            self.reasons[statement] = ("it changes no rows", True)
+        elif changes:
+            self.changing.add(statement)
+        goals = self.found.setdefault(statement, [])
+        for each in (sql, *inner):
+            try:
+                found = read_goals(each, self._columns_now, self.tables.view_of)
+                goals += [self.renames.restore(goal) for goal in found]
+            except UnreadableError:
+                self.reasons.setdefault(statement, (facts.UNREADABLE, False))
+
+    def read_triggers(self) -> None:
+        """Read the row triggers that the revision creates, and those of the tables that it changes."""
+        changed = {
+            table.oid
+            for (_, sql), goals in self.found.items()
+            for goal in goals
+            for name in goal.tables.values()
+            if facts.WRITES.match(sql) and (table := self.tables.find(name))
+        }
+        existing = self.bodies.of_existing_triggers(changed) if changed else []
+        for sql in (*self.bodies.of_triggers(), *existing):
+            # a trigger's statement is none of the revision: what cannot be read is no gap in its proof
+            with suppress(UnreadableError):
+                goals = read_goals(sql, self.tables.columns_of, self.tables.view_of)
+                self.found.setdefault(("upgrade", sql), []).extend(goals)
+
+    def read_python(self, path: Path) -> None:
+        """Read what the Python of the file compares in the rows of queries."""
+        queries = [goal for (_, sql), goals in self.found.items() if facts.READS.match(sql) for goal in goals]
+        if queries and not is_bytecode(path):
+            source = path.read_text(encoding="utf-8", errors="replace")
+            self.found["upgrade", ""] = python_goals(read_conditions(path), queries, self.tables.find, source)
+
+    def select(self, own: Collection[int]) -> RevisionGoals:
+        """Return the goals that ordinary rows may not have met, without those of tables with own rows."""
+        met = {name: facts.count_met(runs) for name, runs in self.runs.items()}
+        selected = [
+            (goal, statement)
+            for statement, goals in self.found.items()
+            for goal in goals
+            # ordinary rows have NULL next to other values, but seldom a value that a migration names
+            if (goal.has_literals or goal.copies > 1 or goal.joins_itself or not met[statement[0]].get(statement[1]))
+            and not any(table.oid in own for name in goal.tables.values() if (table := self.tables.find(name)))
+        ]
+        return RevisionGoals(self.tables, selected, self.avoided, self.reasons, self.changing)
+
+    def _different_runs(self) -> Iterator[tuple[str, StatementRun]]:
+        """Yield the runs of each statement with different parameters, at most MOST_RUNS."""
+        seen: dict[Statement, set[str]] = {}
+        for direction, runs in self.runs.items():
+            for run in runs:
+                texts = seen.setdefault((direction, run.template), set())
+                if run.sql not in texts and len(texts) < MOST_RUNS:
+                    texts.add(run.sql)
+                    yield direction, run
+
+    def _columns_now(self, schema: str, name: str) -> list[str] | None:
+        """Return the columns of a table, as a statement of the revision names them."""
+        before = self.renames.table(Table(schema, name))
+        columns = self.tables.columns_of(before.schema, before.name)
+        return None if columns is None else self.renames.columns_now(before, list(columns))
