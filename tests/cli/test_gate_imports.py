@@ -7,7 +7,17 @@ import pytest
 
 from support.pair import Pair
 
-NOT_IN_PRODUCTION = ("commands", "reports", "drift", "lint", "rollback", "roundtrip", "trace", "coverage", "sample_data")
+NOT_IN_PRODUCTION = (
+    "commands",
+    "reports",
+    "drift",
+    "lint",
+    "rollback",
+    "roundtrip",
+    "trace",
+    "coverage",
+    "sample_data",
+)
 
 
 def loaded_by(pair: Pair, *arguments: str) -> set[str]:

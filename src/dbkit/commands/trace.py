@@ -22,7 +22,7 @@ def trace(settings: Settings, ini: Path, options: TraceOptions) -> int:
         from dbkit.reports.formats import render_trace
         from dbkit.roundtrip.prove import prove_at
 
-        request = replace(request, trace=True)
+        request = replace(request, trace=True, extra_rows=False)
         outcome, _project = prove_at(server, settings, ini, request, make_progress_line())
     print_report(render_trace(outcome, options.report))
     return 0 if all(len(each.traces) for each in outcome.revisions) else 1

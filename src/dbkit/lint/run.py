@@ -55,7 +55,7 @@ def lint_project(
     `version` is the major version of that database; 0: that of the server. `sizes` is the saved result of
     `dbkit sizes`. Raises InputError if there is nothing to run.
     """
-    outcome, loaded = prove_at(scratch_server, settings, ini, replace(request, trace=True, strict=False), progress)
+    outcome, loaded = prove_at(scratch_server, settings, ini, replace(request, trace=True, extra_rows=False), progress)
     findings = _apply_sizes(scratch_server, _find(outcome, loaded, version), loaded, sizes)
     accepted = acceptance.apply_acceptances(outcome, findings, loaded, request.baseline)
     return LintOutcome(

@@ -81,7 +81,7 @@ def prove_with_extra_rows(
     """
     sample_rows = proof.work.sample_rows
     exercise = Exercise(Path(proof.script.path), proof.runs)
-    if not sample_rows.is_active or result.verdict == Verdict.BROKEN:
+    if not sample_rows.is_active or not sample_rows.options.extra or result.verdict == Verdict.BROKEN:
         return result
     result = replace(result, coverage=exercise.coverage)
     if not (exercise.is_possible or extreme):

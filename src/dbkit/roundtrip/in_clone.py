@@ -87,7 +87,8 @@ class _CloneProof:
     def _may_exercise(self) -> bool:
         """Whether the revision may be run again from the databases before it, where rows could be planted."""
         is_repeatable = not mentions_server_objects(self.script)
-        return self.with_rows and is_repeatable and self.work.is_wanted(self.script)
+        is_asked = self.with_rows and self.work.sample_rows.options.extra
+        return is_asked and is_repeatable and self.work.is_wanted(self.script)
 
     def _down_and_up(self, before: Snapshot, after: Snapshot) -> ProofResult:
         clone = self.databases.copy()

@@ -48,6 +48,8 @@ class Request:
     """Alembic's -x."""
     trace: bool = False
     """Whether to record what each statement does."""
+    extra_rows: bool = True
+    """Whether to prove with rows that statements meet, and with extreme ones, too."""
     strict: bool | None = None
     """Whether a failure that only extreme values cause is a finding; None: as the settings file has it."""
 
@@ -132,7 +134,7 @@ def _walk(
 ) -> list[WalkResult]:
     """Prove the revisions of a plan: in several processes where that is possible, else in this one."""
     place, names = server.place, server.names
-    options = SampleRowOptions(request.rows, request.seed, _samples(environment.project))
+    options = SampleRowOptions(request.rows, request.seed, _samples(environment.project), request.extra_rows)
     parts = _split_plan(plan, request.jobs or _default_jobs(plan))
     if len(parts) > 1 and not any(map(mentions_server_objects, plan.scripts)):
         walks = parallel.walk_in_parallel(

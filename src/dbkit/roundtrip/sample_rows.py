@@ -34,6 +34,8 @@ class SampleRowOptions:
     seed: int = 0
     samples: Path | None = None
     """A directory with files such as `<revision>.sql` or `<revision>_customers.py`; it may not exist."""
+    extra: bool = True
+    """Whether a proof plants further rows: those that statements meet, and extreme ones."""
 
     def files_of(self, revision: str) -> list[Path]:
         """Return the project's own files of sample rows for the schema that a revision makes."""
