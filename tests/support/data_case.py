@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from support.battery import revision_file
 from support.plain import ENV, write_project
@@ -69,6 +70,18 @@ def fault(
 ) -> DataCase:
     """Make a case whose last revision loses rows, or fails on them; `words` are separated by |."""
     return DataCase(name, why, steps, witness, tuple(words.split("|")), helper, server, fails)
+
+
+class CaseList(list[DataCase]):
+    """Cases that are written one after the other."""
+
+    def fault(self, *arguments: Any, **keywords: Any) -> None:
+        """Add a fault, as the function `fault` makes it."""
+        self.append(fault(*arguments, **keywords))
+
+    def control(self, *arguments: Any, **keywords: Any) -> None:
+        """Add a control, as the function `control` makes it."""
+        self.append(control(*arguments, **keywords))
 
 
 def control(name: str, why: str, witness: str, *steps: Step, helper: str = "", server: int = 13) -> DataCase:

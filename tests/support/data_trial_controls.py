@@ -3,22 +3,10 @@
 Written without knowledge of the code that plants rows, to try it.
 """
 
-from typing import Any
+from support.data_case import CaseList, Step, python, table
 
-from support.data_case import DataCase, Step, control, fault, python, table
-
-CASES: list[DataCase] = []
-
-
-def f(*arguments: Any, **keywords: Any) -> None:
-    """Add a fault."""
-    CASES.append(fault(*arguments, **keywords))
-
-
-def c(*arguments: Any, **keywords: Any) -> None:
-    """Add a control."""
-    CASES.append(control(*arguments, **keywords))
-
+CASES = CaseList()
+f, c = CASES.fault, CASES.control
 
 c(
     "k_berths",
