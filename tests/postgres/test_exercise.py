@@ -178,3 +178,13 @@ def test_rows_that_a_deferred_constraint_refuses_end_no_proof(proven: Callable[.
         ("a4", "a3", "UPDATE patients SET name = 'x' WHERE name = 'rare'", "python:pass"),
     )
     assert [each.verdict for each in outcome.revisions][2:] == [Verdict.UNPROVEN, Verdict.LOSSY]
+
+
+def test_own_rows_are_not_added_to(proven: Callable[..., Outcome], tmp_path: Path) -> None:
+    (samples := tmp_path / "migrations/samples").mkdir(parents=True)
+    (samples / "a1.sql").write_text(
+        "INSERT INTO wards VALUES (1); INSERT INTO patients (name, mood, ward, card) VALUES ('own', 'well', 1, 'c')"
+    )
+    outcome = last(proven(FIRST, ("a2", "a1", "DELETE FROM patients WHERE name = 'rare'", "python:pass")))
+    assert outcome.verdict == Verdict.UNPROVEN
+    assert "its table has rows of your own" in words(outcome)

@@ -24,6 +24,7 @@ NEVER_IN = {
     "downgrade": (MADE, NEW_NULL, NEW_COLUMN, FORBIDDEN),
 }
 """By direction, the beginnings of reasons why a statement can meet no row of before."""
+OWN_ROWS = "its table has rows of your own, and no others are inserted there"
 UNREADABLE = "its condition could not be read"
 CONDITIONS = re.compile(r"['(*+/|-]|\b(?:where|case|having|over|group|distinct|when|conflict)\b", re.IGNORECASE)
 CATALOG = re.compile(r"\bpg_catalog\.|\binformation_schema\.", re.IGNORECASE)

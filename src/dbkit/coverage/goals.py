@@ -56,9 +56,10 @@ class Goal:
     """The rows that NOT EXISTS and NOT IN forbid."""
 
     @property
-    def has_literals(self) -> bool:
-        """Whether the atoms or the values depend on a literal."""
-        return any(each.find(exp.Literal, exp.Boolean) for each in (*self.atoms, *self.values))
+    def has_particular_rows(self) -> bool:
+        """Whether it needs more than any row: one with a literal, several that are equal, two of one table."""
+        has_literals = any(each.find(exp.Literal, exp.Boolean) for each in (*self.atoms, *self.values))
+        return has_literals or self.copies > 1 or len(set(self.tables.values())) < len(self.tables)
 
     def replace_columns(self, replacement: "Replacement") -> "Goal":
         """Return the goal with its columns replaced, as the function `replace_columns` does."""
@@ -76,11 +77,6 @@ class Goal:
         atoms = tuple(each for each in goal.atoms if not (isinstance(each, exp.EQ) and each.this == each.expression))
         tables = {key: table for key, table in self.tables.items() if key != old}
         return replace(goal, tables=tables, atoms=atoms)
-
-    @property
-    def joins_itself(self) -> bool:
-        """Whether it has two rows of one table."""
-        return len(set(self.tables.values())) < len(self.tables)
 
     def join(self, other: "Goal") -> "Goal":
         """Return the goal of both."""

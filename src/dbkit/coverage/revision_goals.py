@@ -164,14 +164,17 @@ class _Reader:
     def select(self, own: Collection[int]) -> RevisionGoals:
         """Return the goals that ordinary rows may not have met, without those of tables with own rows."""
         met = {name: facts.count_met(runs) for name, runs in self.runs.items()}
-        selected = [
-            (goal, statement)
-            for statement, goals in self.found.items()
-            for goal in goals
+        selected: list[tuple[Goal, Statement]] = []
+        for statement, goals in self.found.items():
+            direction, template = statement
             # ordinary rows have NULL next to other values, but seldom a value that a migration names
-            if (goal.has_literals or goal.copies > 1 or goal.joins_itself or not met[statement[0]].get(statement[1]))
-            and not any(table.oid in own for name in goal.tables.values() if (table := self.tables.find(name)))
-        ]
+            unmet = [goal for goal in goals if goal.has_particular_rows or not met[direction].get(template)]
+            for goal in unmet:
+                tables = (self.tables.find(name) for name in goal.tables.values())
+                if any(table.oid in own for table in tables if table):
+                    self.reasons.setdefault(statement, (facts.OWN_ROWS, False))
+                else:
+                    selected.append((goal, statement))
         return RevisionGoals(self.tables, selected, self.avoided, self.reasons, self.changing)
 
     def _different_runs(self) -> Iterator[tuple[str, StatementRun]]:
