@@ -12,12 +12,21 @@ from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
 from support.plain import Revision, write_project
 
+BEDS = (
+    "CREATE TABLE beds (id int, version int, PRIMARY KEY (id, version)); CREATE TABLE stays ("
+    "bed int NOT NULL, version int NOT NULL, FOREIGN KEY (bed, version) REFERENCES beds)"
+)
 TABLE = (
     "CREATE TYPE mood AS ENUM ('well', 'ill'); CREATE TABLE wards (id int PRIMARY KEY); CREATE TABLE patients ("
     "id serial PRIMARY KEY, name varchar(8) NOT NULL, mood mood NOT NULL, stay text CHECK (stay IN ('day', 'night')), "
     "ward int NOT NULL REFERENCES wards, card text UNIQUE NOT NULL)"
 )
-FIRST: Revision = ("a1", None, TABLE, "DROP TABLE patients; DROP TABLE wards; DROP TYPE mood")
+FIRST: Revision = (
+    "a1",
+    None,
+    f"{TABLE}; {BEDS}",
+    "DROP TABLE stays; DROP TABLE beds; DROP TABLE patients; DROP TABLE wards; DROP TYPE mood",
+)
 
 # what goes up and down, and a part of the reason why the statement can meet no row of before
 IMPOSSIBLE = {
@@ -38,8 +47,14 @@ IMPOSSIBLE = {
     "on the way down, in a new column": (
         "ALTER TABLE patients ADD room int", "DELETE FROM patients WHERE room = 7; ALTER TABLE patients DROP room",
         "the revision adds"),
+    "on the way down, a reference to a new row": (
+        "INSERT INTO wards VALUES (7)", "DELETE FROM patients WHERE ward = 7; DELETE FROM wards WHERE id = 7",
+        "written after the upgrade"),
+    "on the way down, a part of a reference to a new row": (
+        "INSERT INTO beds VALUES (7, 1)", "DELETE FROM stays WHERE bed = 7; DELETE FROM beds WHERE id = 7",
+        "written after the upgrade"),
     "a table of its own": (
-        "CREATE TABLE beds (id int); UPDATE beds SET id = 1 WHERE id = 2", "DROP TABLE beds", "made by the revision"),
+        "CREATE TABLE rooms (id int); UPDATE rooms SET id = 1 WHERE id = 2", "DROP TABLE rooms", "made by the revision"),
 }  # fmt: skip
 
 
@@ -90,6 +105,33 @@ def test_later_revisions_do_not_meet_the_rows(proven: Callable[..., Outcome], tm
     first, *_ = seen.read_text().split("!")
     assert first.count("\n") >= 4
     assert "rare" not in seen.read_text()
+
+
+HONEST = {
+    "a unique value that takes the place of another": (
+        "UPDATE patients SET card = 'new' WHERE card = 'old'", "UPDATE patients SET card = 'old' WHERE card = 'new'"),
+    "rows of a bulk insert, deleted by a value": (
+        "python:from datetime import datetime\n"
+        "    table = sa.table('prices', sa.column('valid', sa.DateTime), sa.column('cents', sa.Integer))\n"
+        "    op.bulk_insert(table, [{'valid': datetime(2026, 4, 1), 'cents': cents} for cents in (70, 80)])",
+        "DELETE FROM prices WHERE valid = '2026-04-01'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_rows_do_not_have_the_values_that_it_writes_itself(proven: Callable[..., Outcome], name: str) -> None:
+    prices = ("a2", "a1", "CREATE TABLE prices (valid timestamp NOT NULL, cents int NOT NULL)", "DROP TABLE prices")
+    outcome = last(proven(FIRST, prices, ("a3", "a2", *HONEST[name])))
+    assert (outcome.verdict, words(outcome)) == (Verdict.PROVEN, "")
+    assert all(each.rows for each in outcome.coverage)
+
+
+def test_a_table_may_be_named_in_upper_case(proven: Callable[..., Outcome]) -> None:
+    up = "UPDATE PATIENTS SET NAME = 'x' WHERE STAY = 'day'"
+    outcome = last(proven(FIRST, ("a2", "a1", up, "python:pass")))
+    assert outcome.verdict == Verdict.LOSSY
+    assert "the downgrade does not undo it" in words(outcome)
+    assert "does not name the table" not in words(outcome)
 
 
 REFUSALS = {

@@ -8,6 +8,7 @@ from dbkit.coverage.recorder import StatementRun
 
 WRITES = re.compile(r"\W*(?:update|delete|merge|insert|with|create|do|call)\b", re.IGNORECASE)
 INSERTS = re.compile(r"\W*insert\b", re.IGNORECASE)
+UPDATES = re.compile(r"\W*update\b", re.IGNORECASE)
 READS = re.compile(r"\W*(?:select|with)\b", re.IGNORECASE)
 CASTS = re.compile(r"\W*alter\s+table\b.*\busing\b", re.IGNORECASE | re.DOTALL)
 SELECTS = re.compile(r"\bselect\b", re.IGNORECASE)
@@ -17,11 +18,12 @@ MADE = "its tables are made by the revision"
 """Why a statement can meet no row that was there before."""
 NEW_NULL = "the revision adds the column, which is NULL nowhere"
 NEW_COLUMN = "its condition is on what the revision adds"
+NEW_KEY = "only rows that are written after the upgrade have such a key"
 FORBIDDEN = "the constraints allow no row"
 NEVER_IN = {
     "upgrade": (MADE, NEW_NULL, FORBIDDEN),
     # what the upgrade adds has other values only where rows are written after it
-    "downgrade": (MADE, NEW_NULL, NEW_COLUMN, FORBIDDEN),
+    "downgrade": (MADE, NEW_NULL, NEW_COLUMN, NEW_KEY, FORBIDDEN),
 }
 """By direction, the beginnings of reasons why a statement can meet no row of before."""
 OWN_ROWS = "its table has rows of your own, and no others are inserted there"

@@ -10,7 +10,7 @@ import psycopg
 from sqlglot import exp
 
 from dbkit.coverage.conditions import Atoms, is_null_test
-from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_NULL
+from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_KEY, NEW_NULL
 from dbkit.coverage.goals import Absence, Goal, replace_columns
 from dbkit.coverage.search import Choice, literal_of, search_values, try_query
 from dbkit.coverage.tables import KnownTables
@@ -51,7 +51,7 @@ class Planter:
         avoided: Iterable[tuple[int, str, str]] = (),
         variant: int | None = None,
     ) -> None:
-        """`avoided`: OID, column and value that the revision itself inserts; `variant`: which row of a choice alone."""
+        """`avoided`: OID, column and value that the revision itself writes; `variant`: which row of a choice alone."""
         self.connection, self.tables = connection, tables
         self.avoided = set(avoided)
         self.variant = variant
@@ -104,7 +104,8 @@ class Planter:
                 return f"{FORBIDDEN} of {tables[key].shown} that differs from itself" if is_own else choice.reason
             rows[key] = self._plant_choice(tables[key], choice)
             if not rows[key]:
-                return f"{tables[key].shown} takes no such row"
+                is_new = self.is_downgrade and all(self._needs_new_key(tables[key], each) for each in choice.rows)
+                return NEW_KEY if is_new else f"{tables[key].shown} takes no such row"
             self._plant_equal(goal, key, tables[key], rows[key][0])
             self._plant_children(tables[key], rows[key][0], choice)
         return self._reason_of_new_columns(goal, tables)
@@ -191,12 +192,16 @@ class Planter:
         return self._find_row(table, forced)
 
     def _is_avoided(self, table: Table, forced: Row) -> bool:
-        """Whether the row would have a unique value that the revision itself inserts.
+        """Whether the row would have a unique value that the revision itself writes.
 
         For a downgrade, any value: it removes what the upgrade has inserted, by the value that it was given.
         """
         if self.is_downgrade and any((table.oid, name, str(value)) in self.avoided for name, value in forced.items()):
             return True
+        return self._has_new_key(table, forced)
+
+    def _has_new_key(self, table: Table, forced: Row) -> bool:
+        """Whether the row would have a unique value that the revision itself writes."""
         return any(
             len(columns) == 1 and (table.oid, name, str(forced[name])) in self.avoided
             for columns in table.unique
@@ -204,13 +209,22 @@ class Planter:
             if forced.get(name) is not None
         )
 
+    def _needs_new_key(self, table: Table, forced: Row) -> bool:
+        """Whether the row has such a value, or refers to one: it cannot exist before the upgrade."""
+        return self._has_new_key(table, forced) or any(
+            self._is_new_parent(reference, forced) for reference in table.references
+        )
+
+    def _is_new_parent(self, reference: Reference, forced: Row) -> bool:
+        """Whether the row that a reference needs does not exist, and the revision itself writes its key."""
+        keys = _parent_keys(reference, forced)
+        parent = self.tables.find_by_oid(reference.parent)
+        is_written = all((reference.parent, name, str(value)) in self.avoided for name, value in keys.items())
+        return bool(parent and keys and is_written and not self._find_row(parent, keys))
+
     def _insert_parent(self, reference: Reference, forced: Row, depth: int) -> None:
         """Insert the row that a reference needs, unless it exists."""
-        keys = {
-            parent: forced[name]
-            for name, parent in zip(reference.columns, reference.parent_columns, strict=True)
-            if name in forced
-        }
+        keys = _parent_keys(reference, forced)
         parent = self.tables.find_by_oid(reference.parent)
         if parent and None not in keys.values() and not self._find_row(parent, keys):
             self._insert(parent, keys, depth + 1)
@@ -237,6 +251,12 @@ class Planter:
         )
         rows = try_query(self.connection, f"SELECT {columns} FROM {table.sql} WHERE {conditions or 'true'} LIMIT 1")  # noqa: S608
         return dict(zip((column.name for column in table.columns), rows[0], strict=True)) if rows else None
+
+
+def _parent_keys(reference: Reference, forced: Row) -> Row:
+    """Return the values that the row of a reference must have, as far as they are given."""
+    names = zip(reference.columns, reference.parent_columns, strict=True)
+    return {parent: forced[name] for name, parent in names if name in forced}
 
 
 def _all_different(table: Table) -> Table:

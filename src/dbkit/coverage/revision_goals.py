@@ -16,7 +16,7 @@ from dbkit.coverage.python_goals import python_goals
 from dbkit.coverage.python_source import read_conditions
 from dbkit.coverage.recorder import StatementRun
 from dbkit.coverage.renames import Renames
-from dbkit.coverage.statement_goals import inserted_values, read_goals
+from dbkit.coverage.statement_goals import assigned_values, inserted_values, read_goals
 from dbkit.coverage.tables import KnownTables
 from dbkit.postgres.own_statements import project_settings
 from dbkit.project.revision_source import is_bytecode
@@ -38,7 +38,7 @@ class RevisionGoals:
     tables: KnownTables
     goals: Sequence[tuple[Goal, Statement]]
     avoided: Collection[Inserted]
-    """The values that the revision itself inserts."""
+    """The values that the revision itself inserts, and those that its upgrade assigns to a unique column."""
     reasons: Mapping[Statement, tuple[str, bool]]
     """Why a statement has no goal, where that is known, and whether it can meet no row."""
     changing: Collection[Statement]
@@ -122,6 +122,13 @@ class _Reader:
                 values = inserted_values(run.sql, self._columns_now)
                 known = ((self.tables.find(table), name, value) for table, name, value in values)
                 self.avoided |= {(table.oid, name, value) for table, name, value in known if table}
+            if direction == "upgrade" and facts.UPDATES.match(run.sql):
+                known = ((self.tables.find(table), name, value) for table, name, value in assigned_values(run.sql))
+                self.avoided |= {
+                    (table.oid, name, value)
+                    for table, name, value in known
+                    if table and frozenset([name]) in table.unique
+                }
 
     def _read_run(self, statement: Statement, sql: str) -> None:
         inner = self.bodies.statements_in(sql)

@@ -46,9 +46,27 @@ def inserted_values(sql: str, columns_of: ColumnsOf) -> Iterator[tuple[Table, st
     names = named or columns_of(table.schema, table.name) or []
     for row in statement.expression.expressions:
         for name, value in zip(names, row.expressions, strict=False):
-            literal = value.this if isinstance(value, exp.Cast) else value
+            literal = _without_casts(value)
             if isinstance(literal, exp.Literal):
                 yield table, name, literal.this
+
+
+def assigned_values(sql: str) -> Iterator[tuple[Table, str, str]]:
+    """Yield table, column and value of each literal that an UPDATE writes."""
+    statement = parse_statement(sql)
+    if not isinstance(statement, exp.Update):
+        return
+    for each in statement.expressions:
+        literal = _without_casts(each.expression) if isinstance(each, exp.EQ) else None
+        if isinstance(literal, exp.Literal):
+            yield table_of(statement.this), each.this.name, literal.this
+
+
+def _without_casts(value: exp.Expr) -> exp.Expr:
+    # a driver and SQLAlchemy add one each
+    while isinstance(value, exp.Cast):
+        value = value.this
+    return value
 
 
 class StatementReader(QueryReader):

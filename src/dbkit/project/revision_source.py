@@ -84,8 +84,12 @@ def _run_on_load(node: ast.AST) -> Iterator[ast.AST]:
 def mentions_table(script: Script, table: str, statements: str = "") -> bool:
     """Whether a revision file, or the statements that it executed, contain the name of a table (without its schema)."""
     # of several databases, the name of the database is in front
-    name = re.escape(table.rpartition(": ")[2].rpartition(".")[2])
-    return bool(re.search(rf"(?<!\w){name}(?!\w)", read_source(str(script.path)).decode(errors="replace") + statements))
+    name = rf"(?<!\w){re.escape(table.rpartition(': ')[2].rpartition('.')[2])}(?!\w)"
+    # SQL may have a name in upper case
+    return bool(
+        re.search(name, read_source(str(script.path)).decode(errors="replace"))
+        or re.search(name, statements, re.IGNORECASE)
+    )
 
 
 def mentions_commit(script: Script) -> bool:
