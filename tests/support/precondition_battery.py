@@ -21,13 +21,23 @@ from dbkit.postgres import scratch_cluster
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target
-from support import precondition_cases_checks, precondition_cases_keys
+from support import (
+    precondition_cases_checks,
+    precondition_cases_data,
+    precondition_cases_keys,
+    precondition_cases_types,
+)
 from support.data_battery import empty_database, verdicts
 from support.kit import REPOSITORY
 from support.pair import url_of
 from support.precondition_case import PreconditionCase, RowSet, write_project
 
-GROUPS = {**precondition_cases_checks.GROUPS, **precondition_cases_keys.GROUPS}
+GROUPS = {
+    **precondition_cases_checks.GROUPS,
+    **precondition_cases_keys.GROUPS,
+    **precondition_cases_types.GROUPS,
+    **precondition_cases_data.GROUPS,
+}
 """The cases of a group are one chain when they are proven, so that all names of their objects differ."""
 CASES = {case.name: case for group in GROUPS.values() for case in group}
 READ_ONLY = "SET default_transaction_read_only = on; SET search_path = ''"
@@ -121,7 +131,11 @@ def read_queries(outcome: RevisionOutcome) -> list[str]:
 def find_faults(case: PreconditionCase, outcome: RevisionOutcome, seen: Sequence[Observation]) -> list[str]:
     """Return what is wrong in the verdict, in the number of preconditions, and in what their queries return."""
     found, queries = verdicts(outcome), read_queries(outcome)
-    faults = []
+    faults = [
+        f"{each.row_set.name}: the expectation is not true: {each.failure or 'passed'}"
+        for each in seen
+        if not each.is_true
+    ]
     right = ["proven"] if case.is_control else ["proven, if"]
     if found != right and not (case.may_lose and set(found) <= {"lossy", *right}):
         words = "; ".join(finding.words for finding in outcome.findings)

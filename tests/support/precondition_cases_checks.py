@@ -118,6 +118,17 @@ CHECK.ask("added_column_with_a_check", "a column with a default and a check that
     "ALTER TABLE loans DROP CONSTRAINT ck_loans_cap, DROP cap",
     good="INSERT INTO loans (sum) VALUES (1000)", bad=("INSERT INTO loans (sum) VALUES (1000), (1001)", 1),
     nulls="INSERT INTO loans (sum) VALUES (NULL)")
+CHECK.ask("check_with_a_function_of_ours", "a function of the schema public, where the session has no search path",
+    "CREATE FUNCTION is_even(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 % 2 = 0'; CREATE TABLE pairs (id serial PRIMARY KEY, size int)",
+    "ALTER TABLE pairs ADD CONSTRAINT ck_pairs_size CHECK (is_even(size))", "ALTER TABLE pairs DROP CONSTRAINT ck_pairs_size",
+    good="INSERT INTO pairs (size) VALUES (2)", bad=("INSERT INTO pairs (size) VALUES (2), (3)", 1),
+    nulls="INSERT INTO pairs (size) VALUES (NULL)")
+CHECK.ask("check_of_a_table_with_heirs", "a check of the parent is asked of the rows of its heirs, too",
+    "CREATE TABLE machines (id serial, watts int); CREATE TABLE pumps (litres int) INHERITS (machines)",
+    "ALTER TABLE machines ADD CONSTRAINT ck_machines_watts CHECK (watts > 0)", "ALTER TABLE machines DROP CONSTRAINT ck_machines_watts",
+    good="INSERT INTO machines (watts) VALUES (1); INSERT INTO pumps (watts) VALUES (1)",
+    bad=("INSERT INTO machines (watts) VALUES (1); INSERT INTO pumps (watts) VALUES (0)", 1),
+    nulls="INSERT INTO pumps (litres) VALUES (1)")
 
 NOT_NULL = ConditionList()
 NOT_NULL.ask("currency_set", "alter_column, as Alembic has it",
@@ -164,6 +175,11 @@ NOT_NULL.ask("backfilled_by_the_one_before", "an earlier pending revision fills 
     between=[Step("UPDATE shipments SET carrier = 'post' WHERE carrier IS NULL", "python:pass  # the filled values are right")],
     good="INSERT INTO shipments (carrier) VALUES ('dhl'), (NULL)",
     nulls="INSERT INTO shipments (carrier) VALUES (NULL)", late=("INSERT INTO shipments (carrier) VALUES ('dhl'), (NULL)", 1))
+NOT_NULL.ask("check_not_valid_is_no_proof", "the check of the same is not valid, so all rows are asked",
+    "CREATE TABLE permits (id serial PRIMARY KEY, holder text)",
+    "ALTER TABLE permits ALTER holder SET NOT NULL", "ALTER TABLE permits ALTER holder DROP NOT NULL",
+    between=[Step("ALTER TABLE permits ADD CONSTRAINT ck_permits_holder CHECK (holder IS NOT NULL) NOT VALID", "ALTER TABLE permits DROP CONSTRAINT ck_permits_holder")],
+    good="INSERT INTO permits (holder) VALUES ('x')", bad=("INSERT INTO permits (holder) VALUES ('x'), (NULL)", 1))
 NOT_NULL.ask("column_of_a_partitioned_table", "NOT NULL on the parent is asked of the rows of each partition",
     "CREATE TABLE measures (id int NOT NULL, place text) PARTITION BY HASH (id); CREATE TABLE measures_0 PARTITION OF measures FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE measures_1 PARTITION OF measures FOR VALUES WITH (MODULUS 2, REMAINDER 1)",
     "ALTER TABLE measures ALTER place SET NOT NULL", "ALTER TABLE measures ALTER place DROP NOT NULL",

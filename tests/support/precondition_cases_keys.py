@@ -89,6 +89,14 @@ UNIQUE.ask("unique_generated_column", "the unique column is new, and generated f
     "ALTER TABLE books DROP isbn_digits",
     good="INSERT INTO books (isbn) VALUES ('1-2'), ('1-3')", bad=("INSERT INTO books (isbn) VALUES ('1-2'), ('12'), ('3')", 2),
     nulls="INSERT INTO books (isbn) VALUES (NULL), (NULL)")
+UNIQUE.ask("unique_column_with_default", "each old row gets the same value: there must be one row at most",
+    "CREATE TABLE tenants (id serial PRIMARY KEY, name text)",
+    python("""
+        op.add_column("tenants", sa.Column("slug", sa.Text, nullable=False, server_default="main"))
+        op.create_unique_constraint("uq_tenants_slug", "tenants", ["slug"])
+        """),
+    'python:op.drop_column("tenants", "slug")',
+    good="INSERT INTO tenants (name) VALUES ('a')", bad=("INSERT INTO tenants (name) VALUES ('a'), ('b'), ('c')", 3))
 
 PRIMARY_KEY = ConditionList()
 PRIMARY_KEY.ask("natural_key", "unique, and not NULL: two conditions",
@@ -106,6 +114,11 @@ PRIMARY_KEY.ask("key_replaced", "another column becomes the key",
     "ALTER TABLE warehouses DROP CONSTRAINT pk_warehouses; ALTER TABLE warehouses ADD CONSTRAINT pk_warehouses PRIMARY KEY (code)",
     "ALTER TABLE warehouses DROP CONSTRAINT pk_warehouses; ALTER TABLE warehouses ADD CONSTRAINT pk_warehouses PRIMARY KEY (id)",
     good="INSERT INTO warehouses VALUES (1, 'a'), (2, 'b')", bad=("INSERT INTO warehouses VALUES (1, 'a'), (2, 'a')", 2))
+PRIMARY_KEY.ask("key_by_a_unique_index", "the index is there: only NOT NULL is asked",
+    "CREATE TABLE currencies (code char(3), name text); CREATE UNIQUE INDEX ix_currencies ON currencies (code)",
+    "ALTER TABLE currencies ADD CONSTRAINT pk_currencies PRIMARY KEY USING INDEX ix_currencies",
+    "ALTER TABLE currencies DROP CONSTRAINT pk_currencies; ALTER TABLE currencies ALTER code DROP NOT NULL; CREATE UNIQUE INDEX ix_currencies ON currencies (code)",
+    good="INSERT INTO currencies VALUES ('EUR', 'x')", bad=("INSERT INTO currencies VALUES ('EUR', 'x'), (NULL, 'y'), (NULL, 'z')", 2))
 
 EXCLUSION = ConditionList()
 EXCLUSION.ask("ranges_do_not_overlap", "a range type, gist without an extension",
@@ -177,6 +190,11 @@ FOREIGN_KEY.ask("table_filled_by_the_revision", "the rows that the key refers to
     'python:op.drop_constraint("fk_visas_status", "visas"); op.drop_table("visa_statuses")',
     good="INSERT INTO visas (status) VALUES ('granted'), ('refused')", bad=("INSERT INTO visas (status) VALUES ('granted'), ('lost'), ('')", 2),
     nulls="INSERT INTO visas (status) VALUES (NULL)")
+FOREIGN_KEY.ask("new_column_with_a_default_key", "each old row gets the default, which must be in the other table",
+    "CREATE TABLE regions (id int PRIMARY KEY); CREATE TABLE outlets (id serial PRIMARY KEY, name text)",
+    "ALTER TABLE outlets ADD region_id int NOT NULL DEFAULT 1 CONSTRAINT fk_outlets_region REFERENCES regions", "ALTER TABLE outlets DROP region_id",
+    good="INSERT INTO regions VALUES (1); INSERT INTO outlets (name) VALUES ('a')",
+    bad=("INSERT INTO regions VALUES (2); INSERT INTO outlets (name) VALUES ('a'), ('b')", 2))
 FOREIGN_KEY.ask("key_between_schemas", "both tables are elsewhere, and the names must be quoted",
     'CREATE SCHEMA crm; CREATE SCHEMA "Sales"; CREATE TABLE crm.people (id bigint PRIMARY KEY); CREATE TABLE "Sales"."Quotes" ("Id" serial PRIMARY KEY, "personId" int)',
     'ALTER TABLE "Sales"."Quotes" ADD CONSTRAINT fk_quotes_person FOREIGN KEY ("personId") REFERENCES crm.people ON DELETE SET NULL',
