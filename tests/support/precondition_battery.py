@@ -170,6 +170,8 @@ def main() -> None:
     bindir = Path(os.environ["PG_BINDIR"]) if "PG_BINDIR" in os.environ else None
     settings = Settings(REPOSITORY, None, "test", 5.0, 0.0, 0.0, 0.0, bindir, None)
     named = set(sys.argv[1:])
+    if unknown := named - GROUPS.keys() - CASES.keys():
+        sys.exit(f"no case or group has the name {', '.join(sorted(unknown))}")
     right: dict[bool, list[bool]] = {False: [], True: []}
     with scratch_cluster.cluster(settings) as cluster, tempfile.TemporaryDirectory() as directory:
         server, target = cluster.target("postgres"), cluster.create_database("preconditions")

@@ -108,7 +108,7 @@ PRIMARY_KEY.ask("natural_key", "unique, and not NULL: two conditions",
 PRIMARY_KEY.ask("composite_key", "the columns are NOT NULL already",
     "CREATE TABLE memberships (club int NOT NULL, person int NOT NULL, since date)",
     "ALTER TABLE memberships ADD CONSTRAINT pk_memberships PRIMARY KEY (club, person)", "ALTER TABLE memberships DROP CONSTRAINT pk_memberships",
-    good="INSERT INTO memberships VALUES (1, 1), (1, 2)", bad=("INSERT INTO memberships VALUES (1, 1), (1, 1), (1, 2)", 2))
+    good="INSERT INTO memberships VALUES (1, 1), (1, 2)", bad=("INSERT INTO memberships VALUES (1, 1, '2026-01-01'), (1, 1, '2026-01-02'), (1, 2, NULL)", 2))
 PRIMARY_KEY.ask("key_replaced", "another column becomes the key",
     "CREATE TABLE warehouses (id int CONSTRAINT pk_warehouses PRIMARY KEY, code text NOT NULL)",
     "ALTER TABLE warehouses DROP CONSTRAINT pk_warehouses; ALTER TABLE warehouses ADD CONSTRAINT pk_warehouses PRIMARY KEY (code)",
