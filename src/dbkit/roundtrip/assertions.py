@@ -17,6 +17,7 @@ import psycopg
 from alembic.script import Script
 
 from dbkit.errors import InputError, describe_error, sqlstate_of
+from dbkit.findings.verdict import Verdict
 from dbkit.postgres.sql_text import SEPARATORS, Kind, Token, split_statements, tokenize
 from dbkit.project.revision_source import function_line
 from dbkit.project.tracebacks import last_frame_in
@@ -133,6 +134,7 @@ def prove_assertions(
         error = run(phase == "reup") if phase != "up" else None
         if error:
             findings.append(Finding(phase, failure=error, line=error.line))
+            result = replace(result, verdict=Verdict.BROKEN)
             break
         with connect() as connection:
             words = {each: _ask(each, connection, phase) for each in asked if phase in each.phases}
