@@ -6,7 +6,10 @@ from dataclasses import replace
 from alembic.script import Script
 
 from dbkit.findings.verdict import Verdict
+from dbkit.postgres.connect import connect
+from dbkit.postgres.own_statements import Session
 from dbkit.project.revision_source import mentions_server_objects, mentions_table
+from dbkit.roundtrip.assertions import prove_assertions
 from dbkit.roundtrip.compare import Snapshot, compare_down_and_up
 from dbkit.roundtrip.exercise_in_clone import CloneExercise
 from dbkit.roundtrip.extra_rows import prove_with_extra_rows
@@ -54,7 +57,8 @@ class _CloneProof:
         self.work.applied.append(self.script)
         if not self.work.is_wanted(self.script):
             return self._result(Verdict.UNPROVEN)
-        result = prove_with_extra_rows(self.exercise, self._prove_applied(before, after), None)
+        result = self._prove_assertions(self._prove_applied(before, after))
+        result = prove_with_extra_rows(self.exercise, result, None)
         if self.exercise.backup:
             self.databases.drop(self.exercise.backup)
         return result
@@ -64,6 +68,23 @@ class _CloneProof:
         failed = next((each.failure for each in result.findings if each.failure), None)
         if failed and self._may_be_trace(failed):
             return self._down_and_up_untraced(before, after, failed)
+        return result
+
+    def _prove_assertions(self, result: ProofResult) -> ProofResult:
+        """Add what the project's own assertions find, in the first database."""
+        assertions = self.work.assertions_of(self.script)
+        if not assertions:
+            return result
+        clone = self.databases.copy()
+        first = next(iter(self.databases.databases.values()))
+        result = prove_assertions(
+            assertions,
+            self.script,
+            result,
+            run=self.exercise.run_and_check,
+            connect=lambda: connect(first, session=Session.PROJECT),
+        )
+        self.databases.replace_by(clone)
         return result
 
     def _upgrade(self) -> Failure | None:

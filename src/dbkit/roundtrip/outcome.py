@@ -32,6 +32,8 @@ class Failure:
     """Whether the cause is in another database of the server, such as the clone of a proof."""
     is_exception: bool = False
     """Whether RAISE EXCEPTION raised it, in the SQL of the revision or in a trigger."""
+    is_assertion: bool = False
+    """Whether the step has worked, and an assertion of the project does not hold after it."""
 
     @property
     def refuses(self) -> bool:
@@ -56,6 +58,11 @@ class Finding:
     rows: RowDifference | None = None
     is_extreme: bool = False
     """Whether only extreme values cause it."""
+
+    @property
+    def is_assertion(self) -> bool:
+        """Whether an assertion of the project does not hold."""
+        return self.failure is not None and self.failure.is_assertion
 
     @property
     def words(self) -> str:

@@ -132,9 +132,9 @@ def add_exercised(
 
 def combine_results(with_rows: ProofResult, without_rows: ProofResult) -> ProofResult:
     """Return the result of two proofs of a revision, of which the one with rows has failed."""
-    failures = [finding for finding in with_rows.findings if finding.failure and finding.phase != "rows"]
+    failures = [each for each in with_rows.findings if each.failure and each.phase != "rows" and not each.is_assertion]
     phases = {finding.phase for finding in without_rows.findings if finding.failure}
-    others = tuple(finding for finding in with_rows.findings if finding.rows or finding.phase == "rows")
+    others = tuple(each for each in with_rows.findings if each.rows or each.phase == "rows" or each.is_assertion)
     if phases & {finding.phase for finding in failures}:
         return replace(without_rows, findings=(*without_rows.findings, *others))
     if "up" in phases:  # it needs rows: what came after the upgrade was not tried without them
@@ -183,6 +183,8 @@ def _verdicts(result: ProofResult, findings: Sequence[Finding]) -> list[Verdict]
         found.insert(0, Verdict.FAILS_ON_ROWS)
     if any(each.rows for each in findings):
         found.append(Verdict.LOSSY)
+    if any(each.is_assertion for each in findings) and Verdict.BROKEN not in found:
+        found.insert(0, Verdict.BROKEN)
     if any(each.phase == "rows" for each in findings) and not found:
         found.append(Verdict.UNPROVEN)
     return found or [Verdict.PROVEN]

@@ -8,7 +8,8 @@ is proven in a clone of the databases.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
@@ -21,6 +22,7 @@ from dbkit.errors import EnvInterrupt
 from dbkit.findings.verdict import Verdict
 from dbkit.project.revision_source import function_line, mentions_table
 from dbkit.roundtrip.alembic_steps import connection_of, migration_function
+from dbkit.roundtrip.assertions import prove_assertions
 from dbkit.roundtrip.branches import RevisionBranches
 from dbkit.roundtrip.catalog_fingerprint import KnownFingerprints, TransactionFingerprints
 from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_up
@@ -109,9 +111,26 @@ class RevisionProof:
         self.keywords = keywords
         self.connection.fingerprints.begin(UP)
         result = add_rows(self._prove_with_ordinary_rows(), self._sequence_findings())
+        result = self._prove_assertions(result)
         extreme = self._prove_with_extreme_rows if is_extreme_pass_wanted(self) else None
         result = prove_with_extra_rows(self, result, extreme)
         return replace(result, seconds=time.perf_counter() - started)
+
+    def _prove_assertions(self, result: ProofResult) -> ProofResult:
+        """Add what the project's own assertions find; the upgrade, with the savepoint after it, stays."""
+        assertions = self.work.assertions_of(self.script)
+        if not assertions:
+            return result
+
+        @contextmanager
+        def connect() -> "Iterator[psycopg.Connection[Any]]":
+            yield self.connection.driver
+            if not self.connection.is_in_transaction:  # a function has committed
+                raise EnvRunStopped(NeedsClone(has_committed=True))
+
+        result = prove_assertions(assertions, self.script, result, run=self.run_and_check, connect=connect)
+        self.connection.roll_back_to(DOWN)
+        return result
 
     def _prove_with_extreme_rows(self, result: ProofResult) -> ProofResult:
         return prove_with_extreme_rows(self, result, self.state.touched or ())

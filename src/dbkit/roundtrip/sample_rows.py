@@ -14,6 +14,7 @@ from dbkit.errors import CheckFailed, describe_error
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session, project_settings
 from dbkit.roundtrip import row_snapshot
+from dbkit.roundtrip.assertions import is_assertion_file
 from dbkit.roundtrip.outcome import Failure, Finding, SampleRowCount
 from dbkit.sample_data.constraints import read_tables
 from dbkit.sample_data.extreme_rows import insert_extreme_rows
@@ -38,11 +39,12 @@ class SampleRowOptions:
     """Whether a proof plants further rows: those that statements meet, and extreme ones."""
 
     def files_of(self, revision: str) -> list[Path]:
-        """Return the project's own files of sample rows for the schema that a revision makes."""
+        """Return the project's own files of sample rows for the schema that a revision makes, without assertions."""
         if self.samples is None:
             return []
         named = [path for kind in ("sql", "py") for path in self.samples.glob(f"{revision}*.{kind}")]
-        return sorted(path for path in named if path.stem == revision or path.stem.startswith(f"{revision}_"))
+        rows = [path for path in named if not is_assertion_file(path, revision)]
+        return sorted(path for path in rows if path.stem == revision or path.stem.startswith(f"{revision}_"))
 
 
 class SampleRows:

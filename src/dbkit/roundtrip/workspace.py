@@ -1,6 +1,6 @@
 """The state that all steps of a proof share: the databases, the applied revisions, and the results so far."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from alembic.runtime.migration import MigrationContext, RevisionStep
@@ -11,6 +11,7 @@ from dbkit.postgres import scratch_database
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project import name_of
 from dbkit.roundtrip.alembic_steps import connection_of
+from dbkit.roundtrip.assertions import Assertion, read_assertions
 from dbkit.roundtrip.compare import Facts
 from dbkit.roundtrip.databases import ProofDatabases
 from dbkit.roundtrip.env_runner import EnvRunner
@@ -40,6 +41,8 @@ class Workspace:
     report_progress: Progress
     needs_clones: bool
     """Whether every revision needs a clone: env.py migrates more than once, or its connection cannot be used."""
+    assertions: Mapping[str, Collection[Assertion]]
+    """By revision id, the project's own assertions."""
     applied: list[Script] = field(default_factory=list, init=False)
     results: dict[str, ProofResult] = field(default_factory=dict, init=False)
     """By revision id."""
@@ -71,6 +74,10 @@ class Workspace:
             self.initial_facts = self.databases.read_catalog()
         return self.sample_rows.fill(touched)
 
+    def assertions_of(self, script: Script) -> Collection[Assertion]:
+        """Return the assertions of a revision, none while tables have no sample rows."""
+        return self.assertions.get(script.revision, ()) if self.sample_rows.is_active else ()
+
     def record_result(self, script: Script, result: ProofResult, concerns: Callable[[int, str], bool]) -> ProofResult:
         """Record the result of a proof, with a finding for each empty table that `concerns` the revision."""
         result = replace(result, findings=(*result.findings, *self.sample_rows.unfilled_findings(concerns)))
@@ -99,8 +106,10 @@ def open_workspace(
 ) -> Workspace:
     """Create the databases, and run env.py once without a step. `names` are for copies of the databases.
 
-    Raises InputError when env.py does not find its database.
+    Raises InputError when env.py does not find its database, and for a file of assertions that has none.
     """
+    revisions = plan.proven if options.extra else ()
+    assertions = {revision: read_assertions(options.samples, revision) for revision in sorted(revisions)}
     databases = ProofDatabases(environment.databases, place, names, environment.settings)
     databases.create()
     calls = _prepare_databases(environment, databases)
@@ -113,6 +122,7 @@ def open_workspace(
         traces=Traces(environment.databases, plan.proven if trace else frozenset()),
         report_progress=report_progress,
         needs_clones=calls > 1,
+        assertions=assertions,
     )
 
 
