@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dbkit import gate, project
 from dbkit.errors import InputError
-from dbkit.gate import alembic_command, preconditions, protection
+from dbkit.gate import alembic_command, protection, requirements
 from dbkit.rollback import preview
 from dbkit.settings import Settings
 from dbkit.wording import counted
@@ -28,7 +28,7 @@ def downgrade(settings: Settings, ini: Path, to: str, *, stash: bool | None) -> 
         raise InputError(
             "nothing is applied, so there is nothing to roll back.", "`make status` shows where the database is."
         )
-    preconditions.require_unambiguous(before, to)
+    requirements.require_unambiguous(before, to)
     _require_enough_applied(loaded, before, to)
     target = gate.resolve_target(settings)
     protection.require_expendable_target(settings, target, "roll back")

@@ -6,7 +6,7 @@ import psycopg
 
 from dbkit import project
 from dbkit.errors import DbkitError, as_dbkit_error
-from dbkit.gate import diagnosis, preconditions
+from dbkit.gate import diagnosis, requirements
 from dbkit.gate.next_step import MIGRATE, DatabaseStatus, read_status, suggest_next_step
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect
@@ -39,7 +39,7 @@ def status(settings: Settings, ini: Path) -> int:
     try:
         with connect(target, patience=min(settings.wait, diagnosis.PATIENCE)) as connection:
             version = connection.info.parameter_status("server_version") or "?"
-            preconditions.require_one_history(connection, loaded.script)
+            requirements.require_one_history(connection, loaded.script)
             state = read_status(connection, loaded, settings, target)
     except (DbkitError, psycopg.Error) as error:
         failure = as_dbkit_error(error)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dbkit import gate, project
 from dbkit.errors import CheckFailed
-from dbkit.gate import next_step, preconditions
+from dbkit.gate import next_step, requirements
 from dbkit.postgres.connect import connect
 from dbkit.settings import Settings, Target
 
@@ -52,7 +52,7 @@ def _wait_until_at_head(settings: Settings, ini: Path, target: Target, deadline:
         if not pending and not state.half_applied:
             return
         if time.monotonic() + PAUSE > deadline:
-            preconditions.require_none_half_applied(state.half_applied)
+            requirements.require_none_half_applied(state.half_applied)
             step = next_step.suggest_next_step(loaded, state, settings)
             raise CheckFailed(
                 f'"{target.dbname}" is not at the head (waited {settings.wait:g} s): {len(pending)} pending, from '

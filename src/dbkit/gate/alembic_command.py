@@ -8,7 +8,7 @@ from alembic import command
 from alembic.util import CommandError, to_list
 
 from dbkit.errors import InputError
-from dbkit.gate import preconditions
+from dbkit.gate import requirements
 from dbkit.gate.context import ATTRIBUTE, RunContext, resolve_target
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.connection_guard import ConnectionGuard, ConnectionRefused, Identity, guarding, identify
@@ -114,7 +114,7 @@ def read_position(project: Project, settings: Settings) -> tuple[str, ...]:
     """Return the revisions of the database. Raises DatabaseAhead when this code does not have one of them."""
     with connect(resolve_target(settings), settings.wait) as connection:
         current = current_revisions(connection)
-        preconditions.require_one_history(connection, project.script)
+        requirements.require_one_history(connection, project.script)
     require_known(project.script, current)
     return current
 

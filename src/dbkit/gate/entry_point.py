@@ -17,7 +17,7 @@ from alembic.runtime.environment import EnvironmentContext
 
 from dbkit import signals
 from dbkit.errors import DbkitError, as_dbkit_error, say
-from dbkit.gate import preconditions, protection
+from dbkit.gate import protection, requirements
 from dbkit.gate.context import ATTRIBUTE, RunContext, resolve_target
 from dbkit.gate.engine import create_engine
 from dbkit.gate.migration_run import COMMANDS, MigrationRun
@@ -97,6 +97,6 @@ def _run_online(context: EnvironmentContext, run_context: RunContext, load_metad
         if run_context.is_proof:
             replace_plan(migration, lambda plan: record_steps(plan, run_context))
         else:
-            preconditions.require_consistent(context.script, migration.get_current_heads())
+            requirements.require_consistent(context.script, migration.get_current_heads())
             connection.rollback()
         run_unlocked(context, run_context)

@@ -9,7 +9,7 @@ from alembic.util import CommandError
 
 from dbkit import journal, project
 from dbkit.errors import is_lock_timeout, lock_error, say
-from dbkit.gate import preconditions, protection
+from dbkit.gate import protection, requirements
 from dbkit.gate.migration_session import MigrationSession
 from dbkit.gate.plan import AlembicStep, PlanFunction, outline, revisions_to_apply
 from dbkit.gate.version_table import empty_version_table
@@ -54,7 +54,7 @@ class MigrationRun:
         project.require_loadable(self.script)
         before = self.session.read_heads()
         if not self.settings.scratch:
-            preconditions.require_one_history(self.driver, self.script)
+            requirements.require_one_history(self.driver, self.script)
         planned = self._plan_steps(before)
         if not planned and not self.purges and not self._has_more_to_do():
             # nothing to do, so no lock is taken
@@ -89,17 +89,17 @@ class MigrationRun:
         """Return Alembic's plan for a database at `heads`. Raises DbkitError where it has none."""
         if self.purges:
             heads = ()
-        preconditions.require_consistent(self.script, heads)
+        requirements.require_consistent(self.script, heads)
         destination = str(self.migration.opts.get("destination_rev"))
         if self.command == DOWNGRADE:
-            preconditions.require_unambiguous(heads, destination)
+            requirements.require_unambiguous(heads, destination)
         try:
             return list(self.plan(heads, self.migration))
         except CommandError as error:
             config = self.session.context.config
             origin = Path(config.config_file_name or ""), config.config_ini_section, ()
             loaded = project.Project(config, self.script, origin)
-            raise preconditions.plan_error(error, loaded, heads, destination) from error
+            raise requirements.plan_error(error, loaded, heads, destination) from error
 
     def _refuse(self, heads: tuple[str, ...], steps: Sequence[AlembicStep]) -> None:
         """Refuse the run as a whole, before anything is done; announce first which data it may lose, and where."""
@@ -109,7 +109,7 @@ class MigrationRun:
             revisions = revisions_to_apply(steps)
             if not heads:
                 files = [path for _, path in revisions]
-                preconditions.require_adopted(self.driver, files, self.target.dbname)
+                requirements.require_adopted(self.driver, files, self.target.dbname)
             self._require_unedited(heads)
             limit = revision_ids.read_limit(self.driver, VERSION_TABLE)
             revision_ids.require_recordable(revisions, VERSION_TABLE, limit)
@@ -121,7 +121,7 @@ class MigrationRun:
                 say(f'about to {action} "{self.target.dbname}" on {self.target.server()}: {outline(heads, steps)}')
         if self.command != STAMP and self.session.writes_journal:
             rows = journal.read_latest(self.driver).values()
-            preconditions.require_none_half_applied(journal.find_half_applied(rows))
+            requirements.require_none_half_applied(journal.find_half_applied(rows))
         self.driver.rollback()
 
     def _require_unedited(self, heads: tuple[str, ...]) -> None:
@@ -130,7 +130,7 @@ class MigrationRun:
             applied = self.script.iterate_revisions(heads, "base")
             files = [(each.revision, Path(each.path)) for each in applied]
             edited = journal.find_edited_files(journal.read_latest(self.driver), files)
-            preconditions.require_unedited(edited, self.settings)
+            requirements.require_unedited(edited, self.settings)
         self.driver.rollback()
 
     def _prepare(self, heads: tuple[str, ...], steps: Sequence[AlembicStep]) -> None:

@@ -8,7 +8,7 @@ import psycopg
 
 from dbkit import journal, project
 from dbkit.errors import DatabaseAhead, DbkitError, InputError, LockNotGranted, lock_error
-from dbkit.gate import diagnosis, multiple_heads, preconditions, protection
+from dbkit.gate import diagnosis, multiple_heads, protection, requirements
 from dbkit.postgres.connect import current_revisions
 from dbkit.postgres.locks import find_holder
 from dbkit.project import Project
@@ -84,7 +84,7 @@ def _read_values(connection: psycopg.Connection, loaded: Project, settings: Sett
     if not current:
         files = [Path(script.path) for script in loaded.pending(())]
         try:
-            preconditions.require_adopted(connection, files, target.dbname)
+            requirements.require_adopted(connection, files, target.dbname)
         except InputError as error:
             yield "not_adopted", error.message
     yield "stashes", tuple(pending.describe_all(connection, settings, target, applied))
@@ -110,7 +110,7 @@ def _find_obstacle(loaded: Project, status: DatabaseStatus, settings: Settings) 
     if status.is_pooled:
         return NextStep("set MIGRATION_DATABASE_URL in .env to the server's own address: this is a pooler")
     try:
-        preconditions.require_consistent(loaded.script, status.current)
+        requirements.require_consistent(loaded.script, status.current)
     except DatabaseAhead as error:
         unknown = next(each for each in status.current if not project.find_revision(loaded.script, each))
         expendable = {protection.stated_environment(settings), status.mark or protection.EXPENDABLE[0]} <= {

@@ -1,4 +1,4 @@
-"""The preconditions of a run: what the database records as applied must fit the revisions of the project."""
+"""The requirements of a run: what the database records as applied must fit the revisions of the project."""
 
 import re
 from collections import Counter
