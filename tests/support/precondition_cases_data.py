@@ -165,4 +165,49 @@ NONE.control("validated_already", "the constraint is valid: nothing is asked",
     "ALTER TABLE hooks_in_walls VALIDATE CONSTRAINT ck_hooks", "python:pass  # nothing was changed",
     rows="INSERT INTO hooks_in_walls (load) VALUES (1), (NULL)")
 
-GROUPS = {"cast": CAST, "several": SEVERAL, "none": NONE}
+CHAINS = ConditionList()
+"""Shapes that were judged wrongly in the chains of public projects."""
+CHAINS.ask("filled_from_the_parent", "UPDATE … FROM fills a new column before it is NOT NULL; the old column is dropped",
+    "CREATE TABLE persons_known (id int PRIMARY KEY, nick text UNIQUE); CREATE TABLE duties (id serial PRIMARY KEY, nick text)",
+    """ALTER TABLE duties ADD person int; UPDATE duties SET person = p.id FROM persons_known AS p WHERE p.nick = duties.nick;
+    ALTER TABLE duties ALTER person SET NOT NULL""",
+    "ALTER TABLE duties DROP person",
+    good="INSERT INTO persons_known VALUES (1, 'ada'); INSERT INTO duties (nick) VALUES ('ada'), ('ada')",
+    bad=("INSERT INTO persons_known VALUES (1, 'ada'); INSERT INTO duties (nick) VALUES ('ada'), ('bob')", 1),
+    nulls=("INSERT INTO persons_known VALUES (1, 'ada'); INSERT INTO duties (nick) VALUES (NULL)", 1))
+CHAINS.ask("filled_by_a_subquery", "a subquery reads columns of its own table and of the updated one, without their tables",
+    "CREATE TABLE forms (form_id int PRIMARY KEY, edition int); CREATE TABLE prints (id serial PRIMARY KEY, form int)",
+    """ALTER TABLE prints ADD print_edition int; UPDATE prints SET print_edition = (SELECT edition FROM forms WHERE form_id = form);
+    ALTER TABLE prints ALTER print_edition SET NOT NULL""",
+    "ALTER TABLE prints DROP print_edition",
+    good="INSERT INTO forms VALUES (1, 3); INSERT INTO prints (form) VALUES (1)",
+    bad=("INSERT INTO forms VALUES (1, 3), (2, NULL); INSERT INTO prints (form) VALUES (1), (2), (5)", 2),
+    nulls=("INSERT INTO prints (form) VALUES (NULL)", 1))
+CHAINS.ask("key_of_a_new_empty_table", "an old column refers to a table that is created empty",
+    "CREATE TABLE leaflets (id serial PRIMARY KEY, rack_id int)",
+    """CREATE TABLE racks (id int PRIMARY KEY);
+    ALTER TABLE leaflets ADD CONSTRAINT fk_leaflets FOREIGN KEY (rack_id) REFERENCES racks""",
+    "ALTER TABLE leaflets DROP CONSTRAINT fk_leaflets; DROP TABLE racks",
+    good="INSERT INTO leaflets (rack_id) VALUES (NULL)", bad=("INSERT INTO leaflets (rack_id) VALUES (7), (NULL)", 1))
+CHAINS.ask("null_into_a_required_column", "an UPDATE writes what it does not find into a column that is NOT NULL",
+    "CREATE TABLE kinds_of_ads (kind_id int PRIMARY KEY, weight int); CREATE TABLE ads (id serial PRIMARY KEY, kind int, rate int NOT NULL)",
+    "UPDATE ads SET rate = (SELECT weight FROM kinds_of_ads WHERE kind_id = kind)",
+    "python:pass  # the rates of before are not known",
+    good="INSERT INTO kinds_of_ads VALUES (1, 3); INSERT INTO ads (kind, rate) VALUES (1, 2)",
+    bad=("INSERT INTO kinds_of_ads VALUES (1, 3); INSERT INTO ads (kind, rate) VALUES (1, 2), (2, 2)", 1),
+    nulls=("INSERT INTO ads (kind, rate) VALUES (NULL, 2)", 1), may_lose=True)
+CHAINS.ask("computed_by_own_function", "a function of the project, without its schema, makes the values of a unique column",
+    "CREATE FUNCTION plain_title(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower(btrim($1)) $$; CREATE TABLE songs_sung (id serial PRIMARY KEY, title text)",
+    """ALTER TABLE songs_sung ADD plain text; UPDATE songs_sung SET plain = plain_title(title);
+    ALTER TABLE songs_sung ADD CONSTRAINT uq_songs UNIQUE (plain)""",
+    "ALTER TABLE songs_sung DROP plain",
+    good="INSERT INTO songs_sung (title) VALUES ('Hey'), ('Ho')",
+    bad=("INSERT INTO songs_sung (title) VALUES ('Hey'), (' hey'), ('Ho')", 2),
+    nulls="INSERT INTO songs_sung (title) VALUES (NULL), (NULL)")
+CHAINS.control("unique_of_another_text_type", "values that differ still do: int to text, text to varchar",
+    "CREATE TABLE badges (code text PRIMARY KEY, number int UNIQUE)",
+    "ALTER TABLE badges ALTER code TYPE varchar; ALTER TABLE badges ALTER number TYPE text",
+    "ALTER TABLE badges ALTER code TYPE text; ALTER TABLE badges ALTER number TYPE int USING number::int",
+    rows="INSERT INTO badges VALUES ('a', 1), ('b', NULL)")
+
+GROUPS = {"cast": CAST, "several": SEVERAL, "none": NONE, "chains": CHAINS}
