@@ -24,10 +24,8 @@ TABLE: Revision = (
 )
 # What fails on extreme values only: up, down, and what the warning names
 WARNED = {
-    "a number multiplied": ("ALTER TABLE paid ADD cents int; UPDATE paid SET cents = amount * 100", "ALTER TABLE paid DROP cents", "paid.amount 99999999.99"),
     "a sum": ("ALTER TABLE paid ADD more int; UPDATE paid SET more = hits + 1", "ALTER TABLE paid DROP more", "paid.hits 2147483647"),
     "a text shortened": ("ALTER TABLE paid ALTER note TYPE varchar(1000)", "ALTER TABLE paid ALTER note TYPE text", "paid.note Ünï Çødé"),
-    "a check of lengths": ("ALTER TABLE paid ADD CONSTRAINT short CHECK (length(note) <= 1000)", "ALTER TABLE paid DROP CONSTRAINT short", "paid.note Ünï Çødé"),
     "a date as seconds": ("ALTER TABLE paid ADD s bigint; UPDATE paid SET s = extract(epoch FROM day::timestamp)", "ALTER TABLE paid DROP s", "paid.day infinity"),
     "json with a null character": ("ALTER TABLE paid ADD x text; UPDATE paid SET x = data ->> 'a' WHERE json_typeof(data) = 'object'", "ALTER TABLE paid DROP x", "paid.data {\"a\": \"\\u0000\"}"),
     "an index of an expression": ("CREATE INDEX i ON paid (((amount * 100)::int))", "DROP INDEX i", "paid.amount 99999999.99"),
@@ -117,8 +115,10 @@ def test_behind_one_column_the_others_are_tried(proven: Callable[..., Outcome]) 
     outcome = proven(TABLE, ("a2", "a1", up, "ALTER TABLE paid DROP a, DROP b"))
     assert verdicts(outcome) == ["proven", "lossy"]
     words = "\n".join(each.words for each in outcome.revisions[1].warnings)
-    assert "paid.amount 99999999.99" in words
     assert "paid.hits 2147483647" in words
+    assert ["paid.a" in each.words for each in outcome.revisions[1].preconditions] == [True], (
+        "an amount that does not fit"
+    )
     assert [each.rows.column for each in outcome.revisions[1].findings if each.rows] == ["day"]
 
 
@@ -166,4 +166,4 @@ def test_extreme_rows_are_not_kept(proven: Callable[..., Outcome]) -> None:
     )
     fails = ("a4", "a3", "ALTER TABLE paid VALIDATE CONSTRAINT c", NOTHING)
     outcome = proven(TABLE, ("a2", "a1", "UPDATE paid SET hits = hits", NOTHING), again, fails)
-    assert verdicts(outcome) == ["proven", "proven", "proven", "dirty"]
+    assert verdicts(outcome) == ["proven", "proven", "proven", "proven, if"]

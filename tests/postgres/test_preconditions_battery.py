@@ -9,8 +9,8 @@ from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings, Target
 from support.precondition_battery import CASES, GROUPS, find_faults, judge, observe, select_cases
 
-NOT_RIGHT_YET = {name for name, case in CASES.items() if not case.is_control}
-"""Cases that the proof judges wrongly. A change that makes it judge one rightly takes the name out."""
+NOT_RIGHT_YET = {"some_duplicates_removed"}
+"""Cases that the proof judges wrongly: no query can follow DELETE … USING. A change that judges one rightly takes it out."""
 
 NAMES = [(group, case.name) for group, cases in GROUPS.items() for case in cases]
 FIRST_NAMES = {cases[0].name for cases in GROUPS.values()}

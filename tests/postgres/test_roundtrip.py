@@ -454,6 +454,7 @@ def test_json_has_everything(outcome: Outcome) -> None:
         "proven": 1,
         "dirty": 1,
         "lossy": 0,
+        "proven, if": 0,
         "fails on rows": 0,
         "broken": 1,
         "irreversible": 0,

@@ -20,9 +20,11 @@ class Difference:
 
     @property
     def is_residue(self) -> bool:
-        """Whether PostgreSQL cannot undo the change: the order of columns, or a value added to an enum."""
+        """Whether PostgreSQL cannot undo it: the order of columns, a value of an enum, a validated constraint."""
         if self.fact.kind == COLUMN_ORDER:
             return True
+        if self.fact.kind in ("constraint", "column") and self.before is not None:
+            return self.before == f"{self.after} NOT VALID"
         if self.fact.kind != "enum" or self.before is None or self.after is None:
             return False
         former, present = _labels(self.before), _labels(self.after)

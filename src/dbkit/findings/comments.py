@@ -19,7 +19,7 @@ MARK = "dbkit:"
 ACCEPTS = re.compile(rf"#\s*{MARK}\s*ok\b(.*)")
 ID_AND_REASON = re.compile(r"\s+([a-z][a-z0-9/-]*(?: [a-z]+)*)\s*,\s*(\S.*)")
 RERUNNABLE = re.compile(rf"^#\s*{MARK}\s*rerunnable\s*,\s*\S".encode(), re.MULTILINE)
-ACCEPTABLE_VERDICTS = frozenset(Verdict) - {Verdict.PROVEN}
+ACCEPTABLE_VERDICTS = frozenset(Verdict) - {Verdict.PROVEN, Verdict.PROVEN_IF}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ class Verdict(StrEnum):
 
     PROVEN = "proven"
     """After downgrade the schema equals that before upgrade, and after the second upgrade that after the first."""
+    PROVEN_IF = "proven, if"
+    """As proven, if the rows that exist satisfy the preconditions that it has."""
     DIRTY = "dirty"
     """The schema differs."""
     LOSSY = "lossy"

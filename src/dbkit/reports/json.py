@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbkit.coverage.facts import StatementCoverage
 from dbkit.findings.verdict import Verdict
+from dbkit.preconditions.precondition import Precondition
 from dbkit.redaction import redact
 from dbkit.reports.text import row_counts
 from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
@@ -13,6 +14,7 @@ from dbkit.trace.records import ExecutedStatement, Trace
 if TYPE_CHECKING:
     from dbkit.findings.finding import Level, LintFinding
     from dbkit.lint.run import LintOutcome
+    from dbkit.preflight.outcome import PreflightOutcome, Question, TouchedRows
 
 
 def render_roundtrip(outcome: Outcome) -> str:
@@ -53,7 +55,21 @@ def _revision(each: RevisionOutcome) -> dict[str, Any]:
         "warnings": [_finding(warning) for warning in each.warnings],
         "notes": [_finding(note) for note in each.notes],
         "coverage": [_coverage(statement) for statement in each.coverage],
+        "preconditions": [_precondition(condition) for condition in each.preconditions],
     } | ({"traces": list(map(_trace, each.traces))} if each.traces else {})
+
+
+def _precondition(each: Precondition) -> dict[str, Any]:
+    return {
+        "kind": each.kind,
+        "table": each.table,
+        "columns": list(each.columns),
+        "words": each.words,
+        "query": each.query,
+        "sql": each.sql,
+        "line": each.line,
+        "proven": each.is_proven,
+    }
 
 
 def _coverage(each: StatementCoverage) -> dict[str, Any]:
@@ -179,4 +195,49 @@ def _statement(each: ExecutedStatement) -> dict[str, Any]:
             }
             for change in each.changes
         ],
+    }
+
+
+def render_preflight(outcome: "PreflightOutcome") -> str:
+    """Render the answers of a preflight, and the estimates of the statements."""
+    document = {
+        "database": outcome.database,
+        "current": list(outcome.current),
+        "revisions": [
+            {
+                "revision": each.revision,
+                "message": each.message,
+                "path": str(each.path),
+                "verdict": each.verdict,
+                "problem": each.problem,
+                "preconditions": list(map(_question, each.questions)),
+                "statements": list(map(_touched_rows, each.statements)),
+            }
+            for each in outcome.revisions
+        ],
+    }
+    return _dump(document)
+
+
+def _question(each: "Question") -> dict[str, Any]:
+    answer = each.answer
+    return {
+        "id": each.id,
+        **_precondition(each.precondition),
+        "status": answer.status.value,
+        "rows": answer.rows,
+        "keys": list(answer.keys),
+        "reason": answer.reason,
+    }
+
+
+def _touched_rows(each: "TouchedRows") -> dict[str, Any]:
+    return {
+        "sql": each.sql,
+        "direction": "upgrade",
+        "line": each.line,
+        "verb": each.verb,
+        "table": each.table,
+        "rows": each.rows,
+        "reason": each.reason,
     }

@@ -1,6 +1,5 @@
 """Outcomes of round trips, lint and traces as text for people."""
 
-import os
 import textwrap
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -10,23 +9,20 @@ from typing import TYPE_CHECKING
 from dbkit.coverage.facts import StatementCoverage, count_coverage
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.verdict import Verdict
+from dbkit.preconditions.precondition import Precondition
 from dbkit.redaction import redact
-from dbkit.roundtrip.outcome import Finding, Outcome, RevisionOutcome, SampleRowCount
+from dbkit.reports.paths import display_path
+from dbkit.roundtrip.outcome import PASSED, Finding, Outcome, RevisionOutcome, SampleRowCount
 from dbkit.trace.records import Lock, RelationAccess, Trace
 from dbkit.wording import counted
 
 if TYPE_CHECKING:
     from dbkit.lint.run import LintOutcome
+    from dbkit.preflight.outcome import PreflightOutcome
 
 LONGEST_FAILED_SQL = 300
 LONGEST_TRACED_SQL = 110
 WIDTH = 116
-
-
-def display_path(path: Path) -> str:
-    """Return a path relative to the current directory, where it is below it."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith(os.pardir) else relative
 
 
 def render_roundtrip(outcome: Outcome) -> str:
@@ -34,7 +30,7 @@ def render_roundtrip(outcome: Outcome) -> str:
     parts = [
         render_revision(each)
         for each in outcome.revisions
-        if each.verdict != Verdict.PROVEN or each.findings or each.warnings or each.notes
+        if each.verdict != Verdict.PROVEN or each.findings or each.warnings or each.notes or each.preconditions
     ]
     return redact.text("\n".join([*parts, *_empty_tables(outcome.sample_rows), summarize_roundtrip(outcome)]))
 
@@ -44,13 +40,21 @@ def render_revision(each: RevisionOutcome) -> str:
     if each.failed:
         heading = f"{' and '.join((each.verdict, *each.also))}: {each.name}"
     elif each.accepted is None:
-        heading = f"{'warning' if each.warnings else 'note'}: {each.name}"
+        what = "warning" if each.warnings else Verdict.PROVEN_IF if each.preconditions else "note"
+        heading = f"{what}: {each.name}"
     else:
         heading = f"accepted {each.verdict}: {each.name}: {each.accepted}"
     found = (*each.findings, *each.warnings)
-    lines = [*_finding_lines(each.path, found), *(note.words for note in each.notes)]
-    coverage = "" if each.verdict == Verdict.PROVEN else describe_coverage(each.coverage)
+    lines = [*_finding_lines(each.path, found), *map(_describe_precondition, each.preconditions)]
+    lines += [f"note: {note.words}" if each.preconditions else note.words for note in each.notes]
+    coverage = "" if each.verdict in PASSED else describe_coverage(each.coverage)
     return "\n  ".join(filter(None, [heading, *lines, coverage]))
+
+
+def _describe_precondition(each: Precondition) -> str:
+    """Return what the rows must satisfy, with the query for those that do not."""
+    doubt = "" if each.is_proven else " (not tried with a row that violates it)"
+    return f"if {each.words}{doubt}\n    {each.query};"
 
 
 def _finding_lines(path: Path, findings: Iterable[Finding]) -> Iterator[str]:
@@ -217,3 +221,10 @@ def row_counts(each: RelationAccess) -> dict[str, int]:
         "updated": each.updated,
         "deleted": each.deleted,
     }
+
+
+def render_preflight(outcome: "PreflightOutcome") -> str:
+    """Render the answers of a preflight."""
+    from dbkit.reports import preflight_text  # it is loaded for this verb only
+
+    return redact.text(preflight_text.render(outcome))

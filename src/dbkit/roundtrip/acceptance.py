@@ -6,9 +6,8 @@ from pathlib import Path
 
 from dbkit.findings.comments import Acceptance, parse_acceptances
 from dbkit.findings.rule_ids import is_rule_id
-from dbkit.findings.verdict import Verdict
 from dbkit.project.revision_source import is_bytecode, read_source
-from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome
+from dbkit.roundtrip.outcome import PASSED, Failure, Finding, RevisionOutcome
 
 
 def read_acceptances(path: Path) -> list[Acceptance]:
@@ -38,7 +37,7 @@ def apply_acceptance(outcome: RevisionOutcome, baseline: Collection[str], baseli
     accepted = None
     if reasons.keys() >= {outcome.verdict, *outcome.also}:
         accepted = "; ".join(reasons[verdict] for verdict in (outcome.verdict, *outcome.also))
-    elif outcome.verdict != Verdict.PROVEN and outcome.revision in baseline:
+    elif outcome.verdict not in PASSED and outcome.revision in baseline:
         accepted = baseline_reason(baseline_name)
     return replace(outcome, accepted=accepted, findings=(*outcome.findings, *unused))
 

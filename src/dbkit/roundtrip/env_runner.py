@@ -44,6 +44,8 @@ class EnvRunner:
     """The same for all runs: a project may have read its variables when its modules were imported."""
     version_table_schema: str | None = None
     """The option that env.py gave to Alembic in its last run."""
+    shares_transaction: bool = field(default=False, init=False)
+    """Whether env.py runs all revisions of a command in one transaction, as Alembic does by default."""
     pools: EnginePools = field(default_factory=EnginePools, init=False)
     """The connections that the runs of env.py leave open."""
 
@@ -69,6 +71,7 @@ class EnvRunner:
 
         def configure_per_migration(*arguments: Any, **options: Any) -> None:
             self.version_table_schema = options.get("version_table_schema")
+            self.shares_transaction = not options.get("transaction_per_migration")
             configure(*arguments, **{**options, "transaction_per_migration": True})
 
         # on the instance: Alembic's `context` proxy would not find it in a subclass

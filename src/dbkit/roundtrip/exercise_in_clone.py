@@ -12,6 +12,7 @@ from alembic.script import Script
 from dbkit.coverage.recorder import StatementRun
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
+from dbkit.preconditions.shapes import Shapes, read_shapes
 from dbkit.project.revision_source import mentions_table
 from dbkit.roundtrip.access import Databases
 from dbkit.roundtrip.apply import run_revision
@@ -19,6 +20,7 @@ from dbkit.roundtrip.branches import RevisionBranches
 from dbkit.roundtrip.compare import Snapshot
 from dbkit.roundtrip.event_recorder import record_statements
 from dbkit.roundtrip.outcome import Failure
+from dbkit.roundtrip.preconditions import Preconditions, find_unsatisfying
 from dbkit.roundtrip.workspace import Workspace
 
 
@@ -35,6 +37,7 @@ class CloneExercise:
         self.backup: Databases | None = None
         """A copy from before the upgrade; None where the revision can be run only once on a server."""
         self.databases = work.databases
+        self.preconditions = Preconditions()
         self.touched_names: set[str] = set()
         self.version_tables: Collection[str] = (work.databases.version_table_name,)
         self._applied: Databases | None = None
@@ -72,6 +75,37 @@ class CloneExercise:
     def run_and_check(self, up: bool) -> Failure | None:
         """Apply or undo the revision."""
         return run_revision(self.work, self.script, up=up, observe=partial(self._observe, up))
+
+    def read_shapes(self) -> Shapes:
+        """Return what the catalog of the first database demands of rows."""
+        with self.connect() as connection:
+            return read_shapes(connection)
+
+    def remove_violating_rows(self, failure: Failure) -> bool:
+        """Remove the sample rows that violate preconditions, which made the upgrade fail.
+
+        The databases are as before the upgrade. Returns whether there were some.
+        """
+        rows = self.work.sample_rows
+        tables = list(rows.table_names().values())
+        if not tables:
+            return False
+        backup = self.databases.copy()
+        with self.connect() as connection:
+            self.preconditions.before = read_shapes(connection)
+            connection.execute(f"TRUNCATE {', '.join(tables)} CASCADE".encode())
+        with self.work.traces.paused():
+            failed = self.upgrade()
+        after = self.read_shapes()
+        self.databases.replace_by(backup)
+        if failed:
+            return False
+        with self.connect() as connection, connection.transaction():
+            return find_unsatisfying(self, connection, after, rows.own_tables(), failure)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Connect to the first database."""
+        return connect(next(iter(self.databases.databases.values())), autocommit=True, session=Session.PROJECT)
 
     @contextmanager
     def _observe(self, up: bool, connection: sa.Connection) -> Iterator[None]:

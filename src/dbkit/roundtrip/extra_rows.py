@@ -14,10 +14,12 @@ from alembic.script import Script
 
 from dbkit.coverage.recorder import StatementRun
 from dbkit.findings.verdict import Verdict
+from dbkit.preconditions.shapes import Shapes
 from dbkit.roundtrip.branches import RevisionBranches
 from dbkit.roundtrip.compare import Findings, Snapshot, compare_down_and_up
 from dbkit.roundtrip.exercise import Exercise
 from dbkit.roundtrip.outcome import Failure, Finding
+from dbkit.roundtrip.preconditions import Preconditions, may_have_preconditions, prove_preconditions
 from dbkit.roundtrip.results import ProofResult, Shown, add_exercised
 from dbkit.roundtrip.workspace import Workspace
 
@@ -40,6 +42,7 @@ class Proof(Protocol):
     most_alone: int
     """How many goals are tried one by one, where the rows of all together make a revision fail."""
 
+    preconditions: Preconditions
     touched_names: set[str]
     """The names, as SQL, of the tables that it has touched so far."""
 
@@ -62,6 +65,9 @@ class Proof(Protocol):
     def upgrade(self) -> Failure | None:
         """Apply the revision."""
 
+    def read_shapes(self) -> Shapes:
+        """Return what the catalog demands of rows in the state after the upgrade."""
+
     def run_and_check(self, up: bool) -> Failure | None:
         """Run a function, then check the deferred constraints."""
 
@@ -81,11 +87,19 @@ def prove_with_extra_rows(
     """
     sample_rows = proof.work.sample_rows
     exercise = Exercise(Path(proof.script.path), proof.runs)
-    if not sample_rows.is_active or not sample_rows.options.extra or result.verdict == Verdict.BROKEN:
+    if not sample_rows.is_active or not sample_rows.options.extra:
+        return result
+    if result.verdict == Verdict.BROKEN:
+        if proof.preconditions.violated:  # the upgrade has worked without these rows
+            result = prove_preconditions(proof, result)
+            proof.apply_again()
         return result
     result = replace(result, coverage=exercise.coverage)
-    if not (exercise.is_possible or extreme):
+    demands = may_have_preconditions(proof.runs["upgrade"])
+    if not (exercise.is_possible or extreme or demands):
         return result
+    if demands:
+        result = prove_preconditions(proof, result)
     if exercise.is_possible:
         result = _exercise(proof, result, exercise)
     if extreme:
@@ -121,6 +135,7 @@ def _prove_with_goals(proof: Proof, exercise: Exercise, goals: "RevisionGoals") 
         connection: "psycopg.Connection[Any]", only: Sequence[int] | None = None, variant: int | None = None
     ) -> Collection[int]:
         planted = goals.plant(connection, only, variant)
+        proof.preconditions.remove_violating(connection)
         names.update(goals.names_of(planted.oids))
         if only is None:
             exercise.reasons |= goals.explain(planted.reasons)

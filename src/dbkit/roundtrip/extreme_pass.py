@@ -123,7 +123,10 @@ class _ExtremePass:
 
     def _plant(self, values: Values) -> Collection[int]:
         self.proof.connection.roll_back_to(UP)
-        return self.sample_rows.insert_extreme_rows(self.proof.connection.driver, values)
+        planted = self.sample_rows.insert_extreme_rows(self.proof.connection.driver, values)
+        # what a precondition forbids is known
+        self.proof.preconditions.remove_violating(self.proof.connection.driver)
+        return planted
 
     def _run(self, phase: str) -> Finding | None:
         """Run a function of the revision. Returns why it failed, if rows may be the cause."""

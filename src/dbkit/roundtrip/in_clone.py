@@ -13,6 +13,7 @@ from dbkit.roundtrip.assertions import prove_assertions
 from dbkit.roundtrip.compare import Snapshot, compare_down_and_up
 from dbkit.roundtrip.exercise_in_clone import CloneExercise
 from dbkit.roundtrip.extra_rows import prove_with_extra_rows
+from dbkit.roundtrip.notes import mark_touched_columns
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.results import ProofResult
 from dbkit.roundtrip.workspace import Workspace
@@ -49,6 +50,9 @@ class _CloneProof:
             return self._result(Verdict.UNPROVEN, Finding("up", failure=Failure(words)))
         before = self.databases.read_snapshot(self.work.facts, with_rows=self.with_rows)
         failed = self._upgrade()
+        if failed and self._may_try_again() and self.exercise.remove_violating_rows(failed):
+            before = self.databases.read_snapshot(self.work.facts, with_rows=True)
+            failed = self._upgrade()
         if failed:
             self.work.facts = before.facts
             return self._result(Verdict.BROKEN, Finding("up", failure=failed, line=failed.line))
@@ -59,6 +63,10 @@ class _CloneProof:
             return self._result(Verdict.UNPROVEN)
         result = self._prove_assertions(self._prove_applied(before, after))
         result = prove_with_extra_rows(self.exercise, result, None)
+        if result.findings:
+            with self.exercise.connect() as connection:
+                statements = [run.sql for runs in self.exercise.runs.values() for run in runs]
+                result = mark_touched_columns(result, connection, statements)
         if self.exercise.backup:
             self.databases.drop(self.exercise.backup)
         return result
@@ -106,10 +114,13 @@ class _CloneProof:
         return failed
 
     def _may_exercise(self) -> bool:
-        """Whether the revision may be run again from the databases before it, where rows could be planted."""
+        """Whether rows may be planted, and the revision run again from the databases before it."""
+        return self.work.sample_rows.options.extra and self._may_try_again()
+
+    def _may_try_again(self) -> bool:
+        """Whether the revision may be run again, from the databases before it, with other rows."""
         is_repeatable = not mentions_server_objects(self.script)
-        is_asked = self.with_rows and self.work.sample_rows.options.extra
-        return is_asked and is_repeatable and self.work.is_wanted(self.script)
+        return self.with_rows and is_repeatable and self.work.is_wanted(self.script)
 
     def _down_and_up(self, before: Snapshot, after: Snapshot) -> ProofResult:
         clone = self.databases.copy()

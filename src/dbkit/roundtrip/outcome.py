@@ -7,6 +7,7 @@ from pathlib import Path
 from dbkit.catalog import Difference
 from dbkit.coverage.facts import StatementCoverage
 from dbkit.findings.verdict import Verdict
+from dbkit.preconditions.precondition import Precondition
 from dbkit.roundtrip.row_snapshot import RowDifference
 from dbkit.trace.records import Trace
 
@@ -17,6 +18,9 @@ WHEN = {
     "base": "at base, ",
     "chain": "after the whole chain, ",
 }
+
+PASSED = (Verdict.PROVEN, Verdict.PROVEN_IF)
+"""The verdicts of which nothing has to be fixed or accepted."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Finding:
     rows: RowDifference | None = None
     is_extreme: bool = False
     """Whether only extreme values cause it."""
+    is_note: bool = False
+    """Whether it is no fault, as roundtrip/notes.py explains."""
 
     @property
     def is_assertion(self) -> bool:
@@ -94,6 +100,8 @@ class RevisionOutcome:
     """Failures that only extreme values cause, which are no verdict unless that is asked for."""
     coverage: tuple[StatementCoverage, ...] = ()
     """Which of its data statements met rows; empty where it was not proven with rows that meet them."""
+    preconditions: tuple[Precondition, ...] = ()
+    """What the rows that exist must satisfy."""
     accepted: str | None = None
     """The reason why the verdict is accepted."""
     also: tuple[Verdict, ...] = ()
@@ -118,7 +126,7 @@ class RevisionOutcome:
         """Whether it has to be fixed or accepted."""
         if any(finding.phase == "file" for finding in self.findings):
             return True
-        return self.verdict != Verdict.PROVEN and self.accepted is None
+        return self.verdict not in PASSED and self.accepted is None
 
     def as_strict(self) -> "RevisionOutcome":
         """Return the outcome with its warnings as findings."""
@@ -127,13 +135,13 @@ class RevisionOutcome:
         verdict, *also = dict.fromkeys((Verdict.FAILS_ON_ROWS, self.verdict, *self.also))
         if self.verdict == Verdict.BROKEN:
             verdict, also = Verdict.BROKEN, [Verdict.FAILS_ON_ROWS, *self.also]
-        found = tuple(each for each in also if each not in (Verdict.PROVEN, Verdict.UNPROVEN))
+        found = tuple(each for each in also if each not in (*PASSED, Verdict.UNPROVEN))
         return replace(self, verdict=verdict, also=found, findings=(*self.warnings, *self.findings), warnings=())
 
     def with_chain(self, finding: Finding) -> "RevisionOutcome":
         """Return the outcome with a finding that showed only in the whole chain."""
         worse = Verdict.BROKEN if finding.failure else Verdict.DIRTY
-        verdict = worse if self.verdict == Verdict.PROVEN else self.verdict
+        verdict = worse if self.verdict in PASSED else self.verdict
         return replace(self, verdict=verdict, findings=(*self.findings, finding))
 
 
@@ -168,6 +176,8 @@ class Outcome:
     sample_rows: SampleRowCount = SampleRowCount()
     chain_length: int = 0
     """The number of revisions in the chain."""
+    shares_transaction: bool = False
+    """Whether env.py runs all revisions of a command in one transaction; the proof gives each its own."""
 
     def count(self, verdict: Verdict) -> int:
         """Return how many revisions have this verdict."""

@@ -102,6 +102,7 @@ def prove_at(
         chain=chain,
         chain_length=chain_length,
         sample_rows=functools.reduce(SampleRowCount.with_other, [each.sample_rows for each in walks], SampleRowCount()),
+        shares_transaction=any(each.shares_transaction for each in walks),
     )
     return outcome, loaded
 

@@ -8,9 +8,10 @@ from alembic.script import Script
 
 from dbkit.coverage.facts import StatementCoverage
 from dbkit.findings.verdict import Verdict
+from dbkit.preconditions.precondition import Precondition
 from dbkit.project.revision_source import revision_id_line
 from dbkit.roundtrip.failures import describe_failure
-from dbkit.roundtrip.outcome import Failure, Finding, RevisionOutcome
+from dbkit.roundtrip.outcome import PASSED, Failure, Finding, RevisionOutcome
 
 SOME_ROWS = "fails on some of the rows that meet its conditions"
 REVERSIBLE = (Verdict.PROVEN, Verdict.DIRTY)
@@ -62,6 +63,8 @@ class ProofResult:
     """Which data statements met rows."""
     warnings: tuple[Finding, ...] = ()
     """The failures that only extreme values cause."""
+    preconditions: tuple[Precondition, ...] = ()
+    """What the rows that exist must satisfy."""
 
     @property
     def schema_verdict(self) -> Verdict:
@@ -119,15 +122,17 @@ def add_exercised(
     unmet = [] if failed else [each for each in coverage if not each.is_met]
     unproven = tuple(Finding("rows", failure=Failure(each.describe(before)), line=each.line) for each in unmet)
     result = replace(result, findings=(*result.findings, *unproven), coverage=coverage, warnings=warnings)
-    if failed:
-        finding = Finding("up", failure=failed, line=failed.line)
-        result = replace(
-            result,
-            verdict=Verdict.FAILS_ON_ROWS,
-            without_rows=result.without_rows or result.verdict,
-            findings=(finding, *result.findings),
-        )
-    return result
+    return add_failure(result, failed) if failed else result
+
+
+def add_failure(result: ProofResult, failure: Failure) -> ProofResult:
+    """Return the result of a proof whose upgrade has failed with other rows."""
+    return replace(
+        result,
+        verdict=Verdict.FAILS_ON_ROWS,
+        without_rows=result.without_rows or result.verdict,
+        findings=(Finding("up", failure=failure, line=failure.line), *result.findings),
+    )
 
 
 def combine_results(with_rows: ProofResult, without_rows: ProofResult) -> ProofResult:
@@ -150,12 +155,12 @@ def combine_results(with_rows: ProofResult, without_rows: ProofResult) -> ProofR
 
 def make_outcome(script: Script, result: ProofResult, id_problem: str) -> RevisionOutcome:
     """Return the outcome of a revision, with residue apart. `id_problem`: why the version table cannot record it."""
-    notes = tuple(finding for finding in result.findings if finding.difference and finding.difference.is_residue)
+    notes = tuple(each for each in result.findings if each.is_note or (each.difference and each.difference.is_residue))
     findings = tuple(finding for finding in result.findings if finding not in notes)
     verdict, *also = _verdicts(result, findings)
     if id_problem:
         findings = (Finding("up", failure=Failure(id_problem), line=revision_id_line(script)), *findings)
-        also = [each for each in (verdict, *also) if each not in (Verdict.PROVEN, Verdict.BROKEN)]
+        also = [each for each in (verdict, *also) if each not in (*PASSED, Verdict.BROKEN)]
         verdict = Verdict.BROKEN
     return RevisionOutcome(
         revision=script.revision,
@@ -169,6 +174,7 @@ def make_outcome(script: Script, result: ProofResult, id_problem: str) -> Revisi
         notes=notes,
         warnings=result.warnings,
         coverage=result.coverage,
+        preconditions=result.preconditions,
         also=tuple(also),
     )
 
@@ -187,4 +193,4 @@ def _verdicts(result: ProofResult, findings: Sequence[Finding]) -> list[Verdict]
         found.insert(0, Verdict.BROKEN)
     if any(each.phase == "rows" for each in findings) and not found:
         found.append(Verdict.UNPROVEN)
-    return found or [Verdict.PROVEN]
+    return found or [Verdict.PROVEN_IF if result.preconditions else Verdict.PROVEN]

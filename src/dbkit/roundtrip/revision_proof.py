@@ -18,8 +18,10 @@ import psycopg
 from alembic.script import Script
 
 from dbkit.coverage.recorder import StatementRun
-from dbkit.errors import EnvInterrupt
+from dbkit.errors import EnvInterrupt, sqlstate_of
 from dbkit.findings.verdict import Verdict
+from dbkit.postgres.own_statements import project_settings
+from dbkit.preconditions.shapes import Shapes, read_shapes
 from dbkit.project.revision_source import function_line, mentions_table
 from dbkit.roundtrip.alembic_steps import connection_of, migration_function
 from dbkit.roundtrip.assertions import prove_assertions
@@ -29,7 +31,9 @@ from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_
 from dbkit.roundtrip.extra_rows import prove_with_extra_rows
 from dbkit.roundtrip.extreme_pass import is_extreme_pass_wanted, prove_with_extreme_rows
 from dbkit.roundtrip.failures import describe_failure, fails_without_transaction
+from dbkit.roundtrip.notes import mark_touched_columns
 from dbkit.roundtrip.outcome import Failure, Finding
+from dbkit.roundtrip.preconditions import Preconditions, find_unsatisfying
 from dbkit.roundtrip.proof_connection import DOWN, UP, ProofConnection
 from dbkit.roundtrip.results import NeedsClone, ProofResult, Retry, RunEnd, add_rows, failed_upgrade
 from dbkit.roundtrip.row_snapshot import RowDifference
@@ -37,6 +41,9 @@ from dbkit.roundtrip.sequences import find_sequences_behind
 from dbkit.roundtrip.transaction_guard import LeavesTransaction, TransactionGuard, mentions_extension
 from dbkit.roundtrip.workspace import Workspace
 from dbkit.trace.records import TraceFailed
+
+REFUSES_ROWS = ("22", "23")
+"""The classes of SQLSTATE of errors that values of rows cause."""
 
 
 class EnvRunStopped(EnvInterrupt):
@@ -93,6 +100,7 @@ class RevisionProof:
         self.runs: dict[str, list[StatementRun]] = {"upgrade": [], "downgrade": []}
         """By direction, the statements that it has executed, with the rows that they met."""
         self.branches = RevisionBranches(str(script.path))
+        self.preconditions = Preconditions()
         self.sequences_behind: dict[str, RowDifference] = {}
         """By column, those whose sequence will give out a key that exists."""
         self.names_before = frozenset(work.sample_rows.table_names().values())
@@ -114,6 +122,7 @@ class RevisionProof:
         result = self._prove_assertions(result)
         extreme = self._prove_with_extreme_rows if is_extreme_pass_wanted(self) else None
         result = prove_with_extra_rows(self, result, extreme)
+        result = mark_touched_columns(result, self.connection.driver, self.statements)
         return replace(result, seconds=time.perf_counter() - started)
 
     def _prove_assertions(self, result: ProofResult) -> ProofResult:
@@ -160,6 +169,11 @@ class RevisionProof:
         self.connection.set_savepoint(DOWN)
         return None
 
+    def read_shapes(self) -> Shapes:
+        """Return what the catalog demands of rows, of the tables that the revision has touched."""
+        with project_settings(self.connection.driver):
+            return read_shapes(self.connection.driver, self.state.touched)
+
     def find_written_tables(self) -> set[str]:
         """Return the tables of before, as SQL, whose rows the transaction may have changed."""
         found = self.connection.fingerprints.read()
@@ -196,6 +210,8 @@ class RevisionProof:
     def _compare_fingerprints(self) -> Doubt | None:
         """Upgrade, downgrade, and upgrade again where rows were written. Returns None when it is proven."""
         error = self.run(up=True, accept_all=True)
+        if error and self._remove_violating_rows(error):
+            error = self.run(up=True, accept_all=True)
         if error:
             self._stop_for_rows(error)
             return Doubt.SCHEMA
@@ -233,6 +249,44 @@ class RevisionProof:
             return Doubt.ROWS
         self._check_constraints()
         return None
+
+    def _remove_violating_rows(self, error: BaseException) -> bool:
+        """Remove the sample rows that violate preconditions of the revision, for the revisions after it, too.
+
+        Returns whether there were some: then the upgrade is to be tried again.
+        """
+        rows = self.work.sample_rows
+        if not rows.has_rows or sqlstate_of(error)[:2] not in REFUSES_ROWS:
+            return False
+        self.connection.roll_back_to(UP)
+        tables, driver = rows.table_names(), self.connection.driver
+        with project_settings(driver):
+            self.preconditions.before = read_shapes(driver)
+            after = self._read_shapes_without_rows(tables.values())
+            self.connection.roll_back_to(UP)
+            removed = after is not None and find_unsatisfying(
+                self, driver, after, rows.own_tables(), describe_failure(error, self.script)
+            )
+        self.runs["upgrade"].clear()
+        if not removed:
+            self.connection.roll_back_to(UP)
+            return False
+        self.connection.fingerprints.execute(f"RELEASE SAVEPOINT {UP}")
+        self.connection.fingerprints.begin(UP)
+        self.state.fingerprints = self.connection.fingerprints.read_all()
+        self.state.table_hashes = self.connection.hash_tables(tables)
+        self.state.touched = (self.state.touched or set()) | tables.keys()
+        return True
+
+    def _read_shapes_without_rows(self, tables: Collection[str]) -> Shapes | None:
+        """Return what the catalog demands after an upgrade of empty tables; None where these cannot be upgraded."""
+        try:
+            self.connection.driver.execute(f"TRUNCATE {', '.join(tables)} CASCADE".encode())
+        except psycopg.Error:
+            return None
+        with self.work.traces.paused():
+            failed = self.run(up=True, accept_all=True)
+        return None if failed else read_shapes(self.connection.driver)
 
     def _stop_for_rows(self, error: BaseException) -> None:
         """Stop the run for a proof without rows, if the upgrade failed while tables have rows."""

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alembic.script import Script
+from alembic.util import CommandError
 
 from dbkit.errors import WRITE_FIRST, InputError
-from dbkit.project import Project
+from dbkit.project import Project, require_known
 from dbkit.project.revision_order import ancestors, parents_of, sort_revisions
 
 
@@ -21,11 +22,13 @@ class Scope:
     to: str | None = None
     only: tuple[str, ...] = ()
     since: str | None = None
+    applied: tuple[str, ...] | None = None
+    """The revisions of a database: prove what an upgrade of it to `to` would apply, which may be nothing."""
 
     @property
     def everything(self) -> bool:
         """Whether nothing is left out."""
-        return not (self.after or self.to or self.only or self.since)
+        return self.applied is None and not (self.after or self.to or self.only or self.since)
 
 
 @dataclass(frozen=True)
@@ -47,14 +50,13 @@ def select_revisions(project: Project, scope: Scope) -> Plan:
     if not everything:
         raise InputError("there are no revisions, so nothing was proven.", WRITE_FIRST)
     parents = {identifier: parents_of(project, script) for identifier, script in everything.items()}
-    wanted = _resolve(project, [scope.to or "heads"])
-    applied = ancestors(wanted, parents)
-    proven = set(applied)
+    applied = ancestors(_resolve(project, [scope.to or "heads"]), parents) if scope.applied is None else set()
+    proven = set(applied) if scope.applied is None else _find_pending(project, scope.applied, scope.to or "heads")
     if scope.after:
         proven -= ancestors(_resolve(project, [scope.after]), parents)
     if scope.only:
         proven &= _resolve(project, scope.only)
-    if not proven:
+    if not proven and scope.applied is None:
         raise InputError(f"there is nothing to prove{_reason(scope)}.", "Nothing was run.")
     if scope.since:
         new = _new_files(_directories(everything.values()), scope.since)
@@ -63,6 +65,16 @@ def select_revisions(project: Project, scope: Scope) -> Plan:
     needed = ancestors(proven, parents) if not scope.everything else applied
     order = sort_revisions(needed, parents, list(everything))
     return Plan(tuple(everything[each] for each in order), frozenset(proven), parents)
+
+
+def _find_pending(project: Project, current: tuple[str, ...], to: str) -> set[str]:
+    """Return the revisions that Alembic would apply. Raises DatabaseAhead, and InputError where it cannot plan that."""
+    require_known(project.script, current)
+    try:
+        steps = project.script._upgrade_revs(to, current)  # type: ignore[arg-type]  # the plan of `alembic upgrade`
+    except CommandError as error:
+        raise InputError(f"{str(error).rstrip('.')}.", "`make history` lists the revisions.") from error
+    return {str(step.revision.revision) for step in steps}
 
 
 def _resolve(project: Project, names: Sequence[str]) -> set[str]:

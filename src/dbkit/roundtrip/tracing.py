@@ -22,6 +22,7 @@ class Traces:
         self.wanted = wanted
         self.left_out: dict[str, str] = {}
         """By revision id, why a revision is run without a trace."""
+        self._is_paused = False
         self._run = 0
         """The number of the run of env.py: within one, a revision may run on several databases."""
         self._known: Mapping[str, KnownRelations] = {}
@@ -34,6 +35,15 @@ class Traces:
         self._run += 1
 
     @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Record nothing meanwhile: what is run is a trial, on other rows."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
+
+    @contextmanager
     def recording(self, script: Script, connection: sa.Connection, *, up: bool, again: bool = False) -> Iterator[None]:
         """Record a run of a revision's function; the trace is discarded when it fails, or was not wanted.
 
@@ -41,7 +51,7 @@ class Traces:
         """
         key = (script.revision, up)
         run, earlier = self._traces.get(key, (self._run, None))
-        if not self.is_recorded(script) or (earlier and not (again and run == self._run)):
+        if self._is_paused or not self.is_recorded(script) or (earlier and not (again and run == self._run)):
             yield
             return
         recorder = Recorder(str(script.path), "upgrade" if up else "downgrade", self.databases, self._known)

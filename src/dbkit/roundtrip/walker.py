@@ -28,6 +28,8 @@ class WalkResult:
     not_applied: frozenset[str]
     """The revisions that were only to be applied, and could not be."""
     sample_rows: SampleRowCount
+    shares_transaction: bool
+    """Whether env.py runs all revisions of a command in one transaction."""
 
 
 class Walker:
@@ -154,4 +156,5 @@ class Walker:
             chain_stopped_at=proven[-chain.length - 1] if chain.length < len(proven) else None,
             not_applied=frozenset(only_applied - {script.revision for script in self.work.applied}),
             sample_rows=self.work.sample_rows.count_rows(),
+            shares_transaction=self.work.environment.shares_transaction,
         )

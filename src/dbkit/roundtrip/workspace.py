@@ -15,6 +15,7 @@ from dbkit.roundtrip.assertions import Assertion, read_assertions
 from dbkit.roundtrip.compare import Facts
 from dbkit.roundtrip.databases import ProofDatabases
 from dbkit.roundtrip.env_runner import EnvRunner
+from dbkit.roundtrip.notes import mark_reasoned_backfills
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.results import ProofResult, make_outcome
 from dbkit.roundtrip.sample_rows import SampleRowOptions, SampleRows
@@ -80,6 +81,7 @@ class Workspace:
 
     def record_result(self, script: Script, result: ProofResult, concerns: Callable[[int, str], bool]) -> ProofResult:
         """Record the result of a proof, with a finding for each empty table that `concerns` the revision."""
+        result = mark_reasoned_backfills(result, script)
         result = replace(result, findings=(*result.findings, *self.sample_rows.unfilled_findings(concerns)))
         self.results[script.revision] = result
         return result
