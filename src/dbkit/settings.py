@@ -21,6 +21,7 @@ __all__ = ["Settings", "Target", "load"]
 
 DB_PARTS = ("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD")
 
+TIME_HINT = "Write 500ms, 5s, 2min or 1h, up to 576h; 0 for none."
 LONGEST_TIME = 24 * 86400.0  # seconds; PostgreSQL keeps milliseconds in 32 bits
 
 
@@ -48,10 +49,18 @@ class Settings:
     """Whether it is a scratch database, without a journal."""
 
 
-def load(root: Path, environ: Mapping[str, str] = os.environ, *, warn: bool = False, dotenv: bool = True) -> Settings:
+def load(
+    root: Path,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    warn: bool = False,
+    dotenv: bool = True,
+    connects: bool = False,
+) -> Settings:
     """Read `root/.env` and `environ`; `warn` prints warnings about them to stderr.
 
-    Without `dotenv`, for proofs of another project, `.env` and the variables that name a database are ignored.
+    Without `dotenv`, for another project, `.env` is ignored, and so are the variables that name a database, unless the
+    verb `connects` to that.
     Raises InputError with the file and line, or the variable, for every invalid value.
     """
     values = read_dotenv(root / ".env") if dotenv else {}
@@ -63,7 +72,7 @@ def load(root: Path, environ: Mapping[str, str] = os.environ, *, warn: bool = Fa
     bindir = _text(values, "PG_BINDIR")
     return Settings(
         root=root,
-        target=_target(values) if dotenv else None,
+        target=_target(values) if dotenv or connects else None,
         app_env=_text(values, "APP_ENV") or "",
         lock_timeout=_duration(values, "MIGRATION_LOCK_TIMEOUT", 1.0),
         lock_budget=_duration(values, "MIGRATION_LOCK_BUDGET", 60.0),
@@ -96,12 +105,20 @@ def _duration(values: Mapping[str, Variable], name: str, default: float) -> floa
     text = _text(values, name)
     if text is None:
         return default
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise InputError(f"{values[name].where}: {error}.", TIME_HINT) from None
+
+
+def parse_time(text: str) -> float:
+    """Return the seconds of a time such as "500ms" or "5s". Raises ValueError."""
     match = re.fullmatch(r"\s*(\d{1,9})\s*(ms|s|min|h)?\s*", text, re.ASCII)
     if not match:
-        raise InputError(f"{values[name].where}: {text!r} is not a time.", "Write 500ms, 5s, 2min or 1h; 0 for none.")
+        raise ValueError(f"{text!r} is not a time")
     seconds = int(match[1]) * {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}[match[2] or "s"]
     if seconds > LONGEST_TIME:
-        raise InputError(f"{values[name].where}: {text!r} is longer than PostgreSQL takes.", "576h is the most.")
+        raise ValueError(f"{text!r} is longer than PostgreSQL takes")
     return seconds
 
 

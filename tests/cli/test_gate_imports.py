@@ -45,6 +45,19 @@ def test_an_upgrade_with_nothing_to_do_loads_nothing_that_executes(pair: Pair) -
     assert not {"gate.executor", "gate.monitor", "gate.diagnosis"} & loaded_by(pair, "upgrade", "head")
 
 
+def test_a_preflight_loads_only_what_asks(pair: Pair) -> None:
+    pair.write("op.execute('CREATE TABLE t (id int)')", "op.execute('ALTER TABLE t ALTER id SET NOT NULL')")
+    assert not {
+        name for name in loaded_by(pair, "upgrade", "rev1") if name.startswith(("preconditions", "gate.preflight"))
+    }
+    ini = pair.gated.root / "alembic.ini"
+    ini.write_text(f"{ini.read_text()}\n[dbkit]\npreflight = on\n")
+    loaded = loaded_by(pair, "upgrade", "head")
+    assert {"gate.preflight", "preconditions.ask", "preconditions.statements"} <= loaded
+    assert not {name for name in loaded if name.partition(".")[0] in NOT_IN_PRODUCTION}
+    assert "gate.preflight" not in loaded_by(pair, "upgrade", "head")  # nothing to do
+
+
 @pytest.mark.parametrize("verb", ["migrate", "psql"])
 def test_a_verb_that_only_reads_loads_neither_alembic_nor_sqlalchemy(verb: str) -> None:
     code = f"import sys, dbkit.commands.{verb}; print(*sys.modules)"

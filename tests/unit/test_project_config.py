@@ -28,7 +28,8 @@ def test_what_is_not_set_has_its_default(tmp_path: Path, section: str) -> None:
 def test_every_key_is_typed(tmp_path: Path) -> None:
     ini = write(
         tmp_path,
-        "[dbkit]\njournal = Off\nbaseline = 4a1e\nsamples = rows/own\nsizes = %(here)s/sizes.txt\nsmall_table = 500\nstrict = on\n",
+        "[dbkit]\njournal = Off\nbaseline = 4a1e\nsamples = rows/own\nsizes = %(here)s/sizes.txt\nsmall_table = 500\nstrict = on\n"
+        "preflight = on\npreflight_timeout = 500ms\n",
     )
     assert read_config(ini) == ProjectConfig(
         journal=False,
@@ -37,6 +38,8 @@ def test_every_key_is_typed(tmp_path: Path) -> None:
         sizes=tmp_path / "sizes.txt",
         small_table=500,
         strict=True,
+        preflight=True,
+        preflight_timeout=0.5,
     )
     assert list(PARSERS) == [field.name for field in fields(ProjectConfig)]
 
@@ -66,6 +69,12 @@ def test_a_file_in_another_encoding_is_read(tmp_path: Path) -> None:
             "Write on or off",
         ),
         ("[dbkit]\nstrict = very\n", "line 6: [dbkit] strict = 'very' is neither on nor off", "Write on or off"),
+        ("[dbkit]\npreflight = 2s\n", "line 6: [dbkit] preflight = '2s' is neither on nor off", "Write on or off"),
+        (
+            "[dbkit]\npreflight_timeout = soon\n",
+            "line 6: [dbkit] preflight_timeout = 'soon' is not a time",
+            "Write 500ms",
+        ),
         (
             "[dbkit]\n\nsmall_table=1e4\n",
             "line 7: [dbkit] small_table = '1e4' is not a number of rows",

@@ -1,6 +1,7 @@
 """Execute the steps of a run that holds the migration lock, and check the result from a second connection."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -19,7 +20,20 @@ from dbkit.postgres.connect import connect
 from dbkit.postgres.durability import flush_wal
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import place_of
+from dbkit.project.config import ProjectConfig
 from dbkit.project.step_hooks import HookFailed
+
+if TYPE_CHECKING:
+    from dbkit.gate.preflight import Preflight
+
+
+def _make_preflight(config: ProjectConfig) -> "Preflight | None":
+    """Return what asks before each statement, if the project has switched it on."""
+    if not config.preflight:
+        return None
+    from dbkit.gate.preflight import Preflight  # no part of a run without it
+
+    return Preflight(config.preflight_timeout)
 
 
 class CheckedExecution:
@@ -38,6 +52,7 @@ class CheckedExecution:
             lock_budget=self.settings.lock_budget,
             restore_session=session.restore_settings,
             empties_version_table=purges,
+            preflight=_make_preflight(session.config),
         )
         self.executor = Executor(session.run_context, steps, self.monitor, session.driver)
 

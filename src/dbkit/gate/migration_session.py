@@ -11,7 +11,7 @@ from dbkit.gate.context import RunContext
 from dbkit.gate.monitored_connection import driver_of
 from dbkit.postgres import session
 from dbkit.postgres.locks import retake_lock
-from dbkit.project.config import read_config
+from dbkit.project.config import ProjectConfig, read_config
 from dbkit.settings import Target
 
 RESET_SESSION = ("RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL")
@@ -30,7 +30,9 @@ class MigrationSession:
         self.target = target
         self.connection = connection
         self.driver = driver_of(connection)
-        self.writes_journal = not self.settings.scratch and read_config(self.settings.root / "alembic.ini").journal
+        is_scratch = self.settings.scratch
+        self.config = ProjectConfig() if is_scratch else read_config(self.settings.root / "alembic.ini")
+        self.writes_journal = not is_scratch and self.config.journal
 
     def read_heads(self) -> tuple[str, ...]:
         """Return the revisions in the version table, and end the transaction."""

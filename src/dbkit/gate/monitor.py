@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 from psycopg.pq import TransactionStatus
 
@@ -12,6 +13,9 @@ from dbkit.gate.monitored_connection import MonitoredConnection
 from dbkit.gate.step_state import StepState
 from dbkit.gate.version_table import empty_version_table
 from dbkit.postgres.sql_text import ends_transaction, plain_statements, rolls_back, without_comments
+
+if TYPE_CHECKING:
+    from dbkit.gate.preflight import Preflight
 
 # Outside of a transaction, these can be run again after they were interrupted: they change no rows, or all of them
 RERUNNABLE = re.compile(
@@ -43,6 +47,7 @@ class Monitor:
         lock_budget: float,
         restore_session: Callable[[], None],
         empties_version_table: bool = False,
+        preflight: "Preflight | None" = None,
     ) -> None:
         driver.monitor = self
         self.driver = driver
@@ -51,6 +56,8 @@ class Monitor:
         self.restore_session = restore_session
         self.empties_version_table = empties_version_table
         """Whether the version table is emptied before its next change."""
+        self.preflight = preflight
+        """Asks before each statement whether existing rows make it fail."""
         self.step: StepState | None = None
         """The step that is running."""
         self.index_statements: list[str] = []
@@ -122,6 +129,9 @@ class Monitor:
     def observe(self, statement: str) -> Iterator[None]:
         """Observe a statement of the running step, which is executed within the context."""
         step = self._running_step()
+        if self.preflight is not None:
+            with self.own_statements():
+                self.preflight.require_rows(self.driver, step, statement)
         waits_longer = self._before_statement(step, statement)
         try:
             yield

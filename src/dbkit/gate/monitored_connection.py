@@ -42,27 +42,33 @@ class MonitoredCursor(psycopg.Cursor[Any]):
 
     def execute(self, query: Any, *arguments: Any, **keywords: Any) -> "MonitoredCursor":
         """As psycopg's."""
-        with self._observed(query):
+        has_values = next(iter(arguments), keywords.get("params")) is not None
+        with self._observed(query, has_values=has_values):
             return super().execute(query, *arguments, **keywords)
 
     def executemany(self, query: Any, *arguments: Any, **keywords: Any) -> None:
         """As psycopg's."""
-        with self._observed(query):
+        with self._observed(query, has_values=True):
             super().executemany(query, *arguments, **keywords)
 
     @contextmanager
     def copy(self, statement: Any, *arguments: Any, **keywords: Any) -> Iterator[psycopg.Copy]:
         """As psycopg's."""
-        with self._observed(statement), super().copy(statement, *arguments, **keywords) as copy:
+        with (
+            self._observed(statement, has_values=bool(arguments)),
+            super().copy(statement, *arguments, **keywords) as copy,
+        ):
             yield copy
 
-    def _observed(self, query: Any) -> AbstractContextManager[None]:
+    def _observed(self, query: Any, *, has_values: bool) -> AbstractContextManager[None]:
         monitor = cast("MonitoredConnection", self.connection).monitor
         if monitor is None or not monitor.is_observing:
             return nullcontext()
         if isinstance(query, bytes):
-            return monitor.observe(query.decode())
-        return monitor.observe(query.as_string(self) if isinstance(query, Composable) else str(query))
+            text = query.decode()
+        else:
+            text = query.as_string(self) if isinstance(query, Composable) else str(query)
+        return monitor.observe(text.replace("%%", "%") if has_values else text)
 
 
 class MonitoredConnection(OwnConnection):

@@ -24,6 +24,8 @@ class StepState:
     """Whether something that it did stays when it fails, and cannot simply be done again."""
     has_executed: bool = False
     """Whether it has executed anything since its last commit."""
+    has_savepoint: bool = False
+    """Whether it has set a savepoint."""
     has_changed_session: bool = False
     """Whether it may have changed the settings of the session."""
     is_recorded: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbkit.errors import InputError
+from dbkit.settings import TIME_HINT, parse_time
 
 SECTION = "dbkit"
 
@@ -29,6 +30,10 @@ class ProjectConfig:
     """The number of rows up to which `dbkit lint` takes a table for a small one."""
     strict: bool = False
     """Whether `dbkit roundtrip` takes a failure that only extreme values cause for a finding."""
+    preflight: bool = False
+    """Whether the gate asks before each statement if existing rows make it fail."""
+    preflight_timeout: float = 2.0
+    """The seconds for each of these questions; 0 for no limit."""
 
 
 def read_config(ini: Path) -> ProjectConfig:
@@ -94,6 +99,10 @@ def _number(value: str, _ini: Path) -> int:
     return int(value)
 
 
+def _seconds(value: str, _ini: Path) -> float:
+    return parse_time(value)
+
+
 def _text(value: str, _ini: Path) -> str:
     return value
 
@@ -109,9 +118,13 @@ PARSERS: dict[str, Callable[[str, Path], object]] = {
     "sizes": _path,
     "small_table": _number,
     "strict": _boolean,
+    "preflight": _boolean,
+    "preflight_timeout": _seconds,
 }
 HINTS = {
     "journal": "Write on or off, or remove the line.",
     "small_table": "Write a whole number, such as 10000, or remove the line.",
     "strict": "Write on or off, or remove the line.",
+    "preflight": "Write on or off, or remove the line.",
+    "preflight_timeout": TIME_HINT,
 }
