@@ -15,7 +15,7 @@ option = $(if $(filter command $3,$(origin $1)),$2="$$DBKIT_$1")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup migrate revision merge rebase-migration rollback restore redo backfill reset seed status current history heads check \
-	sql schema log drift roundtrip lint-migrations psql wait db-start db-stop test lint format clean
+	sql schema log preflight drift roundtrip lint-migrations psql wait db-start db-stop test lint format clean
 
 help:
 	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,8 @@ psql: setup ## open psql on the database
 ## Prove
 check: setup ## check that models, migrations and backend/schema.sql agree
 	@$(DBKIT) check
+preflight: setup ## ask the rows of the database what the pending migrations demand of them; to=REV
+	@$(DBKIT) preflight $(call option,to,--to)
 drift: setup ## compare models, migrations and the database, object by object
 	@$(DBKIT) drift
 roundtrip: setup ## prove each migration: up, down and up again on a scratch database; since=GIT_REF

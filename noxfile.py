@@ -12,7 +12,7 @@ HOSTILE_TESTS = (
     "tests/failure_modes",
     "tests/postgres/test_snapshot.py",
     *(f"tests/cli/test_{name}.py" for name in ("gate", "verbs", "stash", "backfill", "backfill_command", "drift")),
-    *(f"tests/cli/test_{name}.py" for name in ("search_path", "autogenerate", "row_security")),
+    *(f"tests/cli/test_{name}.py" for name in ("search_path", "autogenerate", "row_security", "preflight")),
 )
 
 

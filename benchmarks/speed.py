@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import backfill, chain, gate, restore, roundtrip, sizes, stash
+from benchmarks import backfill, chain, gate, preflight, restore, roundtrip, sizes, stash
 from benchmarks.timing import Comparison, Task, Times, in_turns
 from benchmarks.workspace import Copy, Failed, copy_of_project, environment
 
@@ -92,6 +92,7 @@ BENCHMARKS = {
     "stash": Benchmark(stash.stash, 7),
     "restore": Benchmark(restore.restore, 3),
     "sizes": Benchmark(sizes.sizes, 3),
+    "preflight": Benchmark(preflight.preflight, 5),
     "peers": Benchmark(roundtrip.peers, 3),
     "noop": Benchmark(noop, 21),
     "fresh": Benchmark(fresh, 3),

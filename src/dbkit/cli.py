@@ -62,6 +62,8 @@ positive_number = matching("[1-9][0-9]{0,5}", "a number from 1 to 999999", int)
 number = matching("[0-9]{1,6}", "a number from 0 to 999999", int)
 seconds = matching(r"[0-9]{1,6}(\.[0-9]+)?", "a number of seconds", float)
 
+limit = matching(r"(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,3})?", "a number of seconds above 0", float)
+
 
 def variable(text: str) -> str:
     """Check the name of an environment variable. Raises ArgumentTypeError."""
@@ -83,6 +85,7 @@ def assignment(text: str) -> tuple[str, str]:
 SET_ENV = "a variable for env.py; {host}, {port}, {user}, {password}, {dbname} and {url} in it are the database's"
 URL_ENV = "a variable in which env.py finds its URL"
 X = "an argument for env.py, as for alembic"
+NO_CONNECTION = "with --sql or --answers: the revision of the database (or base), without connecting to it"
 POSTGRESQL = "advise for this major version (that of the server)"
 TO = "a revision id or its beginning, or relative: +1, -1"
 # --empty, --empty=1 and --empty=0
@@ -99,11 +102,7 @@ def format_option(*choices: str) -> Option:
 
 CONFIG = option("-c", "--config", metavar="FILE", help="another project's alembic.ini or pyproject.toml")
 # of the verbs that run a project's migrations on scratch databases
-PROOF = (
-    option("--from", dest="start", metavar="REV", help="only the revisions after this one"),
-    option("--to", metavar="REV", help="only the revisions up to this one (heads)"),
-    option("--since", metavar="GIT_REF", help="only the revisions whose files this commit does not have"),
-    option("--baseline", metavar="REV", help="accept all findings up to this revision"),
+SCRATCH = (
     option("--server", metavar="URL", help="create the scratch databases on this server, not on a scratch cluster"),
     option("--url-env", metavar="NAME", type=variable, action="append", default=[], help=URL_ENV),
     option("--set-env", metavar="NAME=VALUE", type=assignment, action="append", default=[], help=SET_ENV),
@@ -115,6 +114,13 @@ PROOF = (
         "-n", "--name", metavar="SECTION", default="alembic", help="the section of the settings file, as for alembic"
     ),
     option("-x", dest="arguments", metavar="ARG", action="append", default=[], help=X),
+)
+PROOF = (
+    option("--from", dest="start", metavar="REV", help="only the revisions after this one"),
+    option("--to", metavar="REV", help="only the revisions up to this one (heads)"),
+    option("--since", metavar="GIT_REF", help="only the revisions whose files this commit does not have"),
+    option("--baseline", metavar="REV", help="accept all findings up to this revision"),
+    *SCRATCH,
 )
 
 
@@ -131,6 +137,8 @@ class Verb:
     options: tuple[Option, ...] = ()
     any_project: bool = False
     """Whether it takes --config, the settings file of another project."""
+    connects: bool = False
+    """Whether it connects to the database of another project, which the environment names."""
     no_project: bool = False
     """Whether it needs no project; its function is called without settings and ini."""
     passes_on: bool = False
@@ -189,6 +197,22 @@ VERBS = {
     ),
     "status": Verb("show the state of the database and the next command"),
     "check": Verb("check that the models, the migrations and the schema snapshot agree"),
+    "preflight": Verb(
+        "ask the rows of the database what the pending migrations demand of them, before these are run",
+        "dbkit preflight --sql > preflight.sql",
+        (
+            option("--to", metavar="REV", help=f"the pending revisions up to this one (heads), {TO}"),
+            option("--sql", action="store_true", help="print the queries for psql, and ask nothing"),
+            option("--from", dest="start", metavar="REV", help=NO_CONNECTION),
+            option("--answers", type=Path, metavar="FILE", help="judge the result of these queries"),
+            option("--timeout", type=limit, default=30.0, metavar="S", help="the longest time of a query (30)"),
+            option("--lock-timeout", type=limit, default=2.0, metavar="S", help="the longest wait for a lock (2)"),
+            *SCRATCH,
+            format_option("text", "json"),
+        ),
+        any_project=True,
+        connects=True,
+    ),
     "drift": Verb("show the differences between the models, the migrations and the database"),
     "sql": Verb(
         "write the SQL that migrate would run",

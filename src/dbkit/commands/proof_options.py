@@ -1,8 +1,8 @@
 """The options of the verbs that run a project's migrations on scratch databases, and the request that they make."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dbkit.database_url import parse_url
@@ -15,14 +15,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ProofOptions:
-    """Options that `dbkit roundtrip`, `lint` and `trace` share."""
+class ScratchOptions:
+    """Options for which revisions run on scratch databases, and how, that `dbkit preflight` has, too."""
 
-    only: tuple[str, ...]
     start: str | None
     to: str | None
-    since: str | None
-    baseline: str | None
     server: str | None
     url_env: tuple[str, ...]
     set_env: tuple[tuple[str, str], ...]
@@ -34,25 +31,42 @@ class ProofOptions:
     arguments: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ProofOptions(ScratchOptions):
+    """Options that `dbkit roundtrip`, `lint` and `trace` share."""
+
+    only: tuple[str, ...]
+    since: str | None
+    baseline: str | None
+
+
 @contextmanager
 def open_proof(settings: Settings, options: ProofOptions) -> Iterator[tuple[ScratchServer, "Request"]]:
     """Start a scratch server and make the request of a proof on it. Raises InputError."""
-    _require_not_empty(options)
+    given = [("--since", options.since), ("--baseline", options.baseline)]
+    _require_not_empty([*given, *(("--only", revision) for revision in options.only)])
+    with open_scratch_server(settings, options) as (server, request):
+        from dbkit.roundtrip.selection import Scope
+
+        scope = Scope(after=options.start, to=options.to, only=options.only, since=options.since)
+        yield server, replace(request, scope=scope, baseline=options.baseline)
+
+
+@contextmanager
+def open_scratch_server(settings: Settings, options: ScratchOptions) -> Iterator[tuple[ScratchServer, "Request"]]:
+    """Start a scratch server and make the request for all revisions on it. Raises InputError."""
+    _require_not_empty([("--from", options.start), ("--to", options.to), ("--server", options.server)])
     with open_server(settings, _parse_server(options.server)) as server:
-        yield server, make_request(options)  # while the server starts: the import of Alembic takes as long
+        yield server, _make_request(options)  # while the server starts: the import of Alembic takes as long
 
 
-def make_request(options: ProofOptions) -> "Request":
-    """Make the request of a proof."""
+def _make_request(options: ScratchOptions) -> "Request":
     from dbkit.roundtrip.access import Access
     from dbkit.roundtrip.prove import Request
     from dbkit.roundtrip.sample_rows import ROWS
-    from dbkit.roundtrip.selection import Scope
 
     return Request(
-        scope=Scope(after=options.start, to=options.to, only=options.only, since=options.since),
         access=Access((*((variable, "{url}") for variable in options.url_env), *options.set_env), options.driver),
-        baseline=options.baseline,
         jobs=options.jobs,
         rows=ROWS if options.rows is None else options.rows,
         seed=options.seed,
@@ -61,16 +75,9 @@ def make_request(options: ProofOptions) -> "Request":
     )
 
 
-def _require_not_empty(options: ProofOptions) -> None:
+def _require_not_empty(values: Iterable[tuple[str, str | None]]) -> None:
     """Raise InputError for an option with an empty value."""
-    values = {
-        "--from": options.start,
-        "--to": options.to,
-        "--since": options.since,
-        "--baseline": options.baseline,
-        "--server": options.server,
-    }
-    for option, value in (*values.items(), *(("--only", revision) for revision in options.only)):
+    for option, value in values:
         if value == "":
             raise InputError(f"{option} is empty.", "A variable that is not set would make it prove something else.")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dbkit.findings.finding import Level
     from dbkit.lint.run import LintOutcome
+    from dbkit.preflight.outcome import PreflightOutcome
     from dbkit.roundtrip.outcome import Outcome
 
 
@@ -26,6 +27,12 @@ def render_lint(outcome: "LintOutcome", name: str, least: "Level") -> str:
 def render_trace(outcome: "Outcome", name: str) -> str:
     """Render the traces of revisions in a format."""
     render: Callable[[Outcome], str] = _load_format(name).render_trace
+    return render(outcome)
+
+
+def render_preflight(outcome: "PreflightOutcome", name: str) -> str:
+    """Render the answers of a preflight in a format."""
+    render: Callable[[PreflightOutcome], str] = _load_format(name).render_preflight
     return render(outcome)
 
 

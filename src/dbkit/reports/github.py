@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from dbkit.findings.finding import Level
 from dbkit.redaction import redact
 from dbkit.reports import text
+from dbkit.reports.paths import display_path
 from dbkit.roundtrip.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def render_lint(outcome: "LintOutcome", least: Level) -> str:
 
 
 def _annotate(annotation: str, path: Path, line: int | None, title: str, message: str) -> str:
-    properties = f"file={_escape_property(text.display_path(path))},line={line or 1},title={_escape_property(title)}"
+    properties = f"file={_escape_property(display_path(path))},line={line or 1},title={_escape_property(title)}"
     return f"::{annotation} {properties}::{_escape(redact.text(message))}"
 
 

@@ -3,7 +3,8 @@
 from xml.etree import ElementTree
 
 from dbkit.redaction import redact
-from dbkit.reports.text import describe_coverage, display_path
+from dbkit.reports.paths import display_path
+from dbkit.reports.text import describe_coverage
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 
 

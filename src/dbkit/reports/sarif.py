@@ -14,7 +14,7 @@ from dbkit.findings.rule_ids import SQUAWK
 from dbkit.lint.rule_pages import read_page, read_section, read_summary
 from dbkit.lint.run import LintOutcome
 from dbkit.redaction import redact
-from dbkit.reports.text import display_path
+from dbkit.reports.paths import display_path
 
 LEVELS = {Level.DANGER: "error", Level.WARNING: "warning", Level.NOTE: "note"}
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -1,0 +1,117 @@
+"""Ask a database whether a precondition holds: read-only, with time limits, and with no lock but that of a read.
+
+The first rows that violate it end the search; then they are counted. Both queries have the time limit.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+
+import psycopg
+
+from dbkit.errors import describe_error, sqlstate_of
+from dbkit.postgres.sql_quote import quote_ident
+from dbkit.preconditions.precondition import Precondition
+
+MOST_KEYS = 3
+LONGEST_KEY = 80
+"""How many characters of a key are shown."""
+CANCELED, LOCKED, CONFLICT = "57014", "55P03", "40001"
+MISSING = ("42P01", "42703", "42704", "42883", "3F000")
+"""undefined_table, undefined_column, undefined_object, undefined_function, invalid_schema_name"""
+
+
+class Status(StrEnum):
+    """The answer of a database to a precondition."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    UNKNOWN = "unknown"
+    """It was not answered: a time limit, a missing privilege, or a conflict on a standby."""
+    LATER = "later"
+    """An earlier revision decides it, which is pending, too."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Time limits of each query, in seconds."""
+
+    statement_timeout: float = 30.0
+    lock_timeout: float = 2.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one precondition."""
+
+    status: Status
+    rows: int | None = None
+    """How many rows violate it; None where they were not counted."""
+    keys: tuple[str, ...] = ()
+    """The keys of the first ones."""
+    reason: str = ""
+    """Why it is unknown, later, or why the rows were not counted."""
+    is_missing: bool = False
+    """Whether it is unknown because the database does not have what the query names."""
+
+
+@contextmanager
+def read_only(connection: "psycopg.Connection", limits: Limits) -> Iterator[None]:
+    """Run queries in a read-only transaction with time limits, which is rolled back. For a connection in autocommit."""
+    connection.read_only = True
+    with connection.transaction(force_rollback=True):
+        settings = {
+            "statement_timeout": round(limits.statement_timeout * 1000),
+            "lock_timeout": round(limits.lock_timeout * 1000),
+            # one process, so that a large table takes no more of the server than one session of the application does
+            "max_parallel_workers_per_gather": 0,
+        }
+        if connection.info.server_version >= 14_00_00:
+            # the server ends a query whose client was killed; an older one runs it to its time limit
+            settings["client_connection_check_interval"] = 500
+        connection.execute("; ".join(f"SET LOCAL {name} = {value}" for name, value in settings.items()).encode())
+        yield
+
+
+def ask(connection: "psycopg.Connection", precondition: Precondition, limits: Limits) -> Answer:
+    """Ask a database. Raises psycopg.Error where the session has ended."""
+    try:
+        with read_only(connection, limits):
+            keys = tuple(row[0] for row in connection.execute(keys_query(precondition).encode()))
+    except psycopg.Error as error:
+        reason = describe_refusal(connection, error, limits)
+        return Answer(Status.UNKNOWN, reason=reason, is_missing=sqlstate_of(error) in MISSING)
+    if len(keys) < MOST_KEYS:
+        return Answer(Status.VIOLATED if keys else Status.HOLDS, len(keys), keys)
+    try:
+        with read_only(connection, limits):
+            row = connection.execute(precondition.count_query().encode()).fetchone()
+    except psycopg.Error as error:
+        return Answer(Status.VIOLATED, None, keys, describe_refusal(connection, error, limits))
+    return Answer(Status.VIOLATED, row[0] if row else None, keys)
+
+
+def keys_query(precondition: Precondition) -> str:
+    """Return the query for the keys of the first rows that violate it, each as one text."""
+    names = ", ".join(f"violating.{quote_ident(name)}" for name in precondition.columns)
+    key = f"pg_catalog.left(pg_catalog.concat_ws(', ', {names}), {LONGEST_KEY})"
+    if len(precondition.columns) > 1:
+        key = f"pg_catalog.concat('(', {key}, ')')"
+    return f"SELECT {key} AS key FROM ({precondition.first_query(MOST_KEYS)}) AS violating"  # noqa: S608  # its own query
+
+
+def describe_refusal(connection: "psycopg.Connection", error: psycopg.Error, limits: Limits) -> str:
+    """Return why a query was not answered. Raises the error where the session has ended."""
+    if connection.closed:
+        raise error
+    words = describe_error(error, primary=True)
+    state = sqlstate_of(error)
+    if state == CANCELED and "statement timeout" in words:
+        return f"no answer within {limits.statement_timeout:g} s"
+    if state == LOCKED:
+        held = str(getattr(error, "locked", "")) or "another session holds a lock on the table"
+        return f"not asked within {limits.lock_timeout:g} s: {held}"
+    if state == CONFLICT:
+        return f"the standby has canceled it: {words}"
+    return words
