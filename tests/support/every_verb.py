@@ -33,6 +33,7 @@ VERBS_RUN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("rollback", ("--to", "rev1")),
     ("status", ()),
     ("sql", ("--out", "-")),
+    ("preflight", ()),
     ("migrate", ()),
     ("restore", ()),
     ("redo", ()),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dbkit.postgres.sql_text import find_changed_tables, tokenize, unquote_name
-from dbkit.trace.records import ExecutedStatement, Lock, RelationAccess
+from dbkit.trace.records import ChangeKind, ExecutedStatement, Lock, RelationAccess
 from dbkit.trace.statement_text import ends_own_transactions
 
 RELKINDS = ("r", "p", "m", "f")
@@ -30,10 +30,16 @@ class ExistingTable:
     """Whether the statement searched it for rows to change, found or not."""
 
 
-def read_table(name: str, kind: str, statement: ExecutedStatement, accesses: Sequence[RelationAccess]) -> ExistingTable:
-    """Return what a statement did to a table. `accesses` are those to the table and to its partitions."""
+def read_table(
+    name: str, kind: str, statement: ExecutedStatement, accesses: Sequence[RelationAccess], bodies: Sequence[str] = ()
+) -> ExistingTable:
+    """Return what a statement did to a table. `accesses` are those to the table and to its partitions.
+
+    `bodies`: the statements that have created the functions which it calls.
+    """
     is_view = kind == "m"
     scanned = [each for each in accesses if _is_scanned(each, statement)]
+    is_by_key = _is_by_key(name, statement, accesses, bodies)
     # the rows that these statements read are not counted
     is_uncounted = is_view or (not statement.in_transaction and ends_own_transactions(statement.sql))
     return ExistingTable(
@@ -42,11 +48,24 @@ def read_table(name: str, kind: str, statement: ExecutedStatement, accesses: Seq
         is_materialized_view=is_view,
         lock=_strongest_lock(name, statement, accesses),
         blocks=_blocks(name, statement, is_view=is_view),
-        is_scanned=bool(scanned),
+        is_scanned=bool(scanned) and not is_by_key,
         is_rewritten=any(each.rewritten and (each in scanned or is_uncounted) for each in accesses),
-        changed_rows=0 if is_view else sum(each.updated + each.deleted for each in accesses),
-        is_searched=not is_view and _is_searched(name, statement, scanned),
+        changed_rows=0 if is_view or is_by_key else sum(each.updated + each.deleted for each in accesses),
+        is_searched=not (is_view or is_by_key) and _is_searched(name, statement, scanned),
     )
+
+
+def _is_by_key(
+    name: str, statement: ExecutedStatement, accesses: Sequence[RelationAccess], bodies: Sequence[str]
+) -> bool:
+    """Return whether the statement changes only rows of the table that it names by a unique key."""
+    keys = {key for each in accesses for key in each.unique_keys}
+    names = {_last_part(each) for each in (name, *(access.relation for access in accesses))}
+    if not keys:
+        return False
+    from dbkit.lint.key_access import changes_by_key  # the parser takes a quarter of a second to import
+
+    return changes_by_key((statement.sql, *bodies), names, keys)
 
 
 def _strongest_lock(name: str, statement: ExecutedStatement, accesses: Sequence[RelationAccess]) -> Lock:
@@ -62,7 +81,8 @@ def _blocks(name: str, statement: ExecutedStatement, *, is_view: bool) -> str:
 
 def _is_scanned(access: RelationAccess, statement: ExecutedStatement) -> bool:
     # TRUNCATE replaces the table's file, and then scans the empty one for its indexes
-    is_truncated = access.rewritten and not (access.scanned or statement.changes)
+    others = any(each.what != ChangeKind.TABLE_TRUNCATED for each in statement.changes)
+    is_truncated = access.rewritten and not (access.scanned or others)
     return access.scanned > 0 or (access.scans > 0 and not is_truncated)
 
 

@@ -48,7 +48,9 @@ def _find_in_revision(outcome: RevisionOutcome, followers: int) -> Iterator[Lint
     if outcome.is_traced and failure:
         is_rows = Verdict.FAILS_ON_ROWS in (outcome.verdict, *outcome.also)
         on_rows = "it fails on rows, and was traced on empty tables, where changes of data are not seen"
-        yield _not_traced(outcome, failure, on_rows if is_rows else "it fails after its last statement")
+        # the round trip reports that it fails on rows, and on which
+        level = Level.NOTE if is_rows else Level.WARNING
+        yield _not_traced(outcome, failure, on_rows if is_rows else "it fails after its last statement", level)
     elif not outcome.is_traced and not outcome.untraced and not is_explained:
         failure = failure or next((each.failure for each in outcome.findings if each.failure), None)
         more = f", as is that of {counted(followers, 'later revision')}" if followers > 0 else ""
@@ -91,7 +93,9 @@ def _finding(
     )
 
 
-def _not_traced(outcome: RevisionOutcome, failure: Failure | None, what: str) -> LintFinding:
+def _not_traced(
+    outcome: RevisionOutcome, failure: Failure | None, what: str, level: Level = Level.WARNING
+) -> LintFinding:
     message = f"{what}: {failure.words if failure else outcome.verdict}"
     line = failure.line if failure else None
-    return LintFinding("not-traced", Level.WARNING, outcome.revision, outcome.path, line, message)
+    return LintFinding("not-traced", level, outcome.revision, outcome.path, line, message)

@@ -8,9 +8,10 @@ from dbkit import project
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk
 from dbkit.lint.rules import find_in_traces
-from dbkit.lint.rules.transactions import find_missing_lock_timeout
+from dbkit.lint.rules.transactions import find_missing_lock_timeout, find_shared_enum_values
 from dbkit.lint.table_sizes import read_sizes
 from dbkit.lint.timing import measure_rates
+from dbkit.lint.trace_reader import find_created
 from dbkit.roundtrip.outcome import Outcome, SampleRowCount
 from dbkit.roundtrip.prove import Request, prove_at
 from dbkit.roundtrip.scratch_server import ScratchServer
@@ -56,7 +57,9 @@ def lint_project(
     `dbkit sizes`. Raises InputError if there is nothing to run.
     """
     outcome, loaded = prove_at(scratch_server, settings, ini, replace(request, trace=True, extra_rows=False), progress)
-    findings = _apply_sizes(scratch_server, _find(outcome, loaded, version), loaded, sizes)
+    is_unreleased = bool(request.scope.after or request.scope.since)
+    found = _find(outcome, loaded, version, is_unreleased=is_unreleased)
+    findings = _apply_sizes(scratch_server, found, loaded, sizes)
     accepted = acceptance.apply_acceptances(outcome, findings, loaded, request.baseline)
     return LintOutcome(
         outcome.project,
@@ -80,16 +83,34 @@ def _apply_sizes(
     return [estimate.apply_sizes(each, sizes, rates, estimate.SMALL if small is None else small) for each in findings]
 
 
-def _find(outcome: Outcome, loaded: project.Project, version: int) -> list[LintFinding]:
+def _find(outcome: Outcome, loaded: project.Project, version: int, *, is_unreleased: bool) -> list[LintFinding]:
     own = [
         *failure_rules.find_failures(outcome.revisions),
-        *(found for each in outcome.revisions for found in find_in_traces(each, version)),
-        *source_rules.find_in_project(loaded, [each.revision for each in outcome.revisions]),
+        *_find_in_traces(outcome, version, is_unreleased=is_unreleased),
+        *_find_in_source(outcome, loaded),
+        *(find_shared_enum_values(outcome.revisions) if outcome.shares_transaction else ()),
         *find_missing_lock_timeout(outcome.revisions, Path(loaded.script.dir) / "env.py"),
     ]
     server = max((trace.server_version for each in outcome.revisions for trace in each.traces), default=0) // 10000
     of_squawk = squawk.run_squawk(outcome.revisions, version or server, Path(loaded.script.dir))
     return list(_remove_duplicates(squawk.merge_findings(own, of_squawk)))
+
+
+def _find_in_source(outcome: Outcome, loaded: project.Project) -> Iterator[LintFinding]:
+    """Yield the findings in the files; an empty downgrade is a note where the round trip has judged it."""
+    judged = {each.revision for each in outcome.revisions if each.is_traced}
+    for each in source_rules.find_in_project(loaded, [revision.revision for revision in outcome.revisions]):
+        is_judged = each.id == source_rules.EMPTY_DOWNGRADE and each.revision in judged
+        yield replace(each, level=Level.NOTE) if is_judged else each
+
+
+def _find_in_traces(outcome: Outcome, version: int, *, is_unreleased: bool) -> Iterator[LintFinding]:
+    """Yield the findings in the traces; `is_unreleased`: no running code knows what these revisions create."""
+    unreleased: frozenset[str] = frozenset()
+    for revision in outcome.revisions:
+        yield from find_in_traces(revision, version, unreleased)
+        for trace in revision.traces if is_unreleased else ():
+            unreleased = find_created(trace, unreleased) if trace.direction == "upgrade" else unreleased
 
 
 def _sort(outcome: Outcome, findings: Iterable[LintFinding]) -> list[LintFinding]:

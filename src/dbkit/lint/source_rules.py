@@ -28,6 +28,7 @@ from dbkit.postgres.sql_text import ends_transaction
 from dbkit.project import Project
 from dbkit.project.revision_source import is_bytecode, parse_source
 
+EMPTY_DOWNGRADE = "empty-downgrade"
 DIRECTIONS = ("upgrade", "downgrade")
 STRAY = re.compile(r"\.py(?!c$)")
 

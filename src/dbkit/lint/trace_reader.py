@@ -1,7 +1,7 @@
 """The statements of a trace, each with the tables from before the revision that it concerns."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +9,7 @@ from dbkit.lint.existing_table import RELKINDS, ExistingTable, read_table
 from dbkit.postgres.sql_text import plain
 from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Trace
 
+CREATES_FUNCTION = re.compile(r"\bcreate\s+(?:or\s+replace\s+)?(?:function|procedure)\s+(?:\w+\.)?(\w+)", re.IGNORECASE)
 OWN_TABLES = re.compile(r"\bdbkit_(?:backfill|journal)\b")
 
 
@@ -26,7 +27,12 @@ class TracedStatement:
     changes: tuple[Change, ...]
     """Changes of the catalog, without those that partitions share with their partitioned table."""
     created: frozenset[str]
-    """Tables that the revision created in earlier statements, and columns, as table.column."""
+    """What running code does not know: tables and other objects that the revision created in earlier statements, or
+    an unreleased revision before it, and columns, as table.column."""
+    earlier_sql: tuple[str, ...] = ()
+    """The earlier statements of the revision."""
+    bodies: tuple[str, ...] = ()
+    """Those of them that have created the functions which this one calls."""
 
     @cached_property
     def plain_sql(self) -> str:
@@ -43,34 +49,54 @@ class TracedStatement:
         return any(each.what == kind for each in self.statement.changes)
 
 
-def read_statements(trace: Trace, version: int) -> Iterator[TracedStatement]:
-    """Yield the statements of a trace from its first to its last, without those on dbkit's own tables."""
-    history = _RelationHistory()
+def read_statements(trace: Trace, version: int, unreleased: Collection[str] = frozenset()) -> Iterator[TracedStatement]:
+    """Yield the statements of a trace from its first to its last, without those on dbkit's own tables.
+
+    `unreleased`: the tables, columns and other objects of revisions that are as new as this one.
+    """
+    history = _RelationHistory(unreleased)
+    earlier: list[str] = []
+    functions: dict[str, str] = {}
     for statement in trace:
         if OWN_TABLES.search(plain(statement.sql)):
             continue
         history.add_relations(statement)
         shared = history.find_shared_partitions(statement)
+        bodies = [created for name, created in functions.items() if re.search(rf"\b{name}\b", statement.sql)]
         yield TracedStatement(
             statement,
             trace,
             version,
-            history.read_tables(statement, shared),
+            history.read_tables(statement, shared, bodies),
             tuple(each for each in statement.changes if each.table not in shared),
             frozenset(history.created),
+            tuple(earlier),
+            tuple(bodies),
         )
+        earlier.append(statement.sql)
+        created = CREATES_FUNCTION.search(statement.sql)
+        functions |= {created[1]: statement.sql} if created else {}
         history.add_changes(statement)
+
+
+def find_created(trace: Trace, unreleased: Collection[str] = frozenset()) -> frozenset[str]:
+    """Return what a trace has created, by the names at its end, with `unreleased`."""
+    history = _RelationHistory(unreleased)
+    for statement in trace:
+        history.add_relations(statement)
+        history.add_changes(statement)
+    return frozenset(history.created)
 
 
 class _RelationHistory:
     """The relations of one trace so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, created: Collection[str]) -> None:
         self.kinds: dict[str, str] = {}
         """By name, the kinds of the relations from before the revision."""
         self.roots: dict[str, str] = {}
         """By name of a partition, the partitioned table at the top."""
-        self.created: set[str] = set()
+        self.created: set[str] = set(created)
 
     def add_relations(self, statement: ExecutedStatement) -> None:
         """Remember the relations that a statement used."""
@@ -88,7 +114,9 @@ class _RelationHistory:
             if root in present and (root in changed or name not in locked | changed)
         }
 
-    def read_tables(self, statement: ExecutedStatement, shared: Mapping[str, str]) -> dict[str, ExistingTable]:
+    def read_tables(
+        self, statement: ExecutedStatement, shared: Mapping[str, str], bodies: Sequence[str]
+    ) -> dict[str, ExistingTable]:
         """Return by name the tables from before the revision that the transaction has locked."""
         used = [each for each in statement.touched if each.existed]
         names = dict.fromkeys([*dict(statement.inherited_locks), *(each.relation for each in used)])
@@ -98,6 +126,7 @@ class _RelationHistory:
                 self.kinds[name],
                 statement,
                 [each for each in used if shared.get(each.relation, each.relation) == name],
+                bodies,
             )
             for name in names
             if self.kinds.get(name) in RELKINDS and name not in self.created and name not in shared
@@ -106,12 +135,21 @@ class _RelationHistory:
     def add_changes(self, statement: ExecutedStatement) -> None:
         """Remember what a statement created, and the new names of tables."""
         for change in statement.changes:
-            if change.what == ChangeKind.TABLE_CREATED:
+            if change.what in (ChangeKind.TABLE_CREATED, ChangeKind.OBJECT_CREATED):
                 self.created.add(change.table)
             elif change.what == ChangeKind.COLUMN_ADDED:
                 self.created.add(f"{change.table}.{change.name}")
-            elif change.what == ChangeKind.TABLE_RENAMED and self.kinds.get(change.before):
-                self.kinds[change.after] = self.kinds[change.before]
+            elif change.what in (ChangeKind.TABLE_RENAMED, ChangeKind.OBJECT_RENAMED):
+                self._rename(change.before, change.after)
+
+    def _rename(self, before: str, after: str) -> None:
+        if self.kinds.get(before):
+            self.kinds[after] = self.kinds[before]
+        was_created = before in self.created
+        columns = {name.rpartition(".")[2] for name in self.created if name.rpartition(".")[0] == before}
+        self.created -= {before, after}
+        self.created |= {after} if was_created else set()
+        self.created |= {f"{after}.{name}" for name in columns}
 
 
 def _newly_blocked(statement: ExecutedStatement) -> set[str]:

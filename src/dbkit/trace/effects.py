@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from dbkit.trace.known_relations import KnownRelations, Tables
 from dbkit.trace.queries import LockedRelation, Relation, RowCounts
-from dbkit.trace.records import Lock, RelationAccess
+from dbkit.trace.records import Change, Lock, RelationAccess
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class Effects:
     touched: Sequence[RelationAccess] = ()
     before: Tables = field(default_factory=dict)
     after: Tables = field(default_factory=dict)
+    changes: Sequence[Change] = ()
+    """Changes to what is no part of a table."""
 
     @property
     def former_names(self) -> dict[int, str]:
@@ -56,7 +58,14 @@ def relation_access(
         now.writes and not (before.locked and before.locked.writes),
         table.name if table else "",
         before.known.root_of(relation),
+        _unique_keys(now.oid, counts, known_now),
     )
+
+
+def _unique_keys(oid: int, counts: RowCounts, known: KnownRelations) -> tuple[tuple[str, ...], ...]:
+    """Return the unique keys of a table in which rows may have been changed."""
+    shape = known.shapes.get(oid)
+    return shape.unique_keys if shape and (counts.updated or counts.deleted or counts.scans) else ()
 
 
 def probed_access(before: RelationState, oid: int, lock: Lock, known_now: KnownRelations) -> RelationAccess:

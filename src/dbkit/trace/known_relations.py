@@ -1,9 +1,10 @@
 """The relations of a database as they were last read, and the definitions of its tables."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from dbkit.trace import queries
+from dbkit.trace.catalog_objects import CatalogObjects, read_catalog_objects
 from dbkit.trace.queries import TABLE_KINDS, Cursor, LockedRelation, Relation, TableShape
 
 Tables = Mapping[int, tuple[Relation, TableShape]]
@@ -18,6 +19,7 @@ class KnownRelations:
     shapes: Mapping[int, TableShape]
     hashes: Mapping[int, int]
     """The hashes of the shapes; none of those that were read within a transaction, which may be rolled back."""
+    objects: CatalogObjects = field(default_factory=CatalogObjects)
 
     @property
     def names(self) -> dict[int, str]:
@@ -42,7 +44,13 @@ class KnownRelations:
             {oid: each for oid, each in {**self.relations, **relations}.items() if oid not in dropped},
             {oid: each for oid, each in {**self.shapes, **shapes}.items() if oid not in dropped},
             {oid: value for oid, value in self.hashes.items() if oid not in found.keys() | dropped},
+            self.objects,
         )
+
+    def with_objects(self, cursor: Cursor) -> "KnownRelations":
+        """Return what is known with the objects as they are now."""
+        objects = read_catalog_objects(cursor, self.objects)
+        return self if objects is self.objects else replace(self, objects=objects)
 
 
 def read_known_relations(cursor: Cursor, earlier: KnownRelations | None = None) -> KnownRelations:
@@ -60,7 +68,8 @@ def read_known_relations(cursor: Cursor, earlier: KnownRelations | None = None) 
         if earlier and oid in hashes and earlier.hashes.get(oid) == hashes[oid]
     }
     shapes = queries.read_shapes(cursor, [oid for oid in tables if oid not in same])
-    return KnownRelations(relations, {**same, **shapes}, hashes)
+    objects = read_catalog_objects(cursor, earlier.objects if earlier else CatalogObjects())
+    return KnownRelations(relations, {**same, **shapes}, hashes, objects)
 
 
 def tables_before_and_after(before: KnownRelations, after: KnownRelations, oids: set[int]) -> tuple[Tables, Tables]:

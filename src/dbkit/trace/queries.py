@@ -1,10 +1,18 @@
 """Queries about the own session, in the server's views: its locks, what it has read and written, and its tables."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
+from dbkit.postgres.sql_text import unquote_name
 from dbkit.trace.records import Lock
+
+UNIQUE_KEY = re.compile(r" USING btree \(([^()]+)\)(?: INCLUDE \([^()]+\))?(?: NULLS NOT DISTINCT)?$")
+LOCKED_BY_COMMANDS = frozenset({"pg_description", "pg_shdescription", "pg_largeobject", "pg_largeobject_metadata"})
+"""Tables of the system on which commands such as COMMENT keep the lock of a writer."""
+FIRST_OWN_OID = 16384
+"""OIDs below are the system's own."""
 
 
 class Cursor(Protocol):
@@ -47,7 +55,8 @@ class RowCounts(NamedTuple):
         return RowCounts(*(max(0, now - then) for now, then in zip(self, before, strict=True)))
 
 
-# OIDs below 16384 are the system's own. TOAST tables are left out: their tables have the same locks.
+# OIDs below 16384 are the system's own: their locks are read as far as a statement writes to such tables itself.
+# TOAST tables are left out: their tables have the same locks.
 LOCKED = """
 SELECT l.relation, coalesce(l.relation::regclass::text, ''), coalesce(c.relkind::text, ''), coalesce(c.relfilenode, 0),
        l.mode, coalesce(i.indrelid, 0), CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END,
@@ -58,13 +67,14 @@ FROM (
               'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'], mode)) AS mode,
         bool_or(mode = 'RowExclusiveLock') AS writes
     FROM pg_locks
-    WHERE pid = pg_backend_pid() AND granted AND locktype = 'relation' AND relation >= 16384
+    WHERE pid = pg_backend_pid() AND granted AND locktype = 'relation'
+        AND (relation >= 16384 OR mode = 'RowExclusiveLock')
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     GROUP BY relation
 ) AS l
 LEFT JOIN pg_class AS c ON c.oid = l.relation
 LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
-WHERE c.relnamespace IS DISTINCT FROM 'pg_toast'::regnamespace
+WHERE c.relnamespace IS DISTINCT FROM 'pg_toast'::regnamespace AND (l.relation >= 16384 OR c.relkind = 'r')
 """
 
 # What a session has counted and not flushed yet: also in earlier transactions.
@@ -89,8 +99,23 @@ WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
+SIZES = "SELECT oid, pg_relation_size(oid) FROM pg_class WHERE oid = ANY ('{%s}')"
+# The column that a sequence belongs to, or whose default it is
+COLUMN_OF_SEQUENCE = """
+SELECT c.oid, c.oid::regclass::text, a.attname, quote_ident(a.attname)
+FROM pg_depend AS d
+LEFT JOIN pg_attrdef AS e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
+JOIN pg_class AS c ON c.oid = coalesce(e.adrelid, d.refobjid) AND c.relkind IN ('r', 'p')
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = coalesce(e.adnum, d.refobjsubid)
+WHERE (d.classid = 'pg_class'::regclass AND d.objid = %s AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)
+    OR (d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND e.oid IS NOT NULL)
+LIMIT 1
+"""
+SETTINGS = "SELECT current_setting('lock_timeout'), current_setting('session_replication_role')"
+TIME_ZONE = "SELECT source FROM pg_settings WHERE name = 'TimeZone'"
+
 SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_database()"
-LOCK_TIMEOUT = "SELECT current_setting(name), source FROM pg_settings WHERE name = 'lock_timeout'"
+LOCK_TIMEOUT = "SELECT current_setting(name), source, reset_val || unit FROM pg_settings WHERE name = 'lock_timeout'"
 
 RELATIONS = """
 SELECT oid, oid::regclass::text, relkind::text, relfilenode,
@@ -110,6 +135,13 @@ FROM (
     UNION ALL SELECT indrelid, 'index ' || indexrelid || ' ' || i.xmin || ' ' || c.xmin
         FROM pg_index AS i JOIN pg_class AS c ON c.oid = indexrelid WHERE indrelid >= 16384
     UNION ALL SELECT tgrelid, 'trigger ' || oid || ' ' || xmin FROM pg_trigger WHERE tgrelid >= 16384
+    UNION ALL SELECT polrelid, 'policy ' || oid || ' ' || xmin FROM pg_policy
+    UNION ALL SELECT ev_class, 'rule ' || oid || ' ' || xmin FROM pg_rewrite WHERE ev_class >= 16384
+    UNION ALL SELECT prrelid, 'publication ' || oid FROM pg_publication_rel
+    UNION ALL SELECT inhrelid, 'parent ' || inhparent FROM pg_inherits
+    UNION ALL SELECT oid, 'table ' || relowner || relrowsecurity || relforcerowsecurity || relispopulated
+            || relreplident::text || coalesce(reloptions::text, '') FROM pg_class
+        WHERE oid >= 16384 AND relkind IN ('r', 'p', 'm', 'f')
 ) AS part ("table", version)
 GROUP BY "table"
 """
@@ -133,8 +165,34 @@ FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid =
 """
 
 TRIGGERS = """
-SELECT tgrelid, oid, tgname FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = ANY ('{%s}')
+SELECT tgrelid, t.oid, tgname, tgisinternal, tgenabled IN ('O', 'A'), tgtype, tgfoid,
+    CASE WHEN tgisinternal THEN '' ELSE prosrc END, t.xmin::text
+FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = tgfoid WHERE tgrelid = ANY ('{%s}')
 """
+
+ACCESS = """
+SELECT oid, relowner::regrole::text, relrowsecurity, relforcerowsecurity,
+    ARRAY(SELECT polname FROM pg_policy WHERE polrelid = c.oid)::text[],
+    (SELECT coalesce(string_agg(polcmd::text, ''), '') FROM pg_policy WHERE polrelid = c.oid AND polpermissive),
+    (SELECT coalesce(string_agg(polcmd::text, ''), '') FROM pg_policy WHERE polrelid = c.oid AND polpermissive
+        AND polroles = '{0}' AND coalesce(pg_get_expr(polqual, polrelid), 'true') = 'true'
+        AND coalesce(pg_get_expr(polwithcheck, polrelid), 'true') = 'true'),
+    ARRAY(SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid)::int[],
+    ARRAY(SELECT rulename FROM pg_rewrite
+        WHERE ev_class = c.oid AND ev_type <> '1' AND ev_enabled IN ('O', 'A'))::text[],
+    array_remove(ARRAY[
+        CASE WHEN NOT relispopulated THEN 'unpopulated' END,
+        CASE WHEN 'autovacuum_enabled=false' = ANY (reloptions) OR 'autovacuum_enabled=off' = ANY (reloptions)
+            THEN 'autovacuum off' END,
+        CASE WHEN relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = c.oid) AND
+            CASE relreplident WHEN 'n' THEN true WHEN 'f' THEN false
+                ELSE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indislive
+                    AND CASE relreplident WHEN 'd' THEN indisprimary ELSE indisreplident END) END
+            THEN 'published without identity' END], NULL)
+FROM pg_class AS c WHERE oid = ANY ('{%s}')
+"""
+COMMANDS = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
+"""By pg_policy.polcmd, the commands that a policy is for."""
 
 
 @dataclass(frozen=True)
@@ -176,14 +234,84 @@ class Index:
     """pg_class.relfilenode; 0 for that of a partitioned table."""
 
 
+class Trigger(NamedTuple):
+    """A trigger."""
+
+    name: str
+    is_internal: bool
+    """Whether it is part of a foreign key."""
+    is_enabled: bool
+    type: int
+    """pg_trigger.tgtype: 1 for each row, 2 before, 4 on INSERT…"""
+    function: int
+    source: str
+    """Of its function."""
+    version: str
+    """It changes whenever the trigger is altered."""
+
+    @property
+    def fills(self) -> bool:
+        """Whether it may change a row before the row is inserted."""
+        return self.is_enabled and self.type & 7 == 7
+
+    @property
+    def is_before_row(self) -> bool:
+        """Whether it decides on each row before the row is written."""
+        return self.type & 3 == 3
+
+
+class Access(NamedTuple):
+    """The owner, row security, parents, rules and options of a table."""
+
+    owner: str = ""
+    row_security: bool = False
+    forced: bool = False
+    """Whether row security is for the owner, too."""
+    policies: Sequence[str] = ()
+    permitted: str = ""
+    """pg_policy.polcmd of each permissive policy; `*` is for all commands."""
+    unconditional: str = ""
+    """The same of those that let everybody do it with each row."""
+    parents: Sequence[int] = ()
+    """OIDs of the tables that it is a partition or a child of."""
+    rules: Sequence[str] = ()
+    """Those that are enabled."""
+    options: Sequence[str] = ()
+    """What keeps it from being used as other tables are: `unpopulated`, `autovacuum off`…"""
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Return the commands that row security refuses on every row, for lack of a policy."""
+        return self._without(self.permitted)
+
+    @property
+    def limited(self) -> tuple[str, ...]:
+        """Return the commands that row security refuses on some rows, or for some roles."""
+        return self._without(self.unconditional)
+
+    def _without(self, policies: str) -> tuple[str, ...]:
+        if not self.row_security or "*" in policies:
+            return ()
+        return tuple(name for letter, name in COMMANDS.items() if letter not in policies)
+
+
 @dataclass(frozen=True)
 class TableShape:
     """The definition of a table: columns by number, the rest by OID."""
 
-    columns: Mapping[int, Column]
-    constraints: Mapping[int, Constraint]
-    indexes: Mapping[int, Index]
-    triggers: Mapping[int, str]
+    columns: Mapping[int, Column] = field(default_factory=dict)
+    constraints: Mapping[int, Constraint] = field(default_factory=dict)
+    indexes: Mapping[int, Index] = field(default_factory=dict)
+    triggers: Mapping[int, Trigger] = field(default_factory=dict)
+    access: Access = field(default_factory=Access)
+
+    @property
+    def unique_keys(self) -> tuple[tuple[str, ...], ...]:
+        """Return the columns of each valid unique index that has no expression and no condition."""
+        texts = (UNIQUE_KEY.search(each.text) for each in self.indexes.values() if each.unique and each.valid)
+        names = {each.name for each in self.columns.values()}
+        keys = (tuple(unquote_name(part) for part in text[1].split(", ")) for text in texts if text)
+        return tuple(sorted(key for key in keys if set(key) <= names))
 
 
 class Relation(NamedTuple):
@@ -215,6 +343,21 @@ def read_row_counts(cursor: Cursor) -> dict[int, RowCounts]:
     return {row[0]: RowCounts(*row[1:]) for row in cursor.fetchall()}
 
 
+def read_sizes(cursor: Cursor, relations: Iterable[int]) -> dict[int, int]:
+    """Return, by OID, how many bytes relations with a file have."""
+    cursor.execute(SIZES % ",".join(map(str, relations)))
+    return dict(cursor.fetchall())  # type: ignore[arg-type]  # two columns
+
+
+def read_sequences(cursor: Cursor, sequences: Mapping[int, str]) -> dict[int, tuple[int, bool]]:
+    """Return, by OID, the last value of sequences, by their names, and whether it was given out."""
+    if not sequences:
+        return {}
+    queries = [f"SELECT {oid}, last_value, is_called FROM {name}" for oid, name in sequences.items()]  # noqa: S608
+    cursor.execute(" UNION ALL ".join(queries))
+    return {oid: (last, called) for oid, last, called in cursor.fetchall()}
+
+
 def read_locks_of_others(cursor: Cursor) -> set[int]:
     """Return the OIDs of the relations that another session has locked, or waits to lock, against readers."""
     cursor.execute(LOCKED_BY_OTHERS)
@@ -239,7 +382,7 @@ def read_shapes(cursor: Cursor, tables: Iterable[int]) -> dict[int, TableShape]:
     if not listed:
         return {}
     oids = ",".join(map(str, listed))
-    found = {oid: TableShape({}, {}, {}, {}) for oid in listed}
+    found = {oid: TableShape() for oid in listed}
 
     def rows(query: str) -> Sequence[Sequence[Any]]:
         cursor.execute(query % oids)
@@ -251,6 +394,8 @@ def read_shapes(cursor: Cursor, tables: Iterable[int]) -> dict[int, TableShape]:
         found[table].constraints[oid] = Constraint(name, kind, valid, references, text, tuple(columns))  # type: ignore[index]
     for table, oid, *rest in rows(INDEXES):
         found[table].indexes[oid] = Index(*rest)  # type: ignore[index]
-    for table, oid, name in rows(TRIGGERS):
-        found[table].triggers[oid] = name  # type: ignore[index]
+    for table, oid, *rest in rows(TRIGGERS):
+        found[table].triggers[oid] = Trigger(*rest)  # type: ignore[index]
+    for table, *rest in rows(ACCESS):
+        found[table] = replace(found[table], access=Access(*rest))
     return found

@@ -43,7 +43,7 @@ class Lock(IntEnum):
 
 
 class ChangeKind(StrEnum):
-    """A kind of change to a table that existed before the statement, or to what belongs to the table."""
+    """A kind of change to a table, to what belongs to it, to another schema object or to the session."""
 
     TABLE_CREATED = "table created"
     TABLE_DROPPED = "table dropped"
@@ -60,6 +60,28 @@ class ChangeKind(StrEnum):
     INDEX_ADDED = "index added"
     INDEX_DROPPED = "index dropped"
     TRIGGER_ADDED = "trigger added"
+    TRIGGER_DROPPED = "trigger dropped"
+    TRIGGER_DISABLED = "trigger disabled"
+    RULE_ADDED = "rule added"
+    RULE_DROPPED = "rule dropped"
+    OPTION_SET = "option set"
+    NOT_NULL_DROPPED = "not null dropped"
+    OWNER_CHANGED = "owner changed"
+    PARTITION_DETACHED = "partition detached"
+    POLICY_DROPPED = "policy dropped"
+    ROW_SECURITY_CHANGED = "row security changed"
+    TABLE_TRUNCATED = "table truncated"
+    SEQUENCE_SET = "sequence set"
+    OBJECT_CREATED = "object created"
+    OBJECT_DROPPED = "object dropped"
+    OBJECT_RENAMED = "object renamed"
+    OBJECT_CHANGED = "object changed"
+    LABEL_ADDED = "label added"
+    LABEL_RENAMED = "label renamed"
+    PRIVILEGE_REVOKED = "privilege revoked"
+    PRIVILEGE_GRANTED = "privilege granted"
+    SETTING_CHANGED = "setting changed"
+    CATALOG_WRITTEN = "catalog written"
 
 
 @dataclass(frozen=True)
@@ -68,11 +90,14 @@ class Change:
 
     what: ChangeKind
     table: str
-    """Its name before, schema-qualified where it is not in the search path."""
+    """Its name before, schema-qualified where it is not in the search path; or that of another object."""
     name: str = ""
-    """The name of the column, constraint or index; for a renamed one, the name before."""
+    """The name of the column, constraint, index, label or setting; for a renamed one, the name before."""
     kind: str = ""
-    """For a constraint: check, foreign key, unique, primary key, exclusion, not null. For an index: unique or ""."""
+    """For a constraint: check, foreign key, unique, primary key, exclusion, not null. For an index: unique or "".
+
+    For a column that was added, or has another default: "not null" if it is. For another object: view, function…
+    """
     before: str = ""
     after: str = ""
     """Definitions: the type of a column, its new name, the text of a constraint or an index.
@@ -84,7 +109,9 @@ class Change:
     references: str = ""
     """The other table of a foreign key."""
     columns: tuple[str, ...] = ()
-    """The columns of a constraint."""
+    """The columns of a constraint or of a view, the labels of an enum, the signatures of a function, the privileges."""
+    detail: str = ""
+    """For a check, a row of defaults that it refuses; for another type, the setting that decides on a rewrite."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +148,8 @@ class RelationAccess:
     """For an index, its table."""
     partition_of: str = ""
     """For a partition, the partitioned table at the top."""
+    unique_keys: tuple[tuple[str, ...], ...] = ()
+    """The columns of each unique index on a table whose rows were changed."""
 
     @property
     def written(self) -> int:

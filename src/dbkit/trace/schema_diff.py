@@ -1,12 +1,14 @@
 """Compare the shapes of tables before and after a statement."""
 
+import re
 from collections.abc import Iterator, Mapping
 
-from dbkit.trace.queries import TABLE_KINDS, Constraint, Relation, TableShape
+from dbkit.trace.queries import TABLE_KINDS, Column, Constraint, Relation, TableShape
 from dbkit.trace.records import Change, ChangeKind
 
 KINDS = {"c": "check", "f": "foreign key", "n": "not null", "p": "primary key", "u": "unique", "x": "exclusion"}
-EMPTY = TableShape({}, {}, {}, {})
+EMPTY = TableShape()
+NULL_DEFAULT = re.compile(r"NULL::.*")
 
 
 def compare_shapes(
@@ -24,11 +26,12 @@ def compare_shapes(
             if was[0].name != now[0].name:
                 yield Change(ChangeKind.TABLE_RENAMED, was[0].name, before=was[0].name, after=now[0].name)
             yield from _compare_tables(was[0].name, was[1], now[1], names)
+            yield from _compare_access(was[0].name, was[1], now[1], names)
         elif was and was[0].kind in TABLE_KINDS:
             yield Change(ChangeKind.TABLE_DROPPED, was[0].name)
         elif now and now[0].kind in TABLE_KINDS:
             yield Change(ChangeKind.TABLE_CREATED, now[0].name)
-            yield from _compare_tables(now[0].name, EMPTY, TableShape({}, now[1].constraints, {}, {}), names)
+            yield from _compare_tables(now[0].name, EMPTY, TableShape(constraints=now[1].constraints), names)
 
 
 def _compare_tables(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:
@@ -44,10 +47,59 @@ def _compare_tables(table: str, was: TableShape, now: TableShape, names: Mapping
             yield Change(ChangeKind.INDEX_ADDED, table, index.name, kind, after=index.text, valid=index.valid)
     for oid, index in was.indexes.items():
         if oid not in now.indexes and index.filenode not in kept_files:
-            yield Change(ChangeKind.INDEX_DROPPED, table, index.name, before=index.text)
-    for oid, name in now.triggers.items():
-        if oid not in was.triggers:
-            yield Change(ChangeKind.TRIGGER_ADDED, table, name)
+            is_last = index.unique and not any(
+                each.unique and each.valid and key_of(each.text) == key_of(index.text) for each in now.indexes.values()
+            )
+            kind = "unique" if is_last else ""
+            yield Change(ChangeKind.INDEX_DROPPED, table, index.name, kind, before=index.text)
+    yield from _compare_triggers(table, was, now)
+
+
+def key_of(index: str) -> str:
+    """Return the columns, expressions and the condition of an index, from its definition."""
+    return index.partition(" USING ")[2]
+
+
+def _compare_triggers(table: str, was: TableShape, now: TableShape) -> Iterator[Change]:
+    for oid, trigger in now.triggers.items():
+        before = was.triggers.get(oid)
+        if before is None and not trigger.is_internal:
+            kind = "before row" if trigger.is_before_row else ""
+            yield Change(ChangeKind.TRIGGER_ADDED, table, trigger.name, kind, after=trigger.source)
+        elif before is not None and before.is_enabled and not trigger.is_enabled:
+            yield Change(ChangeKind.TRIGGER_DISABLED, table, trigger.name)
+        elif before is not None and before.version != trigger.version and before[:5] == trigger[:5]:
+            kind = "enabled again"
+            yield Change(ChangeKind.TRIGGER_DISABLED, table, trigger.name, kind)
+    for oid, trigger in was.triggers.items():
+        if oid not in now.triggers and not trigger.is_internal:
+            yield Change(ChangeKind.TRIGGER_DROPPED, table, trigger.name)
+
+
+def _compare_access(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:
+    before, after = was.access, now.access
+    if before.owner != after.owner:
+        yield Change(ChangeKind.OWNER_CHANGED, table, before=before.owner, after=after.owner)
+    for parent in before.parents:
+        if parent not in after.parents and parent in names:
+            yield Change(ChangeKind.PARTITION_DETACHED, table, before=names[parent])
+    for kind, has, had in (
+        (ChangeKind.RULE_ADDED, after.rules, before.rules),
+        (ChangeKind.RULE_DROPPED, before.rules, after.rules),
+        (ChangeKind.OPTION_SET, after.options, before.options),
+        (ChangeKind.POLICY_DROPPED, before.policies, after.policies),
+    ):
+        yield from (Change(kind, table, name) for name in has if name not in had)
+    if (before.refused, before.limited, before.forced) != (after.refused, after.limited, after.forced):
+        yield Change(
+            ChangeKind.ROW_SECURITY_CHANGED,
+            table,
+            kind="forced" if after.forced else "on" if after.row_security else "",
+            before=", ".join(before.refused),
+            after=", ".join(after.refused),
+            columns=after.limited,
+            detail="" if before.limited == after.limited and before.forced == after.forced else "limited",
+        )
 
 
 def _compare_columns(table: str, was: TableShape, now: TableShape) -> Iterator[Change]:
@@ -64,9 +116,19 @@ def _compare_columns(table: str, was: TableShape, now: TableShape) -> Iterator[C
             if (before.type_oid, before.type) != (after.type_oid, after.type):
                 yield Change(ChangeKind.TYPE_CHANGED, table, after.name, before=before.type, after=after.type)
             if after.not_null and not before.not_null:
-                yield Change(ChangeKind.NOT_NULL_SET, table, after.name)
+                yield Change(ChangeKind.NOT_NULL_SET, table, after.name, after=_default(after))
+            if before.not_null and not after.not_null:
+                yield Change(ChangeKind.NOT_NULL_DROPPED, table, after.name)
             if before.default != after.default:
-                yield Change(ChangeKind.DEFAULT_CHANGED, table, after.name, before=before.default, after=after.default)
+                kind = "not null" if after.not_null else ""
+                yield Change(
+                    ChangeKind.DEFAULT_CHANGED, table, after.name, kind, before=_default(before), after=_default(after)
+                )
+
+
+def _default(column: Column) -> str:
+    """Return the default of a column; "" where it is NULL."""
+    return "" if NULL_DEFAULT.fullmatch(column.default) else column.default
 
 
 def _compare_constraints(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:

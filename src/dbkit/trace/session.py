@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +10,13 @@ from typing import Any
 from dbkit.postgres.sql_text import ends_transaction, plain, rolls_back
 from dbkit.settings import Target
 from dbkit.trace import queries
+from dbkit.trace.catalog_objects import compare_objects
 from dbkit.trace.effects import Effects, RelationState, probed_access, relation_access
 from dbkit.trace.known_relations import KnownRelations, read_known_relations, tables_before_and_after
 from dbkit.trace.lock_probe import ProbedLocks, probe_locks
+from dbkit.trace.probes import Sequences, add_details, find_truncated, savepoint
 from dbkit.trace.queries import LockedRelation, RowCounts
-from dbkit.trace.records import ExecutedStatement, Lock
+from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Lock, RelationAccess
 from dbkit.trace.schema_diff import compare_shapes
 from dbkit.trace.statement_text import controls_transaction, ends_own_transactions
 
@@ -23,6 +25,10 @@ PASSED_BY = "-- run past SQLAlchemy"
 SETS_TRANSACTION = re.compile(
     r"set (?:transaction\b|(?:session |local )?transaction_(?:isolation|read_only|deferrable)\b)"
 )
+UNITS = {"": 1, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+LONGEST_TIMEOUT = 60_000
+"""Milliseconds; a lock_timeout above is as good as none for the queries that wait behind it."""
+ORIGIN = "origin"  # the default of session_replication_role
 IDLE = 0  # libpq's PQTRANS_IDLE
 SERVER_SOURCES = ("default", "database", "configuration file")
 """The sources, in pg_settings, of a lock_timeout that env.py did not set."""
@@ -57,6 +63,9 @@ class OpenTransaction:
     """Whether the tracer has begun it, for several statements in one string."""
     locks: dict[int, LockedRelation] = field(default_factory=dict)
     """By OID, the relations that the session had locked after the last statement."""
+    catalogs: frozenset[str] = frozenset()
+    """The tables of the system that it has written to by itself."""
+    sequences: Sequences = field(default_factory=Sequences)
 
 
 class TracedSession:
@@ -79,13 +88,19 @@ class TracedSession:
         self.statement = RunningStatement()
         was_idle = self._is_idle()
         ((self.pid, self.version, self.database),) = self._query(queries.SESSION)
-        ((self.lock_timeout, source),) = self._query(queries.LOCK_TIMEOUT)
-        self.default_timeouts = {"0", self.lock_timeout} if source in SERVER_SOURCES else {"0"}
+        ((self.lock_timeout, source, standard),) = self._query(queries.LOCK_TIMEOUT)
+        is_standard = source in SERVER_SOURCES
+        self.default_timeouts = {0, milliseconds(self.lock_timeout if is_standard else standard)}
+        """The limits that neither env.py nor the migration has set."""
+        if source not in (*SERVER_SOURCES, "session"):
+            self.default_timeouts = {0}
+        self.role = ORIGIN
+        """session_replication_role after the last statement."""
         self.known = read_known_relations(self.cursor, known(self.database))
         self.existing = frozenset(self.known.relations)
         """The OIDs of what existed before the revision."""
         if not was_idle:
-            self.transaction.locks = queries.read_locks(self.cursor)
+            self.transaction.locks, self.transaction.catalogs = self._read_locks()
         self.counts: dict[int, RowCounts] = queries.read_row_counts(self.cursor)
         """The counters of the session after the last statement."""
         if was_idle and not connection.autocommit:
@@ -94,7 +109,7 @@ class TracedSession:
     @property
     def has_lock_timeout(self) -> bool:
         """Whether env.py, or a migration, had set a lock_timeout after the last statement."""
-        return self.lock_timeout not in self.default_timeouts
+        return milliseconds(self.lock_timeout) not in self.default_timeouts
 
     # One statement
 
@@ -137,7 +152,9 @@ class TracedSession:
         # what is rolled back was recorded with the statement that did it
         is_undone = statement.has_own_transactions and rolls_back(text)
         names = {**effects.former_names, **self.known.names}
-        found = () if is_undone else compare_shapes(effects.before, effects.after, names)
+        found = () if is_undone else (*compare_shapes(effects.before, effects.after, names), *effects.changes)
+        if found and not statement.has_own_transactions:
+            found = tuple(add_details(self.cursor, found, self.known, effects.touched))
         executed = ExecutedStatement(
             text,
             line,
@@ -193,7 +210,7 @@ class TracedSession:
         is_known = (not transaction.begins and not transaction.is_unread) or not transaction.number
         if self._is_idle() or not is_known:
             return None
-        found = (queries.read_locks(self.cursor), queries.read_row_counts(self.cursor))
+        found = (self._read_locks()[0], queries.read_row_counts(self.cursor))
         if found == (transaction.locks, self.counts):
             return None
         self.statement = RunningStatement(started=self.statement.started)
@@ -211,26 +228,49 @@ class TracedSession:
     def _effects_in_transaction(self) -> Effects:
         """Return what a statement has done in a transaction that is still open."""
         before, counts, known = self.transaction.locks, self.counts, self.known
+        catalogs = self.transaction.catalogs
         self._read_session()
         now = self.transaction.locks
-        ((self.lock_timeout,),) = self._query("SELECT current_setting('lock_timeout')")
+        others = [*self._find_settings(), *_find_written_catalogs(catalogs, self.transaction.catalogs)]
         dropped = {oid for oid, each in now.items() if not each.kind}
         changed = {oid for oid, each in now.items() if each.lock >= Lock.SHARE_UPDATE_EXCLUSIVE} - dropped
-        self.known = known.updated(self.cursor, (now[oid] for oid in changed), dropped)
+        self.known = known.updated(self.cursor, (now[oid] for oid in changed), dropped).with_objects(self.cursor)
         nothing = RowCounts()
-        touched = [
-            relation_access(
+        accesses = {
+            oid: relation_access(
                 RelationState(oid in self.existing, known, before.get(oid)),
                 each,
                 self.counts.get(oid, nothing).since(counts.get(oid, nothing)),
                 self.known,
             )
             for oid, each in now.items()
-        ]
+        }
+        touched = {oid: each for oid, each in accesses.items() if each}
+        others += self._find_others(known, touched)
         present = self.existing & known.relations.keys()
         inherited = tuple((known.relations[oid].name, each.lock) for oid, each in before.items() if oid in present)
         tables = tables_before_and_after(known, self.known, changed | dropped)
-        return Effects(inherited, [each for each in touched if each], *tables)
+        return Effects(inherited, [*touched.values()], *tables, others)
+
+    def _find_others(self, known: KnownRelations, touched: dict[int, RelationAccess]) -> list[Change]:
+        """Return the changes to what is no part of a table, and to rows, that no lock and no counter shows."""
+        found = [*compare_objects(known.objects, self.known.objects), *find_truncated(self.cursor, touched)]
+        sequences, locks = self.transaction.sequences, self.transaction.locks
+        if any(each.kind == "S" for each in locks.values()):
+            with savepoint(self.cursor):
+                found += sequences.find_set(self.cursor, locks.values(), [*touched.values()])
+            self._read_session()
+        return found
+
+    def _find_settings(self) -> Iterator[Change]:
+        """Yield the settings that a statement has changed, of those that decide on what others notice."""
+        had_timeout, role, timeout = self.has_lock_timeout, self.role, self.lock_timeout
+        ((self.lock_timeout, self.role),) = self._query(queries.SETTINGS)
+        is_long = milliseconds(timeout) <= LONGEST_TIMEOUT < milliseconds(self.lock_timeout)
+        if had_timeout and (is_long or not self.has_lock_timeout):
+            yield Change(ChangeKind.SETTING_CHANGED, "", "lock_timeout", before=timeout, after=self.lock_timeout)
+        if role != self.role:
+            yield Change(ChangeKind.SETTING_CHANGED, "", "session_replication_role", before=role, after=self.role)
 
     def _effects_of_own_transactions(self, statement: RunningStatement) -> Effects:
         """Return what a statement has done that has ended its transactions."""
@@ -248,14 +288,21 @@ class TracedSession:
         ]
         both = {*known.shapes, *self.known.shapes}
         changed = {oid for oid in both if known.tables({oid}) != self.known.tables({oid})}
-        return Effects((), touched, *tables_before_and_after(known, self.known, changed))
+        others = [*compare_objects(known.objects, self.known.objects)]
+        return Effects((), touched, *tables_before_and_after(known, self.known, changed), others)
 
     # The connection
 
     def _read_session(self) -> None:
         """Read the session's locks and counters."""
-        self.transaction.locks = queries.read_locks(self.cursor)
+        self.transaction.locks, self.transaction.catalogs = self._read_locks()
         self.counts = queries.read_row_counts(self.cursor)
+
+    def _read_locks(self) -> tuple[dict[int, LockedRelation], frozenset[str]]:
+        """Return the relations that the session has locked, and the tables of the system that it has written to."""
+        locks = queries.read_locks(self.cursor)
+        own = {oid: each for oid, each in locks.items() if oid >= queries.FIRST_OWN_OID}
+        return own, frozenset(each.name for oid, each in locks.items() if oid not in own)
 
     def _query(self, query: str) -> Any:
         self.cursor.execute(query)
@@ -272,3 +319,15 @@ class TracedSession:
             return bool(info.transaction_status == IDLE)
         is_in_transaction = getattr(self.driver, "is_in_transaction", None)  # asyncpg
         return is_in_transaction is not None and not is_in_transaction()
+
+
+def milliseconds(timeout: str) -> int:
+    """Return a setting such as lock_timeout in milliseconds: "3s" is 3000."""
+    number = timeout.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return int(float(number) * UNITS.get(timeout.removeprefix(number), 1))
+
+
+def _find_written_catalogs(before: frozenset[str], now: frozenset[str]) -> Iterator[Change]:
+    """Yield the tables of the system that a statement has written to for the first time in the transaction."""
+    for name in sorted(now - before - queries.LOCKED_BY_COMMANDS):
+        yield Change(ChangeKind.CATALOG_WRITTEN, name)

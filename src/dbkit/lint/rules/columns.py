@@ -52,6 +52,17 @@ def type_change_rewrites(traced: TracedStatement, change: Change) -> Iterator[Vi
     table = traced.tables.get(change.table)
     if change.what != ChangeKind.TYPE_CHANGED or table is None:
         return
+    if change.detail:
+        yield Violation(
+            f"{table.name}: {change.name} was {change.before}, is {change.after}: every row is rewritten unless the"
+            f" session's {change.detail} is UTC",
+            "Between timestamp and timestamptz PostgreSQL leaves the rows as they are only if the TimeZone of the"
+            " session is UTC, as it was here: elsewhere the values change, and each row is written.",
+            f"op.execute(\"SET LOCAL timezone = 'UTC'\")  # the zone that the values of {change.name} are in",
+            table.blocks,
+            (table.name,),
+        )
+        return
     rebuilt = find_rebuilt_indexes(traced.statement)
     if not table.is_rewritten and not (rebuilt and table.is_scanned):
         return

@@ -1,5 +1,6 @@
 """Rules on statements that change or read rows."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -9,11 +10,15 @@ from dbkit.lint.rules.fixes import update_in_batches
 from dbkit.lint.rules.rule import Violation, statement_rule
 from dbkit.lint.rules.wording import describe_waits
 from dbkit.lint.trace_reader import TracedStatement
-from dbkit.postgres.sql_text import find_changed_tables
+from dbkit.postgres.sql_text import find_changed_tables, plain
 from dbkit.trace.records import Lock
 
 # a batch is limited by a number of rows or by a range of keys
 BATCH = re.compile(r"\blimit\b|\bbetween\b|[<>]")
+FOR = re.compile(r"\bfor\b", re.IGNORECASE)
+LOCKS_ROWS = re.compile(r"\bfor (?:no key )?(?:update|share)\b|\bfor key share\b")
+LIMIT = re.compile(r"\blimit\b|\bfetch (?:first|next)\b")
+BLOCK = re.compile(r"(?:do|call|select|with)\b")
 QUERY = re.compile(
     r"\(*(?:(?:select|with|table|values|copy|do|call|declare|fetch|execute|explain)\b"
     r"|create (?:\w+ )*(?:table|materialized view)\b.*\bas\b)"
@@ -25,16 +30,18 @@ def lock_kept_during_data_change(traced: TracedStatement) -> Iterator[Violation]
     """Report rows that are changed or read while the transaction holds a blocking lock."""
     changes_data = _changes_data(traced)
     locks = _inherited_locks(traced)
-    if traced.statement.changes and changes_data:  # a function with both
+    if changes_data and (traced.statement.changes or _locks_by_itself(traced)):  # a function with both
         locks += [(table.name, table.lock) for table in traced.tables.values() if table.blocks]
     if not locks or not (changes_data or _is_query(traced)):
         return
     strongest = max(lock for _, lock in locks)
     blocked = {name: lock.blocks for name, lock in sorted(locks, key=lambda each: each[1])}
     subject = ", ".join(table.name for table in _changed_tables(traced) or _scanned_tables(traced))
+    verbs = {verb for verb, _table in find_changed_tables(traced.statement.sql)}
+    is_copy = changes_data and not _changed_tables(traced) and verbs <= {"insert"}
+    work = "copied" if is_copy else "worked on" if changes_data else "read"
     yield Violation(
-        f"{describe_waits(blocked)} while the rows of {subject} are {'worked on' if changes_data else 'read'}, under"
-        " the lock of an earlier statement",
+        f"{describe_waits(blocked)} while the rows of {subject} are {work}, under the lock of an earlier statement",
         "A lock is held until the end of the transaction, which now lasts as long as the work on the rows.",
         "# schema in one revision, data in the next\n" + update_in_batches(subject)
         if changes_data
@@ -58,6 +65,51 @@ def data_in_one_transaction(traced: TracedStatement) -> Iterator[Violation]:
             update_in_batches(table.name),
             tables=(table.name,),
         )
+
+
+def _locks_by_itself(traced: TracedStatement) -> bool:
+    """Return whether a block of code takes a lock, and then works on rows."""
+    return bool(BLOCK.match(traced.plain_sql)) and any(table.blocks for table in traced.tables.values())
+
+
+@statement_rule("data-in-one-transaction", Level.WARNING)
+def rows_changed_one_by_one(traced: TracedStatement) -> Iterator[Violation]:
+    """Report a loop that changes by key each row that an earlier query has read."""
+    statement = traced.statement
+    changed = {each.relation for each in statement.touched if each.existed and each.updated + each.deleted}
+    if not statement.in_transaction or statement.line is None or not changed:
+        return
+    *earlier, last = [each for each in traced.trace if each.line == statement.line]
+    before = itertools.takewhile(lambda each: each.line != statement.line, traced.trace)
+    read = {access.scanned for each in before if not each.changes for access in each.touched}
+    if statement is not last or not earlier or len(earlier) + 1 not in read:
+        return
+    for table in traced.tables.values():
+        if table.name in changed and not (table.changed_rows or table.is_searched):
+            yield Violation(
+                f"{table.name}: all rows are changed in one transaction, one by one",
+                "A loop over the rows that a query returns is a change of all of them, and takes longer than one"
+                " statement.",
+                update_in_batches(table.name),
+                tables=(table.name,),
+            )
+
+
+@statement_rule("data-in-one-transaction", Level.WARNING)
+def rows_locked_in_one_transaction(traced: TracedStatement) -> Iterator[Violation]:
+    """Report SELECT … FOR UPDATE of all rows."""
+    texts = [plain(each) for each in (*traced.bodies, traced.statement.sql) if FOR.search(each)]
+    if not any(LOCKS_ROWS.search(text) and not LIMIT.search(text) for text in texts):
+        return
+    for access in traced.statement.touched:
+        table = traced.tables.get(access.relation)
+        if table is not None and access.scans and access.lock == Lock.ROW_SHARE and table.is_scanned:
+            yield Violation(
+                f"{table.name}: every row is locked for update until the end of the transaction",
+                "Other sessions that change or lock one of the rows wait until the migration ends.",
+                update_in_batches(table.name),
+                tables=(table.name,),
+            )
 
 
 def _changed_tables(traced: TracedStatement) -> list[ExistingTable]:

@@ -1,11 +1,33 @@
 """Rules on names that running code may still use after the migration."""
 
+import re
 from collections.abc import Iterator
 
 from dbkit.findings.finding import Level
-from dbkit.lint.rules.rule import Violation, change_rule
+from dbkit.lint.rules.objects import (
+    PUBLICATION,
+    TRIGGER_FUNCTION,
+    UNUSED_BY_CODE,
+    WITH_WORDS,
+    changes_of,
+    find_lost_words,
+    is_reused,
+)
+from dbkit.lint.rules.rule import Violation, change_rule, statement_rule
 from dbkit.lint.trace_reader import TracedStatement
-from dbkit.trace.records import Change, ChangeKind, Trace
+from dbkit.trace.records import Change, ChangeKind
+
+CASCADE = re.compile(r"\bcascade\b", re.IGNORECASE)
+OLD_CODE = "Until the last process has restarted, old code runs on the new schema."
+DROPPED_PARTS = {ChangeKind.TRIGGER_DROPPED: "trigger", ChangeKind.RULE_DROPPED: "rule"}
+IN_TABLES = {
+    ChangeKind.CONSTRAINT_DROPPED: "the constraint",
+    ChangeKind.TRIGGER_DROPPED: "the trigger",
+    ChangeKind.POLICY_DROPPED: "the policy",
+    ChangeKind.COLUMN_DROPPED: "the column",
+    ChangeKind.DEFAULT_CHANGED: "the default of",
+}
+"""What CASCADE drops in tables that stay."""
 
 
 @change_rule("rename-breaks-code", Level.WARNING)
@@ -14,15 +36,52 @@ def rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Viol
     is_table = change.what == ChangeKind.TABLE_RENAMED
     if not (is_table or change.what == ChangeKind.COLUMN_RENAMED) or change.table not in traced.tables:
         return
-    if f"{change.table}.{change.name}" in traced.created or (is_table and _is_reused(change.before, traced.trace)):
+    if f"{change.table}.{change.name}" in traced.created or (is_table and is_reused(change.before, traced.trace)):
         return
     what = "table" if is_table else "column"
     name = f"{change.table}.{change.before}" if change.name else change.before
     yield Violation(
         f"{name}: the {what} is renamed to {change.after}, and running code uses the old name",
-        "Until the last process has restarted, old code runs on the new schema.",
+        OLD_CODE,
         _keep_both_names(change),
         tables=(change.table,),
+    )
+
+
+@change_rule("rename-breaks-code", Level.WARNING)
+def object_rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a renamed view, function, type or schema, a label of an enum, and a column of a view."""
+    if change.table in traced.created or change.kind == TRIGGER_FUNCTION:
+        return
+    if change.what == ChangeKind.OBJECT_RENAMED and not is_reused(change.before, traced.trace):
+        yield Violation(
+            f"{change.before}: the {change.kind} is renamed to {change.after}, and running code uses the old name",
+            OLD_CODE,
+            "# create the new one beside it; drop the old one in a later release, when no code uses it",
+        )
+    elif change.what == ChangeKind.LABEL_RENAMED and not _is_label_added(traced, change):
+        yield Violation(
+            f"{change.table}: the label {change.before} is renamed to {change.after or 'nothing'}, and running code"
+            " writes and compares the old one",
+            OLD_CODE,
+            f"op.execute(\"ALTER TYPE {change.table} ADD VALUE '{change.after}'\")\n"
+            "# write and read both; update the rows; stop to use the old one in a later release",
+        )
+    elif change.what == ChangeKind.OBJECT_CHANGED and change.columns and change.kind in WITH_WORDS:
+        yield Violation(
+            f"{change.table}: the {change.kind} has no {WITH_WORDS[change.kind]} {', '.join(change.columns)} any more,"
+            f" and {'its subscribers' if change.kind == PUBLICATION else 'running code'} may use it",
+            OLD_CODE,
+            f"# keep what the {change.kind} has; or create another one with the new ones",
+        )
+
+
+def _is_label_added(traced: TracedStatement, change: Change) -> bool:
+    return any(
+        each.what in (ChangeKind.LABEL_ADDED, ChangeKind.LABEL_RENAMED)
+        and change.before in (each.after, "")
+        and each.table == change.table
+        for each in changes_of(traced.trace)
     )
 
 
@@ -39,7 +98,7 @@ def drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violat
     is_table = change.what == ChangeKind.TABLE_DROPPED
     if not (is_table or change.what == ChangeKind.COLUMN_DROPPED) or change.table not in traced.tables:
         return
-    if f"{change.table}.{change.name}" in traced.created or (is_table and _is_reused(change.table, traced.trace)):
+    if f"{change.table}.{change.name}" in traced.created or (is_table and is_reused(change.table, traced.trace)):
         return
     name = f"{change.table}.{change.name}" if change.name else change.table
     what = "table" if is_table else "column"
@@ -52,11 +111,89 @@ def drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violat
     )
 
 
-def _is_reused(table: str, trace: Trace) -> bool:
-    """Return whether the revision gives the old name of a table to a view or to another table."""
-    views = (each for statement in trace for each in statement.touched if each.kind in ("v", "m"))
-    names = {each.relation for each in views if not each.existed}
-    for change in (each for statement in trace for each in statement.changes):
-        names |= {change.after} if change.what == ChangeKind.TABLE_RENAMED else set()
-        names |= {change.table} if change.what == ChangeKind.TABLE_CREATED else set()
-    return table in names
+@change_rule("drop-breaks-code", Level.WARNING)
+def object_drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a dropped view, function, type, sequence or schema that has no successor, and what the successor lacks."""
+    if change.what == ChangeKind.PARTITION_DETACHED and not _is_dropped_or_created(traced, change.table):
+        yield Violation(
+            f"{change.table}: it is detached from {change.before}, whose queries no longer see its rows",
+            OLD_CODE,
+            "# first release code that does not need the rows; then detach it, and accept this:\n"
+            "# dbkit: ok drop-breaks-code, …",
+            tables=(change.table,),
+        )
+    elif change.what in DROPPED_PARTS and change.table in traced.tables and not _is_part_replaced(traced, change):
+        what = DROPPED_PARTS[change.what]
+        yield Violation(
+            f"{change.table}: the {what} {change.name} is dropped or disabled, and running code relies on what it does",
+            OLD_CODE,
+            "# first release code that does it itself; then drop it, and accept this: # dbkit: ok drop-breaks-code, …",
+            tables=(change.table,),
+        )
+    elif change.what == ChangeKind.OPTION_SET and change.name == "unpopulated" and change.table in traced.tables:
+        yield Violation(
+            f"{change.table}: it is not populated any more (WITH NO DATA), and each query of it fails",
+            OLD_CODE,
+            f'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY {change.table}")  # it needs a unique index',
+            tables=(change.table,),
+        )
+    is_dropped = change.what == ChangeKind.OBJECT_DROPPED and change.kind not in UNUSED_BY_CODE
+    if not is_dropped or change.table in traced.created:
+        return
+    lost = find_lost_words(change, traced.trace)
+    if lost == ():
+        return
+    what = f"{WITH_WORDS.get(change.kind, '')} {', '.join(lost)} is not in the new {change.kind}" if lost else ""
+    yield Violation(
+        f"{change.table}: the {what or f'{change.kind} is dropped'}, and running code may still use it",
+        OLD_CODE,
+        "# first release code that does not use it; then drop it, and accept this: # dbkit: ok drop-breaks-code, …",
+    )
+
+
+def _is_part_replaced(traced: TracedStatement, change: Change) -> bool:
+    """Return whether the revision adds another trigger or rule, or drops the table, too."""
+    added = (ChangeKind.TRIGGER_ADDED, ChangeKind.RULE_ADDED, ChangeKind.TABLE_DROPPED)
+    is_created = f"{change.table}.{change.name}" in traced.created
+    return is_created or any(each.what in added and each.table == change.table for each in changes_of(traced.trace))
+
+
+def _is_dropped_or_created(traced: TracedStatement, table: str) -> bool:
+    dropped = (each.table for each in traced.statement.changes if each.what == ChangeKind.TABLE_DROPPED)
+    return table in traced.created or table in dropped
+
+
+@statement_rule("cascade-drops-more", Level.WARNING)
+def cascade_drops_more(traced: TracedStatement) -> Iterator[Violation]:
+    """Report what a statement drops without naming it."""
+    text = "\n".join((*traced.earlier_sql, traced.statement.sql))
+    if not CASCADE.search(text):
+        return
+    victims = list(dict.fromkeys(_find_victims(traced, text)))
+    if victims:
+        yield Violation(
+            f"CASCADE drops {', '.join(victims)}",
+            "CASCADE drops whatever depends on the object, also what was added after the migration was written.",
+            "# name each of them in a separate statement, and drop without CASCADE",
+        )
+
+
+def _find_victims(traced: TracedStatement, text: str) -> Iterator[str]:
+    dropped = {each.table for each in traced.statement.changes if each.what == ChangeKind.TABLE_DROPPED}
+    without_column = {each.table for each in traced.statement.changes if each.what == ChangeKind.COLUMN_DROPPED}
+    for change in traced.statement.changes:
+        is_object = change.what == ChangeKind.OBJECT_DROPPED and change.kind not in UNUSED_BY_CODE
+        if is_object or (change.what == ChangeKind.TABLE_DROPPED and change.table in traced.tables):
+            name = change.table.partition("(")[0].rpartition(".")[2]
+            if change.table not in traced.created and not _is_named(name, text):
+                yield f"{change.kind or 'table'} {change.table}"
+        elif change.what in IN_TABLES and change.table in traced.tables and change.table not in dropped:
+            is_own = change.what == ChangeKind.CONSTRAINT_DROPPED and change.table in without_column
+            is_lost = change.what != ChangeKind.DEFAULT_CHANGED or not change.after
+            is_created = f"{change.table}.{change.name}" in traced.created
+            if is_lost and not (is_own or is_created or _is_named(change.name, text)):
+                yield f"{IN_TABLES[change.what].removeprefix('the ')} {change.name} of {change.table}"
+
+
+def _is_named(name: str, text: str) -> bool:
+    return bool(re.search(rf"(?<![\w$]){re.escape(name.strip(chr(34)))}(?![\w$])", text, re.IGNORECASE))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dbkit.findings.finding import Level
 from dbkit.lint.existing_table import ExistingTable
 from dbkit.lint.rules.fixes import AUTOCOMMIT_BLOCK
-from dbkit.lint.rules.rule import Violation, table_rule
+from dbkit.lint.rules.rule import Violation, change_rule, table_rule
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import plain, without_comments
-from dbkit.trace.records import ChangeKind
+from dbkit.trace.records import Change, ChangeKind
 
 REINDEX = re.compile(r"reindex\s+(?:\([^)]*\)\s*)?(index|table)\s+(\S+)", re.IGNORECASE)
 
@@ -31,6 +31,20 @@ def _rewrite_concurrently(table: str, sql: str) -> str:
     if plain(sql).startswith("refresh"):
         return f'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY {table}")  # it needs a unique index'
     return "# do it in a maintenance window, or with a tool that copies a table in use, such as pg_repack"
+
+
+@change_rule("autovacuum-off", Level.WARNING)
+def autovacuum_off(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report autovacuum that is switched off for an existing table."""
+    is_off = change.what == ChangeKind.OPTION_SET and change.name == "autovacuum off"
+    if is_off and change.table in traced.tables:
+        yield Violation(
+            f"{change.table}: autovacuum is switched off for the table",
+            "Dead rows are never removed, statistics become stale, and in the end an unplanned vacuum against"
+            " transaction wraparound runs.",
+            f'op.execute("ALTER TABLE {change.table} RESET (autovacuum_enabled)")  # after the work',
+            tables=(change.table,),
+        )
 
 
 @table_rule("scan-under-lock", Level.DANGER)

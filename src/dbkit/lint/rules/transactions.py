@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dbkit.findings.finding import Level, LintFinding
+from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
 from dbkit.lint.rules.rule import Violation, statement_rule
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import ends_transaction, plain
 from dbkit.roundtrip.outcome import RevisionOutcome
-from dbkit.trace.records import ExecutedStatement
+from dbkit.trace.records import ChangeKind, ExecutedStatement, Trace
 from dbkit.wording import counted
 
 CONCURRENTLY = re.compile(r"\bconcurrently\b")
@@ -78,7 +78,8 @@ def find_missing_lock_timeout(outcomes: Sequence[RevisionOutcome], env_py: Path)
     waiting = [
         outcome.revision
         for outcome in outcomes
-        if any(_waits_without_limit(statement) for trace in outcome.traces for statement in trace)
+        if not any(map(_takes_limit_off, outcome.traces))
+        and any(_waits_without_limit(statement) for trace in outcome.traces for statement in trace)
     ]
     if waiting:
         migrations = counted(len(waiting), "migration")
@@ -93,6 +94,42 @@ def find_missing_lock_timeout(outcomes: Sequence[RevisionOutcome], env_py: Path)
             "While a migration waits behind one long transaction, all later queries wait behind the migration.",
             "connection.execute(text(\"SET lock_timeout = '5s'\"))  # in env.py, before the migrations; and retry",
         )
+
+
+def find_shared_enum_values(outcomes: Sequence[RevisionOutcome]) -> Iterator[LintFinding]:
+    """Yield the uses of enum labels that an earlier revision adds, where all revisions share one transaction."""
+    added: dict[str, RevisionOutcome] = {}
+    for outcome in outcomes:
+        statements = [each for trace in outcome.traces if trace.direction == "upgrade" for each in trace]
+        for label, adding in added.items():
+            uses = (each for each in statements if f"'{label}'" in each.sql)
+            use = next(uses, None)
+            if use:
+                yield LintFinding(
+                    "enum-value-in-one-transaction",
+                    Level.DANGER,
+                    outcome.revision,
+                    outcome.path,
+                    use.line,
+                    f"it uses the label {label}, which {adding.revision} adds, and env.py runs both in one transaction",
+                    why="A new label can be used only after the transaction that adds it: an upgrade over both"
+                    ' revisions fails with "unsafe use of new value".',
+                    fix="context.configure(…, transaction_per_migration=True)  # in env.py",
+                    sql=" ".join(use.sql.split())[:LONGEST_SQL],
+                )
+        for each in statements:
+            labels = (change.name for change in each.changes if change.what == ChangeKind.LABEL_ADDED)
+            if each.in_transaction and not each.outside:
+                added |= dict.fromkeys(labels, outcome)
+
+
+def _takes_limit_off(trace: Trace) -> bool:
+    """Return whether a migration takes off the limit that env.py has set, which is reported there."""
+    return any(
+        change.what == ChangeKind.SETTING_CHANGED and change.name == "lock_timeout"
+        for statement in trace
+        for change in statement.changes
+    )
 
 
 def _waits_without_limit(statement: ExecutedStatement) -> bool:

@@ -1,0 +1,76 @@
+"""Rules on what a migration switches off: triggers, foreign keys, the system's own rules, the time limit for locks."""
+
+import itertools
+import re
+from collections.abc import Iterator
+
+from dbkit.findings.finding import Level
+from dbkit.lint.rules.rule import Violation, change_rule, statement_rule
+from dbkit.lint.trace_reader import TracedStatement
+from dbkit.postgres.sql_text import without_comments
+from dbkit.trace.records import Change, ChangeKind
+
+REPLICA = re.compile(r"session_replication_role\W+(?:to\b\W*|=\W*)?replica\b", re.IGNORECASE)
+DISABLES = re.compile(r"\bdisable\s+trigger\s+(\S+)", re.IGNORECASE)
+FOREIGN_KEY = "RI_ConstraintTrigger"
+UNCHECKED = "Foreign keys are triggers, too: what is written meanwhile is not checked, and no later VALIDATE finds it."
+
+
+@statement_rule("checks-switched-off", Level.DANGER)
+def checks_switched_off(traced: TracedStatement) -> Iterator[Violation]:
+    """Report session_replication_role = replica, and disabled triggers of tables from before."""
+    changes = traced.statement.changes
+    sql = traced.statement.sql
+    text = without_comments(sql) if REPLICA.search(sql) or DISABLES.search(sql) else ""
+    roles = [each for each in changes if each.name == "session_replication_role" and each.after == "replica"]
+    if roles or REPLICA.search(text):
+        yield Violation(
+            "session_replication_role is replica: no trigger fires, and no foreign key is checked",
+            UNCHECKED,
+            "# write the rows with the checks on; in batches, if there are many",
+        )
+    is_named = any(map(DISABLES.search, (*traced.earlier_sql, text)))
+    disabled: dict[str, list[str]] = {}
+    for each in changes:
+        # a trigger of a foreign key is altered by other commands, too
+        if each.what == ChangeKind.TRIGGER_DISABLED and (is_named or each.kind != "enabled again"):
+            disabled.setdefault(each.table, []).append(each.name)
+    for table, names in disabled.items():
+        if table not in traced.tables:
+            continue
+        shown = ", ".join(name for name in names if not name.startswith(FOREIGN_KEY))
+        yield Violation(
+            f"{table}: triggers are disabled ({shown or 'those of its foreign keys'})",
+            f"They do not fire for other sessions either, once it is committed. {UNCHECKED}",
+            "# let the trigger's function return early for this session, by a setting that it reads",
+            tables=(table,),
+        )
+
+
+@change_rule("catalog-written", Level.DANGER)
+def catalog_written(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a table of the system that a migration writes to by itself."""
+    texts = (*traced.earlier_sql, traced.statement.sql)  # commands keep some of these locks, too
+    if change.what == ChangeKind.CATALOG_WRITTEN and any(change.table in text.lower() for text in texts):
+        yield Violation(
+            f"{change.table}: the system catalog is written by hand",
+            "It takes no lock that other sessions notice, is not checked, and may make tables unreadable; a constraint"
+            " that is marked as valid is believed without a look at the rows.",
+            "# use the command for it: ALTER TABLE … VALIDATE CONSTRAINT, ALTER TYPE, ALTER TABLE … ALTER COLUMN",
+        )
+
+
+@change_rule("no-lock-timeout", Level.WARNING)
+def lock_timeout_switched_off(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a lock_timeout that a revision takes off before it locks a table."""
+    is_off = change.what == ChangeKind.SETTING_CHANGED and change.name == "lock_timeout"
+    later = itertools.dropwhile(lambda each: each is not traced.statement, traced.trace)
+    waits = any(access.existed and access.lock and access.lock.blocks for each in later for access in each.touched)
+    if is_off and waits:
+        yield Violation(
+            f"lock_timeout was {change.before}, is {change.after}: the migration waits for locks"
+            f" {'for so long' if change.after != '0' else 'without a limit'}",
+            "While a migration waits behind one long transaction, all later queries wait behind the migration.",
+            "op.execute(\"SET LOCAL lock_timeout = '5s'\")  # and retry",
+            "reads and writes",
+        )

@@ -1,0 +1,102 @@
+"""Rules on rows that are lost, and on keys that are given out again."""
+
+import re
+from collections.abc import Iterator
+
+from dbkit.findings.finding import Level
+from dbkit.lint.rules.objects import changes_of, is_reused
+from dbkit.lint.rules.rule import Violation, change_rule
+from dbkit.lint.trace_reader import TracedStatement
+from dbkit.postgres.sql_text import find_changed_tables
+from dbkit.trace.records import Change, ChangeKind, ExecutedStatement
+
+SETS_SEQUENCE = re.compile(r"\bsetval\b|\brestart\b", re.IGNORECASE)
+REWRITES = re.compile(r"(?:cluster|vacuum|alter|refresh|reindex)\b")
+LOCKS = re.compile(r"\block (?:table )?", re.IGNORECASE)
+
+
+@change_rule("table-emptied", Level.DANGER)
+def table_emptied(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report TRUNCATE of a table from before the revision."""
+    # an empty table that is rewritten looks the same
+    is_rewrite = REWRITES.match(traced.plain_sql)
+    if change.what == ChangeKind.TABLE_TRUNCATED and change.table in traced.tables and not is_rewrite:
+        yield Violation(
+            f"{change.table}: all rows of the table are thrown away by TRUNCATE, while reads and writes wait",
+            "Running code still reads the rows, no rollback brings them back, and the table is locked until the end of"
+            " the transaction.",
+            "# keep the rows until no code reads them: rename the table in one release, drop it in a later one\n"
+            f'op.rename_table("{change.table}", "{change.table}_old")',
+            "reads and writes",
+            (change.table,),
+        )
+
+
+@change_rule("copy-without-lock", Level.DANGER)
+def copy_without_lock(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a table that is dropped or replaced after its rows were copied, without a lock on it during the copy."""
+    is_dropped = change.what == ChangeKind.TABLE_DROPPED
+    is_replaced = change.what == ChangeKind.TABLE_RENAMED and is_reused(change.before, traced.trace)
+    if not (is_dropped or is_replaced) or change.table not in traced.tables:
+        return
+    if _is_swapped(traced, change) or any(_copies(statement, change.table, traced) for statement in _until(traced)):
+        yield Violation(
+            f"{change.table}: what other sessions write between the copy of its rows and the swap is lost",
+            "The copy has a snapshot and no lock: rows that are committed after it are in the old table only.",
+            "# first a trigger that writes both tables; then the rows in batches, in a separate revision; then the\n"
+            "# swap. For a small table: a lock before the copy\n"
+            f'op.execute("LOCK TABLE {change.table} IN SHARE ROW EXCLUSIVE MODE")',
+            tables=(change.table,),
+        )
+
+
+def _is_swapped(traced: TracedStatement, change: Change) -> bool:
+    """Return whether one statement, such as a function, drops a table and creates one of that name.
+
+    What it has read in a table is not counted any more once the table is dropped.
+    """
+    creates = any(each.what == ChangeKind.TABLE_CREATED and each.table == change.table for each in traced.changes)
+    return change.what == ChangeKind.TABLE_DROPPED and creates and not LOCKS.search(traced.statement.sql)
+
+
+def _until(traced: TracedStatement) -> Iterator[ExecutedStatement]:
+    for statement in traced.trace:
+        yield statement
+        if statement is traced.statement:
+            return
+
+
+def _copies(statement: ExecutedStatement, table: str, traced: TracedStatement) -> bool:
+    """Return whether a statement reads the rows of a table, writes them to another, and lets others write meanwhile."""
+    if not any(each.relation == table and (each.scanned or each.scans) for each in statement.touched):
+        return False
+    writes = any(each.inserted or each.opened for each in statement.touched if each.relation != table)
+    writes = writes or any(verb in ("insert", "merge") for verb, _name in find_changed_tables(statement.sql))
+    if not (writes or any(each.what == ChangeKind.TABLE_CREATED for each in statement.changes)):
+        return False
+    if statement is traced.statement:  # all in one, such as a DO block: its locks are those of the end
+        return not LOCKS.search(statement.sql)
+    return not statement.blocks(table)
+
+
+@change_rule("sequence-behind", Level.DANGER)
+def sequence_behind(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a sequence that gives out keys which are there; a warning where it is set to a constant."""
+    if change.what != ChangeKind.SEQUENCE_SET or change.kind in traced.created or change.table in traced.created:
+        return
+    texts = (*traced.earlier_sql, traced.statement.sql)
+    is_emptied = any(
+        each.what == ChangeKind.TABLE_TRUNCATED and each.table == change.table for each in changes_of(traced.trace)
+    )
+    was_read = any(each.relation == change.table for statement in _until(traced) for each in statement.touched)
+    if not any(map(SETS_SEQUENCE.search, texts)) or is_emptied or (change.valid and was_read):
+        return
+    there = f"{change.detail} is there" if not change.valid else "greater keys may be there"
+    yield Violation(
+        f"{change.table}: the sequence {change.kind} gives out {change.name} = {change.after} next, and {there}",
+        "Each INSERT that takes its key from the sequence fails with a duplicate key until the sequence has passed the"
+        " greatest one.",
+        f"op.execute(\"SELECT setval('{change.kind}', (SELECT max({change.name}) FROM {change.table}))\")",  # noqa: S608
+        tables=(change.table,),
+        level=Level.WARNING if change.valid else Level.DANGER,
+    )

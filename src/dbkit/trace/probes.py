@@ -1,0 +1,163 @@
+"""Questions to the server about a statement that has run: what its changes mean for rows that are written later."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from dbkit.errors import describe_error
+from dbkit.postgres.sql_quote import quote_ident
+from dbkit.trace import queries
+from dbkit.trace.known_relations import KnownRelations
+from dbkit.trace.queries import Column, Cursor, LockedRelation, TableShape
+from dbkit.trace.records import Change, ChangeKind, Lock, RelationAccess
+
+SAVEPOINT = "dbkit_probe"
+TIMES = {"timestamp without time zone", "timestamp with time zone"}
+COMPUTED = re.compile(r"[ad]|.*\)[sv]", re.DOTALL)
+"""The default of an identity or a generated column."""
+
+
+@contextmanager
+def savepoint(cursor: Cursor) -> Iterator[None]:
+    """Undo what is done meanwhile: locks are released again."""
+    cursor.execute(f"SAVEPOINT {SAVEPOINT}")
+    try:
+        yield
+    finally:
+        cursor.execute(f"ROLLBACK TO SAVEPOINT {SAVEPOINT}")
+        cursor.execute(f"RELEASE SAVEPOINT {SAVEPOINT}")
+
+
+def find_truncated(cursor: Cursor, touched: Mapping[int, RelationAccess]) -> Iterator[Change]:
+    """Yield the tables that have another file, and an empty one, without having been read."""
+    rewritten = {oid: each for oid, each in touched.items() if each.kind == "r" and each.rewritten}
+    unread = {oid: each for oid, each in rewritten.items() if not each.scanned}
+    sizes = queries.read_sizes(cursor, unread) if unread else {}
+    for oid, each in unread.items():
+        if sizes.get(oid) == 0:
+            yield Change(ChangeKind.TABLE_TRUNCATED, each.relation)
+
+
+class Sequences:
+    """The sequences that a transaction has used, with their values."""
+
+    def __init__(self) -> None:
+        self.values: dict[int, tuple[int, bool]] = {}
+
+    def find_set(
+        self, cursor: Cursor, locks: Iterable[LockedRelation], touched: Sequence[RelationAccess]
+    ) -> Iterator[Change]:
+        """Yield the sequences that a statement has set: those whose value is another, though no row was inserted."""
+        used = {each.oid: each.name for each in locks if each.kind == "S" and each.lock >= Lock.ROW_EXCLUSIVE}
+        values = queries.read_sequences(cursor, used)
+        changed = {oid: value for oid, value in values.items() if self.values.get(oid) != value}
+        self.values.update(values)
+        if any(each.inserted for each in touched):
+            return
+        for oid, (last, is_called) in changed.items():
+            yield from _read_owner(cursor, oid, used[oid], last + 1 if is_called else last)
+
+
+def _read_owner(cursor: Cursor, oid: int, name: str, following: int) -> Iterator[Change]:
+    """Yield the change of a sequence with the table and the column that it is for, and the greatest key there."""
+    cursor.execute(queries.COLUMN_OF_SEQUENCE % (oid, oid))
+    for _table, table, column, quoted in cursor.fetchall():
+        cursor.execute(f"SELECT max({quoted})::text FROM {table}")  # noqa: S608
+        ((greatest,),) = cursor.fetchall()
+        yield Change(
+            ChangeKind.SEQUENCE_SET,
+            table,
+            column,
+            kind=name,
+            after=str(following),
+            valid=greatest is None or following > int(float(greatest)),
+            detail=greatest or "",
+        )
+
+
+def add_details(
+    cursor: Cursor, changes: Iterable[Change], known: KnownRelations, touched: Sequence[RelationAccess]
+) -> Iterator[Change]:
+    """Yield the changes, with what only the server knows about some of them."""
+    shapes: Callable[[], dict[str, TableShape]] = lambda: {  # noqa: E731
+        known.relations[oid].name: shape for oid, shape in known.shapes.items() if oid in known.relations
+    }
+    for each in changes:
+        if (each.what == ChangeKind.CONSTRAINT_ADDED and each.kind in ("check", "not null")) or (
+            each.what == ChangeKind.NOT_NULL_SET and not each.after
+        ):
+            shape = shapes().get(each.table)
+            yield replace(each, detail=_find_refused(cursor, each, shape)) if shape else each
+        elif each.what == ChangeKind.TYPE_CHANGED and {each.before, each.after} == TIMES:
+            is_rewritten = any(access.relation == each.table and access.rewritten for access in touched)
+            yield each if is_rewritten else replace(each, detail=_read_time_zone(cursor))
+        else:
+            yield each
+
+
+def _read_time_zone(cursor: Cursor) -> str:
+    """Return "TimeZone" unless the session has set it itself, so that it is the same everywhere."""
+    cursor.execute(queries.TIME_ZONE)
+    ((source,),) = cursor.fetchall()
+    return "" if source == "session" else "TimeZone"
+
+
+def _find_refused(cursor: Cursor, change: Change, shape: TableShape) -> str:
+    """Return the row of defaults that a new constraint refuses, in words; "" where it refuses none.
+
+    An INSERT that leaves the columns out writes that row. Not where a column must be given, since its value is not
+    known; nor where another constraint has refused it before, or a trigger may fill the columns.
+    """
+    names = change.columns or (change.name,)
+    if any(each.fills and any(name in each.source for name in names) for each in shape.triggers.values()):
+        return ""
+    columns = {each.name: each for each in shape.columns.values() if each.name in names}
+    is_check = change.kind == "check"
+    if len(columns) != len(set(names)) or not all(_has_known_default(each, is_check) for each in columns.values()):
+        return ""
+    row = ", ".join(f"CAST({_default(each)} AS {each.type}) AS {quote_ident(name)}" for name, each in columns.items())
+    others = [
+        _condition(each.text)
+        for each in shape.constraints.values()
+        if each.kind == "c" and each.name != change.name and _columns_of(each.columns, shape) <= columns.keys()
+    ]
+    own = _condition(change.after) if is_check else " AND ".join(f"{quote_ident(name)} IS NOT NULL" for name in columns)
+    earlier = "".join(f" AND ({each}) IS NOT FALSE" for each in others)
+    query = f"SELECT ({own}) IS FALSE{earlier} FROM (SELECT {row}) AS defaults"  # noqa: S608
+    if not _ask(cursor, query):
+        return ""
+    return ", ".join(f"{name} = {_default(each)}" for name, each in columns.items())
+
+
+def _has_known_default(column: Column, must_be_optional: bool) -> bool:
+    """Return whether an INSERT can leave the column out, and what it gets is no number of a sequence or the like."""
+    is_computed = bool(COMPUTED.fullmatch(column.default)) or "nextval(" in column.default
+    return not is_computed and bool(column.default or not (must_be_optional and column.not_null))
+
+
+def _default(column: Column) -> str:
+    return column.default or "NULL"
+
+
+def _columns_of(numbers: Iterable[int], shape: TableShape) -> set[str]:
+    return {shape.columns[number].name if number in shape.columns else "" for number in numbers}
+
+
+def _condition(text: str) -> str:
+    return (
+        text.removesuffix(" NOT VALID").removesuffix(" NOT ENFORCED").removesuffix(" NO INHERIT").removeprefix("CHECK ")
+    )
+
+
+def _ask(cursor: Cursor, query: str) -> bool:
+    """Return the answer to a question; False where there is none."""
+    try:
+        with savepoint(cursor):
+            cursor.execute(query)
+            rows: Sequence[Sequence[Any]] = cursor.fetchall()
+            return bool(rows[0][0])
+    except Exception as error:  # an expression of the project, in any driver
+        describe_error(error)
+        return False
