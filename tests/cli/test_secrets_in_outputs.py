@@ -19,7 +19,9 @@ from dbkit.cli import VERBS
 from dbkit.findings.finding import Level
 from dbkit.lint.run import lint_project
 from dbkit.postgres.cluster import Cluster
-from dbkit.reports.formats import render_lint, render_roundtrip, render_trace
+from dbkit.preflight.outcome import PreflightOutcome
+from dbkit.preflight.run import list_pending
+from dbkit.reports.formats import render_lint, render_preflight, render_roundtrip, render_trace
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.roundtrip.scratch_server import open_server
 from dbkit.settings import Settings, Target
@@ -180,6 +182,10 @@ def test_no_report_has_a_secret(
     for name in format_names("lint"):
         without_memory()
         search.texts[f"lint {name}"] = render_lint(advised, name, Level.NOTE)
+    asked = PreflightOutcome("shop", (), tuple(list_pending(outcome.revisions)))
+    for name in format_names("preflight"):
+        without_memory()
+        search.texts[f"preflight {name}"] = render_preflight(asked, name)
     # all of them were refused, and are told
     assert all(re.search(rf"_n{number}\b", search.texts["text"]) for number in range(len(SQL) + len(PYTHON)))
     for command in (("roundtrip", "--trace"), ("roundtrip", "--format", "json"), ("lint", "--format", "sarif")):
@@ -189,7 +195,7 @@ def test_no_report_has_a_secret(
         told = capsys.readouterr()
         assert command[-1] == "--trace" or json.loads(told.out)
         search.texts |= {f"{' '.join(command)}: stdout": told.out, f"{command}: stderr": told.err}
-    search.require_none(at_least=(len(SQL) + len(PYTHON), 16))
+    search.require_none(at_least=(len(SQL) + len(PYTHON), 18))
 
 
 ENV_PY = """\

@@ -76,7 +76,12 @@ def fits(value: object, hint: Any) -> bool:
 
 @pytest.mark.parametrize(
     ("verb", "arguments"),
-    [*((verb, REQUIRED.get(verb, [])) for verb in VERBS), *LISTS.items(), ("lint", ["--sizes", "x"])],
+    [
+        *((verb, REQUIRED.get(verb, [])) for verb in VERBS),
+        *LISTS.items(),
+        ("lint", ["--sizes", "x"]),
+        ("preflight", ["--answers", "x"]),
+    ],
 )
 def test_what_is_parsed_has_the_types_of_the_fields(verb: str, arguments: list[str]) -> None:
     _function, made = cli.parse([verb, *arguments]).load()
@@ -86,7 +91,7 @@ def test_what_is_parsed_has_the_types_of_the_fields(verb: str, arguments: list[s
 
 
 def test_the_choices_of_format_are_the_modules_that_render_it() -> None:
-    for verb in ("roundtrip", "lint", "trace"):
+    for verb in ("roundtrip", "lint", "trace", "preflight"):
         (choices,) = (option.keywords["choices"] for option in VERBS[verb].options if "--format" in option.flags)
         for name in ("text", "json", "junit", "github", "sarif"):
             can_render = hasattr(import_module(f"dbkit.reports.{name}"), f"render_{verb}")
