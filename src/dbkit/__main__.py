@@ -39,12 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(invocation: cli.Invocation) -> int:
     function, options = invocation.load()
-    if cli.VERBS[invocation.verb].no_project:
+    verb = cli.VERBS[invocation.verb]
+    if verb.no_project:
         return function(*options) or 0
     if invocation.config:
         # another project's .env is read by its own env.py
         ini = _find_config(invocation.config)
-        return function(settings.load(ini.parent, dotenv=False), ini, *options) or 0
+        return function(settings.load(ini.parent, dotenv=False, connects=verb.connects), ini, *options) or 0
     ini = _find_ini()
     return function(settings.load(ini.parent, warn=True), ini, *options) or 0
 
