@@ -12,14 +12,6 @@ def last_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def does_nothing(function: ast.FunctionDef) -> bool:
-    """Return whether the body of a function has no code."""
-    return all(
-        isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-        for node in function.body
-    )
-
-
 def runs_operation(node: ast.AST) -> bool:
     """Return whether a node is a call such as op.add_column(…) or connection.execute(…)."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):

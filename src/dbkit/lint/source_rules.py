@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from dbkit.errors import say
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint.migration_syntax import (
-    does_nothing,
     find_autocommit_blocks,
     find_backfills,
     is_result_of,
@@ -26,7 +25,7 @@ from dbkit.lint.rules.transactions import ENDS_TRANSACTION, SHARES_REVISION
 from dbkit.lint.string_values import evaluate_sql, evaluate_strings
 from dbkit.postgres.sql_text import ends_transaction
 from dbkit.project import Project
-from dbkit.project.revision_source import is_bytecode, parse_source
+from dbkit.project.revision_source import does_nothing, is_bytecode, parse_source
 
 EMPTY_DOWNGRADE = "empty-downgrade"
 DIRECTIONS = ("upgrade", "downgrade")

@@ -32,6 +32,14 @@ def parse_source(path: str) -> ast.Module:
     return ast.Module([], []) if is_bytecode(path) else ast.parse(read_source(path))
 
 
+def does_nothing(function: ast.FunctionDef) -> bool:
+    """Return whether the body of a function has no code."""
+    return all(
+        isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in function.body
+    )
+
+
 def function_line(script: Script, function: str) -> int:
     """Return the line where a function of the revision file begins; 1 where it has no function of that name."""
     return _function_lines(str(script.path)).get(function, 1)

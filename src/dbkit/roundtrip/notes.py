@@ -8,14 +8,14 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import psycopg
 from alembic.script import Script
 
-from dbkit.project.revision_source import is_bytecode, parse_source, read_source
+from dbkit.project.revision_source import does_nothing, is_bytecode, parse_source, read_source
 from dbkit.roundtrip.outcome import Finding
 from dbkit.roundtrip.results import ProofResult
 
@@ -33,8 +33,14 @@ NOW = (
     r"|current_date)"
 )
 REASON = re.compile(r"[^\W\d_]{2}")
-"""A comment with a word, not `# noqa`."""
-PRAGMA = re.compile(r"#\s*(?:noqa|type:|pragma|dbkit:|fmt:|pylint|### )", re.IGNORECASE)
+NO_REASON = re.compile(
+    r"""\W* (?: noqa | type: | pragma | dbkit: | fmt: | pylint | todo | fixme | xxx | please\s+adjust
+    | \#\#\#\ | commands\s+auto | end\s+alembic
+    # the docstring that Alembic's templates write
+    | (?: downgrades? (?: \s+ (?: the | a | this | database | db | schema | revision | migration ) )* \W* $ ) )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Comments and docstrings that are there in any file, or are no reason yet."""
 
 
 def mark_touched_columns(
@@ -50,10 +56,7 @@ def mark_touched_columns(
     bodies = [(str(table), str(body)) for table, body in connection.execute(TRIGGERS).fetchall()]
     text = "\n".join(statements)
     notes = {each for each in changed if _is_touched(each, bodies, text)}
-    findings = tuple(
-        _as_note(each, "a trigger sets it on each change") if each in notes else each for each in result.findings
-    )
-    return replace(result, findings=findings)
+    return _with_notes(result, notes, "a trigger sets it on each change")
 
 
 def _is_touched(finding: Finding, bodies: Iterable[tuple[str, str]], statements: str) -> bool:
@@ -71,38 +74,40 @@ def mark_reasoned_backfills(result: ProofResult, script: Script) -> ProofResult:
         return result
     if not has_reasoned_downgrade(script):
         return result
-    findings = tuple(
-        _as_note(each, "downgrade() gives the reason why it does nothing") if each in filled else each
-        for each in result.findings
-    )
-    return replace(result, findings=findings)
+    return _with_notes(result, filled, "downgrade() gives the reason why it does nothing")
 
 
 def has_reasoned_downgrade(script: Script) -> bool:
     """Whether downgrade() does nothing, and a comment or a docstring in it gives the reason."""
     if is_bytecode(script.path):
         return False
-    functions = [
-        node
-        for node in parse_source(str(script.path)).body
-        if isinstance(node, ast.FunctionDef) and node.name == "downgrade"
-    ]
-    if not functions:
+    body = parse_source(str(script.path)).body
+    at = next((at for at, node in enumerate(body) if _is_downgrade(node)), None)
+    function = body[at] if at is not None else None
+    if at is None or not isinstance(function, ast.FunctionDef) or not does_nothing(function):
         return False
-    body = functions[0].body
-    strings = [node for node in body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)]
-    if any(not isinstance(node, ast.Pass) and node not in strings for node in body):
-        return False
-    if strings:
-        return True
-    source = read_source(str(script.path))
-    first, last = functions[0].lineno, functions[0].end_lineno or functions[0].lineno
-    comments = (
-        token.string
-        for token in tokenize.tokenize(io.BytesIO(source).readline)
-        if token.type == tokenize.COMMENT and first <= token.start[0] <= last + 1
-    )
-    return any(REASON.search(each) and not PRAGMA.match(each) for each in comments)
+    docstring = ast.get_docstring(function) or ""
+    end = body[at + 1].lineno if at + 1 < len(body) else None
+    texts = [docstring, *_comments(str(script.path), function.lineno, end)]
+    return any(REASON.search(each) and not NO_REASON.match(each) for each in texts)
+
+
+def _is_downgrade(node: ast.stmt) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name == "downgrade"
+
+
+def _comments(path: str, first: int, end: int | None) -> Iterator[str]:
+    """Yield the comments of a function that begins at the line `first`, and ends before the line `end`, if any."""
+    for token in tokenize.tokenize(io.BytesIO(read_source(path)).readline):
+        line, column = token.start
+        # one at the left edge is not the function's
+        if token.type == tokenize.COMMENT and line >= first and (end is None or line < end) and column:
+            yield token.string
+
+
+def _with_notes(result: ProofResult, notes: Collection[Finding], reason: str) -> ProofResult:
+    findings = tuple(_as_note(each, reason) if each in notes else each for each in result.findings)
+    return replace(result, findings=findings)
 
 
 def _as_note(finding: Finding, reason: str) -> Finding:
