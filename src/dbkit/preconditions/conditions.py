@@ -123,8 +123,9 @@ def exclusion(source: Source, key: Key) -> Precondition:
     inner = ", ".join(f"({each}) AS e{number}" for number, each in enumerate(key.expressions))
     where = f" WHERE ({key.predicate})" if key.predicate else ""
     names = [quote_ident(each) for each in key_names(source)]
-    is_table = not source.sql.startswith("(")
-    place = "counted.tableoid AS dbkit_table, counted.ctid AS dbkit_row" if is_table else "dbkit_table, dbkit_row"
+    place = "counted.tableoid AS dbkit_table, counted.ctid AS dbkit_row"
+    if source.is_made:
+        place = "dbkit_table, dbkit_row"
     base = f"SELECT {key_list(source, 'counted', as_names=True)}, {inner}, {place} FROM {source.sql} AS counted{where}"  # noqa: S608
     conflicts = " AND ".join(f"one.e{number} {each} other.e{number}" for number, each in enumerate(key.operators))
     query = (

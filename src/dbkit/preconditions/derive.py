@@ -13,9 +13,6 @@ from dbkit.preconditions.effects import Effects
 from dbkit.preconditions.precondition import Precondition, Source
 from dbkit.preconditions.shapes import Column, Constraint, Index, Shapes, TableShape
 
-VALUE = "value"
-"""How the server prints the value in a check of a domain; as a column of a subquery it has this name."""
-
 
 def derive_preconditions(before: Shapes, after: Shapes, effects: Effects) -> list[Precondition]:
     """Return what a revision demands of the rows of before, by the states before and after it.
@@ -109,15 +106,15 @@ class _Derivation:
         return [constraint.expression, *names]
 
     def _of_constraint(self, constraint: Constraint) -> Iterator[Precondition]:
-        source = self._source(self._texts_of(constraint), is_only=constraint.is_only)
         if constraint.kind == "c":
+            source = self._source(self._texts_of(constraint), is_only=constraint.is_only)
             yield conditions.check(source, constraint.expression)
         elif constraint.kind == "f":
             yield from self._of_foreign_key(constraint)
-        else:
-            index = next(each for each in self.now.indexes if each.oid == constraint.index)
-            key = Key(index.expressions, index.predicate, operators=constraint.operators)
-            yield conditions.exclusion(self._source([*index.expressions, index.predicate]), key)
+        for index in self.now.indexes:
+            if constraint.kind == "x" and index.oid == constraint.index:
+                key = Key(index.expressions, index.predicate, operators=constraint.operators)
+                yield conditions.exclusion(self._source([*index.expressions, index.predicate]), key)
 
     def _of_foreign_key(self, constraint: Constraint) -> Iterator[Precondition]:
         parent, parent_now = self.before.tables.get(constraint.parent), self.after.tables.get(constraint.parent)

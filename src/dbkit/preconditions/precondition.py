@@ -55,11 +55,6 @@ class Precondition:
     """Whether rows that satisfy it were seen to pass, and a row that violates it to fail."""
 
     @property
-    def is_derived(self) -> bool:
-        """Whether it is about what the revision itself makes of the rows."""
-        return self.source.is_computed
-
-    @property
     def table(self) -> str:
         """The name of the table, for people."""
         return self.source.label

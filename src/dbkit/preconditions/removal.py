@@ -1,6 +1,6 @@
 """Remove the sample rows that violate preconditions, and those that refer to them. Only in scratch databases."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -11,40 +11,39 @@ from dbkit.preconditions.precondition import Precondition, Source
 from dbkit.preconditions.shapes import Shapes
 
 MOST_REMOVED = 500
-WITHOUT_KEYS = "SET LOCAL session_replication_role = replica"
-"""Rows are removed without a check of the foreign keys that refer to them; those rows are removed, too."""
+MOST_ROUNDS = 20
+"""What satisfies one precondition may violate another one."""
+WITHOUT_TRIGGERS, WITH_TRIGGERS = (f"SET LOCAL session_replication_role = {role}" for role in ("replica", "origin"))
+"""Without triggers, foreign keys are not checked either."""
 
 
 def remove_violating_rows(
-    connection: "psycopg.Connection[Any]", preconditions: Iterable[Precondition], before: Shapes
-) -> set[str]:
-    """Remove rows until each precondition holds; returns the queries that had violating rows.
+    connection: "psycopg.Connection[Any]", preconditions: Sequence[Precondition], before: Shapes
+) -> None:
+    """Repair or remove rows until each precondition holds.
 
     The connection is in a transaction. Raises psycopg.Error where that is not possible; the transaction is as before.
     """
-    violated: set[str] = set()
     with connection.transaction():
-        asked = list(preconditions)
-        if not any(connection.execute(each.first_query(1).encode()).fetchone() for each in asked):
-            return violated
-        connection.execute(WITHOUT_KEYS)
+        if not any(connection.execute(each.first_query(1).encode()).fetchone() for each in preconditions):
+            return
+        has_triggers = not turn_triggers_off(connection)
         keys = list(_foreign_keys(before))
-        for _ in range(MOST_REMOVED):
-            removed = 0
-            for each in asked:
-                violated |= _repair(connection, each)
-                count = _remove_one_by_one(connection, each) if each.kind in ("unique", "exclusion") else 0
-                count += _remove_all(connection, each)
-                if count:
-                    violated.add(each.query)
-                removed += count
-            for each in keys:
-                _repair(connection, each)
-                removed += _remove_all(connection, each)
-            if not removed:
+        for _ in range(MOST_ROUNDS):
+            if not sum(_satisfy(connection, each) for each in (*preconditions, *keys)):
                 break
-        connection.execute("SET LOCAL session_replication_role = origin")
-    return violated
+        if not has_triggers:
+            connection.execute(WITH_TRIGGERS)
+
+
+def turn_triggers_off(connection: "psycopg.Connection[Any]") -> bool:
+    """Turn triggers off for the transaction, also those of foreign keys. Returns whether the role may do that."""
+    try:
+        with connection.transaction():
+            connection.execute(WITHOUT_TRIGGERS)
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
 
 
 def _foreign_keys(shapes: Shapes) -> Iterable[Precondition]:
@@ -59,36 +58,33 @@ def _foreign_keys(shapes: Shapes) -> Iterable[Precondition]:
             yield foreign_key(source, names, Source(parent.sql, parent.label), keys, operators=each.operators)
 
 
-def _repair(connection: "psycopg.Connection[Any]", each: Precondition) -> set[str]:
-    """Change rows so that they satisfy it, where a value is known and allowed. Returns the query that had rows."""
-    if not each.repair or not connection.execute(each.first_query(1).encode()).fetchone():
-        return set()
-    columns = ", ".join(map(quote_ident, each.source.row_key or ("ctid",)))
-    statement = f"UPDATE {each.source.table} SET {each.repair} WHERE ({columns}) IN ({each.query})"  # noqa: S608
+def _satisfy(connection: "psycopg.Connection[Any]", each: Precondition) -> int:
+    """Give the violating rows a value that satisfies it, or remove them. Returns how many rows were changed."""
+    changed = _repair(connection, each)
+    if each.kind not in ("unique", "exclusion"):
+        return changed + connection.execute(_delete(each, each.query).encode()).rowcount
+    # one after the other, until no two of those that are left conflict
+    removed = 0
+    while removed < MOST_REMOVED and connection.execute(_delete(each, each.first_query(1)).encode()).rowcount:
+        removed += 1
+    return changed + removed
+
+
+def _repair(connection: "psycopg.Connection[Any]", each: Precondition) -> int:
+    """Change the violating rows, where a value is known that satisfies it, and is allowed. Returns how many."""
+    if not each.repair:
+        return 0
+    statement = f"UPDATE {each.source.table} SET {each.repair} WHERE {_is_in(each, each.query)}"  # noqa: S608
     try:
         with connection.transaction():
-            connection.execute(statement.encode())
+            return connection.execute(statement.encode()).rowcount
     except psycopg.Error:  # a constraint forbids the value: the rows are removed
-        return set()
-    return {each.query}
-
-
-def _remove_all(connection: "psycopg.Connection[Any]", each: Precondition) -> int:
-    """Remove the rows that the query returns, unless it returns rows that are equal to others."""
-    if each.kind in ("unique", "exclusion"):
         return 0
-    return connection.execute(_delete(each, each.query).encode()).rowcount
-
-
-def _remove_one_by_one(connection: "psycopg.Connection[Any]", each: Precondition) -> int:
-    """Remove one row after the other, until no two of those that are left conflict."""
-    count = 0
-    while count < MOST_REMOVED and connection.execute(_delete(each, each.first_query(1)).encode()).rowcount:
-        count += 1
-    return count
 
 
 def _delete(each: Precondition, query: str) -> str:
-    columns = each.source.row_key or ("ctid",)
-    listed = ", ".join(map(quote_ident, columns))
-    return f"DELETE FROM {each.source.table} WHERE ({listed}) IN ({query})"  # noqa: S608
+    return f"DELETE FROM {each.source.table} WHERE {_is_in(each, query)}"  # noqa: S608
+
+
+def _is_in(each: Precondition, query: str) -> str:
+    return f"({', '.join(map(quote_ident, each.source.row_key or ('ctid',)))}) IN ({query})"

@@ -88,7 +88,7 @@ class CloneExercise:
         """
         rows = self.work.sample_rows
         tables = list(rows.table_names().values())
-        if not tables:
+        if not (tables and failure.is_about_rows):
             return False
         backup = self.databases.copy()
         with self.connect() as connection:
@@ -100,8 +100,11 @@ class CloneExercise:
         self.databases.replace_by(backup)
         if failed:
             return False
-        with self.connect() as connection, connection.transaction():
-            return find_unsatisfying(self, connection, after, rows.own_tables(), failure)
+        with self.connect() as connection, connection.transaction() as transaction:
+            if find_unsatisfying(self, connection, after, rows.own_tables(), failure):
+                return True
+            raise psycopg.Rollback(transaction)
+        return False
 
     def connect(self) -> psycopg.Connection[Any]:
         """Connect to the first database."""

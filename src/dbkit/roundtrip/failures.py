@@ -18,8 +18,6 @@ from dbkit.roundtrip.outcome import Failure
 USED_IN_OTHER_DATABASE = re.compile(r'role "[^"]*" cannot be dropped because .* objects? in database')
 EXTENSION_HINT = "(Prove it on a server that has it: --server URL; or set PG_BINDIR to the programs of one.)"
 LONGEST_WORDS = 300
-RAISE_EXCEPTION = "P0001"
-"""The SQLSTATE of RAISE EXCEPTION in PL/pgSQL, where it names none."""
 
 
 def describe_failure(error: BaseException, script: Script) -> Failure:
@@ -34,7 +32,7 @@ def describe_failure(error: BaseException, script: Script) -> Failure:
     if len(words) > LONGEST_WORDS:  # it may contain a value
         words = f"{words[:LONGEST_WORDS]}…"
     is_intended = isinstance(error, NoDowngrade) or _is_raised_by(error, script, path, line)
-    return Failure(words, line, sql, is_intended, is_elsewhere, sqlstate_of(error) == RAISE_EXCEPTION)
+    return Failure(words, line, sql, is_intended, is_elsewhere, sqlstate_of(error))
 
 
 def _message(error: BaseException) -> str:

@@ -19,6 +19,8 @@ WHEN = {
     "chain": "after the whole chain, ",
 }
 
+RAISE_EXCEPTION = "P0001"
+"""The SQLSTATE of RAISE EXCEPTION in PL/pgSQL, where it names none."""
 PASSED = (Verdict.PROVEN, Verdict.PROVEN_IF)
 """The verdicts of which nothing has to be fixed or accepted."""
 
@@ -34,15 +36,20 @@ class Failure:
     """Whether it is intended: a `raise` statement of the revision file raised it, or the file has no downgrade()."""
     elsewhere: bool = False
     """Whether the cause is in another database of the server, such as the clone of a proof."""
-    is_exception: bool = False
-    """Whether RAISE EXCEPTION raised it, in the SQL of the revision or in a trigger."""
+    sqlstate: str = ""
+    """The code of the server's error; "" for any other error."""
     is_assertion: bool = False
     """Whether the step has worked, and an assertion of the project does not hold after it."""
 
     @property
     def refuses(self) -> bool:
         """Whether the step refuses such rows on purpose: then it loses none."""
-        return self.raised or self.is_exception
+        return self.raised or self.sqlstate == RAISE_EXCEPTION
+
+    @property
+    def is_about_rows(self) -> bool:
+        """Whether the server has refused values of rows: a data exception, or a violated constraint."""
+        return self.sqlstate[:2] in ("22", "23")
 
 
 @dataclass(frozen=True)

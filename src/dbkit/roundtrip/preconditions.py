@@ -17,11 +17,12 @@ from dbkit.coverage.facts import FORBIDDEN
 from dbkit.coverage.recorder import MOST_PARAMETER_SETS, StatementRun
 from dbkit.postgres.own_statements import project_settings
 from dbkit.preconditions.precondition import Precondition
-from dbkit.preconditions.removal import remove_violating_rows
+from dbkit.preconditions.removal import WITH_TRIGGERS, remove_violating_rows, turn_triggers_off
 from dbkit.preconditions.shapes import Shapes, qualified_names, read_shapes
 from dbkit.project.revision_source import read_source
 from dbkit.roundtrip.outcome import Failure
 from dbkit.roundtrip.results import ProofResult, add_failure
+from dbkit.roundtrip.row_snapshot import table_hash_query
 from dbkit.roundtrip.workspace import Workspace
 
 # what may demand anything of rows that exist: not a plain CREATE TABLE, nor an index that is not unique
@@ -52,7 +53,6 @@ MOST_REFILLS = 2
 MOST_TRIED = 12
 """How many preconditions of one revision are tried with rows that violate them."""
 LONGEST_SQL = 200
-WITHOUT_TRIGGERS, WITH_TRIGGERS = (f"SET LOCAL session_replication_role = {role}" for role in ("replica", "origin"))
 
 
 class Proof(Protocol):
@@ -196,20 +196,20 @@ def _try(proof: Proof, each: Precondition) -> Precondition | None:
         return each
     if reason is not None:
         # what the revision makes of all rows that were tried satisfies it
-        is_exact = each.is_derived or each.kind in ("type", "cast")
+        is_exact = each.source.is_computed or each.kind in ("type", "cast")
         return None if is_exact or reason.startswith(FORBIDDEN) else each
     proof.keep_rows()
     failed = proof.upgrade()
-    return replace(each, is_proven=True) if failed else None
+    # an error that is not about rows is none that was foreseen
+    return replace(each, is_proven=failed.is_about_rows or failed.refuses) if failed else None
 
 
 def _plant_violating(proof: Proof, connection: "psycopg.Connection[Any]", each: Precondition) -> str | None:
     """Plant rows that violate a precondition. Returns None, or why there are none, as far as that is known."""
     with project_settings(connection), _without_invalid_constraints(connection, each):
         reason = plant(proof, connection, each.bad)
-        if not _is_violated(connection, each):
-            # a trigger may keep such rows out, and have come after them
-            connection.execute(WITHOUT_TRIGGERS)
+        # a trigger may keep such rows out, and have come after them
+        if not _is_violated(connection, each) and turn_triggers_off(connection):
             reason = plant(proof, connection, each.bad)
             connection.execute(WITH_TRIGGERS)
         return None if _is_violated(connection, each) else reason
@@ -266,8 +266,9 @@ def find_unsatisfying(
 ) -> bool:
     """Remove the sample rows that violate preconditions; returns whether there were some.
 
-    `after`: the state after an upgrade of empty tables; `connection` is in the state before it, in a transaction. Of
-    the tables `own` (OIDs), which have rows of the project, none is removed. `failure`: of the upgrade with these rows.
+    `after`: the state after an upgrade of empty tables; `connection` is in the state before it, in a transaction, which
+    the caller rolls back for False. In the tables `own` (OIDs), which have rows of the project, none may change.
+    `failure`: of the upgrade with these rows.
     """
     known, before = proof.preconditions, proof.preconditions.before
     if before is None:
@@ -275,9 +276,10 @@ def find_unsatisfying(
     runs = _unique(proof.runs["upgrade"])
     asked = [each for each in derive(before, after, runs, proof.script) if _can_be_asked(connection, each)]
     violated = [each for each in asked if _is_violated(connection, each)]
-    names = {before.tables[oid].sql for oid in own if oid in before.tables}
-    if not violated or any(each.source.table in names for each in violated):
+    if not violated:
         return False
+    own_tables = [before.tables[oid].sql for oid in own if oid in before.tables]
+    own_rows = _hash_rows(connection, own_tables)
     known.found, known.violated, known.failure = tuple(asked), {each.query for each in violated}, failure
     tables = [table.sql for table in before.tables.values()]
     counts = _count_rows(connection, tables)
@@ -291,7 +293,12 @@ def find_unsatisfying(
         plant(proof, connection, [f"SELECT 1 FROM {table}" for table in fewer])  # noqa: S608
         if not (known.remove_violating(connection) and fewer):
             break
-    return known.remove_violating(connection)
+    return known.remove_violating(connection) and _hash_rows(connection, own_tables) == own_rows
+
+
+def _hash_rows(connection: "psycopg.Connection[Any]", tables: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return, of each table, a text that differs when its rows do."""
+    return connection.execute(table_hash_query(tables).encode()).fetchall() if tables else []
 
 
 def _count_rows(connection: "psycopg.Connection[Any]", tables: Sequence[str]) -> dict[str, int]:

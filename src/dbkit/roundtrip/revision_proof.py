@@ -18,7 +18,7 @@ import psycopg
 from alembic.script import Script
 
 from dbkit.coverage.recorder import StatementRun
-from dbkit.errors import EnvInterrupt, sqlstate_of
+from dbkit.errors import EnvInterrupt
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres.own_statements import project_settings
 from dbkit.preconditions.shapes import Shapes, read_shapes
@@ -42,7 +42,6 @@ from dbkit.roundtrip.transaction_guard import LeavesTransaction, TransactionGuar
 from dbkit.roundtrip.workspace import Workspace
 from dbkit.trace.records import TraceFailed
 
-REFUSES_ROWS = ("22", "23")
 """The classes of SQLSTATE of errors that values of rows cause."""
 
 
@@ -255,8 +254,8 @@ class RevisionProof:
 
         Returns whether there were some: then the upgrade is to be tried again.
         """
-        rows = self.work.sample_rows
-        if not rows.has_rows or sqlstate_of(error)[:2] not in REFUSES_ROWS:
+        rows, failure = self.work.sample_rows, describe_failure(error, self.script)
+        if not (rows.has_rows and failure.is_about_rows):
             return False
         self.connection.roll_back_to(UP)
         tables, driver = rows.table_names(), self.connection.driver
@@ -264,9 +263,7 @@ class RevisionProof:
             self.preconditions.before = read_shapes(driver)
             after = self._read_shapes_without_rows(tables.values())
             self.connection.roll_back_to(UP)
-            removed = after is not None and find_unsatisfying(
-                self, driver, after, rows.own_tables(), describe_failure(error, self.script)
-            )
+            removed = after is not None and find_unsatisfying(self, driver, after, rows.own_tables(), failure)
         self.runs["upgrade"].clear()
         if not removed:
             self.connection.roll_back_to(UP)
