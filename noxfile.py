@@ -11,6 +11,7 @@ nox.options.error_on_external_run = True
 HOSTILE_TESTS = (
     "tests/failure_modes",
     "tests/postgres/test_snapshot.py",
+    "tests/postgres/test_preconditions.py",
     *(f"tests/cli/test_{name}.py" for name in ("gate", "verbs", "stash", "backfill", "backfill_command", "drift")),
     *(f"tests/cli/test_{name}.py" for name in ("search_path", "autogenerate", "row_security", "preflight")),
 )

@@ -16,7 +16,7 @@ SELECT json_build_object(
             'name', a.attname, 'type', a.atttypid::bigint, 'typmod', a.atttypmod,
             'type_sql', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull, 'generated', a.attgenerated <> '',
-            'drawn', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) ~ '^nextval\\(', false)
+            'drawn', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%', false)
         ) ORDER BY a.attnum)
         FROM pg_attribute AS a
         LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
