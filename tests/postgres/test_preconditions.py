@@ -96,6 +96,22 @@ def test_a_later_revision_has_the_rows_that_satisfy_it(verdicts: Prove) -> None:
     assert [(each.words, each.is_proven) for each in found["b2"].preconditions] == [("crews.name is not NULL", True)]
 
 
+@pytest.mark.parametrize(
+    ("down", "verdict"),
+    [
+        ("DROP INDEX none", "broken"),
+        (
+            "ALTER TABLE crews ALTER name DROP NOT NULL; SELECT 1 / (SELECT CASE WHEN max(id) > 0 THEN 0 ELSE 1 END FROM crews)",
+            "fails on rows",
+        ),
+    ],
+)
+def test_a_downgrade_that_fails_hides_no_precondition(verdicts: Prove, down: str, verdict: str) -> None:
+    found = verdicts(TABLE, ("b2", "a1", "ALTER TABLE crews ALTER name SET NOT NULL", down))["b2"]
+    assert _verdicts(found) == [verdict]
+    assert [(each.kind, each.is_proven) for each in found.preconditions] == [("not null", True)]
+
+
 def test_rows_of_the_project_are_never_removed(verdicts: Prove) -> None:
     found = verdicts(
         TABLE,

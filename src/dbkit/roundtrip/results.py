@@ -137,6 +137,7 @@ def add_failure(result: ProofResult, failure: Failure) -> ProofResult:
 
 def combine_results(with_rows: ProofResult, without_rows: ProofResult) -> ProofResult:
     """Return the result of two proofs of a revision, of which the one with rows has failed."""
+    without_rows = replace(without_rows, preconditions=with_rows.preconditions)
     failures = [each for each in with_rows.findings if each.failure and each.phase != "rows" and not each.is_assertion]
     phases = {finding.phase for finding in without_rows.findings if finding.failure}
     others = tuple(each for each in with_rows.findings if each.rows or each.phase == "rows" or each.is_assertion)
