@@ -255,6 +255,12 @@ def test_rows_that_are_only_added_repair_none_and_rows_that_are_deleted_break_no
     assert statuses(adds.read()[1]) == [[], ["holds"]]
 
 
+def test_a_deletion_does_not_hide_the_rows_that_the_same_string_adds(make: Any) -> None:
+    both = "DELETE FROM orders WHERE id = 1; INSERT INTO orders SELECT 5000, NULL, 1, 1"
+    project = make((f"python:op.execute({both!r})", "SELECT 1"), REFERENCE)
+    assert statuses(project.read()[1]) == [[], ["later"]]
+
+
 def test_a_row_that_is_added_to_the_other_table_may_repair_it(make: Any) -> None:
     project = make(("INSERT INTO customers SELECT 99, 'x'", "SELECT 1"), CUSTOMER)
     project.query("UPDATE orders SET customer_id = 99 WHERE id = 1")

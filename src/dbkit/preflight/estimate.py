@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from dbkit.coverage.facts import is_data_statement
-from dbkit.errors import sqlstate_of
+from dbkit.errors import is_missing_object
 from dbkit.postgres.own_statements import place_of
-from dbkit.preflight.ask import MISSING, Limits, describe_refusal, read_only
+from dbkit.preflight.ask import Limits, describe_refusal, read_only
 from dbkit.preflight.outcome import TouchedRows
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.trace.records import ChangeKind, ExecutedStatement
@@ -103,7 +103,7 @@ def _estimate(
                 row = connection.execute(f"EXPLAIN (FORMAT JSON) {text}".encode()).fetchone()
         except psycopg.Error as error:
             reason = describe_refusal(connection, error, limits)
-            if sqlstate_of(error) not in MISSING:
+            if not is_missing_object(error):
                 return None, reason
             reason = f"{NOT_YET}: {reason}"
         else:

@@ -11,7 +11,8 @@ from dbkit.errors import InputError
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import SETTINGS
 from dbkit.postgres.sql_quote import quote_literal
-from dbkit.preflight.ask import Answer, Limits, Status, keys_query
+from dbkit.preconditions.ask import keys_query
+from dbkit.preflight.ask import Answer, Limits, Status
 from dbkit.preflight.outcome import PendingRevision, PreflightOutcome, Question
 
 COLUMNS = ("precondition", "rows", "first_keys")
