@@ -16,8 +16,9 @@ from dbkit.preconditions.precondition import Precondition
 
 LOCKED, CONFLICT = "55P03", "40001"
 NO_CLIENT = """
-SELECT pg_catalog.set_config('client_connection_check_interval', '500', true) WHERE pg_catalog.version() ~ 'linux'"""
-"""The server ends a query whose client was killed; one that cannot do that, as on Windows, refuses the setting."""
+SELECT pg_catalog.set_config('client_connection_check_interval', '500', true)
+WHERE pg_catalog.version() ~ '{systems}'"""
+"""The server ends a query whose client was killed. On another system it refuses the setting."""
 
 
 class Status(StrEnum):
@@ -60,8 +61,10 @@ def read_only(connection: "psycopg.Connection", limits: Limits) -> Iterator[None
     with reading(connection, limits.statement_timeout, limits.lock_timeout):
         # one process, so that a large table takes no more of the server than one session of the application does
         connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
-        if connection.info.server_version >= 14_00_00:
-            connection.execute(NO_CLIENT)
+        version = connection.info.server_version
+        if version >= 14_00_00:
+            systems = "linux|darwin|bsd" if version >= 15_00_00 else "linux"
+            connection.execute(NO_CLIENT.format(systems=systems).encode())
         yield
 
 
