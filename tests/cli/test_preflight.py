@@ -546,7 +546,17 @@ def test_answers_to_other_queries_are_refused(make: Any, tmp_path: Path) -> None
     assert project.run("--answers", answers, live=False).returncode == 0
     done = project.run("--answers", answers, "--from", "rev1", live=False)
     assert (done.returncode, "a database at first, not at rev1" in done.stderr) == (2, True)
-    for text, words in {"": "has no answers", "no answer\n": "line 1, is not an answer", "a,b,c\n": "line 1"}.items():
+    position, held = 'current,1,"[""first""]"\n', f"{identifier},0,\n"
+    for text, words in {
+        "": "has no answers",
+        "no answer\n": "line 1, is not an answer",
+        "a,b,c\n": "line 1",
+        f"{position}{identifier},3,\n": "line 2, is not an answer",
+        f'{position}{identifier},0,"[""1""]"\n': "line 2, is not an answer",
+        f'{position}{identifier},1,"""1"""\n': "line 2, is not an answer",
+        f'{position}{identifier},1,"[""1""]"\n{held}': f"line 3, is a second answer to {identifier}",
+        f"{position}{held}{position}": "line 3, is a second answer to current",
+    }.items():
         answers.write_text(text)
         done = project.run("--answers", answers, live=False)
         assert (done.returncode, words in done.stderr) == (2, True), done.stderr
