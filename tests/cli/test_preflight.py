@@ -463,6 +463,8 @@ def test_statements_are_estimated_without_their_locks(make: Any) -> None:
         ("DELETE FROM orders USING customers AS c WHERE c.id = customer_id AND amount <= 500", "SELECT 1"),
         (f"python:op.execute({BLOCK!r})", "SELECT 1"),
         ("CREATE TABLE copies AS SELECT * FROM orders WHERE id <= 100", "DROP TABLE copies"),
+        ("CREATE FUNCTION half(int) RETURNS int LANGUAGE sql AS 'SELECT $1 / 2'", "DROP FUNCTION half"),
+        ("UPDATE orders SET amount = 1 WHERE half(id) = 5000", "SELECT 1"),
     ]
     project = make(*steps)
     project.query("UPDATE orders SET reference = NULL WHERE id <= 1000")
@@ -471,13 +473,23 @@ def test_statements_are_estimated_without_their_locks(make: Any) -> None:
     assert code == 0
     found = [each for revision in revisions for each in revision["statements"]]
     verbs = [(each["verb"], each["table"]) for each in found]
-    expected = [("update", "orders"), ("update", "orders"), ("delete", "orders"), ("run", ""), ("insert", "copies")]
+    expected = [
+        ("update", "orders"),
+        ("update", "orders"),
+        ("delete", "orders"),
+        ("run", ""),
+        ("insert", "copies"),
+        ("update", "orders"),
+    ]
     assert verbs == expected
-    for each, rows in zip(found, (1000, 1000, 500, None, 100), strict=True):
+    for each, rows in zip(found, (1000, 1000, 500, None, 100, None), strict=True):
         assert each["rows"] is None if rows is None else rows * 0.8 <= each["rows"] <= rows * 1.2, each
     text = project.run().stdout
     assert "updates about 1,000 rows of orders" in text
     assert "runs a block of code" in text
+    assert (
+        "not estimated: functions and operators are those of pg_catalog: function half(integer) does not exist" in text
+    )
 
 
 # By another person

@@ -47,11 +47,11 @@ def _find_problem(outcome: RevisionOutcome) -> str:
 def _list_questions(outcome: RevisionOutcome, earlier: Sequence[RevisionOutcome]) -> Iterator[Question]:
     for number, each in enumerate(outcome.preconditions, 1):
         decision = find_decision(each, earlier)
-        later = decision.words if decision else ""
-        answer = Answer(Status.LATER, reason=later) if decision else Question(outcome.revision, number, each).answer
-        is_asked = not (decision and decision.is_new)
-        final = decision.final if decision else None
-        yield Question(outcome.revision, number, each, later, final, is_asked, answer)
+        if decision is None:
+            yield Question(outcome.revision, number, each)
+        else:
+            answer = Answer(Status.LATER, reason=decision.words)
+            yield Question(outcome.revision, number, each, decision.words, decision.final, not decision.is_new, answer)
 
 
 def answer_all(pending: Sequence[PendingRevision], find_answer: Callable[[Question], Answer]) -> list[PendingRevision]:
@@ -84,7 +84,7 @@ def ask_all(
         return answer
 
     answered = answer_all(pending, find_answer)
-    estimates = estimate_rows(connection, outcomes, limits)
+    estimates = estimate_rows(connection, outcomes, pending, limits)
     return [replace(each, statements=rows) for each, rows in zip(answered, estimates, strict=True)]
 
 
