@@ -338,6 +338,16 @@ def test_a_revision_that_fails_in_its_proof_is_no_pass(make: Any) -> None:
     assert "unknown: its upgrade was not run in the proof: it follows rev1, which could not be applied" in done.stdout
 
 
+def test_an_accepted_failure_of_the_proof_is_reported(make: Any) -> None:
+    code = "op.execute('ALTER TABLE nowhere ADD COLUMN x int')\n    # dbkit: ok broken, the operators make it"
+    project = make((f"python:{code}", "SELECT 1"))
+    done = project.run()
+    assert done.returncode == 0, done.stderr
+    assert "unknown: its upgrade fails in the proof: " in done.stdout
+    assert 'relation "nowhere" does not exist, which is accepted: the operators make it' in done.stdout
+    assert "asks nothing" not in done.stdout
+
+
 # Refusals
 
 

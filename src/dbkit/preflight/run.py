@@ -24,6 +24,7 @@ def list_pending(outcomes: Sequence[RevisionOutcome]) -> list[PendingRevision]:
             each.path,
             each.verdict.value,
             _find_problem(each),
+            each.accepted,
             tuple(_list_questions(each, outcomes[:number])),
             tuple(list_data_statements(each)),
         )
@@ -32,9 +33,7 @@ def list_pending(outcomes: Sequence[RevisionOutcome]) -> list[PendingRevision]:
 
 
 def _find_problem(outcome: RevisionOutcome) -> str:
-    """Return how the upgrade fails in the proof, where that is no precondition; "" where it works, or is accepted."""
-    if outcome.accepted is not None:
-        return ""
+    """Return how the upgrade fails in the proof, where that is no precondition; "" where it works."""
     failures = [each for each in outcome.findings if each.failure]
     of_upgrade = [each.words for each in failures if each.phase == "up"]
     if outcome.verdict in (Verdict.BROKEN, Verdict.FAILS_ON_ROWS) and of_upgrade:
