@@ -44,7 +44,7 @@ class Preflight:
             with reading(connection, self.timeout):
                 return read_statement(connection, statement)
         except TimeOver:
-            self._report_time(f"whether rows violate what {_shorten(statement)} demands")
+            self._report_time(f"rows satisfy what {_shorten(statement)} demands")
             return []
         except psycopg.errors.QueryCanceled:
             raise
@@ -60,13 +60,13 @@ class Preflight:
             found = first_violations(connection, precondition, self.timeout)
         except TimeOver:
             self.unanswered.add(precondition.query)
-            self._report_time(f"whether {precondition.words}")
+            self._report_time(precondition.words)
             return
         if found:
             raise CheckFailed(f"{_shorten(statement)} would fail: {found.describe()}", HINT)
 
-    def _report_time(self, unknown: str) -> None:
-        say(f"not known within {self.timeout:g} s, so the migration goes on: {unknown}.")
+    def _report_time(self, condition: str) -> None:
+        say(f"not known within {self.timeout:g} s, so the migration goes on: whether {condition}.")
 
 
 def _shorten(statement: str) -> str:
