@@ -162,7 +162,10 @@ def _make_finding(assertion: Assertion, script: Script, phase: str, words: str) 
 
 
 def _read_queries(path: Path) -> Iterator[Query]:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: {error}.") from error
     marks = {token.start for token in tokenize(text) if _is_mark(token)}
     statements = list(split_statements(text))
     if not statements:
