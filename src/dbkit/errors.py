@@ -92,6 +92,11 @@ def is_lock_timeout(error: BaseException | None) -> bool:
     return sqlstate_of(error) == "55P03"
 
 
+def is_missing_object(error: BaseException | None) -> bool:
+    """Whether a statement names a table, column, type, function or schema that does not exist."""
+    return sqlstate_of(error) in ("42P01", "42703", "42704", "42883", "3F000")
+
+
 def lock_error(error: BaseException | None, before: str = "") -> "LockNotGranted":
     """The error for a lock that was not granted, with its holder where BoundedConnection has found it."""
     original = error

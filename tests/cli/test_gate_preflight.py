@@ -160,6 +160,31 @@ except sa.exc.IntegrityError:
     assert project.query("SELECT DISTINCT note FROM orders") == [("not required",)]
 
 
+@pytest.mark.parametrize("after", ["pass", "op.execute('SELECT 1')", f"{BLOCK}pass"])
+def test_a_migration_that_ignores_the_refusal_is_not_applied(pair: Pair, after: str) -> None:
+    project = applied(
+        pair, f"op.execute(\"UPDATE orders SET note = 'c'\")\ntry:\n    {REQUIRE}\nexcept Exception:\n    pass\n{after}"
+    )
+    before = rows(project)
+    refused = project.alembic("upgrade", "head")
+    assert refused.returncode == 1, refused.stderr
+    assert REFUSED in one_line(refused.stderr)
+    assert (rows(project), project.heads()) == (before, ["rev1"])
+
+
+def test_a_savepoint_of_the_driver_is_one_too(pair: Pair) -> None:
+    code = """from psycopg.errors import NotNullViolation
+driver = op.get_bind().connection.driver_connection
+try:
+    with driver.transaction():
+        driver.execute("ALTER TABLE orders ALTER reference SET NOT NULL")
+except NotNullViolation:
+    op.execute("UPDATE orders SET note = 'not required'")"""
+    project = applied(pair, code)
+    run = project.alembic("upgrade", "head")
+    assert run.returncode == 0, run.stderr
+
+
 def test_a_downgrade_is_asked_too(pair: Pair) -> None:
     project = applied(pair, ("pass", REQUIRE))  # type: ignore[arg-type]
     assert project.alembic("upgrade", "head").returncode == 0

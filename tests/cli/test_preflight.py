@@ -255,6 +255,12 @@ def test_rows_that_are_only_added_repair_none_and_rows_that_are_deleted_break_no
     assert statuses(adds.read()[1]) == [[], ["holds"]]
 
 
+def test_a_deletion_does_not_hide_the_rows_that_the_same_string_adds(make: Any) -> None:
+    both = "DELETE FROM orders WHERE id = 1; INSERT INTO orders SELECT 5000, NULL, 1, 1"
+    project = make((f"python:op.execute({both!r})", "SELECT 1"), REFERENCE)
+    assert statuses(project.read()[1]) == [[], ["later"]]
+
+
 def test_a_row_that_is_added_to_the_other_table_may_repair_it(make: Any) -> None:
     project = make(("INSERT INTO customers SELECT 99, 'x'", "SELECT 1"), CUSTOMER)
     project.query("UPDATE orders SET customer_id = 99 WHERE id = 1")
@@ -330,6 +336,16 @@ def test_a_revision_that_fails_in_its_proof_is_no_pass(make: Any) -> None:
     assert "unknown: its upgrade fails in the proof" in done.stdout
     assert 'relation "nowhere" does not exist' in done.stdout
     assert "unknown: its upgrade was not run in the proof: it follows rev1, which could not be applied" in done.stdout
+
+
+def test_an_accepted_failure_of_the_proof_is_reported(make: Any) -> None:
+    code = "op.execute('ALTER TABLE nowhere ADD COLUMN x int')\n    # dbkit: ok broken, the operators make it"
+    project = make((f"python:{code}", "SELECT 1"))
+    done = project.run()
+    assert done.returncode == 0, done.stderr
+    assert "unknown: its upgrade fails in the proof: " in done.stdout
+    assert 'relation "nowhere" does not exist, which is accepted: the operators make it' in done.stdout
+    assert "asks nothing" not in done.stdout
 
 
 # Refusals
@@ -457,6 +473,8 @@ def test_statements_are_estimated_without_their_locks(make: Any) -> None:
         ("DELETE FROM orders USING customers AS c WHERE c.id = customer_id AND amount <= 500", "SELECT 1"),
         (f"python:op.execute({BLOCK!r})", "SELECT 1"),
         ("CREATE TABLE copies AS SELECT * FROM orders WHERE id <= 100", "DROP TABLE copies"),
+        ("CREATE FUNCTION half(int) RETURNS int LANGUAGE sql AS 'SELECT $1 / 2'", "DROP FUNCTION half"),
+        ("UPDATE orders SET amount = 1 WHERE half(id) = 5000", "SELECT 1"),
     ]
     project = make(*steps)
     project.query("UPDATE orders SET reference = NULL WHERE id <= 1000")
@@ -465,13 +483,23 @@ def test_statements_are_estimated_without_their_locks(make: Any) -> None:
     assert code == 0
     found = [each for revision in revisions for each in revision["statements"]]
     verbs = [(each["verb"], each["table"]) for each in found]
-    expected = [("update", "orders"), ("update", "orders"), ("delete", "orders"), ("run", ""), ("insert", "copies")]
+    expected = [
+        ("update", "orders"),
+        ("update", "orders"),
+        ("delete", "orders"),
+        ("run", ""),
+        ("insert", "copies"),
+        ("update", "orders"),
+    ]
     assert verbs == expected
-    for each, rows in zip(found, (1000, 1000, 500, None, 100), strict=True):
+    for each, rows in zip(found, (1000, 1000, 500, None, 100, None), strict=True):
         assert each["rows"] is None if rows is None else rows * 0.8 <= each["rows"] <= rows * 1.2, each
     text = project.run().stdout
     assert "updates about 1,000 rows of orders" in text
     assert "runs a block of code" in text
+    assert (
+        "not estimated: functions and operators are those of pg_catalog: function half(integer) does not exist" in text
+    )
 
 
 # By another person
@@ -540,7 +568,17 @@ def test_answers_to_other_queries_are_refused(make: Any, tmp_path: Path) -> None
     assert project.run("--answers", answers, live=False).returncode == 0
     done = project.run("--answers", answers, "--from", "rev1", live=False)
     assert (done.returncode, "a database at first, not at rev1" in done.stderr) == (2, True)
-    for text, words in {"": "has no answers", "no answer\n": "line 1, is not an answer", "a,b,c\n": "line 1"}.items():
+    position, held = 'current,1,"[""first""]"\n', f"{identifier},0,\n"
+    for text, words in {
+        "": "has no answers",
+        "no answer\n": "line 1, is not an answer",
+        "a,b,c\n": "line 1",
+        f"{position}{identifier},3,\n": "line 2, is not an answer",
+        f'{position}{identifier},0,"[""1""]"\n': "line 2, is not an answer",
+        f'{position}{identifier},1,"""1"""\n': "line 2, is not an answer",
+        f'{position}{identifier},1,"[""1""]"\n{held}': f"line 3, is a second answer to {identifier}",
+        f"{position}{held}{position}": "line 3, is a second answer to current",
+    }.items():
         answers.write_text(text)
         done = project.run("--answers", answers, live=False)
         assert (done.returncode, words in done.stderr) == (2, True), done.stderr

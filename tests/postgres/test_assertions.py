@@ -11,6 +11,7 @@ from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
 from dbkit.reports import github, junit, text
 from dbkit.reports import json as json_report
+from dbkit.roundtrip.assertions import read_assertions
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
@@ -166,6 +167,12 @@ def test_a_file_that_asserts_nothing_is_refused(proven: Callable[..., Outcome], 
     kind, content, words = NO_ASSERTIONS[name]
     with pytest.raises(InputError, match=words.replace(".", r"\.")):
         proven(TABLE, revision(UP, DOWN), samples={f"a2_after.{kind}": content})
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a2_after.sql").write_bytes("SELECT 'ä'".encode("latin-1"))
+    with pytest.raises(InputError, match=r"a2_after\.sql is not UTF-8"):
+        read_assertions(tmp_path, "a2")
 
 
 def test_the_rows_are_the_sample_rows(proven: Callable[..., Outcome]) -> None:

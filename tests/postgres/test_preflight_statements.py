@@ -287,6 +287,13 @@ def test_the_rows_of_foreign_tables_are_not_asked_for(session: OwnConnection) ->
         assert execute(session, statement) == ""
 
 
+def test_an_included_column_is_no_part_of_a_primary_key(session: OwnConnection) -> None:
+    session.cursor().execute("CREATE UNIQUE INDEX wide ON other.plain (a) INCLUDE (b); UPDATE other.plain SET b = NULL")
+    statement = "ALTER TABLE other.plain ADD PRIMARY KEY USING INDEX wide"
+    assert ask(session, statement) == []
+    assert execute(session, statement) == ""
+
+
 @pytest.mark.parametrize("is_autocommit", [False, True])
 @pytest.mark.parametrize(
     "statement",

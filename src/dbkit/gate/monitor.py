@@ -108,6 +108,7 @@ class Monitor:
         Raises CheckFailed when there is nothing left to commit.
         """
         step = self._running_step()
+        _require_not_refused(step)
         if step.rolled_back:
             raise CheckFailed("it has rolled back by hand what it had done, and so is not recorded.")
         with self.own_statements():
@@ -129,9 +130,9 @@ class Monitor:
     def observe(self, statement: str) -> Iterator[None]:
         """Observe a statement of the running step, which is executed within the context."""
         step = self._running_step()
+        _require_not_refused(step)
         if self.preflight is not None:
-            with self.own_statements():
-                self.preflight.require_rows(self.driver, step, statement)
+            self._ask(self.preflight, step, statement)
         waits_longer = self._before_statement(step, statement)
         try:
             yield
@@ -141,6 +142,7 @@ class Monitor:
     def before_commit(self) -> None:
         """Called before the step commits: through autocommit_block(), or by hand."""
         step = self._running_step()
+        _require_not_refused(step)
         step.has_executed = False
         if self.driver.autocommit:
             return
@@ -152,6 +154,10 @@ class Monitor:
                 self._mark_half_applied(step)
             self._ensure_row(step)
 
+    def before_savepoint(self) -> None:
+        """Called before the step sets a savepoint by psycopg's transaction()."""
+        self._running_step().has_savepoint = True
+
     def before_rollback(self) -> None:
         """Called before a rollback: the step's by hand, or SQLAlchemy's after one of its queries."""
         step = self._running_step()
@@ -162,6 +168,17 @@ class Monitor:
         if self.step is None:
             raise RuntimeError("no migration step is running")
         return self.step
+
+    def _ask(self, preflight: "Preflight", step: StepState, statement: str) -> None:
+        """Ask whether existing rows make a statement fail. Raises CheckFailed."""
+        try:
+            with self.own_statements():
+                preflight.require_rows(self.driver, step, statement)
+        except CheckFailed as error:
+            if not self.driver.autocommit:
+                # the server would have aborted the transaction; a migration that catches the error must not go on
+                step.refusal = error
+            raise
 
     def _before_statement(self, step: StepState, statement: str) -> bool:
         """Note what the statement is about to do; return whether lock_timeout was raised for it."""
@@ -226,6 +243,11 @@ class Monitor:
         change, step.version_change = step.version_change, None
         if change is not None:
             _require_one_row(self.driver.execute(change.statement.encode(), change.values).rowcount)
+
+
+def _require_not_refused(step: StepState) -> None:
+    if step.refusal is not None:
+        raise step.refusal
 
 
 def _require_one_row(count: int) -> None:

@@ -3,7 +3,7 @@
 At the driver, since SQLAlchemy's statements, raw cursors and commits by hand all pass here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -33,6 +33,9 @@ class StatementMonitor(Protocol):
     def before_commit(self) -> None:
         """Called before a commit."""
 
+    def before_savepoint(self) -> None:
+        """Called before a savepoint that psycopg sets."""
+
     def before_rollback(self) -> None:
         """Called before a rollback."""
 
@@ -42,8 +45,7 @@ class MonitoredCursor(psycopg.Cursor[Any]):
 
     def execute(self, query: Any, *arguments: Any, **keywords: Any) -> "MonitoredCursor":
         """As psycopg's."""
-        has_values = next(iter(arguments), keywords.get("params")) is not None
-        with self._observed(query, has_values=has_values):
+        with self._observed(query, has_values=_has_values(arguments, keywords)):
             return super().execute(query, *arguments, **keywords)
 
     def executemany(self, query: Any, *arguments: Any, **keywords: Any) -> None:
@@ -55,7 +57,7 @@ class MonitoredCursor(psycopg.Cursor[Any]):
     def copy(self, statement: Any, *arguments: Any, **keywords: Any) -> Iterator[psycopg.Copy]:
         """As psycopg's."""
         with (
-            self._observed(statement, has_values=bool(arguments)),
+            self._observed(statement, has_values=_has_values(arguments, keywords)),
             super().copy(statement, *arguments, **keywords) as copy,
         ):
             yield copy
@@ -95,11 +97,24 @@ class MonitoredConnection(OwnConnection):
             self.monitor.before_commit()
         super().commit()
 
+    @contextmanager
+    def transaction(self, *arguments: Any, **keywords: Any) -> Iterator[psycopg.Transaction]:
+        """As psycopg's."""
+        if self.monitor is not None and self.monitor.is_observing:
+            self.monitor.before_savepoint()
+        with super().transaction(*arguments, **keywords) as transaction:
+            yield transaction
+
     def rollback(self) -> None:
         """As psycopg's."""
         if self.monitor is not None and self.monitor.is_observing:
             self.monitor.before_rollback()
         super().rollback()
+
+
+def _has_values(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
+    """Whether a query has values, so that %% in it is one percent sign."""
+    return next(iter(arguments), keywords.get("params")) is not None
 
 
 def driver_of(connection: sa.Connection) -> MonitoredConnection:

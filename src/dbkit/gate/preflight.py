@@ -43,6 +43,11 @@ class Preflight:
         try:
             with reading(connection, self.timeout):
                 return read_statement(connection, statement)
+        except TimeOver:
+            self._report_time(f"rows satisfy what {_shorten(statement)} demands")
+            return []
+        except psycopg.errors.QueryCanceled:
+            raise
         except psycopg.Error:
             if connection.closed:
                 raise
@@ -55,12 +60,18 @@ class Preflight:
             found = first_violations(connection, precondition, self.timeout)
         except TimeOver:
             self.unanswered.add(precondition.query)
-            say(f"not known within {self.timeout:g} s, so the migration goes on: whether {precondition.words}.")
+            self._report_time(precondition.words)
             return
         if found:
-            line = " ".join(statement.split())
-            shown = line if len(line) <= LONGEST_STATEMENT else f"{line[: LONGEST_STATEMENT - 1]}…"
-            raise CheckFailed(f"{shown} would fail: {found.describe()}", HINT)
+            raise CheckFailed(f"{_shorten(statement)} would fail: {found.describe()}", HINT)
+
+    def _report_time(self, condition: str) -> None:
+        say(f"not known within {self.timeout:g} s, so the migration goes on: whether {condition}.")
+
+
+def _shorten(statement: str) -> str:
+    line = " ".join(statement.split())
+    return line if len(line) <= LONGEST_STATEMENT else f"{line[: LONGEST_STATEMENT - 1]}…"
 
 
 def _is_ready(connection: OwnConnection) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from dbkit.errors import CheckFailed
 from dbkit.journal import DOWNGRADE, JournalEntry, VersionChange
 
 
@@ -26,6 +27,8 @@ class StepState:
     """Whether it has executed anything since its last commit."""
     has_savepoint: bool = False
     """Whether it has set a savepoint."""
+    refusal: CheckFailed | None = None
+    """Why a statement of its transaction was refused: what comes after that cannot succeed, whatever it catches."""
     has_changed_session: bool = False
     """Whether it may have changed the settings of the session."""
     is_recorded: bool = False

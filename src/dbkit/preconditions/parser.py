@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from dbkit.postgres.sql_quote import quote_ident
-from dbkit.postgres.sql_text import SEPARATORS, Kind, Token, split_statements, unquote_name
+from dbkit.postgres.sql_text import SEPARATORS, Kind, Token, split_statements, tokenize, unquote_name
 from dbkit.preconditions.actions import (
     Action,
     Check,
@@ -376,5 +376,4 @@ def _parse_domain_action(words: _Words) -> Action:
 
 def replace_value(expression: str, value: str) -> str:
     """Return the check of a domain with another expression in place of VALUE."""
-    tokens = split_statements(expression)
-    return "".join(value if token.plain == "value" else token.text for each in tokens for token in each)
+    return "".join(value if token.plain == "value" else token.text for token in tokenize(expression))

@@ -61,7 +61,8 @@ SELECT c.oid::bigint, a.attname::text FROM pg_attribute AS a JOIN pg_class AS c 
 WHERE a.atttypid = %s::oid AND c.relkind = 'r' AND NOT a.attisdropped ORDER BY 1, a.attnum"""
 INDEX_COLUMNS = """
 SELECT a.attname::text FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = ANY (x.indkey::int2[])
+CROSS JOIN unnest(x.indkey::int2[]) WITH ORDINALITY AS k (number, place)
+JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = k.number AND k.place <= x.indnkeyatts
 WHERE x.indrelid = %s::oid AND i.relname = %s::name ORDER BY a.attnum"""
 HAS_INDEX = """
 SELECT true FROM pg_class AS i JOIN pg_class AS c ON c.relnamespace = i.relnamespace

@@ -10,16 +10,15 @@ from enum import StrEnum
 
 import psycopg
 
-from dbkit.errors import describe_error, sqlstate_of
-from dbkit.postgres.sql_quote import quote_ident
+from dbkit.errors import describe_error, is_missing_object, sqlstate_of
+from dbkit.preconditions.ask import MOST_KEYS, TimeOver, keys_query, reading
 from dbkit.preconditions.precondition import Precondition
 
-MOST_KEYS = 3
-LONGEST_KEY = 80
-"""How many characters of a key are shown."""
-CANCELED, LOCKED, CONFLICT = "57014", "55P03", "40001"
-MISSING = ("42P01", "42703", "42704", "42883", "3F000")
-"""undefined_table, undefined_column, undefined_object, undefined_function, invalid_schema_name"""
+LOCKED, CONFLICT = "55P03", "40001"
+NO_CLIENT = """
+SELECT pg_catalog.set_config('client_connection_check_interval', '500', true)
+WHERE pg_catalog.version() ~ '{systems}'"""
+"""The server ends a query whose client was killed. On another system it refuses the setting."""
 
 
 class Status(StrEnum):
@@ -59,18 +58,13 @@ class Answer:
 @contextmanager
 def read_only(connection: "psycopg.Connection", limits: Limits) -> Iterator[None]:
     """Run queries in a read-only transaction with time limits, which is rolled back. For a connection in autocommit."""
-    connection.read_only = True
-    with connection.transaction(force_rollback=True):
-        settings = {
-            "statement_timeout": round(limits.statement_timeout * 1000),
-            "lock_timeout": round(limits.lock_timeout * 1000),
-            # one process, so that a large table takes no more of the server than one session of the application does
-            "max_parallel_workers_per_gather": 0,
-        }
-        if connection.info.server_version >= 14_00_00:
-            # the server ends a query whose client was killed; an older one runs it to its time limit
-            settings["client_connection_check_interval"] = 500
-        connection.execute("; ".join(f"SET LOCAL {name} = {value}" for name, value in settings.items()).encode())
+    with reading(connection, limits.statement_timeout, limits.lock_timeout):
+        # one process, so that a large table takes no more of the server than one session of the application does
+        connection.execute("SET LOCAL max_parallel_workers_per_gather = 0")
+        version = connection.info.server_version
+        if version >= 14_00_00:
+            systems = "linux|darwin|bsd" if version >= 15_00_00 else "linux"
+            connection.execute(NO_CLIENT.format(systems=systems).encode())
         yield
 
 
@@ -81,7 +75,7 @@ def ask(connection: "psycopg.Connection", precondition: Precondition, limits: Li
             keys = tuple(row[0] for row in connection.execute(keys_query(precondition).encode()))
     except psycopg.Error as error:
         reason = describe_refusal(connection, error, limits)
-        return Answer(Status.UNKNOWN, reason=reason, is_missing=sqlstate_of(error) in MISSING)
+        return Answer(Status.UNKNOWN, reason=reason, is_missing=is_missing_object(error))
     if len(keys) < MOST_KEYS:
         return Answer(Status.VIOLATED if keys else Status.HOLDS, len(keys), keys)
     try:
@@ -92,23 +86,14 @@ def ask(connection: "psycopg.Connection", precondition: Precondition, limits: Li
     return Answer(Status.VIOLATED, row[0] if row else None, keys)
 
 
-def keys_query(precondition: Precondition) -> str:
-    """Return the query for the keys of the first rows that violate it, each as one text."""
-    names = ", ".join(f"violating.{quote_ident(name)}" for name in precondition.columns)
-    key = f"pg_catalog.left(pg_catalog.concat_ws(', ', {names}), {LONGEST_KEY})"
-    if len(precondition.columns) > 1:
-        key = f"pg_catalog.concat('(', {key}, ')')"
-    return f"SELECT {key} AS key FROM ({precondition.first_query(MOST_KEYS)}) AS violating"  # noqa: S608  # its own query
-
-
 def describe_refusal(connection: "psycopg.Connection", error: psycopg.Error, limits: Limits) -> str:
     """Return why a query was not answered. Raises the error where the session has ended."""
     if connection.closed:
         raise error
+    if isinstance(error, TimeOver):
+        return f"no answer within {limits.statement_timeout:g} s"
     words = describe_error(error, primary=True)
     state = sqlstate_of(error)
-    if state == CANCELED and "statement timeout" in words:
-        return f"no answer within {limits.statement_timeout:g} s"
     if state == LOCKED:
         held = str(getattr(error, "locked", "")) or "another session holds a lock on the table"
         return f"not asked within {limits.lock_timeout:g} s: {held}"

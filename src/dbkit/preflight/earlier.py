@@ -5,8 +5,10 @@ the catalog.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 from dbkit.catalog.facts import display_name
 from dbkit.postgres.sql_text import SEPARATORS, Kind, tokenize, unquote_name
@@ -44,18 +46,23 @@ class Reads:
     source: Name
     """The table that it is about."""
 
-    @property
+    @cached_property
+    def endings(self) -> Counter[Name]:
+        """How many names end in each name: `orders` in `app.orders`, too."""
+        return Counter(name[start:] for name in self.names for start in range(len(name)))
+
+    @cached_property
     def words(self) -> set[str]:
         """The parts of all names, columns among them."""
         return {part for parts in self.names for part in parts}
 
     def has_table(self, table: str) -> bool:
         """Whether a table, by its name as the server shows it, is among the names."""
-        return is_named(table, self.names)
+        return self.endings[read_name(table)] > 0
 
     def is_source(self, table: str) -> bool:
         """Whether the query reads a table once, as the one that it is about."""
-        return is_named(table, [self.source]) and sum(is_named(table, [name]) for name in self.names) == 1
+        return is_named(table, [self.source]) and self.endings[read_name(table)] == 1
 
 
 def find_decision(precondition: Precondition, earlier: Sequence[RevisionOutcome]) -> Decision | None:
@@ -88,6 +95,12 @@ def read_names(query: str) -> Iterator[Name]:
             parts, expected = ([unquote_name(token.text)], False) if is_name else ([], True)
     if parts:
         yield tuple(parts)
+
+
+@cache
+def read_name(table: str) -> Name:
+    """Return the parts of a table's name."""
+    return next(read_names(table), ())
 
 
 def _decisions(outcome: RevisionOutcome, reads: Reads) -> Iterator[Decision]:
@@ -132,7 +145,7 @@ def _find_final(statement: ExecutedStatement, tables: Sequence[str], reads: Read
 
 def _is_one_of(name: str, tables: Sequence[str]) -> bool:
     """Whether a name without a schema is that of one of the tables."""
-    return any(next(read_names(table))[-1] == name for table in tables)
+    return any(read_name(table)[-1] == name for table in tables)
 
 
 def changes_rows(access: RelationAccess) -> bool:
@@ -163,10 +176,10 @@ def _decide_by_change(name: str, change: Change, reads: Reads) -> Decision | Non
 
 def is_named(table: str, names: Collection[Name]) -> bool:
     """Whether a table, by its name as the server shows it, is among the names of a query."""
-    parts = next(read_names(table), ())
+    parts = read_name(table)
     return any(name[-len(parts) :] == parts for name in names)
 
 
 def _show(table: str) -> str:
     """Return the name of a table for display, whatever the server quotes."""
-    return ".".join(map(display_name, next(read_names(table), ())))
+    return ".".join(map(display_name, read_name(table)))

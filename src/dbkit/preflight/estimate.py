@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from dbkit.coverage.facts import is_data_statement
-from dbkit.errors import sqlstate_of
+from dbkit.errors import is_missing_object, sqlstate_of
 from dbkit.postgres.own_statements import place_of
-from dbkit.preflight.ask import MISSING, Limits, describe_refusal, read_only
-from dbkit.preflight.outcome import TouchedRows
+from dbkit.preflight.ask import Limits, describe_refusal, read_only
+from dbkit.preflight.outcome import PendingRevision, TouchedRows
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.trace.records import ChangeKind, ExecutedStatement
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LONGEST = 300
 NOT_YET = "it reads what the database does not have yet"
+UNKNOWN_FUNCTION = "42883"
+NOT_LOOKED_UP = "functions and operators are those of pg_catalog"
 REPEATED = "the revision runs it for each row that it has read"
 SCHEMAS = """
 SELECT n.name, (
@@ -44,22 +46,23 @@ def list_data_statements(outcome: RevisionOutcome) -> Iterator[TouchedRows]:
 
 
 def estimate_rows(
-    connection: "psycopg.Connection", outcomes: Sequence[RevisionOutcome], limits: Limits
+    connection: "psycopg.Connection",
+    outcomes: Sequence[RevisionOutcome],
+    pending: Sequence[PendingRevision],
+    limits: Limits,
 ) -> Iterator[tuple[TouchedRows, ...]]:
     """Yield, for each revision, its data statements with the planner's estimates."""
     from dbkit.preflight.row_queries import read_row_query
 
     added: set[str] = set()
-    for outcome in outcomes:
+    for outcome, revision in zip(outcomes, pending, strict=True):
         found = []
         added |= _columns_without_default(outcome)
-        statements = [each for each, _ in _data_statements(outcome)]
-        for statement, listed in zip(statements, list_data_statements(outcome), strict=True):
-            query = read_row_query(statement.sql)
-            if listed.reason or query.query is None:
+        for (statement, _), listed in zip(_data_statements(outcome), revision.statements, strict=True):
+            if listed.reason:
                 found.append(listed)
                 continue
-            rows, reason = _estimate(connection, query, added, limits)
+            rows, reason = _estimate(connection, read_row_query(statement.sql), added, limits)
             found.append(replace(listed, rows=rows, reason=reason))
         yield tuple(found)
 
@@ -103,9 +106,9 @@ def _estimate(
                 row = connection.execute(f"EXPLAIN (FORMAT JSON) {text}".encode()).fetchone()
         except psycopg.Error as error:
             reason = describe_refusal(connection, error, limits)
-            if sqlstate_of(error) not in MISSING:
+            if not is_missing_object(error):
                 return None, reason
-            reason = f"{NOT_YET}: {reason}"
+            reason = f"{NOT_LOOKED_UP if sqlstate_of(error) == UNKNOWN_FUNCTION else NOT_YET}: {reason}"
         else:
             return (round(row[0][0]["Plan"]["Plan Rows"]), "") if row else (None, "no plan")
     return None, reason

@@ -66,6 +66,8 @@ class PendingRevision:
     """The verdict of its proof."""
     problem: str = ""
     """Why its preconditions may not be all that it asks: how its upgrade fails in the proof."""
+    accepted: str | None = None
+    """The reason why its verdict is accepted, and with it the problem."""
     questions: tuple[Question, ...] = ()
     statements: tuple[TouchedRows, ...] = ()
 
@@ -80,8 +82,9 @@ class PendingRevision:
 
     @property
     def failed(self) -> bool:
-        """Whether a precondition is violated or unknown."""
-        return bool(self.problem or self.count(Status.VIOLATED) or self.count(Status.UNKNOWN))
+        """Whether a precondition is violated or unknown, or may be."""
+        has_problem = bool(self.problem) and self.accepted is None
+        return has_problem or bool(self.count(Status.VIOLATED) or self.count(Status.UNKNOWN))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ lock of a write.
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 
 import sqlglot
 from sqlglot import exp
@@ -83,6 +84,7 @@ def read_row_query(sql: str) -> RowQuery:
     return RowQuery(verb, table, query)
 
 
+@cache
 def read_assigned_columns(sql: str) -> tuple[str, set[str]]:
     """Return the table of an UPDATE, without its schema, and the columns that SET names; none where it is not clear."""
     try:

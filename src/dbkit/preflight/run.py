@@ -24,6 +24,7 @@ def list_pending(outcomes: Sequence[RevisionOutcome]) -> list[PendingRevision]:
             each.path,
             each.verdict.value,
             _find_problem(each),
+            each.accepted,
             tuple(_list_questions(each, outcomes[:number])),
             tuple(list_data_statements(each)),
         )
@@ -32,9 +33,7 @@ def list_pending(outcomes: Sequence[RevisionOutcome]) -> list[PendingRevision]:
 
 
 def _find_problem(outcome: RevisionOutcome) -> str:
-    """Return how the upgrade fails in the proof, where that is no precondition; "" where it works, or is accepted."""
-    if outcome.accepted is not None:
-        return ""
+    """Return how the upgrade fails in the proof, where that is no precondition; "" where it works."""
     failures = [each for each in outcome.findings if each.failure]
     of_upgrade = [each.words for each in failures if each.phase == "up"]
     if outcome.verdict in (Verdict.BROKEN, Verdict.FAILS_ON_ROWS) and of_upgrade:
@@ -47,11 +46,11 @@ def _find_problem(outcome: RevisionOutcome) -> str:
 def _list_questions(outcome: RevisionOutcome, earlier: Sequence[RevisionOutcome]) -> Iterator[Question]:
     for number, each in enumerate(outcome.preconditions, 1):
         decision = find_decision(each, earlier)
-        later = decision.words if decision else ""
-        answer = Answer(Status.LATER, reason=later) if decision else Question(outcome.revision, number, each).answer
-        is_asked = not (decision and decision.is_new)
-        final = decision.final if decision else None
-        yield Question(outcome.revision, number, each, later, final, is_asked, answer)
+        if decision is None:
+            yield Question(outcome.revision, number, each)
+        else:
+            answer = Answer(Status.LATER, reason=decision.words)
+            yield Question(outcome.revision, number, each, decision.words, decision.final, not decision.is_new, answer)
 
 
 def answer_all(pending: Sequence[PendingRevision], find_answer: Callable[[Question], Answer]) -> list[PendingRevision]:
@@ -84,7 +83,7 @@ def ask_all(
         return answer
 
     answered = answer_all(pending, find_answer)
-    estimates = estimate_rows(connection, outcomes, limits)
+    estimates = estimate_rows(connection, outcomes, pending, limits)
     return [replace(each, statements=rows) for each, rows in zip(answered, estimates, strict=True)]
 
 

@@ -11,7 +11,8 @@ from dbkit.errors import InputError
 from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import SETTINGS
 from dbkit.postgres.sql_quote import quote_literal
-from dbkit.preflight.ask import Answer, Limits, Status, keys_query
+from dbkit.preconditions.ask import keys_query
+from dbkit.preflight.ask import Answer, Limits, Status
 from dbkit.preflight.outcome import PendingRevision, PreflightOutcome, Question
 
 COLUMNS = ("precondition", "rows", "first_keys")
@@ -43,20 +44,25 @@ class Answers:
 def render_script(outcome: PreflightOutcome, limits: Limits) -> str:
     """Render the queries of all preconditions that a database can be asked now."""
     position = ", ".join(outcome.current) or "base"
-    settings = SETTINGS | {
+    limited = {
         "statement_timeout": f"{limits.statement_timeout * 1000:.0f}",
         "lock_timeout": f"{limits.lock_timeout * 1000:.0f}",
         "max_parallel_workers_per_gather": "0",
         "default_transaction_read_only": "on",
     }
-    values = {name: value if name == "search_path" else quote_literal(value) for name, value in settings.items()}
     parts = [
         HEAD.format(position=position, command=COMMAND),
-        _transaction(_select_position()),
-        "\n".join(f"SET {name} = {value};" for name, value in values.items()),
+        _set(limited),
+        _transaction(_select_position()),  # with the search path of the session
+        _set(SETTINGS),
         *(_render_revision(each) for each in outcome.revisions),
     ]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
+
+
+def _set(settings: Mapping[str, str]) -> str:
+    values = {name: value if name == "search_path" else quote_literal(value) for name, value in settings.items()}
+    return "\n".join(f"SET {name} = {value};" for name, value in values.items())
 
 
 def _select_position() -> str:
@@ -78,10 +84,12 @@ def _render_revision(revision: PendingRevision) -> str:
 
 
 def _select_answer(question: Question) -> str:
+    """Return one SELECT, which counts the rows only where there are some."""
     precondition = question.precondition
-    keys = f"(SELECT pg_catalog.json_agg(first.key) FROM ({keys_query(precondition)}) AS first)"  # noqa: S608  # its own query
-    rows = f"({precondition.count_query()})"
-    return f"SELECT {quote_literal(question.id)} AS precondition, {rows} AS rows, {keys} AS first_keys"
+    first = f"SELECT pg_catalog.json_agg(first.key) AS keys FROM ({keys_query(precondition)}) AS first"  # noqa: S608  # its own query
+    rows = f"CASE WHEN found.keys IS NULL THEN 0 ELSE ({precondition.count_query()}) END"
+    columns = f"{quote_literal(question.id)} AS precondition, {rows} AS rows, found.keys AS first_keys"
+    return f"SELECT {columns} FROM ({first}) AS found"  # noqa: S608
 
 
 def _transaction(query: str) -> str:
@@ -109,6 +117,8 @@ def read_answers(path: Path) -> Answers:
             answer = _read_answer(int(count), json.loads(keys or "[]"))
         except (ValueError, TypeError) as error:
             raise InputError(f"{path}, line {reader.line_num}, is not an answer.", HINT) from error
+        if identifier in found or (identifier == POSITION and current is not None):
+            raise InputError(f"{path}, line {reader.line_num}, is a second answer to {identifier}.", HINT)
         if identifier == POSITION:
             current = tuple(sorted(answer.keys))
         else:
@@ -118,7 +128,10 @@ def read_answers(path: Path) -> Answers:
     return Answers(path, current, found)
 
 
-def _read_answer(count: int, keys: Sequence[str]) -> Answer:
+def _read_answer(count: int, keys: object) -> Answer:
+    """Return an answer. Raises ValueError for rows without keys, and for keys without rows."""
+    if not isinstance(keys, list) or count < len(keys) or bool(count) != bool(keys):
+        raise ValueError
     return Answer(Status.VIOLATED if count else Status.HOLDS, count, tuple(map(str, keys)))
 
 

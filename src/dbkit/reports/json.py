@@ -210,6 +210,7 @@ def render_preflight(outcome: "PreflightOutcome") -> str:
                 "path": str(each.path),
                 "verdict": each.verdict,
                 "problem": each.problem,
+                "accepted": each.accepted,
                 "preconditions": list(map(_question, each.questions)),
                 "statements": list(map(_touched_rows, each.statements)),
             }

@@ -39,7 +39,8 @@ def _revision_lines(revision: PendingRevision) -> Iterator[str]:
         return
     yield f"{revision.name}{': will fail' if revision.count(Status.VIOLATED) else ''}"
     if revision.problem:
-        yield f"  unknown: its upgrade {revision.problem.splitlines()[0]}"
+        accepted = "" if revision.accepted is None else f", which is accepted: {revision.accepted}"
+        yield f"  unknown: its upgrade {revision.problem.splitlines()[0]}{accepted}"
     for question in revision.questions:
         yield f"  {describe_question(question)}"
         if question.precondition.line and question.answer.status != Status.HOLDS:

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from alembic.script import Script
 
-from dbkit.errors import InputError, describe_error, sqlstate_of
+from dbkit.errors import InputError, describe_error, is_missing_object
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres.sql_text import SEPARATORS, Kind, Token, split_statements, tokenize
 from dbkit.project.revision_source import function_line
@@ -34,8 +34,6 @@ PHASES = {"up": ("up", "reup"), "down": ("down",)}
 FUNCTIONS = {"after_upgrade": PHASES["up"], "after_downgrade": PHASES["down"]}
 QUERIES = ("select", "with", "values", "table", "(")
 """The first words of a query."""
-MISSING = ("3F000", "42703", "42704", "42883", "42P01")
-"""The SQLSTATEs of a schema, column, type, function or table that does not exist."""
 MARK_HINT = "if it is about what the upgrade makes, write the line `-- after: up` before it"
 LONGEST_VALUE, LONGEST_ROW, LONGEST_WORDS = 40, 200, 300
 
@@ -70,7 +68,7 @@ class Query:
 
     def describe_error(self, error: BaseException, phase: str) -> str:
         """Return the server's message, with a hint where the query is about what the downgrade removes."""
-        hint = f" ({MARK_HINT})" if phase == "down" and sqlstate_of(error) in MISSING else ""
+        hint = f" ({MARK_HINT})" if phase == "down" and is_missing_object(error) else ""
         return f"{self.place}: {_shorten(describe_error(error), LONGEST_WORDS)}{hint}"
 
 
@@ -164,7 +162,10 @@ def _make_finding(assertion: Assertion, script: Script, phase: str, words: str) 
 
 
 def _read_queries(path: Path) -> Iterator[Query]:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8: {error}.") from error
     marks = {token.start for token in tokenize(text) if _is_mark(token)}
     statements = list(split_statements(text))
     if not statements:
