@@ -63,7 +63,7 @@ class Precondition:
         """Return it with the statement that asks it, and its line."""
         return replace(self, sql=sql, line=line)
 
-    def first_query(self, most: int = 3) -> str:
+    def first_query(self, most: int) -> str:
         """Return the query for the first rows that violate it."""
         return f"{self.query} LIMIT {most}"
 
