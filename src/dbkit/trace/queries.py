@@ -100,9 +100,10 @@ WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT
 """
 
 SIZES = "SELECT oid, pg_relation_size(oid) FROM pg_class WHERE oid = ANY ('{%s}')"
-# The column that a sequence belongs to, or whose default it is
+# The column that a sequence belongs to, or whose default it is, and whether it has numbers
 COLUMN_OF_SEQUENCE = """
-SELECT c.oid, c.oid::regclass::text, a.attname, quote_ident(a.attname)
+SELECT c.oid::regclass::text, a.attname, quote_ident(a.attname),
+    a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype)
 FROM pg_depend AS d
 LEFT JOIN pg_attrdef AS e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
 JOIN pg_class AS c ON c.oid = coalesce(e.adrelid, d.refobjid) AND c.relkind IN ('r', 'p')
@@ -111,6 +112,8 @@ WHERE (d.classid = 'pg_class'::regclass AND d.objid = %s AND d.deptype IN ('a', 
     OR (d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND e.oid IS NOT NULL)
 LIMIT 1
 """
+# The greatest key, and whether the next one of a sequence is above it
+GREATEST = "SELECT coalesce(max({column})::text, ''), coalesce(max({column}) < {following}, true) FROM {table}"
 SETTINGS = "SELECT current_setting('lock_timeout'), current_setting('session_replication_role')"
 TIME_ZONE = "SELECT source FROM pg_settings WHERE name = 'TimeZone'"
 
@@ -182,7 +185,7 @@ SELECT oid, relowner::regrole::text, relrowsecurity, relforcerowsecurity,
         WHERE ev_class = c.oid AND ev_type <> '1' AND ev_enabled IN ('O', 'A'))::text[],
     array_remove(ARRAY[
         CASE WHEN NOT relispopulated THEN 'unpopulated' END,
-        CASE WHEN 'autovacuum_enabled=false' = ANY (reloptions) OR 'autovacuum_enabled=off' = ANY (reloptions)
+        CASE WHEN EXISTS (SELECT FROM unnest(reloptions) AS option WHERE option ~* '^autovacuum_enabled=(f|n|of|0)')
             THEN 'autovacuum off' END,
         CASE WHEN relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = c.oid) AND
             CASE relreplident WHEN 'n' THEN true WHEN 'f' THEN false

@@ -89,11 +89,10 @@ class TracedSession:
         was_idle = self._is_idle()
         ((self.pid, self.version, self.database),) = self._query(queries.SESSION)
         ((self.lock_timeout, source, standard),) = self._query(queries.LOCK_TIMEOUT)
-        is_standard = source in SERVER_SOURCES
-        self.default_timeouts = {0, milliseconds(self.lock_timeout if is_standard else standard)}
+        # the limit that RESET brings back is that of the server, unless env.py connects with another one
+        is_of_server = source in (*SERVER_SOURCES, "session")
+        self.default_timeouts = {0, milliseconds(standard)} if is_of_server else {0}
         """The limits that neither env.py nor the migration has set."""
-        if source not in (*SERVER_SOURCES, "session"):
-            self.default_timeouts = {0}
         self.role = ORIGIN
         """session_replication_role after the last statement."""
         self.known = read_known_relations(self.cursor, known(self.database))
