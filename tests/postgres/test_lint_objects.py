@@ -36,6 +36,10 @@ CASES = {
     "a publication on another search path": Case(
         ("CREATE SCHEMA other", "CREATE TABLE other.u (id int PRIMARY KEY)", "CREATE TABLE t (id int PRIMARY KEY)", "CREATE PUBLICATION p FOR TABLE t"),
         ("SET LOCAL search_path = pg_catalog", "ALTER PUBLICATION p SET (publish = 'insert')", "ALTER PUBLICATION p ADD TABLE other.u"), set()),
+    "a table on another search path": Case(
+        ("CREATE SCHEMA other", "CREATE TABLE other.u (id int)"), ("SET LOCAL search_path = other", "ALTER TABLE u ADD COLUMN a int", "ALTER TABLE u ADD COLUMN b int"), set()),
+    "a table in another schema": Case(
+        ("CREATE SCHEMA other", "CREATE TABLE t (id int)"), ("ALTER TABLE t SET SCHEMA other",), {"rename-breaks-code"}),
     "autovacuum that is off in another spelling": Case(("CREATE TABLE t (id int)",), ("ALTER TABLE t SET (autovacuum_enabled = no)",), {"autovacuum-off"}),
 }  # fmt: skip
 

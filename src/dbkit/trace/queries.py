@@ -37,6 +37,12 @@ class LockedRelation(NamedTuple):
     """OID of the partitioned table at the top, for a partition; else 0."""
     writes: bool = False
     """Whether it was opened to change rows, also where there is a stronger lock."""
+    catalog_name: str = ""
+    """The OID of its schema, and its name there."""
+
+    def as_relation(self) -> "Relation":
+        """Return it without its lock."""
+        return Relation(self.name, self.kind, self.filenode, self.root, self.catalog_name)
 
 
 class RowCounts(NamedTuple):
@@ -60,7 +66,7 @@ class RowCounts(NamedTuple):
 LOCKED = """
 SELECT l.relation, coalesce(l.relation::regclass::text, ''), coalesce(c.relkind::text, ''), coalesce(c.relfilenode, 0),
        l.mode, coalesce(i.indrelid, 0), CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END,
-       l.writes
+       l.writes, coalesce(c.relnamespace || '.' || c.relname, '')
 FROM (
     SELECT relation, max(array_position(
         ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
@@ -122,7 +128,7 @@ LOCK_TIMEOUT = "SELECT current_setting(name), source, reset_val || unit FROM pg_
 
 RELATIONS = """
 SELECT oid, oid::regclass::text, relkind::text, relfilenode,
-       CASE WHEN relispartition THEN pg_partition_root(oid)::oid ELSE 0 END
+       CASE WHEN relispartition THEN pg_partition_root(oid)::oid ELSE 0 END, relnamespace || '.' || relname
 FROM pg_class
 WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
     AND relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I', 'S')
@@ -321,10 +327,17 @@ class Relation(NamedTuple):
     """A relation."""
 
     name: str
+    """Schema-qualified where it was not in the search path when it was first read."""
     kind: str
     filenode: int
     root: int
     """As in LockedRelation."""
+    catalog_name: str
+    """As in LockedRelation."""
+
+    def with_name_of(self, earlier: "Relation | None") -> "Relation":
+        """Return it with its earlier name where only search_path has changed."""
+        return self._replace(name=earlier.name) if earlier and earlier.catalog_name == self.catalog_name else self
 
 
 TABLE_KINDS = ("r", "p", "m", "f")
