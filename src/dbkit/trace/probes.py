@@ -45,7 +45,7 @@ class Sequences:
         self.values: dict[int, tuple[int, bool]] = {}
 
     def find_set(
-        self, cursor: Cursor, locks: Iterable[LockedRelation], touched: Sequence[RelationAccess]
+        self, cursor: Cursor, locks: Iterable[LockedRelation], touched: Iterable[RelationAccess]
     ) -> Iterator[Change]:
         """Yield the sequences that a statement has set: those whose value is another, though no row was inserted."""
         used = {each.oid: each.name for each in locks if each.kind == "S" and each.lock >= Lock.ROW_EXCLUSIVE}
@@ -55,7 +55,9 @@ class Sequences:
         if any(each.inserted for each in touched):
             return
         for oid, (last, is_called) in changed.items():
-            yield from _read_owner(cursor, oid, used[oid], last + 1 if is_called else last)
+            with savepoint(cursor):
+                change = [*_read_owner(cursor, oid, used[oid], last + 1 if is_called else last)]
+            yield from change
 
 
 def _read_owner(cursor: Cursor, oid: int, name: str, following: int) -> Iterator[Change]:
