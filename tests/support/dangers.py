@@ -212,7 +212,7 @@ DANGERS = {
     "check that refuses a default": Case(("ALTER TABLE {t} ADD CONSTRAINT ck{n} CHECK (kind <> 'x') NOT VALID",), ("write-breaks-code",),
         before=("ALTER TABLE {t} ADD COLUMN kind text NOT NULL DEFAULT 'x'",)),
     "trigger that raises": Case((
-        "CREATE FUNCTION no{n}() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION ''no''; END $f$".replace("''", "'"),
+        "CREATE FUNCTION no{n}() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE EXCEPTION 'no'; END $f$",
         "CREATE TRIGGER tr{n} BEFORE UPDATE ON {t} FOR EACH ROW EXECUTE FUNCTION no{n}()"), ("write-breaks-code",)),
     "trigger that discards": Case((
         "CREATE FUNCTION no{n}() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NULL; END $f$",

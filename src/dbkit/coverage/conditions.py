@@ -18,24 +18,25 @@ NEGATED: dict[type[exp.Expr], type[exp.Expr]] = {
 Atoms = tuple[exp.Expr, ...]
 
 
-def split_condition(condition: exp.Expr | None, *, positive: bool = True) -> list[Atoms]:
+def split_condition(condition: exp.Expr | None, *, positive: bool = True, most: int = MOST_ARMS) -> list[Atoms]:
     """Return the conjunctions of which a condition is the disjunction; with `positive` False, of its negation.
 
-    Each is made of atoms: expressions without AND, OR and NOT at their top. At most MOST_ARMS are returned.
+    Each is made of atoms: expressions without AND, OR and NOT at their top. At most `most` are returned.
     """
     if condition is None:
         return [()]
     if isinstance(condition, exp.Paren):
-        return split_condition(condition.this, positive=positive)
+        return split_condition(condition.this, positive=positive, most=most)
     if isinstance(condition, exp.Not):
-        return split_condition(condition.this, positive=not positive)
+        return split_condition(condition.this, positive=not positive, most=most)
     if isinstance(condition, exp.And | exp.Or):
-        parts = [split_condition(part, positive=positive) for part in (condition.left, condition.right)]
+        # a chain of one operator is flat, however long it is
+        parts = [split_condition(part, positive=positive, most=most) for part in condition.flatten()]
         if isinstance(condition, exp.And) == positive:
-            return multiply(parts)
-        return list(itertools.chain(*parts))[:MOST_ARMS]
+            return _multiply(parts, most)
+        return list(itertools.chain(*parts))[:most]
     if positive and isinstance(condition, exp.EQ | exp.In) and isinstance(condition.this, exp.Tuple):
-        return _split_rows(condition)
+        return _split_rows(condition)[:most]
     if isinstance(condition, exp.Boolean):
         return [()] if condition.this == positive else []
     return [(condition if positive else negate(condition),)]
@@ -52,14 +53,14 @@ def _split_rows(condition: exp.EQ | exp.In) -> list[Atoms]:
             exp.EQ(this=left.copy(), expression=right.copy())
             for left, right in zip(condition.this.expressions, row.expressions, strict=True)
         )
-        for row in rows[:MOST_ARMS]
+        for row in rows
     ]
 
 
-def multiply(parts: Iterable[list[Atoms]]) -> list[Atoms]:
-    """Return each combination of one conjunction of each part."""
+def _multiply(parts: Iterable[list[Atoms]], most: int) -> list[Atoms]:
+    """Return each combination of one conjunction of each part, but at most `most`."""
     combined = itertools.product(*parts)
-    return [tuple(itertools.chain(*each)) for each in itertools.islice(combined, MOST_ARMS)]
+    return [tuple(itertools.chain(*each)) for each in itertools.islice(combined, most)]
 
 
 def negate(atom: exp.Expr) -> exp.Expr:

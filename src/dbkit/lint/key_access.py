@@ -11,13 +11,9 @@ from dbkit.postgres.sql_text import CHANGES, Kind, plain, read_string, split_sta
 
 MOST_KEYS = 1000
 """How many rows a statement may name before it is a change of many rows."""
-BLOCKS = ("do", "begin", "declare", "then", "loop", "else")
-"""The words before a statement in a body of PL/pgSQL."""
-
-
+BODY = re.compile(r"do\b|create (?:or replace )?(?:function|procedure)\b")
 Changing = exp.Update | exp.Delete | exp.Select
 """A statement that changes or locks rows."""
-BODY = re.compile(r"do\b|create (?:or replace )?(?:function|procedure)\b")
 
 
 def changes_by_key(texts: Iterable[str], names: Iterable[str], keys: Iterable[tuple[str, ...]]) -> bool:
@@ -35,7 +31,7 @@ def changes_by_key(texts: Iterable[str], names: Iterable[str], keys: Iterable[tu
 
 
 def _read_changes(sql: str) -> Iterator[Changing | None]:
-    """Yield the UPDATEs and DELETEs of a text, also in the body of a DO block; None for one that cannot be read."""
+    """Yield what changes or locks rows, also in the body of a DO block; None for what cannot be read."""
     for tokens in split_statements(sql):
         text = "".join(token.text for token in tokens)
         if not CHANGES.search(text):
@@ -55,10 +51,8 @@ def _read_changes(sql: str) -> Iterator[Changing | None]:
 
 
 def _without_block(text: str) -> str:
-    """Return a statement of a body without the words that begin its block: BEGIN, DECLARE …, IF … THEN."""
+    """Return the first statement of a body without BEGIN, and what follows it, such as IF … THEN."""
     words = [token for token in tokenize(text) if token.kind == Kind.WORD]
-    if not words or words[0].plain not in (*BLOCKS, "if", "for", "while", "elsif"):
-        return text
     starts = [token.start for token in words if token.plain in ("update", "delete", "with")]
     return text[starts[0] :] if starts and words[0].plain == "begin" else text
 
@@ -73,7 +67,7 @@ def _is_by_key(change: Changing, keys: Iterable[tuple[str, ...]]) -> bool:
     where, lists = change.args.get("where"), _read_lists(change)
     if where is None or lists is None:
         return False
-    arms = split_condition(where.this)
+    arms = split_condition(where.this, most=MOST_KEYS)
     return 0 < len(arms) < MOST_KEYS and all(any(_restricts(arm, key, lists) for key in keys) for arm in arms)
 
 
@@ -96,21 +90,22 @@ def _fixed_column(atom: exp.Expr, lists: set[str]) -> Iterator[str]:
     """Yield the column that an atom compares with constants, or with the columns of a VALUES list."""
     if isinstance(atom, exp.EQ):
         for column, value in ((atom.left, atom.right), (atom.right, atom.left)):
-            name = _column_name(column)
+            name = _column_name(column, lists)
             is_listed = isinstance(value, exp.Column) and value.table in lists
             if name and (is_listed or _is_constant(value)):
                 yield name
     elif isinstance(atom, exp.In) and atom.expressions and len(atom.expressions) <= MOST_KEYS:
-        name = _column_name(atom.this)
+        name = _column_name(atom.this, lists)
         if name and not atom.args.get("query") and all(map(_is_constant, atom.expressions)):
             yield name
 
 
-def _column_name(expression: exp.Expr) -> str:
-    while isinstance(expression, exp.Paren | exp.Cast):
-        expression = expression.this
-    return expression.name if isinstance(expression, exp.Column) else ""
+def _column_name(expression: exp.Expr, lists: set[str]) -> str:
+    """Return the name of a column of the table; not where it is cast, since many values may become one."""
+    column = expression.unnest()
+    return column.name if isinstance(column, exp.Column) and column.table not in lists else ""
 
 
 def _is_constant(expression: exp.Expr) -> bool:
-    return expression.find(exp.Column, exp.Select, exp.Subquery, exp.Table) is None
+    """Return whether an expression has the same value for all rows; a parameter of a function has not."""
+    return expression.find(exp.Column, exp.Select, exp.Subquery, exp.Table, exp.Parameter, exp.Placeholder) is None

@@ -29,10 +29,25 @@ class TracedStatement:
     created: frozenset[str]
     """What running code does not know: tables and other objects that the revision created in earlier statements, or
     an unreleased revision before it, and columns, as table.column."""
-    earlier_sql: tuple[str, ...] = ()
-    """The earlier statements of the revision."""
-    bodies: tuple[str, ...] = ()
-    """Those of them that have created the functions which this one calls."""
+    number: int
+    """Its place in the trace."""
+    bodies: tuple[str, ...]
+    """The earlier statements that have created the functions which this one calls."""
+
+    @property
+    def until(self) -> tuple[ExecutedStatement, ...]:
+        """The statements of the trace up to this one."""
+        return self.trace.statements[: self.number + 1]
+
+    @property
+    def later(self) -> tuple[ExecutedStatement, ...]:
+        """The statements of the trace after this one."""
+        return self.trace.statements[self.number + 1 :]
+
+    @cached_property
+    def sql_until(self) -> tuple[str, ...]:
+        """The SQL up to this statement, with that of functions which this one may call."""
+        return tuple(each.sql for each in self.until)
 
     @cached_property
     def plain_sql(self) -> str:
@@ -55,9 +70,8 @@ def read_statements(trace: Trace, version: int, unreleased: Collection[str] = fr
     `unreleased`: the tables, columns and other objects of revisions that are as new as this one.
     """
     history = _RelationHistory(unreleased)
-    earlier: list[str] = []
     functions: dict[str, str] = {}
-    for statement in trace:
+    for number, statement in enumerate(trace):
         if OWN_TABLES.search(plain(statement.sql)):
             continue
         history.add_relations(statement)
@@ -70,10 +84,9 @@ def read_statements(trace: Trace, version: int, unreleased: Collection[str] = fr
             history.read_tables(statement, shared, bodies),
             tuple(each for each in statement.changes if each.table not in shared),
             frozenset(history.created),
-            tuple(earlier),
+            number,
             tuple(bodies),
         )
-        earlier.append(statement.sql)
         created = CREATES_FUNCTION.search(statement.sql)
         functions |= {created[1]: statement.sql} if created else {}
         history.add_changes(statement)

@@ -7,20 +7,23 @@ from typing import NamedTuple
 from dbkit.trace.queries import Cursor
 from dbkit.trace.records import Change, ChangeKind
 
+# xmin differs between transactions, cmin between the commands of one
+WRITTEN = "xmin::text::bigint + cmin::text::bigint"
+ROW = f"oid::bigint * 31 + {WRITTEN}"
 # One number for each of OBJECTS and one for PRIVILEGES, which changes whenever their rows do. It is read after each
 # statement, so it is made of plain index scans, without the objects of the system.
-VERSIONS = """
+VERSIONS = f"""
 SELECT
-    (SELECT sum(c.oid::bigint * 31 + c.xmin::text::bigint + coalesce((SELECT sum(a.xmin::text::bigint)
-            FROM pg_attribute AS a WHERE attrelid = c.oid AND relkind <> 'S' AND attnum > 0), 0)
-            + coalesce((SELECT xmin::text::bigint FROM pg_sequence WHERE seqrelid = c.oid), 0))
+    (SELECT sum({ROW} + coalesce((SELECT sum({WRITTEN})
+            FROM pg_attribute WHERE attrelid = c.oid AND relkind <> 'S' AND attnum > 0), 0)
+            + coalesce((SELECT {WRITTEN} FROM pg_sequence WHERE seqrelid = c.oid), 0))
         FROM pg_class AS c WHERE oid >= 16384 AND relkind IN ('v', 'S', 'c')),
-    (SELECT sum(oid::bigint * 31 + xmin::text::bigint) FROM pg_proc WHERE oid >= 16384),
-    (SELECT sum(oid::bigint * 31 + xmin::text::bigint) FROM pg_type WHERE oid >= 16384 AND typtype IN ('e', 'd', 'r'))
-        + coalesce((SELECT sum(oid::bigint * 31 + xmin::text::bigint) FROM pg_enum WHERE oid >= 16384), 0),
-    (SELECT sum(oid::bigint * 31 + xmin::text::bigint) FROM pg_namespace),
-    (SELECT sum(oid::bigint * 31 + xmin::text::bigint) FROM pg_extension),
-    (SELECT sum(oid::bigint * 31 + xmin::text::bigint) FROM pg_publication)
+    (SELECT sum({ROW}) FROM pg_proc WHERE oid >= 16384),
+    (SELECT sum({ROW}) FROM pg_type WHERE oid >= 16384 AND typtype IN ('e', 'd', 'r'))
+        + coalesce((SELECT sum({ROW}) FROM pg_enum WHERE oid >= 16384), 0),
+    (SELECT sum({ROW}) FROM pg_namespace),
+    (SELECT sum({ROW}) FROM pg_extension),
+    (SELECT sum({ROW}) FROM pg_publication)
         + coalesce((SELECT sum(oid::bigint * 31) FROM pg_publication_rel), 0),
     coalesce((SELECT sum(hashtext(oid || relacl::text)::bigint) FROM pg_class
             WHERE oid >= 16384 AND relacl IS NOT NULL), 0)
@@ -34,13 +37,12 @@ SELECT
         + coalesce((SELECT sum(hashtext(oid || datacl::text)::bigint) FROM pg_database
             WHERE datname = current_database()), 0)
         + coalesce((SELECT sum(hashtext(oid || defaclacl::text)::bigint) FROM pg_default_acl), 0)
-"""
+"""  # noqa: S608
 
 NOT_OF_EXTENSION = """
 NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = '{table}'::regclass AND d.objid = o.oid AND d.deptype = 'e')
 """
-# oid, kind, OID and name of the schema, name, name to show, words (the columns of a view, the labels of an enum with
-# their OIDs, the signatures with which a function can be called), and the source of a function
+# The OID, and the fields of a CatalogObject
 OBJECTS = (
     f"""
 SELECT o.oid, CASE relkind WHEN 'v' THEN 'view' WHEN 'c' THEN 'composite type' WHEN 'S' THEN
@@ -52,7 +54,7 @@ SELECT o.oid, CASE relkind WHEN 'v' THEN 'view' WHEN 'c' THEN 'composite type' W
         WHERE attrelid = o.oid AND attnum > 0 AND NOT attisdropped AND relkind <> 'S' ORDER BY attnum)::text[], '',
     CASE relkind WHEN 'S' THEN ARRAY(SELECT 'limit ' || seqmax FROM pg_sequence WHERE seqrelid = o.oid)
         ELSE ARRAY(SELECT 'security_invoker' FROM unnest(reloptions) AS option
-            WHERE option ~ '^security_invoker=(true|on|1|yes)$') END
+            WHERE option ~* '^security_invoker=(t|y|on|1)') END
 FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = relnamespace
 WHERE relkind IN ('v', 'S', 'c') AND relpersistence <> 't' AND o.oid >= 16384
     AND {NOT_OF_EXTENSION.format(table="pg_class")}
@@ -88,7 +90,9 @@ WHERE oid >= 16384
 """,
     """
 SELECT oid, 'publication', 0, '', pubname, pubname,
-    ARRAY(SELECT prrelid::regclass::text FROM pg_publication_rel WHERE prpubid = p.oid), '', '{}'::text[]
+    ARRAY(SELECT nspname || '.' || relname FROM pg_publication_rel
+        JOIN pg_class AS c ON c.oid = prrelid JOIN pg_namespace AS n ON n.oid = relnamespace WHERE prpubid = p.oid),
+    '', '{}'::text[]
 FROM pg_publication AS p
 """,
 )
@@ -127,6 +131,8 @@ FROM (
 """
 WITH_LABELS = "enum"
 WITH_COLUMNS = ("view", "composite type", "publication")
+WITHOUT_ENTRY = ("column", "default privileges")
+"""The kinds that have no entry where nothing differs from the standard."""
 
 
 class CatalogObject(NamedTuple):
@@ -141,7 +147,8 @@ class CatalogObject(NamedTuple):
     shown: str
     """The name, schema-qualified where it is not in the search path; of a function with its arguments."""
     words: tuple[str, ...]
-    """The columns of a view, the labels of an enum with their OIDs, the signatures of a function."""
+    """The columns of a view, the labels of an enum with their OIDs, the signatures of a function, the tables of a
+    publication."""
     source: str
     """Of a function."""
     options: tuple[str, ...]
@@ -251,7 +258,7 @@ def _plain_words(each: CatalogObject) -> tuple[str, ...]:
 
 
 def _compare_labels(was: CatalogObject, now: CatalogObject) -> Iterator[Change]:
-    before, after = ({word.split(" ", 1)[0]: word.split(" ", 1)[1] for word in each.words} for each in (was, now))
+    before, after = (dict(word.split(" ", 1) for word in each.words) for each in (was, now))
     for oid, label in before.items():
         if oid not in after or after[oid] != label:
             yield Change(ChangeKind.LABEL_RENAMED, now.shown, label, "enum", label, after.get(oid, ""))
@@ -261,15 +268,11 @@ def _compare_labels(was: CatalogObject, now: CatalogObject) -> Iterator[Change]:
 
 
 def _compare_privileges(was: CatalogObjects, now: CatalogObjects) -> Iterator[Change]:
-    for key, before in was.privileges.items() if was.privileges is not now.privileges else ():
-        if key[0] == "column" and key not in now.privileges:  # without any, it has no entry
-            yield Change(ChangeKind.PRIVILEGE_REVOKED, before.name, kind=key[0], columns=tuple(sorted(before.granted)))
-    for key, after in now.privileges.items() if was.privileges is not now.privileges else ():
-        earlier = was.privileges.get(key)
-        had = earlier.granted if earlier else after.standard
-        for kind, changed in (
-            (ChangeKind.PRIVILEGE_REVOKED, had - after.granted),
-            (ChangeKind.PRIVILEGE_GRANTED, after.granted - had),
-        ):
+    if was.privileges is now.privileges:
+        return
+    without = {key: each for key, each in was.privileges.items() if key[0] in WITHOUT_ENTRY} | dict(now.privileges)
+    for key, known in without.items():
+        had, has = (side.privileges[key].granted if key in side.privileges else known.standard for side in (was, now))
+        for kind, changed in ((ChangeKind.PRIVILEGE_REVOKED, had - has), (ChangeKind.PRIVILEGE_GRANTED, has - had)):
             if changed:
-                yield Change(kind, after.name, kind=key[0], columns=tuple(sorted(changed)))
+                yield Change(kind, known.name, kind=key[0], columns=tuple(sorted(changed)))

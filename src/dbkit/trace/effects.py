@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dbkit.trace.known_relations import KnownRelations, Tables
-from dbkit.trace.queries import LockedRelation, Relation, RowCounts
+from dbkit.trace.queries import LockedRelation, RowCounts
 from dbkit.trace.records import Change, Lock, RelationAccess
 
 
@@ -43,7 +43,7 @@ def relation_access(
     was = before.known.relations.get(now.oid)
     if (now.kind == "" and was is None) or (now == before.locked and not any(counts)):
         return None
-    relation = was or Relation(now.name, now.kind, now.filenode, now.root)
+    relation = was or now.as_relation()
     lock_before = before.locked.lock if before.locked else None
     table = known_now.relations.get(now.table) if now.table else None
     return RelationAccess(

@@ -34,10 +34,14 @@ class KnownRelations:
         """Return those of these relations that are tables."""
         return {oid: (self.relations[oid], self.shapes[oid]) for oid in oids if oid in self.shapes}
 
+    def shape_of(self, table: str) -> TableShape | None:
+        """Return the shape of a table, by its name."""
+        return next((shape for oid, shape in self.shapes.items() if self.relations[oid].name == table), None)
+
     def updated(self, cursor: Cursor, changed: Iterable[LockedRelation], dropped: set[int]) -> "KnownRelations":
         """Return what is known once relations were changed, which are read again, and dropped."""
         found = {each.oid: each for each in changed}
-        relations = {oid: Relation(each.name, each.kind, each.filenode, each.root) for oid, each in found.items()}
+        relations = {oid: each.as_relation().with_name_of(self.relations.get(oid)) for oid, each in found.items()}
         tables = [oid for oid, each in found.items() if each.kind in TABLE_KINDS]
         shapes = queries.read_shapes(cursor, tables)
         return KnownRelations(

@@ -1,7 +1,7 @@
 """Questions to the server about a statement that has run: what its changes mean for rows that are written later."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -32,12 +32,10 @@ def savepoint(cursor: Cursor) -> Iterator[None]:
 
 def find_truncated(cursor: Cursor, touched: Mapping[int, RelationAccess]) -> Iterator[Change]:
     """Yield the tables that have another file, and an empty one, without having been read."""
-    rewritten = {oid: each for oid, each in touched.items() if each.kind == "r" and each.rewritten}
-    unread = {oid: each for oid, each in rewritten.items() if not each.scanned}
-    sizes = queries.read_sizes(cursor, unread) if unread else {}
-    for oid, each in unread.items():
-        if sizes.get(oid) == 0:
-            yield Change(ChangeKind.TABLE_TRUNCATED, each.relation)
+    unread = {oid: each for oid, each in touched.items() if each.kind == "r" and each.rewritten and not each.scanned}
+    for oid, size in queries.read_sizes(cursor, unread).items() if unread else ():
+        if size == 0:
+            yield Change(ChangeKind.TABLE_TRUNCATED, unread[oid].relation)
 
 
 class Sequences:
@@ -47,7 +45,7 @@ class Sequences:
         self.values: dict[int, tuple[int, bool]] = {}
 
     def find_set(
-        self, cursor: Cursor, locks: Iterable[LockedRelation], touched: Sequence[RelationAccess]
+        self, cursor: Cursor, locks: Iterable[LockedRelation], touched: Iterable[RelationAccess]
     ) -> Iterator[Change]:
         """Yield the sequences that a statement has set: those whose value is another, though no row was inserted."""
         used = {each.oid: each.name for each in locks if each.kind == "S" and each.lock >= Lock.ROW_EXCLUSIVE}
@@ -57,38 +55,31 @@ class Sequences:
         if any(each.inserted for each in touched):
             return
         for oid, (last, is_called) in changed.items():
-            yield from _read_owner(cursor, oid, used[oid], last + 1 if is_called else last)
+            with savepoint(cursor):
+                change = [*_read_owner(cursor, oid, used[oid], last + 1 if is_called else last)]
+            yield from change
 
 
 def _read_owner(cursor: Cursor, oid: int, name: str, following: int) -> Iterator[Change]:
     """Yield the change of a sequence with the table and the column that it is for, and the greatest key there."""
     cursor.execute(queries.COLUMN_OF_SEQUENCE % (oid, oid))
-    for _table, table, column, quoted in cursor.fetchall():
-        cursor.execute(f"SELECT max({quoted})::text FROM {table}")  # noqa: S608
-        ((greatest,),) = cursor.fetchall()
-        yield Change(
-            ChangeKind.SEQUENCE_SET,
-            table,
-            column,
-            kind=name,
-            after=str(following),
-            valid=greatest is None or following > int(float(greatest)),
-            detail=greatest or "",
-        )
+    for table, column, quoted, has_numbers in cursor.fetchall():
+        greatest, is_free = "", True
+        if has_numbers:
+            cursor.execute(queries.GREATEST.format(column=quoted, following=following, table=table))
+            ((greatest, is_free),) = cursor.fetchall()
+        yield Change(ChangeKind.SEQUENCE_SET, table, column, name, after=str(following), valid=is_free, detail=greatest)
 
 
 def add_details(
     cursor: Cursor, changes: Iterable[Change], known: KnownRelations, touched: Sequence[RelationAccess]
 ) -> Iterator[Change]:
     """Yield the changes, with what only the server knows about some of them."""
-    shapes: Callable[[], dict[str, TableShape]] = lambda: {  # noqa: E731
-        known.relations[oid].name: shape for oid, shape in known.shapes.items() if oid in known.relations
-    }
     for each in changes:
         if (each.what == ChangeKind.CONSTRAINT_ADDED and each.kind in ("check", "not null")) or (
             each.what == ChangeKind.NOT_NULL_SET and not each.after
         ):
-            shape = shapes().get(each.table)
+            shape = known.shape_of(each.table)
             yield replace(each, detail=_find_refused(cursor, each, shape)) if shape else each
         elif each.what == ChangeKind.TYPE_CHANGED and {each.before, each.after} == TIMES:
             is_rewritten = any(access.relation == each.table and access.rewritten for access in touched)

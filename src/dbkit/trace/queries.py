@@ -37,6 +37,12 @@ class LockedRelation(NamedTuple):
     """OID of the partitioned table at the top, for a partition; else 0."""
     writes: bool = False
     """Whether it was opened to change rows, also where there is a stronger lock."""
+    catalog_name: str = ""
+    """The OID of its schema, and its name there."""
+
+    def as_relation(self) -> "Relation":
+        """Return it without its lock."""
+        return Relation(self.name, self.kind, self.filenode, self.root, self.catalog_name)
 
 
 class RowCounts(NamedTuple):
@@ -60,7 +66,7 @@ class RowCounts(NamedTuple):
 LOCKED = """
 SELECT l.relation, coalesce(l.relation::regclass::text, ''), coalesce(c.relkind::text, ''), coalesce(c.relfilenode, 0),
        l.mode, coalesce(i.indrelid, 0), CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END,
-       l.writes
+       l.writes, coalesce(c.relnamespace || '.' || c.relname, '')
 FROM (
     SELECT relation, max(array_position(
         ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
@@ -100,9 +106,10 @@ WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND pid IS DISTINCT
 """
 
 SIZES = "SELECT oid, pg_relation_size(oid) FROM pg_class WHERE oid = ANY ('{%s}')"
-# The column that a sequence belongs to, or whose default it is
+# The column that a sequence belongs to, or whose default it is, and whether it has numbers
 COLUMN_OF_SEQUENCE = """
-SELECT c.oid, c.oid::regclass::text, a.attname, quote_ident(a.attname)
+SELECT c.oid::regclass::text, a.attname, quote_ident(a.attname),
+    a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype)
 FROM pg_depend AS d
 LEFT JOIN pg_attrdef AS e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
 JOIN pg_class AS c ON c.oid = coalesce(e.adrelid, d.refobjid) AND c.relkind IN ('r', 'p')
@@ -111,6 +118,8 @@ WHERE (d.classid = 'pg_class'::regclass AND d.objid = %s AND d.deptype IN ('a', 
     OR (d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND e.oid IS NOT NULL)
 LIMIT 1
 """
+# The greatest key, and whether the next one of a sequence is above it
+GREATEST = "SELECT coalesce(max({column})::text, ''), coalesce(max({column}) < {following}, true) FROM {table}"
 SETTINGS = "SELECT current_setting('lock_timeout'), current_setting('session_replication_role')"
 TIME_ZONE = "SELECT source FROM pg_settings WHERE name = 'TimeZone'"
 
@@ -119,7 +128,7 @@ LOCK_TIMEOUT = "SELECT current_setting(name), source, reset_val || unit FROM pg_
 
 RELATIONS = """
 SELECT oid, oid::regclass::text, relkind::text, relfilenode,
-       CASE WHEN relispartition THEN pg_partition_root(oid)::oid ELSE 0 END
+       CASE WHEN relispartition THEN pg_partition_root(oid)::oid ELSE 0 END, relnamespace || '.' || relname
 FROM pg_class
 WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
     AND relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I', 'S')
@@ -182,7 +191,7 @@ SELECT oid, relowner::regrole::text, relrowsecurity, relforcerowsecurity,
         WHERE ev_class = c.oid AND ev_type <> '1' AND ev_enabled IN ('O', 'A'))::text[],
     array_remove(ARRAY[
         CASE WHEN NOT relispopulated THEN 'unpopulated' END,
-        CASE WHEN 'autovacuum_enabled=false' = ANY (reloptions) OR 'autovacuum_enabled=off' = ANY (reloptions)
+        CASE WHEN EXISTS (SELECT FROM unnest(reloptions) AS option WHERE option ~* '^autovacuum_enabled=(f|n|of|0)')
             THEN 'autovacuum off' END,
         CASE WHEN relkind IN ('r', 'p') AND EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = c.oid) AND
             CASE relreplident WHEN 'n' THEN true WHEN 'f' THEN false
@@ -318,10 +327,17 @@ class Relation(NamedTuple):
     """A relation."""
 
     name: str
+    """Schema-qualified where it was not in the search path when it was first read."""
     kind: str
     filenode: int
     root: int
     """As in LockedRelation."""
+    catalog_name: str
+    """As in LockedRelation."""
+
+    def with_name_of(self, earlier: "Relation | None") -> "Relation":
+        """Return it with its earlier name where only search_path has changed."""
+        return self._replace(name=earlier.name) if earlier and earlier.catalog_name == self.catalog_name else self
 
 
 TABLE_KINDS = ("r", "p", "m", "f")

@@ -94,9 +94,12 @@ class Change:
     name: str = ""
     """The name of the column, constraint, index, label or setting; for a renamed one, the name before."""
     kind: str = ""
-    """For a constraint: check, foreign key, unique, primary key, exclusion, not null. For an index: unique or "".
+    """For a constraint: check, foreign key, unique, primary key, exclusion, not null. For an index: unique or "";
+    for one that was dropped, unique only if no other one is left on the same columns.
 
-    For a column that was added, or has another default: "not null" if it is. For another object: view, function…
+    For a column that was added, or has another default: "not null" if it is. For a trigger: "before row", or "enabled
+    again". For a table whose row security has changed: on, forced or "". For a sequence that was set: its name. For
+    another object, and for privileges on it: view, function…
     """
     before: str = ""
     after: str = ""
@@ -105,13 +108,15 @@ class Change:
     A constraint that was added has a `before` where the statement has dropped one of that name.
     """
     valid: bool = True
-    """False for a constraint that is NOT VALID."""
+    """False for a constraint that is NOT VALID, and for a sequence whose next key is there."""
     references: str = ""
     """The other table of a foreign key."""
     columns: tuple[str, ...] = ()
-    """The columns of a constraint or of a view, the labels of an enum, the signatures of a function, the privileges."""
+    """The columns of a constraint or of a view, the labels of an enum, the signatures of a function, the privileges,
+    the commands that row security limits."""
     detail: str = ""
-    """For a check, a row of defaults that it refuses; for another type, the setting that decides on a rewrite."""
+    """For a check, a row of defaults that it refuses; for another type, the setting that decides on a rewrite; for a
+    sequence that was set, the greatest key; for row security, whether it limits other commands than before."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from dbkit.trace.queries import TABLE_KINDS, Column, Constraint, Relation, TableShape
+from dbkit.trace.queries import TABLE_KINDS, Column, Constraint, Relation, TableShape, Trigger
 from dbkit.trace.records import Change, ChangeKind
 
 KINDS = {"c": "check", "f": "foreign key", "n": "not null", "p": "primary key", "u": "unique", "x": "exclusion"}
@@ -68,12 +68,16 @@ def _compare_triggers(table: str, was: TableShape, now: TableShape) -> Iterator[
             yield Change(ChangeKind.TRIGGER_ADDED, table, trigger.name, kind, after=trigger.source)
         elif before is not None and before.is_enabled and not trigger.is_enabled:
             yield Change(ChangeKind.TRIGGER_DISABLED, table, trigger.name)
-        elif before is not None and before.version != trigger.version and before[:5] == trigger[:5]:
-            kind = "enabled again"
-            yield Change(ChangeKind.TRIGGER_DISABLED, table, trigger.name, kind)
+        elif before is not None and before.version != trigger.version and _is_same(before, trigger):
+            yield Change(ChangeKind.TRIGGER_DISABLED, table, trigger.name, "enabled again")
     for oid, trigger in was.triggers.items():
         if oid not in now.triggers and not trigger.is_internal:
             yield Change(ChangeKind.TRIGGER_DROPPED, table, trigger.name)
+
+
+def _is_same(was: Trigger, now: Trigger) -> bool:
+    """Return whether a trigger is what it was, whatever its function does."""
+    return was._replace(version=now.version, source=now.source) == now
 
 
 def _compare_access(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:

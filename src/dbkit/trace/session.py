@@ -14,7 +14,7 @@ from dbkit.trace.catalog_objects import compare_objects
 from dbkit.trace.effects import Effects, RelationState, probed_access, relation_access
 from dbkit.trace.known_relations import KnownRelations, read_known_relations, tables_before_and_after
 from dbkit.trace.lock_probe import ProbedLocks, probe_locks
-from dbkit.trace.probes import Sequences, add_details, find_truncated, savepoint
+from dbkit.trace.probes import Sequences, add_details, find_truncated
 from dbkit.trace.queries import LockedRelation, RowCounts
 from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Lock, RelationAccess
 from dbkit.trace.schema_diff import compare_shapes
@@ -89,11 +89,10 @@ class TracedSession:
         was_idle = self._is_idle()
         ((self.pid, self.version, self.database),) = self._query(queries.SESSION)
         ((self.lock_timeout, source, standard),) = self._query(queries.LOCK_TIMEOUT)
-        is_standard = source in SERVER_SOURCES
-        self.default_timeouts = {0, milliseconds(self.lock_timeout if is_standard else standard)}
+        # the limit that RESET brings back is that of the server, unless env.py connects with another one
+        is_of_server = source in (*SERVER_SOURCES, "session")
+        self.default_timeouts = {0, milliseconds(standard)} if is_of_server else {0}
         """The limits that neither env.py nor the migration has set."""
-        if source not in (*SERVER_SOURCES, "session"):
-            self.default_timeouts = {0}
         self.role = ORIGIN
         """session_replication_role after the last statement."""
         self.known = read_known_relations(self.cursor, known(self.database))
@@ -254,13 +253,12 @@ class TracedSession:
 
     def _find_others(self, known: KnownRelations, touched: dict[int, RelationAccess]) -> list[Change]:
         """Return the changes to what is no part of a table, and to rows, that no lock and no counter shows."""
-        found = [*compare_objects(known.objects, self.known.objects), *find_truncated(self.cursor, touched)]
         sequences, locks = self.transaction.sequences, self.transaction.locks
-        if any(each.kind == "S" for each in locks.values()):
-            with savepoint(self.cursor):
-                found += sequences.find_set(self.cursor, locks.values(), [*touched.values()])
-            self._read_session()
-        return found
+        were_set = [*sequences.find_set(self.cursor, locks.values(), touched.values())]
+        if were_set:
+            self._read_session()  # the question for the greatest key has read rows
+        objects = compare_objects(known.objects, self.known.objects)
+        return [*objects, *find_truncated(self.cursor, touched), *were_set]
 
     def _find_settings(self) -> Iterator[Change]:
         """Yield the settings that a statement has changed, of those that decide on what others notice."""

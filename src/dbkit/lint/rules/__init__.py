@@ -22,8 +22,17 @@ from dbkit.lint.trace_reader import TracedStatement, read_statements
 from dbkit.roundtrip.outcome import RevisionOutcome
 
 MODULES = (
-    *(columns, constraints, data_changes, indexes, renames, table_access, transactions),
-    *(access, bypasses, lost_rows, old_code),
+    access,
+    bypasses,
+    columns,
+    constraints,
+    data_changes,
+    indexes,
+    lost_rows,
+    old_code,
+    renames,
+    table_access,
+    transactions,
 )
 """The modules whose rules are registered by this import."""
 

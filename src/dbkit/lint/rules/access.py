@@ -59,9 +59,8 @@ def definer_without_search_path(traced: TracedStatement, change: Change) -> Iter
 
 
 def _is_set_later(traced: TracedStatement, change: Change) -> bool:
-    texts = [each.sql for each in traced.trace]
     name = change.table.partition("(")[0].rpartition(".")[2]
-    return any(SETS_PATH.search(text) and name in text for text in texts[texts.index(traced.statement.sql) + 1 :])
+    return any(SETS_PATH.search(each.sql) and name in each.sql for each in traced.later)
 
 
 @change_rule("privilege-revoked", Level.WARNING)

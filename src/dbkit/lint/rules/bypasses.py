@@ -1,6 +1,5 @@
 """Rules on what a migration switches off: triggers, foreign keys, the system's own rules, the time limit for locks."""
 
-import itertools
 import re
 from collections.abc import Iterator
 
@@ -20,20 +19,18 @@ UNCHECKED = "Foreign keys are triggers, too: what is written meanwhile is not ch
 def checks_switched_off(traced: TracedStatement) -> Iterator[Violation]:
     """Report session_replication_role = replica, and disabled triggers of tables from before."""
     changes = traced.statement.changes
-    sql = traced.statement.sql
-    text = without_comments(sql) if REPLICA.search(sql) or DISABLES.search(sql) else ""
     roles = [each for each in changes if each.name == "session_replication_role" and each.after == "replica"]
-    if roles or REPLICA.search(text):
+    if roles or _has(REPLICA, traced.statement.sql):
         yield Violation(
             "session_replication_role is replica: no trigger fires, and no foreign key is checked",
             UNCHECKED,
             "# write the rows with the checks on; in batches, if there are many",
         )
-    is_named = any(map(DISABLES.search, (*traced.earlier_sql, text)))
     disabled: dict[str, list[str]] = {}
     for each in changes:
         # a trigger of a foreign key is altered by other commands, too
-        if each.what == ChangeKind.TRIGGER_DISABLED and (is_named or each.kind != "enabled again"):
+        is_disabled = each.what == ChangeKind.TRIGGER_DISABLED
+        if is_disabled and (each.kind != "enabled again" or any(_has(DISABLES, sql) for sql in traced.sql_until)):
             disabled.setdefault(each.table, []).append(each.name)
     for table, names in disabled.items():
         if table not in traced.tables:
@@ -47,11 +44,16 @@ def checks_switched_off(traced: TracedStatement) -> Iterator[Violation]:
         )
 
 
+def _has(pattern: re.Pattern[str], sql: str) -> bool:
+    """Return whether a text matches outside of its comments, which are removed only where it matters."""
+    return bool(pattern.search(sql) and pattern.search(without_comments(sql)))
+
+
 @change_rule("catalog-written", Level.DANGER)
 def catalog_written(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report a table of the system that a migration writes to by itself."""
-    texts = (*traced.earlier_sql, traced.statement.sql)  # commands keep some of these locks, too
-    if change.what == ChangeKind.CATALOG_WRITTEN and any(change.table in text.lower() for text in texts):
+    # commands keep some of these locks, too
+    if change.what == ChangeKind.CATALOG_WRITTEN and any(change.table in text.lower() for text in traced.sql_until):
         yield Violation(
             f"{change.table}: the system catalog is written by hand",
             "It takes no lock that other sessions notice, is not checked, and may make tables unreadable; a constraint"
@@ -64,8 +66,8 @@ def catalog_written(traced: TracedStatement, change: Change) -> Iterator[Violati
 def lock_timeout_switched_off(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report a lock_timeout that a revision takes off before it locks a table."""
     is_off = change.what == ChangeKind.SETTING_CHANGED and change.name == "lock_timeout"
-    later = itertools.dropwhile(lambda each: each is not traced.statement, traced.trace)
-    waits = any(access.existed and access.lock and access.lock.blocks for each in later for access in each.touched)
+    touched = (access for each in (traced.statement, *traced.later) for access in each.touched)
+    waits = any(access.existed and access.lock and access.lock.blocks for access in touched)
     if is_off and waits:
         yield Violation(
             f"lock_timeout was {change.before}, is {change.after}: the migration waits for locks"

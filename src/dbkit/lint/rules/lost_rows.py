@@ -39,7 +39,7 @@ def copy_without_lock(traced: TracedStatement, change: Change) -> Iterator[Viola
     is_replaced = change.what == ChangeKind.TABLE_RENAMED and is_reused(change.before, traced.trace)
     if not (is_dropped or is_replaced) or change.table not in traced.tables:
         return
-    if _is_swapped(traced, change) or any(_copies(statement, change.table, traced) for statement in _until(traced)):
+    if _is_swapped(traced, change) or any(_copies(statement, change.table, traced) for statement in traced.until):
         yield Violation(
             f"{change.table}: what other sessions write between the copy of its rows and the swap is lost",
             "The copy has a snapshot and no lock: rows that are committed after it are in the old table only.",
@@ -57,13 +57,6 @@ def _is_swapped(traced: TracedStatement, change: Change) -> bool:
     """
     creates = any(each.what == ChangeKind.TABLE_CREATED and each.table == change.table for each in traced.changes)
     return change.what == ChangeKind.TABLE_DROPPED and creates and not LOCKS.search(traced.statement.sql)
-
-
-def _until(traced: TracedStatement) -> Iterator[ExecutedStatement]:
-    for statement in traced.trace:
-        yield statement
-        if statement is traced.statement:
-            return
 
 
 def _copies(statement: ExecutedStatement, table: str, traced: TracedStatement) -> bool:
@@ -84,12 +77,11 @@ def sequence_behind(traced: TracedStatement, change: Change) -> Iterator[Violati
     """Report a sequence that gives out keys which are there; a warning where it is set to a constant."""
     if change.what != ChangeKind.SEQUENCE_SET or change.kind in traced.created or change.table in traced.created:
         return
-    texts = (*traced.earlier_sql, traced.statement.sql)
     is_emptied = any(
         each.what == ChangeKind.TABLE_TRUNCATED and each.table == change.table for each in changes_of(traced.trace)
     )
-    was_read = any(each.relation == change.table for statement in _until(traced) for each in statement.touched)
-    if not any(map(SETS_SEQUENCE.search, texts)) or is_emptied or (change.valid and was_read):
+    was_read = any(each.relation == change.table for statement in traced.until for each in statement.touched)
+    if not any(map(SETS_SEQUENCE.search, traced.sql_until)) or is_emptied or (change.valid and was_read):
         return
     there = f"{change.detail} is there" if not change.valid else "greater keys may be there"
     yield Violation(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dbkit.findings.finding import Level
-from dbkit.lint.rules.objects import changes_of, later_changes
+from dbkit.lint.rules.objects import TRIGGER_FUNCTION, changes_of, later_changes
 from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import plain
@@ -16,7 +16,7 @@ ACTIONS = re.compile(r"ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT)")
 RETURNS_NULL = re.compile(r"\breturn null\b")
 REQUIRES = (ChangeKind.COLUMN_ADDED, ChangeKind.NOT_NULL_SET, ChangeKind.DEFAULT_CHANGED)
 ALWAYS = "a"
-"""pg_attribute.attidentity of GENERATED ALWAYS, at the end of a default."""
+"""The default of a column that is GENERATED ALWAYS AS IDENTITY: pg_attribute.attidentity."""
 
 
 @change_rule("write-breaks-code", Level.WARNING)
@@ -27,7 +27,7 @@ def required_column(traced: TracedStatement, change: Change) -> Iterator[Violati
     column = f"{change.table}.{change.name}"
     is_new = column in traced.created or change.what == ChangeKind.COLUMN_ADDED
     is_set = change.what == ChangeKind.NOT_NULL_SET and (is_new or change.detail)
-    if not (is_set or (change.kind == "not null" and change.what != ChangeKind.NOT_NULL_SET)):
+    if not (is_set or change.kind == "not null"):
         return
     has = {
         ChangeKind.COLUMN_ADDED: "is NOT NULL without a default",
@@ -196,7 +196,7 @@ def trigger_refuses(traced: TracedStatement, change: Change) -> Iterator[Violati
     if change.what == ChangeKind.TRIGGER_ADDED and change.table in traced.tables:
         how = _refuses(change.after, is_before_row=change.kind == "before row")
         place = f"{change.table}: the trigger {change.name}"
-    elif change.what == ChangeKind.OBJECT_CHANGED and change.kind == "trigger function":
+    elif change.what == ChangeKind.OBJECT_CHANGED and change.kind == TRIGGER_FUNCTION:
         was = _refuses(change.before, is_before_row=False)
         how = "" if was or change.table in traced.created else _refuses(change.after, is_before_row=False)
         place = change.table

@@ -21,11 +21,11 @@ CASCADE = re.compile(r"\bcascade\b", re.IGNORECASE)
 OLD_CODE = "Until the last process has restarted, old code runs on the new schema."
 DROPPED_PARTS = {ChangeKind.TRIGGER_DROPPED: "trigger", ChangeKind.RULE_DROPPED: "rule"}
 IN_TABLES = {
-    ChangeKind.CONSTRAINT_DROPPED: "the constraint",
-    ChangeKind.TRIGGER_DROPPED: "the trigger",
-    ChangeKind.POLICY_DROPPED: "the policy",
-    ChangeKind.COLUMN_DROPPED: "the column",
-    ChangeKind.DEFAULT_CHANGED: "the default of",
+    ChangeKind.CONSTRAINT_DROPPED: "constraint",
+    ChangeKind.TRIGGER_DROPPED: "trigger",
+    ChangeKind.POLICY_DROPPED: "policy",
+    ChangeKind.COLUMN_DROPPED: "column",
+    ChangeKind.DEFAULT_CHANGED: "default of",
 }
 """What CASCADE drops in tables that stay."""
 
@@ -114,6 +114,23 @@ def drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violat
 @change_rule("drop-breaks-code", Level.WARNING)
 def object_drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report a dropped view, function, type, sequence or schema that has no successor, and what the successor lacks."""
+    is_dropped = change.what == ChangeKind.OBJECT_DROPPED and change.kind not in UNUSED_BY_CODE
+    if not is_dropped or change.table in traced.created:
+        return
+    lost = find_lost_words(change, traced.trace)
+    if lost == ():
+        return
+    what = f"{WITH_WORDS.get(change.kind, '')} {', '.join(lost)} is not in the new {change.kind}" if lost else ""
+    yield Violation(
+        f"{change.table}: the {what or f'{change.kind} is dropped'}, and running code may still use it",
+        OLD_CODE,
+        "# first release code that does not use it; then drop it, and accept this: # dbkit: ok drop-breaks-code, …",
+    )
+
+
+@change_rule("drop-breaks-code", Level.WARNING)
+def part_drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a trigger or a rule that is dropped, a partition that is detached, and a view without its rows."""
     if change.what == ChangeKind.PARTITION_DETACHED and not _is_dropped_or_created(traced, change.table):
         yield Violation(
             f"{change.table}: it is detached from {change.before}, whose queries no longer see its rows",
@@ -137,18 +154,6 @@ def object_drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator
             f'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY {change.table}")  # it needs a unique index',
             tables=(change.table,),
         )
-    is_dropped = change.what == ChangeKind.OBJECT_DROPPED and change.kind not in UNUSED_BY_CODE
-    if not is_dropped or change.table in traced.created:
-        return
-    lost = find_lost_words(change, traced.trace)
-    if lost == ():
-        return
-    what = f"{WITH_WORDS.get(change.kind, '')} {', '.join(lost)} is not in the new {change.kind}" if lost else ""
-    yield Violation(
-        f"{change.table}: the {what or f'{change.kind} is dropped'}, and running code may still use it",
-        OLD_CODE,
-        "# first release code that does not use it; then drop it, and accept this: # dbkit: ok drop-breaks-code, …",
-    )
 
 
 def _is_part_replaced(traced: TracedStatement, change: Change) -> bool:
@@ -166,10 +171,10 @@ def _is_dropped_or_created(traced: TracedStatement, table: str) -> bool:
 @statement_rule("cascade-drops-more", Level.WARNING)
 def cascade_drops_more(traced: TracedStatement) -> Iterator[Violation]:
     """Report what a statement drops without naming it."""
-    text = "\n".join((*traced.earlier_sql, traced.statement.sql))
-    if not CASCADE.search(text):
+    if not traced.statement.changes:
         return
-    victims = list(dict.fromkeys(_find_victims(traced, text)))
+    text = "\n".join(traced.sql_until)
+    victims = list(dict.fromkeys(_find_victims(traced, text))) if CASCADE.search(text) else []
     if victims:
         yield Violation(
             f"CASCADE drops {', '.join(victims)}",
@@ -192,7 +197,7 @@ def _find_victims(traced: TracedStatement, text: str) -> Iterator[str]:
             is_lost = change.what != ChangeKind.DEFAULT_CHANGED or not change.after
             is_created = f"{change.table}.{change.name}" in traced.created
             if is_lost and not (is_own or is_created or _is_named(change.name, text)):
-                yield f"{IN_TABLES[change.what].removeprefix('the ')} {change.name} of {change.table}"
+                yield f"{IN_TABLES[change.what]} {change.name} of {change.table}"
 
 
 def _is_named(name: str, text: str) -> bool:
