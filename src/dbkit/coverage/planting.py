@@ -234,7 +234,8 @@ class Planter:
         statement = f"SAVEPOINT dbkit_plant; {insert_sql(table, [row])}; RELEASE SAVEPOINT dbkit_plant"
         try:
             cursor = self.connection.execute(statement.encode())
-            number = cursor.set_result(1).rowcount
+            cursor.nextset()
+            number = cursor.rowcount
         except psycopg.Error:
             self.connection.execute("ROLLBACK TO SAVEPOINT dbkit_plant; RELEASE SAVEPOINT dbkit_plant")
             number = 0

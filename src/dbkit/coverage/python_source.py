@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dbkit.backports import TryStar
 from dbkit.coverage.python_comparisons import MOST_ARMS, UNKNOWN, Arms, Comparison, Literal, product
 from dbkit.coverage.python_module import SCALARS, FunctionDef, Module, find_imported, read_module, unpack
 from dbkit.coverage.python_names import SEARCHES, Names
@@ -108,7 +109,7 @@ class _Reader:
                 self.read_body(node.body, names.copy(), self.record(path, names.arms(node.test)))
             case ast.Match():
                 self.read_match(node, names, path)
-            case ast.Try() | ast.TryStar():
+            case ast.Try() | TryStar():
                 bodies = [node.body, *(handler.body for handler in node.handlers), node.orelse, node.finalbody]
                 for body in bodies:
                     self.read_body(body, names, path)

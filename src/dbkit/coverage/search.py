@@ -330,4 +330,5 @@ def try_query(connection: "psycopg.Connection[Any]", query: str) -> list[tuple[A
     except psycopg.Error:
         connection.execute("ROLLBACK TO SAVEPOINT dbkit_search; RELEASE SAVEPOINT dbkit_search")
         return None
-    return cursor.set_result(1).fetchall()
+    cursor.nextset()
+    return cursor.fetchall()

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbkit.backports import TryStar
 from dbkit.coverage.python_module import FunctionDef, Module, read_module
 from dbkit.coverage.python_names import Names
 from dbkit.coverage.python_syntax import is_elif, is_environment_check, last_name, target_names
@@ -96,7 +97,7 @@ class _Finder:
                         yield from self.find_in_branch(case.pattern.lineno, words, case.body, in_loop)
                 case ast.With() | ast.AsyncWith():
                     yield from self.find(statement.body, in_loop=in_loop)
-                case ast.Try() | ast.TryStar():
+                case ast.Try() | TryStar():
                     for part in (statement.body, statement.orelse, statement.finalbody):
                         yield from self.find(part, in_loop=in_loop)
 

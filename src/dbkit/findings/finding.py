@@ -1,8 +1,9 @@
 """A finding of `dbkit lint`: what a migration would do to a live database."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
+
+from dbkit.backports import StrEnum
 
 LONGEST_SQL = 200
 

@@ -1,6 +1,6 @@
 """The verdicts of the round trip."""
 
-from enum import StrEnum
+from dbkit.backports import StrEnum
 
 
 class Verdict(StrEnum):

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from dbkit.errors import causes, original_error, sqlstate_of
 from dbkit.postgres.own_statements import place_of
+from dbkit.postgres.sql_quote import as_text, quote_ident
 from dbkit.redaction import redact
 
 AGAIN = "Then run the same command again."
@@ -60,7 +61,7 @@ def _prepared(connection: psycopg.Connection, _error: psycopg.Error, dbname: str
     if row is None:
         return ""
     gid, owner, seconds = row
-    statement = sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)).as_string()
+    statement = as_text(sql.SQL("ROLLBACK PREPARED {}").format(sql.Literal(gid)))
     return (
         f"There is a prepared transaction, {gid} of user {owner}, for {seconds} s: it keeps its locks until it ends.\n"
         f'End it, or COMMIT PREPARED in the same way: echo "{statement}" | make psql\n{AGAIN}'
@@ -72,7 +73,7 @@ def _event_trigger(connection: psycopg.Connection, error: psycopg.Error) -> str:
     context = error.diag.context or ""
     for trigger, function in connection.execute(EVENT_TRIGGERS) if context else ():
         if re.search(rf'(?<!\w){re.escape(function)}"?\(\)', context):
-            name = sql.Identifier(trigger).as_string()
+            name = quote_ident(trigger)
             return (
                 f"The database has an event trigger, {trigger}, whose function {function}() forbids it.\n"
                 "Ask its owner; or, as a superuser, before and after:\n"
@@ -100,14 +101,14 @@ def _not_granted(connection: psycopg.Connection, error: psycopg.Error, _dbname: 
     grant = sql.SQL("GRANT {} ON {} {} TO {}").format(
         privileges, sql.SQL(kind.upper()), sql.Identifier(name), sql.Identifier(role)
     )
-    return f"Its owner, {owner}, or a superuser can allow it: {grant.as_string()}\n{AGAIN}"
+    return f"Its owner, {owner}, or a superuser can allow it: {as_text(grant)}\n{AGAIN}"
 
 
 def _no_schema(connection: psycopg.Connection, _error: psycopg.Error, _dbname: str) -> str:
     role, path = connection.info.user, place_of(connection).search_path
     return (
         f"search_path is {path!r}, and {role} may use no schema in it. Allow it one, or set search_path:\n"
-        f"GRANT USAGE, CREATE ON SCHEMA name TO {sql.Identifier(role).as_string()}\n{AGAIN}"
+        f"GRANT USAGE, CREATE ON SCHEMA name TO {quote_ident(role)}\n{AGAIN}"
     )
 
 

@@ -7,7 +7,7 @@ from typing import cast
 from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import CycleDetected, Revision
 
-from dbkit.project import revision_files, revision_graph
+from dbkit.project import alembic_features, revision_files, revision_graph
 from dbkit.project.tracebacks import last_frame_in
 
 
@@ -29,7 +29,9 @@ def explain_load_error(error: BaseException, script: ScriptDirectory, loaded: Se
     """The message and the hint for an error while the revision files were loaded; `loaded` are those without errors."""
     places = [Path(place) for place in script._version_locations]
     found = {
-        path for place in places for path in (place.rglob if script.recursive_version_locations else place.glob)("*.py")
+        path
+        for place in places
+        for path in (place.rglob if alembic_features.is_recursive(script) else place.glob)("*.py")
     }
     files = sorted(path for path in found if revision_files.REVISION_FILE.match(path.name))
     for path in files:

@@ -5,9 +5,10 @@ import warnings
 from importlib import import_module
 from typing import Any
 
+from dbkit.backports import PATTERN_PARSER
 from dbkit.sample_data.texts import merge_lists
 
-parser: Any = import_module("re._parser")
+parser: Any = import_module(PATTERN_PARSER)
 CLASSES = {
     "alpha": "a-zA-Z",
     "digit": "0-9",

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 
+from dbkit.backports import StrEnum
 from dbkit.errors import EnvInterrupt
 
 

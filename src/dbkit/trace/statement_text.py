@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg import sql
 
+from dbkit.postgres.sql_quote import as_text
 from dbkit.postgres.sql_text import (
     Kind,
     Token,
@@ -85,6 +86,6 @@ def _literals(values: Any) -> Any:
 
 def _literal(value: object) -> str:
     try:
-        return sql.Literal(value).as_string()
+        return as_text(sql.Literal(value))
     except Exception:  # psycopg's adapters raise their own, for a type that they do not know
-        return sql.Literal(str(value)).as_string()
+        return as_text(sql.Literal(str(value)))
