@@ -1,6 +1,7 @@
 """Connection parameters for one database, and the URLs that name it. No message contains any part of a password."""
 
 import functools
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +18,43 @@ BEFORE_THE_HOST = ("user", "password", "dbname", "sslpassword")
 """Keywords of libpq that a URL's query must not have: the first three have their place, and secrets are not shown."""
 
 
+LONGEST_NAME = 63  # bytes of an identifier: https://www.postgresql.org/docs/18/sql-syntax-lexical.html
+
+
+@dataclass(frozen=True)
+class History:
+    """Where a project records in a database what is applied: its version table, and the session that finds it."""
+
+    table: str = "alembic_version"
+    """Alembic's option `version_table`."""
+    schema: str | None = None
+    """Alembic's option `version_table_schema`; None for the search path."""
+    search_path: str | None = None
+    """The search path that env.py sets, as SHOW prints it; None for that of the login."""
+    role: str | None = None
+    """The role that env.py sets by SET ROLE; None for that of the login."""
+
+    def name_beside(self, name: str) -> str:
+        """Return the name of a table of dbkit beside the version table.
+
+        It is `name` beside alembic_version. Another version table's name is appended: two in one schema have two.
+        """
+        if self.table == History.table:
+            return name
+        full = f"{name}_{self.table}"
+        encoded = full.encode()
+        if len(encoded) <= LONGEST_NAME:
+            return full
+        digest = hashlib.sha256(encoded).hexdigest()[:8]
+        return f"{encoded[: LONGEST_NAME - len(digest) - 1].decode(errors='ignore')}_{digest}"
+
+
+DEFAULT_HISTORY = History()
+
+
 @dataclass(frozen=True)
 class Target:
-    """One database on one server: the connection parameters of libpq."""
+    """One database on one server: the connection parameters of libpq, and where a project has its history in it."""
 
     dbname: str
     user: str | None = None
@@ -27,6 +62,8 @@ class Target:
     host: str | None = None
     port: int | None = None
     query: tuple[tuple[str, str], ...] = ()
+    history: History = field(default=DEFAULT_HISTORY, compare=False)
+    """It is no part of the login."""
 
     def parameters(self) -> dict[str, Any]:
         """Keywords for `psycopg.connect` and libpq. Parameters that are not set have libpq's defaults."""

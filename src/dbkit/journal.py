@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ import psycopg
 from psycopg import sql
 
 from dbkit import __version__
-from dbkit.postgres.own_statements import place_of
+from dbkit.database_url import History
+from dbkit.postgres.own_statements import OwnConnection, place_of
+from dbkit.postgres.sql_quote import as_text, quote_history
 from dbkit.redaction import redact
 
 TABLE = "dbkit_journal"
@@ -46,8 +48,9 @@ COMMENT = "COMMENT ON TABLE {table} IS 'Migrations that were applied, one row fo
 COLUMNS = ("action", "revision", "heads", "half_applied", "client", "environment", "file", "sha256")
 INSERT = f"""\
 INSERT INTO {{table}} ({", ".join(COLUMNS)}, ended_at, versions)
-SELECT {{action}}, {{revision}}, {{heads}}::text[], {{half_applied}}, {{client}}, {{environment}}, {{file}}, {{sha256}},
-    CASE WHEN {{ended}} THEN clock_timestamp() END, {{versions}} || current_setting('server_version')"""
+SELECT {{action}}, {{revision}}, {{heads}}::pg_catalog.text[], {{half_applied}}, {{client}}, {{environment}}, {{file}},
+    {{sha256}}, CASE WHEN {{ended}} THEN pg_catalog.clock_timestamp() END,
+    pg_catalog.concat({{versions}}::pg_catalog.text, pg_catalog.current_setting('server_version'))"""
 # times as text, in UTC: the driver cannot read every DateStyle
 READ = """
 id, revision, action, to_char(began_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
@@ -96,8 +99,8 @@ def table_exists(connection: psycopg.Connection) -> bool:
 
 
 def _table_sql(connection: psycopg.Connection) -> str:
-    """Return the journal table as SQL: it is in the schema of the version table."""
-    return place_of(connection).table(TABLE).as_string()
+    """Return the journal table as SQL: it is beside the version table."""
+    return as_text(place_of(connection).own_table(TABLE))
 
 
 def ensure_table(connection: psycopg.Connection) -> None:
@@ -118,7 +121,7 @@ class VersionChange:
 
 
 def record_step(
-    connection: psycopg.Connection, entry: JournalEntry, heads: Sequence[str], change: VersionChange | None = None
+    connection: OwnConnection, entry: JournalEntry, heads: Sequence[str], change: VersionChange | None = None
 ) -> int:
     """Write the row of a finished step, within its transaction; `heads` are the revisions after it.
 
@@ -126,12 +129,12 @@ def record_step(
     rows of the journal were written.
     """
     if change is None:
-        return connection.execute(
-            _insert_sql(connection).encode(), _encode_values(connection, _build_values(entry, heads))
+        return connection.execute_qualified(
+            _insert_sql(connection), _encode_values(connection, _build_values(entry, heads))
         ).rowcount
     query = f"WITH moved AS ({change.statement} RETURNING 1) {_insert_sql(connection)} FROM moved"  # no values in it
-    return connection.execute(
-        query.encode(), _encode_values(connection, _build_values(entry, heads)) | change.values
+    return connection.execute_qualified(
+        query, _encode_values(connection, _build_values(entry, heads)) | change.values
     ).rowcount
 
 
@@ -154,11 +157,11 @@ def record_end(connection: psycopg.Connection, identifier: int, heads: Sequence[
     connection.execute(query.encode(), [sorted(heads), identifier])
 
 
-def render_insert(entry: JournalEntry, heads: Sequence[str]) -> str:
+def render_insert(entry: JournalEntry, heads: Sequence[str], history: History) -> str:
     """Return the statement of `record_step` for a script, without what is only known when it runs."""
     values = _build_values(entry, heads) | {"client": None, "environment": None}
     literals = {name: sql.Literal(value) for name, value in values.items()}
-    return sql.SQL(INSERT).format(table=sql.SQL(TABLE), **literals).as_string()
+    return as_text(sql.SQL(INSERT).format(table=sql.SQL(quote_history(history, TABLE)), **literals))
 
 
 def read_latest(connection: psycopg.Connection) -> dict[str, JournalRow]:
@@ -180,7 +183,9 @@ def read_newest(connection: psycopg.Connection, count: int | None) -> list[Journ
 
 def _parse_row(values: Sequence[Any]) -> JournalRow:
     identifier, revision, action, began, ended, *rest = values
-    began_at, ended_at = (datetime.fromisoformat(each).replace(tzinfo=UTC) if each else None for each in (began, ended))
+    began_at, ended_at = (
+        datetime.fromisoformat(each).replace(tzinfo=timezone.utc) if each else None for each in (began, ended)
+    )
     assert began_at is not None  # noqa: S101  # the column is NOT NULL
     return JournalRow(identifier, revision, action, began_at, ended_at, *rest)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_IRWXG, S_IRWXO
 
-from dbkit.database_url import Target, parse_port, parse_url
+from dbkit.database_url import DEFAULT_HISTORY, History, Target, parse_port, parse_url
 from dbkit.dotenv import Variable, read_dotenv
 from dbkit.errors import InputError
 from dbkit.redaction import redact
@@ -30,6 +30,8 @@ class Settings:
     """The settings from `.env` and the environment. Times are in seconds; a timeout of 0 is none."""
 
     root: Path
+    ini: Path
+    """The settings file of the project, with the section [dbkit]: alembic.ini, pyproject.toml, or another name."""
     target: Target | None
     """The database of MIGRATION_DATABASE_URL, DATABASE_URL or DB_*; None for the embedded server."""
     app_env: str
@@ -47,17 +49,31 @@ class Settings:
     """STASH, from the process environment only: whether a rollback saves the rows that it deletes."""
     scratch: bool = False
     """Whether it is a scratch database, without a journal."""
+    section: str = "alembic"
+    """The section of the settings file, for Alembic: its --name."""
+    arguments: tuple[str, ...] = ()
+    """The arguments for env.py: Alembic's -x."""
+    is_foreign: bool = False
+    """Whether it is a project whose env.py connects by itself: the database is what it connects to."""
+    database: str = ""
+    """The name of the database, where such a project has several."""
+
+    @property
+    def history(self) -> History:
+        """Where the project has its history in the database."""
+        return self.target.history if self.target else DEFAULT_HISTORY
 
 
 def load(
     root: Path,
     environ: Mapping[str, str] = os.environ,
     *,
+    ini: Path | None = None,
     warn: bool = False,
     dotenv: bool = True,
     connects: bool = False,
 ) -> Settings:
-    """Read `root/.env` and `environ`; `warn` prints warnings about them to stderr.
+    """Read `root/.env` and `environ`; `warn` prints warnings about them to stderr. `ini` is alembic.ini by default.
 
     Without `dotenv`, for another project, `.env` is ignored, and so are the variables that name a database, unless the
     verb `connects` to that.
@@ -72,6 +88,7 @@ def load(
     bindir = _text(values, "PG_BINDIR")
     return Settings(
         root=root,
+        ini=ini or root / "alembic.ini",
         target=_target(values) if dotenv or connects else None,
         app_env=_text(values, "APP_ENV") or "",
         lock_timeout=_duration(values, "MIGRATION_LOCK_TIMEOUT", 1.0),

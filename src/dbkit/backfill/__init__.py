@@ -7,6 +7,8 @@ does the same from the command line.
 from collections.abc import Sequence
 from typing import Any
 
+from dbkit.supported_versions import require_supported
+
 
 def backfill(
     op: Any,
@@ -29,6 +31,7 @@ def backfill(
     in its revision. After an interruption the next upgrade resumes it. In a script (`--sql`) it is one UPDATE. Raises
     DbkitError.
     """
+    require_supported()
     from dbkit.backfill import revision  # the command line does not need Alembic, which takes long to load
 
     columns = (key,) if isinstance(key, str) else tuple(key)

@@ -11,8 +11,9 @@ from typing import Any
 
 from dbkit import journal
 from dbkit.backfill.batches import BatchedUpdate, Execute, Key, quote_array, update_sql
+from dbkit.database_url import History
 from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
-from dbkit.postgres.sql_quote import quote_literal
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.redaction import redact
 from dbkit.wording import counted
 
@@ -41,7 +42,7 @@ CREATE TABLE {table} (
     begun_by text NOT NULL DEFAULT session_user
 )"""
 # Only one session at a time creates or drops the table
-LOCK_KEY = int.from_bytes(hashlib.sha256(TABLE.encode()).digest()[:8], signed=True)
+LOCK_KEY = int.from_bytes(hashlib.sha256(TABLE.encode()).digest()[:8], "big", signed=True)
 LOCK = f"PERFORM pg_catalog.pg_advisory_xact_lock({LOCK_KEY});"
 BEGIN = """
 DO $dbkit$
@@ -99,18 +100,20 @@ class Progress:
         self,
         execute: Execute,
         execute_own: Execute,
-        version_table: str,
+        history: History,
         revision: str | None,
         parents: Sequence[str] = (),
     ) -> None:
         """`execute` runs with the project's search path, `execute_own` with this package's.
 
-        `version_table` is SQL; the progress table is in its schema. `parents` are the revisions right before this one.
+        The progress table is beside the version table. `parents` are the revisions right before this one.
         """
         self.execute = execute_own
-        schema = str(execute(SCHEMA.format(version_table=quote_literal(version_table)))[0][0])
-        self.table = f"{schema}.{TABLE}"
-        self.journal = f"{schema}.{journal.TABLE}"
+        if history.schema:
+            schema = quote_ident(history.schema)
+        else:
+            schema = str(execute(SCHEMA.format(version_table=quote_literal(quote_ident(history.table))))[0][0])
+        self.table, self.journal = (f"{schema}.{_name(history, name)}" for name in (TABLE, journal.TABLE))
         self.revision = revision
         self.parents = tuple(parents)
 
@@ -202,6 +205,10 @@ class Progress:
 
     def _is_there(self, table: str) -> bool:
         return bool(self.execute(f"SELECT to_regclass({quote_literal(table)}) IS NOT NULL")[0][0])
+
+
+def _name(history: History, name: str) -> str:
+    return name if history.table == History.table else quote_ident(history.name_beside(name))
 
 
 def _redacted_statement(work: BatchedUpdate) -> str:

@@ -10,10 +10,10 @@ from alembic.runtime.migration import MigrationContext
 from dbkit.backfill import batches
 from dbkit.backfill.progress import Progress
 from dbkit.backfill.runner import Limits, run_backfill
+from dbkit.database_url import History
 from dbkit.errors import InputError
 from dbkit.postgres.own_statements import own_settings
-from dbkit.postgres.sql_quote import quote_ident
-from dbkit.project.step_hooks import RECORD_BACKFILL, StepMonitor
+from dbkit.project.step_hooks import MONITOR, RECORD_BACKFILL, StepMonitor
 
 Update = tuple[str, str, str | None, tuple[str, ...]]
 """Table, assignments, where, key."""
@@ -57,13 +57,9 @@ def _run(
             return execute(statement)
 
     work = batches.plan_update(execute, execute_own, *update)
-    version_table = ".".join(
-        quote_ident(name) for name in (context.version_table_schema, context.version_table) if name
-    )
+    history = History(context.version_table, context.version_table_schema)
     step = monitor.entry if monitor else None
-    progress = Progress(
-        execute, execute_own, version_table, step.revision if step else "", step.parents if step else ()
-    )
+    progress = Progress(execute, execute_own, history, step.revision if step else "", step.parents if step else ())
     limits = Limits(batch=batch, lag=max_lag, lock_budget=monitor.lock_budget if monitor else Limits.lock_budget)
     row = run_backfill(execute, execute_own, work, progress, limits)
     record = connection.info.get(RECORD_BACKFILL)
@@ -103,5 +99,6 @@ def _connection(context: MigrationContext) -> sa.Connection:
 
 def _monitor_of(connection: sa.Connection) -> StepMonitor | None:
     """Return the gate's monitor; None where another program runs the revision."""
-    monitor: StepMonitor | None = getattr(connection.connection.driver_connection, "monitor", None)
+    own = getattr(connection.connection.driver_connection, "monitor", None)
+    monitor: StepMonitor | None = own or connection.info.get(MONITOR)
     return monitor

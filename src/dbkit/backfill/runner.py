@@ -233,7 +233,7 @@ def _set_sql(values: Mapping[str, str]) -> str:
 @contextmanager
 def hold_table_lock(execute: Execute, table: str, wait: float) -> Iterator[None]:
     """Hold the advisory lock of the backfills of a table. Raises LockNotGranted after `wait` seconds."""
-    key = int.from_bytes(hashlib.sha256(f"dbkit backfill:{table}".encode()).digest()[:8], signed=True)
+    key = int.from_bytes(hashlib.sha256(f"dbkit backfill:{table}".encode()).digest()[:8], "big", signed=True)
     deadline, is_reported = time.monotonic() + wait, False
     while not execute(f"SELECT pg_try_advisory_lock({key})")[0][0]:
         holder = execute(locks.HOLDER.replace("%s", str(key)))

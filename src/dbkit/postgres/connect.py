@@ -10,8 +10,8 @@ from psycopg import sql
 from dbkit.errors import DbkitError, InputError, Unreachable, describe_login_error, say
 from dbkit.postgres import connection_guard
 from dbkit.postgres.bounded_connection import NETWORK
-from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import OwnConnection, Session, place_of
+from dbkit.postgres.sql_quote import as_text
 from dbkit.settings import Target
 
 # The server is there, but its connections are used up. One that was closed just now may still count.
@@ -67,7 +67,7 @@ def connect(
     """
     if patience is None:
         patience = PATIENCE if wait is None else wait
-    retries = _Retries(target, wait or 0.0, waits_for_room, progress)
+    retries = LoginRetries(target, wait or 0.0, waits_for_room, progress)
     has_options = "options" in parameters or "options" in target.parameters()
     bounds = True
     while True:
@@ -86,7 +86,7 @@ def connect(
                 retries.pause_after(error)
 
 
-class _Retries:
+class LoginRetries:
     """The pauses between attempts to log in, and their end."""
 
     def __init__(
@@ -169,6 +169,7 @@ def open_connection(
     with connection_guard.own(target):
         connection = kind.connect(autocommit=autocommit, **given)  # type: ignore[arg-type]  # keywords are libpq's
     connection_guard.remember(connection)
+    connection.history = target.history
     connection.login, connection.patience, connection.lock_timeout = login, patience, lock_timeout
     connection.server_pid = connection.info.backend_pid
     connection.begin_session(session)
@@ -211,7 +212,7 @@ def current_revisions(connection: psycopg.Connection) -> tuple[str, ...]:
     place = place_of(connection)
     if not has_version_table(connection):
         return ()
-    query = sql.SQL("SELECT version_num FROM {} ORDER BY 1").format(place.table(VERSION_TABLE))
+    query = sql.SQL("SELECT version_num FROM {} ORDER BY 1").format(place.version_table_sql)
     return tuple(row[0] for row in connection.execute(query))
 
 
@@ -221,7 +222,7 @@ def has_version_table(connection: psycopg.Connection) -> bool:
     if not place.schema:
         return False
     query = "SELECT to_regclass(%s) IS NOT NULL"
-    return connection.execute(query, [place.table(VERSION_TABLE).as_string()]).fetchone() == (True,)
+    return connection.execute(query, [as_text(place.version_table_sql)]).fetchone() == (True,)
 
 
 def end_sessions(connection: psycopg.Connection, dbname: str, pids: Collection[int] | None = None) -> None:

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from dbkit.database_url import History, Target
 from dbkit.errors import InputError, LockNotGranted, say
 from dbkit.postgres.lock_holders import SESSION, Holder, find_lock_wait
 
-VERSION_TABLE = "alembic_version"
 PAUSE = 0.1  # seconds between two attempts
 LONGEST_END = 5.0  # seconds for a terminated session to end
 # The session that holds the advisory lock of a key
@@ -43,13 +43,19 @@ WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_d
 ORDER BY xact_start LIMIT 1"""
 
 
-def lock_key(dbname: str) -> int:
-    """The advisory-lock key for the migrations of a database, a signed 64-bit integer."""
-    return int.from_bytes(hashlib.sha256(f"dbkit:{dbname}:{VERSION_TABLE}".encode()).digest()[:8], signed=True)
+def lock_key(target: Target) -> int:
+    """The advisory-lock key for the migrations of a project in a database, a signed 64-bit integer."""
+    text = f"dbkit:{target.dbname}:{lock_name(target.history)}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+
+
+def lock_name(history: History) -> str:
+    """Return the name of the version table, which sets the lock apart from those of other projects in the database."""
+    return f"{history.schema}.{history.table}" if history.schema else history.table
 
 
 @contextmanager
-def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> Iterator[None]:
+def migration_lock(connection: psycopg.Connection, target: Target, wait: float) -> Iterator[None]:
     """Take the migration lock, waiting up to `wait` seconds, and release it at the end.
 
     It is polled: a session that waits in pg_advisory_lock() keeps a snapshot, for which CREATE INDEX CONCURRENTLY in
@@ -57,7 +63,7 @@ def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> 
     `wait` seconds, and InputError for a read-only server.
     """
     require_writable(connection)
-    key = lock_key(dbname)
+    key = lock_key(target)
     deadline = time.monotonic() + wait
     is_reported = False
     while not _try_lock(connection, key):
@@ -79,6 +85,8 @@ def migration_lock(connection: psycopg.Connection, dbname: str, wait: float) -> 
 
 
 def _release(connection: psycopg.Connection, key: int) -> None:
+    if getattr(connection, "is_external", False):
+        return
     try:
         connection.rollback()
         connection.execute("SELECT pg_advisory_unlock(%s)", [key])
@@ -107,22 +115,24 @@ def require_writable(connection: psycopg.Connection) -> None:
 
 
 def _address(connection: psycopg.Connection) -> str:
+    if address := getattr(connection, "address", ""):
+        return str(address)
     host = connection.info.host
     return host if host.startswith("/") else f"{host}:{connection.info.port}"
 
 
-def retake_lock(connection: psycopg.Connection, dbname: str) -> None:
+def retake_lock(connection: psycopg.Connection, target: Target) -> None:
     """Take the lock again, in case a migration has released it. Raises LockNotGranted."""
-    key = lock_key(dbname)
-    if connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() != (True,):
+    key = lock_key(target)
+    if connection.execute(f"SELECT {_lock_function(connection)}(%s)", [key]).fetchone() != (True,):
         raise LockNotGranted(
             f"the migration released the migration lock, and another session took it: {_name(connection, key)}."
         )
 
 
-def find_holder(connection: psycopg.Connection, dbname: str) -> str | None:
+def find_holder(connection: psycopg.Connection, target: Target) -> str | None:
     """Describe the session that holds the migration lock of a database, and its progress; None without one."""
-    row = connection.execute(HOLDER, [lock_key(dbname)]).fetchone()
+    row = connection.execute(HOLDER, [lock_key(target)]).fetchone()
     if row is None:
         return None
     words = [str(Holder(*row))]
@@ -134,12 +144,12 @@ def find_holder(connection: psycopg.Connection, dbname: str) -> str | None:
     return "; ".join(words)
 
 
-def end_migration_session(connection: psycopg.Connection, dbname: str, pid: int) -> bool:
+def end_migration_session(connection: psycopg.Connection, target: Target, pid: int) -> bool:
     """End the session of a migration whose connection was lost, and return whether it is gone.
 
     It is the session `pid` only while it holds the migration lock. Its uncommitted work is rolled back.
     """
-    key = lock_key(dbname)
+    key = lock_key(target)
     deadline = time.monotonic() + LONGEST_END
     while (row := connection.execute(HOLDER, [key]).fetchone()) is not None and row[0] == pid:
         connection.execute("SELECT pg_terminate_backend(%s::int4)", [pid])
@@ -152,9 +162,14 @@ def end_migration_session(connection: psycopg.Connection, dbname: str, pid: int)
 
 
 def _try_lock(connection: psycopg.Connection, key: int) -> bool:
-    granted = connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() == (True,)
+    granted = connection.execute(f"SELECT {_lock_function(connection)}(%s)", [key]).fetchone() == (True,)
     connection.rollback()
     return granted
+
+
+def _lock_function(connection: psycopg.Connection) -> str:
+    """The lock ends with the session, or with the transaction where env.py holds that."""
+    return "pg_try_advisory_xact_lock" if getattr(connection, "is_external", False) else "pg_try_advisory_lock"
 
 
 def _holder(connection: psycopg.Connection, key: int) -> str:

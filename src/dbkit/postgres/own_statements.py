@@ -18,11 +18,11 @@ import psycopg
 from psycopg import sql
 from psycopg.sql import Composable
 
+from dbkit.database_url import DEFAULT_HISTORY, History
 from dbkit.errors import InputError
 from dbkit.postgres.bounded_connection import BoundedConnection
-from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.row_hash import FORMAT
-from dbkit.postgres.sql_quote import quote_literal
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 
 PATH = "pg_catalog, pg_temp"
 SETTINGS = {
@@ -67,7 +67,6 @@ ENTER = "SELECT " + ", ".join(
     for name, value in SETTINGS.items()
     for call in (_set(f"dbkit.{name}", _current(name)), _set(name, _text(value)))
 )
-UNLIMITED = f"SELECT {_set('statement_timeout', _text('0'))}"
 LEAVE = "SELECT " + ", ".join(_set(name, _current(f"dbkit.{name}")) for name in reversed(SETTINGS))
 # Statements in which PostgreSQL looks up functions, operators, types and tables by name
 LOOKS_UP = re.compile(r"\s*(?:select|with|insert|update|delete|do|lock|comment|create\s+table)\b", re.IGNORECASE)
@@ -81,13 +80,33 @@ class Place:
     current_schema: str
     """The first existing schema of the path, in which tables are created; "" where there is none."""
     schema: str
-    """The schema of the version table where that is visible, else the current one."""
+    """The schema of the version table where the project names one, or that is visible, else the current one."""
     has_history: bool
     """Whether the version table exists."""
     others: tuple[str, ...]
-    """Other schemas with a table of this name."""
+    """Other schemas with a table of this name; none where the project itself sets the schema or the path."""
     visible: tuple[str, ...] = ()
     """The existing schemas of the path."""
+    history: History = DEFAULT_HISTORY
+
+    @property
+    def version_table(self) -> str:
+        """The name of the version table, without its schema."""
+        return self.history.table
+
+    @property
+    def version_table_sql(self) -> sql.Identifier:
+        """The version table, as SQL. Raises InputError where there is no schema for it."""
+        return self.table(self.history.table)
+
+    @property
+    def tables_schema(self) -> str:
+        """The schema in which tables without a schema are created."""
+        return self.current_schema if self.history.schema else self.schema
+
+    def own_table(self, name: str) -> sql.Identifier:
+        """A table of dbkit beside the version table, as SQL. Raises InputError where there is no schema for it."""
+        return self.table(self.history.name_beside(name))
 
     def table(self, name: str) -> sql.Identifier:
         """A table in the schema of the version table, as SQL. Raises InputError where there is no schema for it."""
@@ -99,22 +118,26 @@ class Place:
         return sql.Identifier(self.schema, name)
 
 
+# {name} and {regclass} are literals
 PLACE = f"""
 SELECT {_current("search_path")}, v.nspname::{TEXT}, pg_catalog.current_schema()::{TEXT},
     pg_catalog.current_schemas(false)::{TEXT}[],
     ARRAY(SELECT n.nspname::{TEXT} FROM pg_catalog.pg_class AS c
           JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-          WHERE c.relname OPERATOR(pg_catalog.=) '{VERSION_TABLE}'::{NAME}
-              AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p}}'::pg_catalog."char"[])
+          WHERE c.relname OPERATOR(pg_catalog.=) {{name}}::{NAME}
+              AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{{{r,p}}}}'::pg_catalog."char"[])
               AND c.relpersistence OPERATOR(pg_catalog.<>) 't'::pg_catalog."char"
           ORDER BY 1)
 FROM (VALUES (true)) AS here
 LEFT JOIN (
     SELECT n.nspname FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-    WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass({_text(VERSION_TABLE)})::pg_catalog.oid
-        AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{r,p}}'::pg_catalog."char"[])
+    WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass({{regclass}}::{TEXT})::pg_catalog.oid
+        AND c.relkind OPERATOR(pg_catalog.=) ANY ('{{{{r,p}}}}'::pg_catalog."char"[])
 ) AS v ON true"""  # noqa: S608  # constants
+
+
+TRIES = 20  # of a session's first statements, under the project's statement_timeout
 
 
 class Session(Enum):
@@ -137,6 +160,8 @@ class OwnConnection(BoundedConnection):
     """Whether each statement of dbkit is sent with SETTINGS, because the session has the project's."""
     place: Place | None = None
     """The schemas of the project's search path when the session began."""
+    history = DEFAULT_HISTORY
+    """Where the project has its history: of the target that was logged in to."""
 
     def execute(self, query: Any, params: Any = None, **keywords: Any) -> psycopg.Cursor[Any]:
         """Run a statement of dbkit."""
@@ -150,6 +175,10 @@ class OwnConnection(BoundedConnection):
         cursor.nextset()
         return cursor
 
+    def execute_qualified(self, query: str, params: Any = None) -> psycopg.Cursor[Any]:
+        """Run a statement of dbkit that means the same with any settings, in the shortest way."""
+        return super().execute(query.encode(), params)
+
     def is_own(self) -> bool:
         """Whether the statement that is executed now is dbkit's, and not a migration's."""
         return True
@@ -157,19 +186,41 @@ class OwnConnection(BoundedConnection):
     def begin_session(self, session: Session) -> None:
         """Apply the settings of the session, directly after the login.
 
-        A session through a pooler is a shared one: its settings would stay there for the next client.
+        A session through a pooler is a shared one: its settings would stay there for the next client. A statement that
+        the project's statement_timeout ends is tried again: on a busy server it may be over before any work is done.
         """
         was, self.autocommit = self.autocommit, True
-        self.wraps = session is Session.SHARED or (session is Session.OWN and self._is_pooled())
-        self.place = read_place(self._query_without_timeout)
-        if session is Session.OWN and not self.wraps:
-            changes = SETTINGS | timeouts_off(self)
-            super().execute("; ".join(f"SET {name} = {_setting_value(name, value)}" for name, value in changes.items()))
+        for number in range(TRIES):
+            try:
+                self._apply_settings(session)
+                break
+            except psycopg.errors.QueryCanceled:
+                if number == TRIES - 1:
+                    raise
         self.autocommit = was
 
+    def _apply_settings(self, session: Session) -> None:
+        is_pooled = session is Session.OWN and self._is_pooled()
+        self.wraps = session is Session.SHARED or is_pooled
+        project = project_session(self.history)
+        if project and not is_pooled:
+            self._set_session(project)
+        self.place = read_place(self._query_without_timeout, self.history)
+        if session is Session.OWN and not self.wraps:
+            changes = timeouts_off(self) | SETTINGS  # the timeouts first: they end the other changes, too
+            super().execute("; ".join(f"SET {name} = {_setting_value(name, value)}" for name, value in changes.items()))
+
+    def _set_session(self, values: Mapping[str, str]) -> None:
+        calls = ", ".join(
+            f"pg_catalog.set_config({_text(name)}, {_text(value)}, false)" for name, value in values.items()
+        )
+        super().execute(f"SELECT {calls}".encode())
+
     def _query_without_timeout(self, query: str) -> list[Any]:
-        """Run a query while the session still has the project's settings, without its statement_timeout."""
-        cursor = super().execute(f"{UNLIMITED};{query}")
+        """Run a query with the project's settings, without its statement_timeout; the settings are not changed."""
+        values = {"statement_timeout": "0"} | project_session(self.history)
+        calls = ", ".join(_set(name, _text(value)) for name, value in values.items())
+        cursor = super().execute(f"SELECT {calls};{query}".encode())
         cursor.nextset()
         return cursor.fetchall()
 
@@ -194,16 +245,28 @@ def _as_text(query: Any, connection: psycopg.Connection) -> str:
     return query.as_string(connection) if isinstance(query, Composable) else str(query)
 
 
-def read_place(execute: Callable[[str], Sequence[Any]]) -> Place:
-    """Read the schemas of the search path; `execute` runs a query in a session with the project's path."""
-    ((path, found, first, visible, having),) = execute(PLACE)
-    others = tuple(each for each in having if each != found)
-    return Place(path, first or "", found or first or "", found is not None, others, tuple(visible))
+def project_session(history: History) -> dict[str, str]:
+    """Return the settings that env.py makes for its session, in the order in which they are to be made."""
+    settings = {"role": history.role, "search_path": history.search_path}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def read_place(execute: Callable[[str], Sequence[Any]], history: History = DEFAULT_HISTORY) -> Place:
+    """Read the schemas of the search path; `execute` runs a query in a session with the project's path and role."""
+    names = [name for name in (history.schema, history.table) if name]
+    regclass = history.table if history == DEFAULT_HISTORY else quote_ident(*names)
+    ((path, found, first, visible, having),) = execute(
+        PLACE.format(name=quote_literal(history.table), regclass=quote_literal(regclass))
+    )
+    is_chosen = history.schema is not None or history.search_path is not None
+    others = () if is_chosen else tuple(each for each in having if each != found)
+    schema = history.schema or found or first or ""
+    return Place(path, first or "", schema, found is not None, others, tuple(visible), history)
 
 
 def place_of(connection: psycopg.Connection) -> Place:
     """The place of the project's version table, or in which it would be created."""
-    place = connection.place if isinstance(connection, OwnConnection) else None
+    place: Place | None = getattr(connection, "place", None)
     if place is None:
         raise TypeError("the connection was not opened by dbkit.postgres.connect")
     return place

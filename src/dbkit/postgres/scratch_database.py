@@ -219,7 +219,7 @@ def _is_held_elsewhere(session: psycopg.Connection, token: str) -> bool:
 
 
 def _lock_key(token: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{DATABASE_PREFIX}{token}".encode()).digest()[:8], signed=True)
+    return int.from_bytes(hashlib.sha256(f"{DATABASE_PREFIX}{token}".encode()).digest()[:8], "big", signed=True)
 
 
 def _databases(session: psycopg.Connection, token: str = "") -> list[str]:

@@ -92,10 +92,10 @@ def _compile_token() -> re.Pattern[str]:
     return re.compile(TOKEN, re.DOTALL | re.VERBOSE)
 
 
-def tokenize(text: str) -> Iterator[Token]:
-    """Yield the tokens of a text, from left to right."""
+def tokenize(text: str, start: int = 0) -> Iterator[Token]:
+    """Yield the tokens of a text from `start` on, from left to right."""
     pattern = _compile_token()
-    position = 0
+    position = start
     while position < len(text):
         match = pattern.match(text, position)
         if match is None or match.lastgroup is None:
@@ -120,15 +120,15 @@ def _end_of_comment(text: str, position: int) -> int:
     return len(text)
 
 
-def split_statements(text: str) -> Iterator[list[Token]]:
-    """Yield the tokens of each statement, without its semicolon. Statements of comments only are left out.
+def split_statements(text: str, start: int = 0) -> Iterator[list[Token]]:
+    """Yield the tokens of each statement from `start` on, without its semicolon; none that has only comments.
 
     A semicolon in parentheses (CREATE RULE) or in a body of BEGIN ATOMIC … END does not end a statement.
     """
     found: list[Token] = []
     words: list[str] = []
     depth, in_body, previous = 0, False, ""
-    for token in tokenize(text):
+    for token in tokenize(text, start):
         plain = token.plain
         if token.kind in SEPARATORS:
             found.append(token)
