@@ -10,7 +10,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from dbkit.cli import EPILOG, VERBS, Option, Verb, options_of
+from dbkit.arguments import Option
+from dbkit.cli import EPILOG, VERBS, Database, Verb, options_of
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH = 110
@@ -26,6 +27,15 @@ Every verb of `dbkit`, with its options. This page is written by `scripts/comman
 
 `dbkit VERB` and `python -m dbkit VERB` are the same. `--debug` before the verb shows the traceback of an error.
 """
+
+
+OTHER_PROJECTS = """\
+## Which verbs work on another project
+
+`--config FILE` names the settings file of a project whose env.py calls `gate.install`
+([Projects of others](projects.md)).
+"""
+ONE_DATABASE = ("rollback", "redo", "preflight")
 
 
 def main() -> int:
@@ -74,12 +84,34 @@ def render_page() -> str:
     """Render the page with the help of all verbs."""
     rows = [(f"[`{name}`](#dbkit-{name})", verb.help) for name, verb in VERBS.items()]
     sections = [render_verb(name, verb) for name, verb in VERBS.items()]
-    return "\n".join([HEADING, f"```text\n{EPILOG}```\n", render_table("Verb", rows), *sections])
+    others = f"{OTHER_PROJECTS}\n{render_table_of_projects()}"
+    return "\n".join([HEADING, f"```text\n{EPILOG}```\n", render_table("Verb", rows), others, *sections])
+
+
+def render_table_of_projects() -> str:
+    """Render the table of which verbs work on another project, and on which of its databases."""
+    lines = ["| Verb | With `--config` | On which databases, where there are several |", "|---|---|---|"]
+    for name, verb in VERBS.items():
+        works = "no" if verb.only_here else "yes" if verb.any_project else "needs no project"
+        why = f": {verb.only_here}" if verb.only_here else ""
+        lines.append(f"| `{name}` | {works}{why} | {describe_databases(name, verb)} |")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def describe_databases(name: str, verb: Verb) -> str:
+    """Describe on which databases of a project a verb works."""
+    if verb.only_here or verb.no_project:
+        return ""
+    if name in ONE_DATABASE:
+        return "the one that there is; of several, none"
+    if verb.database is Database.ONE:
+        return "the one that `--database` names"
+    return "each, with a heading" if verb.database is Database.EACH else "all, as env.py does"
 
 
 def render_verb(name: str, verb: Verb) -> str:
     """Render the section of a verb. Its layout is not argparse's, which differs between versions of Python."""
-    options = options_of(verb)
+    options = [each for each in options_of(verb) if each.keywords["help"] != argparse.SUPPRESS]
     usage = " ".join(["dbkit", name, *map(render_usage, options), *(["..."] if verb.passes_on else [])])
     wrapped = textwrap.wrap(usage, WIDTH, subsequent_indent=" " * len(f"dbkit {name} "), break_on_hyphens=False)
     wrapped = [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrapped]

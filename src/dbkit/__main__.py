@@ -10,7 +10,9 @@ from pathlib import Path
 
 from dbkit import cli, settings, signals
 from dbkit.errors import DbkitError, InputError, as_dbkit_error, say
+from dbkit.project import env_file
 from dbkit.redaction import outputs, redact
+from dbkit.supported_versions import require_supported
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,16 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(invocation: cli.Invocation) -> int:
-    function, options = invocation.load()
     verb = cli.VERBS[invocation.verb]
+    if not verb.no_project:
+        require_supported()
+    function, options = invocation.load()
     if verb.no_project:
         return function(*options) or 0
-    if invocation.config:
-        # another project's .env is read by its own env.py
-        ini = _find_config(invocation.config)
-        return function(settings.load(ini.parent, dotenv=False, connects=verb.connects), ini, *options) or 0
-    ini = _find_ini()
-    return function(settings.load(ini.parent, warn=True), ini, *options) or 0
+    ini = _find_config(invocation.config) if invocation.config else _find_ini()
+    if invocation.config or env_file.connects_itself(ini):
+        from dbkit import other_project  # the kit's own project goes without it
+
+        return other_project.run(verb, invocation, ini, function, options)
+    return function(settings.load(ini.parent, ini=ini, warn=True), ini, *options) or 0
 
 
 def _find_ini() -> Path:

@@ -2,13 +2,25 @@
 
 import argparse
 import importlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from dbkit.redaction import redact
+from dbkit.arguments import (
+    Option,
+    assignment,
+    flag,
+    limit,
+    major_version,
+    number,
+    option,
+    positive_number,
+    process_count,
+    seconds,
+    variable,
+)
 from dbkit.roundtrip import DRIVERS
 
 EPILOG = """\
@@ -19,72 +31,11 @@ exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configu
 """
 
 
-class Option(NamedTuple):
-    """The arguments of one `add_argument`."""
-
-    flags: tuple[str, ...]
-    keywords: dict[str, Any]
-
-    @property
-    def dest(self) -> str:
-        """The name of its value: a field of the verb's options."""
-        long = next((flag for flag in self.flags if flag.startswith("--")), self.flags[0])
-        return str(self.keywords.get("dest") or long.lstrip("-").replace("-", "_"))
-
-
-def option(*flags: str, **keywords: Any) -> Option:
-    """Return an option that is written like a call of `add_argument`."""
-    return Option(flags, keywords)
-
-
-def flag(text: str) -> bool:
-    """Convert the value of a Makefile variable, such as that of `empty=1`. Raises ArgumentTypeError."""
-    values = {"1": True, "yes": True, "true": True, "0": False, "no": False, "false": False}
-    if text not in values:
-        raise argparse.ArgumentTypeError(f"write 1 or 0, not {text!r}")
-    return values[text]
-
-
-def matching(pattern: str, wanted: str, convert: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a converter for `type=` that raises ArgumentTypeError, naming what is `wanted`, without a match."""
-
-    def check(text: str) -> Any:
-        if not re.fullmatch(pattern, text):
-            raise argparse.ArgumentTypeError(f"write {wanted}, not {text!r}")
-        return convert(text)
-
-    return check
-
-
-process_count = matching("[1-9][0-9]{0,2}", "a number from 1 to 999", int)
-major_version = matching("[1-9][0-9]", "a major version of PostgreSQL, such as 15", int)
-positive_number = matching("[1-9][0-9]{0,5}", "a number from 1 to 999999", int)
-number = matching("[0-9]{1,6}", "a number from 0 to 999999", int)
-seconds = matching(r"[0-9]{1,6}(\.[0-9]+)?", "a number of seconds", float)
-
-limit = matching(r"(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,3})?", "a number of seconds above 0", float)
-
-
-def variable(text: str) -> str:
-    """Check the name of an environment variable. Raises ArgumentTypeError."""
-    if not re.fullmatch(r"[A-Za-z_]\w*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a variable")
-    return text
-
-
-def assignment(text: str) -> tuple[str, str]:
-    """Split NAME=VALUE. Raises ArgumentTypeError, without the value: it may be a password."""
-    name, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
-        shown = f"{name}=…" if equals else name
-        raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {shown!r}")
-    redact.learn_variables({name: value})
-    return name, value
-
-
 SET_ENV = "a variable for env.py; {host}, {port}, {user}, {password}, {dbname} and {url} in it are the database's"
 URL_ENV = "a variable in which env.py finds its URL"
 X = "an argument for env.py, as for alembic"
+X_LONG = {False: (), True: ("--x-arg",)}
+DATABASE = "one of the databases of a project that has several"
 NO_CONNECTION = "with --sql or --answers: the revision of the database (or base), without connecting to it"
 POSTGRESQL = "advise for this major version (that of the server)"
 TO = "a revision id or its beginning, or relative: +1, -1"
@@ -101,6 +52,7 @@ def format_option(*choices: str) -> Option:
 
 
 CONFIG = option("-c", "--config", metavar="FILE", help="another project's alembic.ini or pyproject.toml")
+SECTION = "the section of the settings file, as for alembic"
 # of the verbs that run a project's migrations on scratch databases
 SCRATCH = (
     option("--server", metavar="URL", help="create the scratch databases on this server, not on a scratch cluster"),
@@ -110,9 +62,7 @@ SCRATCH = (
     option("--jobs", type=process_count, metavar="N", help="the number of processes (that of the processors, up to 4)"),
     option("--rows", type=number, metavar="N", help="the sample rows of each table, at least (5); 0: empty tables"),
     option("--seed", type=number, default=0, metavar="N", help="the seed of random values in the sample rows (0)"),
-    option(
-        "-n", "--name", metavar="SECTION", default="alembic", help="the section of the settings file, as for alembic"
-    ),
+    option("-n", "--name", metavar="SECTION", default="alembic", help=SECTION),
     option("-x", dest="arguments", metavar="ARG", action="append", default=[], help=X),
 )
 PROOF = (
@@ -122,6 +72,17 @@ PROOF = (
     option("--baseline", metavar="REV", help="accept all findings up to this revision"),
     *SCRATCH,
 )
+
+
+class Database(Enum):
+    """The databases that a verb needs of a project whose env.py connects by itself, where that has several."""
+
+    NONE = "none"
+    """None, or it finds them itself."""
+    EACH = "each"
+    """It runs once for each."""
+    ONE = "one"
+    """The one that --database names."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +98,27 @@ class Verb:
     options: tuple[Option, ...] = ()
     any_project: bool = False
     """Whether it takes --config, the settings file of another project."""
+    database: Database = Database.NONE
+    """The databases that it needs of another project."""
+    only_here: str = ""
+    """Why it takes no --config."""
     connects: bool = False
     """Whether it connects to the database of another project, which the environment names."""
+    is_proof: bool = False
+    """Whether it runs the migrations of another project on scratch databases, behind no gate."""
     no_project: bool = False
     """Whether it needs no project; its function is called without settings and ini."""
     passes_on: bool = False
     """Whether unknown arguments are those of another program, and become the option `arguments`."""
+
+
+ONLY_HERE = {
+    "reset": "who creates that database, with which roles and extensions, is not known here; "
+    "drop and create it by hand, then migrate it",
+    "seed": "seed.sql is a file of the kit's own layout; run that project's file with psql",
+    "db-start": "the embedded server belongs to the kit's own project",
+    "db-stop": "the embedded server belongs to the kit's own project",
+}
 
 
 VERBS = {
@@ -150,6 +126,7 @@ VERBS = {
         "bring the database to a revision",
         "dbkit migrate --to +1",
         (option("--to", metavar="REV", default="head", help=f"head (the default), {TO}"),),
+        any_project=True,
     ),
     "revision": Verb(
         "write a migration from the changes in the models",
@@ -159,17 +136,20 @@ VERBS = {
             option("--empty", **SWITCH, help="an empty one, to write by hand"),
             option("--rev-id", dest="identifier", metavar="ID", help="its id, instead of a random one"),
         ),
+        any_project=True,
     ),
-    "merge": Verb("join all heads", 'dbkit merge -m "merge heads"', (MESSAGE,)),
+    "merge": Verb("join all heads", 'dbkit merge -m "merge heads"', (MESSAGE,), any_project=True),
     "rebase-migration": Verb(
         "make your revision follow the one that another branch has added",
         "dbkit rebase-migration",
         (option("--revision", metavar="REV", help="your last revision, where the head file has no conflict"),),
+        any_project=True,
     ),
     "rollback": Verb(
         "undo the last migration, or go back to a revision",
         "dbkit rollback --to base",
         (option("--to", metavar="REV", default="-1", help=f"-1 (the default), base, {TO}"), STASH),
+        any_project=True,
     ),
     "restore": Verb(
         "put back the rows that rollbacks have stashed, after the upgrade",
@@ -178,10 +158,14 @@ VERBS = {
             option("--name", metavar="STASH", help="one stash, by the name of its directory in .dbkit/stash"),
             option("--overwrite", **SWITCH, help="also replace newer values"),
         ),
+        any_project=True,
+        database=Database.ONE,
     ),
-    "redo": Verb("undo the last migration, apply it again and put back the stashed rows", options=(STASH,)),
-    "reset": Verb("drop and rebuild the development database"),
-    "seed": Verb("add the example rows of seed.sql"),
+    "redo": Verb(
+        "undo the last migration, apply it again and put back the stashed rows", options=(STASH,), any_project=True
+    ),
+    "reset": Verb("drop and rebuild the development database", only_here=ONLY_HERE["reset"]),
+    "seed": Verb("add the example rows of seed.sql", only_here=ONLY_HERE["seed"]),
     "backfill": Verb(
         "change many rows of a table in batches, one transaction for each",
         "dbkit backfill orders --set \"reference = 'SO-' || id\" --where 'reference IS NULL'",
@@ -194,9 +178,11 @@ VERBS = {
             option("--max-lag", type=seconds, metavar="S", default=10.0, help="wait for a slower standby (10; 0: no)"),
             option("--again", **SWITCH, help="start over, also when it is done or was interrupted"),
         ),
+        any_project=True,
+        database=Database.ONE,
     ),
-    "status": Verb("show the state of the database and the next command"),
-    "check": Verb("check that the models, the migrations and the schema snapshot agree"),
+    "status": Verb("show the state of the database and the next command", any_project=True, database=Database.EACH),
+    "check": Verb("check that the models, the migrations and the schema snapshot agree", any_project=True),
     "preflight": Verb(
         "ask the rows of the database what the pending migrations demand of them, before these are run",
         "dbkit preflight --sql > preflight.sql",
@@ -212,8 +198,13 @@ VERBS = {
         ),
         any_project=True,
         connects=True,
+        is_proof=True,
     ),
-    "drift": Verb("show the differences between the models, the migrations and the database"),
+    "drift": Verb(
+        "show the differences between the models, the migrations and the database",
+        any_project=True,
+        database=Database.EACH,
+    ),
     "sql": Verb(
         "write the SQL that migrate would run",
         "dbkit sql --from base --out -",
@@ -232,8 +223,9 @@ VERBS = {
             ),
             option("--to", metavar="REV", default="head", help="end at this revision (head)"),
         ),
+        any_project=True,
     ),
-    "schema": Verb("write the schema snapshot"),
+    "schema": Verb("write the schema snapshot", any_project=True),
     "roundtrip": Verb(
         "prove on a scratch database that each migration can be undone and applied again",
         "dbkit roundtrip --config path/to/alembic.ini --since origin/main",
@@ -245,6 +237,7 @@ VERBS = {
             format_option("text", "json", "junit", "github"),
         ),
         any_project=True,
+        is_proof=True,
     ),
     "lint": Verb(
         "report what each migration would do to a live database, and what to write instead",
@@ -258,6 +251,7 @@ VERBS = {
             format_option("text", "json", "github", "sarif"),
         ),
         any_project=True,
+        is_proof=True,
     ),
     "trace": Verb(
         "show what each statement of a migration locks, rewrites, scans and writes",
@@ -268,6 +262,7 @@ VERBS = {
             format_option("text", "json"),
         ),
         any_project=True,
+        is_proof=True,
     ),
     "explain": Verb(
         "explain a finding of dbkit lint; without an id, list them",
@@ -284,30 +279,42 @@ VERBS = {
         "show the journal: what was applied, when and by which user, newest first",
         "dbkit log -n all",
         (option("-n", dest="count", metavar="N", default="20", help="the number of lines (20), or all"),),
+        any_project=True,
+        database=Database.EACH,
     ),
     "accept": Verb(
         "accept the edited file of an applied revision",
         "dbkit accept c96d09ae7993",
         (option("revision", metavar="REV", help="the revision"),),
+        any_project=True,
+        database=Database.ONE,
     ),
     "resolve": Verb(
         "record that an interrupted migration was undone by hand",
         "dbkit resolve c96d09ae7993",
         (option("revision", metavar="REV", help="the revision"),),
+        any_project=True,
+        database=Database.ONE,
     ),
     "mark": Verb(
         "show or set the environment mark of the database",
         "dbkit mark production",
         (option("environment", metavar="ENVIRONMENT", nargs="?", help="development, test, ci, staging, production"),),
+        any_project=True,
+        database=Database.ONE,
     ),
     "wait": Verb(
         "wait until the database answers",
         "dbkit wait --at-head",
         (option("--at-head", action="store_true", help="and until all migrations are applied"),),
+        any_project=True,
+        database=Database.EACH,
     ),
-    "psql": Verb("open psql on the database", "dbkit psql -c 'SELECT 1'", passes_on=True),
-    "db-start": Verb("start the embedded server"),
-    "db-stop": Verb("stop the embedded server; its data stay"),
+    "psql": Verb(
+        "open psql on the database", "dbkit psql -c 'SELECT 1'", passes_on=True, any_project=True, database=Database.ONE
+    ),
+    "db-start": Verb("start the embedded server", only_here=ONLY_HERE["db-start"]),
+    "db-stop": Verb("stop the embedded server; its data stay", only_here=ONLY_HERE["db-stop"]),
 }
 
 
@@ -320,6 +327,12 @@ class Invocation:
     """The verb's options, by the name of their fields."""
     config: str | None
     debug: bool
+    section: str = "alembic"
+    """Alembic's --name."""
+    arguments: tuple[str, ...] = ()
+    """Alembic's -x."""
+    database: str | None = None
+    """The name of one of the project's databases."""
 
     def load(self) -> tuple[Callable[..., int | None], tuple[object, ...]]:
         """Import the verb's module. Returns its function, and its options, where it has some, in a tuple."""
@@ -347,11 +360,20 @@ def parse(arguments: Sequence[str] | None) -> Invocation:
         name: tuple(value) if isinstance(value, list) else value for name, value in vars(namespace).items()
     }
     debug, verb, config = values.pop("debug"), values.pop("verb"), values.pop("config", None)
+    if config and VERBS[verb].only_here:
+        parser.error(f"{verb} takes no --config: {VERBS[verb].only_here}")
+    own = {each.dest for each in VERBS[verb].options}
+    project = {name: values.pop(name) for name in ("section", "x_arguments", "database") if name in values}
     if VERBS[verb].passes_on:
         values["arguments"] = tuple(rest)
     elif rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    return Invocation(verb, values, config, debug)
+    section, arguments = (
+        (values["name"], values["arguments"])
+        if {"name", "arguments"} <= own
+        else (project.get("section", "alembic"), project.get("x_arguments", ()))
+    )
+    return Invocation(verb, values, config, debug, section, tuple(arguments), project.get("database"))
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -370,5 +392,23 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def options_of(verb: Verb) -> tuple[Option, ...]:
-    """Return the options of a verb, --config included."""
-    return (CONFIG, *verb.options) if verb.any_project else verb.options
+    """Return the options of a verb, and those that name another project and its database."""
+    if verb.only_here:
+        return (option("-c", "--config", metavar="FILE", help=argparse.SUPPRESS), *verb.options)
+    if not verb.any_project:
+        return verb.options
+    taken = {each for flags, _ in verb.options for each in flags}
+    # psql has these short options itself
+    free = [each for each in ("-c", "-n", "-x") if each not in taken and not verb.passes_on]
+
+    def flags_of(short: str, *long: str) -> tuple[str, ...]:
+        return (*(each for each in (short,) if each in free), *(each for each in long if each not in taken))
+
+    named = [option(*flags_of("-c", "--config"), **CONFIG.keywords)]
+    if "--url-env" not in taken:
+        section = {"dest": "section", "metavar": "SECTION", "default": "alembic", "help": SECTION}
+        x = {"dest": "x_arguments", "metavar": "ARG", "action": "append", "default": [], "help": X}
+        named += [option(*flags_of("-n", "--name"), **section), option(*flags_of("-x", *X_LONG[verb.passes_on]), **x)]
+    if verb.database is not Database.NONE:
+        named.append(option("--database", metavar="NAME", help=DATABASE))
+    return (*named, *verb.options)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
+from dbkit import hints
 from dbkit.redaction import redact
 
 STATUS_HINT = "`make status` shows where the database is."
@@ -15,7 +16,7 @@ WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
 def say(words: str) -> None:
     """Print a message to stderr, without secrets. A closed stderr is no error."""
     with suppress(OSError):
-        print(f"dbkit: {redact.text(words)}", file=sys.stderr)
+        print(f"dbkit: {redact.text(hints.render(words))}", file=sys.stderr)
 
 
 class DbkitError(Exception):
@@ -28,8 +29,8 @@ class DbkitError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        self.message = redact.text(message)
-        self.hint = redact.text(hint)
+        self.message = redact.text(hints.render(message))
+        self.hint = redact.text(hints.render(hint))
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -63,6 +64,7 @@ def describe_error(error: BaseException, *, primary: bool = False) -> str:
     diagnostics = getattr(original, "diag", None)
     message = getattr(diagnostics, "message_primary", None) if primary else None
     text = redact.text(" ".join((message or str(original)).split()))
+    text = re.sub(r"^<class '[\w.]+'>: ", "", text)  # SQLAlchemy's adapter of asyncpg
     if hasattr(original, "sqlstate") or hasattr(original, "pgcode"):
         text = re.sub(r" LINE \d+: .*", "", text)
     return text or type(original).__name__

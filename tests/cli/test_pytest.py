@@ -58,3 +58,49 @@ def test_a_missing_settings_file_is_said(tmp_path: Path) -> None:
     result = run_pytest(tmp_path / "project", THREE_LINES)
     assert "there is no " in result.stdout
     assert 'ALEMBIC_INI = "path/to/alembic.ini"' in result.stdout
+
+
+OPTIONS = """\
+from dbkit.pytest import Request
+ROUND_TRIP = Request(set_env={"TEAM_DB": "{url}"}, rows=3, seed=7, jobs=1, start="case00", strict=True, x="tenant=a")
+"""
+
+
+def test_a_request_has_the_options_of_the_command_line(tmp_path: Path) -> None:
+    cases = [Planted("a", NOTHING, NOTHING, "proven"), Planted("b", NOTHING, NOTHING, "proven")]
+    ini = make_project(tmp_path / "project", cases)
+    env = ini.parent / "migrations/env.py"
+    env = env if env.exists() else next(ini.parent.rglob("env.py"))
+    text = env.read_text()
+    needs = "import os\nfrom alembic import context\nassert os.environ['TEAM_DB'] and context.get_x_argument() == ['tenant=a']\n"
+    env.write_text(needs + text)
+    result = run_pytest(ini.parent, OPTIONS + THREE_LINES)
+    assert "1 passed" in result.stdout, result.stdout
+    assert "[case01]" in result.stdout
+
+
+def test_a_wrong_option_is_one_failure(tmp_path: Path) -> None:
+    ini = make_project(tmp_path / "project", [Planted("a", NOTHING, NOTHING, "proven")])
+    head = "from dbkit.pytest import Request\n"
+    for wrong, words in (("rows=-1", "write a number"), ("driver='oracle'", "no such driver"), ("only=''", "is empty")):
+        result = run_pytest(ini.parent, f"{head}ROUND_TRIP = Request({wrong})\n{THREE_LINES}")
+        assert "1 error in" in result.stdout, result.stdout
+        assert words in result.stdout
+        assert "Traceback" not in result.stdout
+
+
+def test_a_project_that_cannot_run_fails_once(tmp_path: Path) -> None:
+    ini = make_project(tmp_path / "project", [Planted(f"c{n}", NOTHING, NOTHING, "proven") for n in range(4)])
+    env = next(ini.parent.rglob("env.py"))
+    text = env.read_text()
+    env.write_text(f"raise RuntimeError('env.py is broken')\n{text}")
+    result = run_pytest(ini.parent, THREE_LINES)
+    assert "3 skipped, 1 error" in result.stdout, result.stdout
+    assert "failed: RuntimeError: env.py is broken" in result.stdout
+    assert "The above exception" not in result.stdout
+    env.write_text(text)
+    revision = next(ini.parent.rglob("case00*.py"))
+    revision.write_text(f"import no_such_module\n{revision.read_text()}")
+    result = run_pytest(ini.parent, THREE_LINES)
+    assert "1 error in" in result.stdout, result.stdout
+    assert "no_such_module" in result.stdout

@@ -18,7 +18,7 @@ class AcceptOptions:
 
 def accept(settings: Settings, ini: Path, options: AcceptOptions) -> None:
     """Record the present content of an applied revision's file in the journal, as one that needs no second run."""
-    script = project.load(ini).revision(options.revision)
+    script = project.load_project(settings).revision(options.revision)
     with open_journal(settings) as connection:
         entry = journal.JournalEntry(journal.ACCEPT, script.revision, settings.app_env, Path(script.path))
         journal.record_step(connection, entry, current_revisions(connection))

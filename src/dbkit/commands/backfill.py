@@ -14,7 +14,7 @@ from dbkit.errors import InputError, Interrupted, database_error, say
 from dbkit.gate import protection
 from dbkit.postgres import error_causes, session
 from dbkit.postgres.cluster import development_cluster
-from dbkit.postgres.locks import VERSION_TABLE, require_writable
+from dbkit.postgres.locks import require_writable
 from dbkit.settings import Settings, Target
 from dbkit.wording import counted
 
@@ -64,7 +64,7 @@ def _run(connection: psycopg.Connection, settings: Settings, target: Target, opt
 
     columns = [name.strip() for name in options.key.split(",") if name.strip()]
     update = batches.plan_update(execute, execute_own, options.table, options.assignments, options.where, columns)
-    progress = Progress(execute, execute_own, VERSION_TABLE, None)
+    progress = Progress(execute, execute_own, target.history, None)
     limits = runner.Limits(options.batch, options.max_lag, settings.lock_timeout, settings.lock_budget, settings.wait)
     place = f'"{target.dbname}" on {target.server()}'
     say(f"about to change rows of {place}: {update} (the table has about {counted(update.estimate, 'row')})")

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from dbkit import gate, project
 from dbkit.drift import compare, read
-from dbkit.errors import WRITE_FIRST, CheckFailed, InputError
+from dbkit.errors import WRITE_FIRST, CheckFailed, InputError, say
 from dbkit.gate import multiple_heads
-from dbkit.postgres import scratch_cluster, scratch_database
+from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
+from dbkit.roundtrip.scratch_migrations import open_scratch
 from dbkit.settings import Settings
 from dbkit.wording import counted
 
@@ -19,8 +20,9 @@ migration for it, or undo it. What the migrations lack: write it, and `alembic s
 
 def drift(settings: Settings, ini: Path) -> None:
     """Compare the three states. Raises CheckFailed with a line for each object that differs."""
-    loaded = project.load(ini)
-    loaded.require_gate()
+    loaded = project.load_project(settings)
+    if not settings.is_foreign:
+        loaded.require_gate()
     multiple_heads.require_one_head(loaded, settings)
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to compare.", WRITE_FIRST)
@@ -39,14 +41,15 @@ def drift(settings: Settings, ini: Path) -> None:
 
 def _compare(settings: Settings, loaded: project.Project, cluster: Cluster, live: read.Live) -> Iterator[str]:
     """Yield a line for each object that is not the same in all three."""
-    head = read.read_migrated(cluster, settings, loaded, ("head",), "head")
-    metadata = read.read_metadata(loaded, scratch_database.settings_for(settings, cluster.target("head")))
+    scratch = open_scratch(loaded, settings, cluster, "head")
+    head = read.read_migrated(scratch, ("head",))
+    metadata = scratch.read_models().metadata.get(settings.database, ())
     models = None
     if not metadata:
-        yield "env.py has no target_metadata: only the migrations and the database were compared"
+        say("env.py has no target_metadata: only the migrations and the database are compared.")
     else:
         try:
-            models = read.read_models(cluster, metadata)
+            models = read.read_models(cluster, metadata, loaded.initial, scratch.target.history)
         except read.ModelsNotCreated as error:
             yield f"the models' tables cannot be created without the migrations, so they were not compared: {error}"
     if set(live.revisions) == {each.revision for each in loaded.heads}:
@@ -55,6 +58,6 @@ def _compare(settings: Settings, loaded: project.Project, cluster: Cluster, live
         return
     if models:
         yield from compare.compare_three(models, head, read.Live(head, live.revisions))
-    migrated = read.read_migrated(cluster, settings, loaded, live.revisions, "position")
+    migrated = read.read_migrated(open_scratch(loaded, settings, cluster, "position"), live.revisions)
     compare.report_foreign(migrated, live.facts)
     yield from compare.compare_two(migrated, live)

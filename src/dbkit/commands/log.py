@@ -20,7 +20,7 @@ class LogOptions:
 def log(settings: Settings, ini: Path, options: LogOptions) -> None:
     """Print the rows of the journal, newest first."""
     limit = _parse_count(options.count)
-    loaded = project.load(ini)
+    loaded = project.load_project(settings)
     with connect(gate.resolve_target(settings), settings.wait) as connection:
         rows = journal.read_newest(connection, limit)
         latest = journal.read_latest(connection)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit import journal
+from dbkit import hints, journal
 from dbkit.gate import protection
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect, current_revisions
@@ -27,7 +27,7 @@ def migrate(settings: Settings, ini: Path, options: MigrateOptions) -> None:
     Whether the database is at the only head is checked without Alembic, whose import is most of the time that a no-op
     `alembic upgrade head` takes. In every other case Alembic and the gate decide.
     """
-    if options.to == "head" and _is_at_head(settings, ini):
+    if options.to == "head" and not settings.is_foreign and _is_at_head(settings, ini):
         return
     from dbkit.commands.alembic_upgrade import upgrade
 
@@ -58,7 +58,7 @@ def _is_at_head(settings: Settings, ini: Path) -> bool:
         return False
     print(f'"{target.dbname}" is at {current[0]}, the head: nothing to apply.')
     for line in restorable:
-        print(line)
+        hints.show(line)
     return True
 
 

@@ -62,7 +62,8 @@ def preflight(settings: Settings, ini: Path, options: PreflightOptions) -> int:
         for each in pending:
             if each.problem:
                 say(f"warning: {each.name} may ask more than this: its upgrade {each.problem}")
-        write_data(script.render_script(PreflightOutcome(None, position.current, tuple(pending)), limits))
+        asked = PreflightOutcome(None, position.current, tuple(pending))
+        write_data(script.render_script(asked, limits, settings.history))
         return 0
     if answers:
         script.require_same_queries([question for each in pending for question in each.questions], answers)

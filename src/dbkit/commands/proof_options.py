@@ -43,36 +43,52 @@ class ProofOptions(ScratchOptions):
 @contextmanager
 def open_proof(settings: Settings, options: ProofOptions) -> Iterator[tuple[ScratchServer, "Request"]]:
     """Start a scratch server and make the request of a proof on it. Raises InputError."""
-    given = [("--since", options.since), ("--baseline", options.baseline)]
-    _require_not_empty([*given, *(("--only", revision) for revision in options.only)])
-    with open_scratch_server(settings, options) as (server, request):
-        from dbkit.roundtrip.selection import Scope
+    _require_given(options)
+    with open_server(settings, parse_server(options.server)) as server:
+        yield server, make_proof_request(options)  # while the server starts: the import of Alembic takes as long
 
-        scope = Scope(after=options.start, to=options.to, only=options.only, since=options.since)
-        yield server, replace(request, scope=scope, baseline=options.baseline)
+
+def make_proof_request(options: ProofOptions) -> "Request":
+    """Make the request of a proof. Raises InputError for an empty value."""
+    from dbkit.roundtrip.selection import Scope
+
+    _require_given(options)
+    scope = Scope(after=options.start, to=options.to, only=options.only, since=options.since)
+    return replace(_make_request(options, redirects=False), scope=scope, baseline=options.baseline)
 
 
 @contextmanager
 def open_scratch_server(settings: Settings, options: ScratchOptions) -> Iterator[tuple[ScratchServer, "Request"]]:
     """Start a scratch server and make the request for all revisions on it. Raises InputError."""
-    _require_not_empty([("--from", options.start), ("--to", options.to), ("--server", options.server)])
-    with open_server(settings, _parse_server(options.server)) as server:
-        yield server, _make_request(options)  # while the server starts: the import of Alembic takes as long
+    _require_given(options)
+    with open_server(settings, parse_server(options.server)) as server:
+        # while the server starts: the import of Alembic takes as long
+        yield server, _make_request(options, redirects=settings.is_foreign)
 
 
-def _make_request(options: ScratchOptions) -> "Request":
+def _make_request(options: ScratchOptions, *, redirects: bool) -> "Request":
     from dbkit.roundtrip.access import Access
     from dbkit.roundtrip.prove import Request
     from dbkit.roundtrip.sample_rows import ROWS
 
+    variables = (*((variable, "{url}") for variable in options.url_env), *options.set_env)
     return Request(
-        access=Access((*((variable, "{url}") for variable in options.url_env), *options.set_env), options.driver),
+        access=Access(variables, options.driver, redirects=redirects),
         jobs=options.jobs,
         rows=ROWS if options.rows is None else options.rows,
         seed=options.seed,
         section=options.name,
         arguments=options.arguments,
     )
+
+
+def _require_given(options: ScratchOptions) -> None:
+    """Raise InputError for an option with an empty value."""
+    values = [("--from", options.start), ("--to", options.to), ("--server", options.server)]
+    if isinstance(options, ProofOptions):
+        values += [("--since", options.since), ("--baseline", options.baseline)]
+        values += [("--only", revision) for revision in options.only]
+    _require_not_empty(values)
 
 
 def _require_not_empty(values: Iterable[tuple[str, str | None]]) -> None:
@@ -82,7 +98,8 @@ def _require_not_empty(values: Iterable[tuple[str, str | None]]) -> None:
             raise InputError(f"{option} is empty.", "A variable that is not set would make it prove something else.")
 
 
-def _parse_server(url: str | None) -> Target | None:
+def parse_server(url: str | None) -> Target | None:
+    """Return the server that --server names. Raises InputError for a password in it."""
     if url is None:
         return None
     target = parse_url(url, "--server")

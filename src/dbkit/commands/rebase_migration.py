@@ -7,9 +7,9 @@ from pathlib import Path
 
 from alembic.script import Script
 
-from dbkit import files, project
+from dbkit import files, hints, project
 from dbkit.errors import InputError, Refused, Unreachable, say
-from dbkit.gate import alembic_command
+from dbkit.gate import alembic_command, databases
 from dbkit.project import branches, head_file
 from dbkit.settings import Settings
 
@@ -30,7 +30,7 @@ def rebase_migration(settings: Settings, ini: Path, options: RebaseMigrationOpti
     Raises InputError where the local head is unknown or the file cannot be changed, Refused where the revision is
     applied.
     """
-    loaded = project.load(ini)
+    loaded = project.load_project(settings)
     directory = Path(loaded.script.dir)
     heads = [head.revision for head in loaded.heads]
     if loaded.script.sourceless:
@@ -51,12 +51,13 @@ def rebase_migration(settings: Settings, ini: Path, options: RebaseMigrationOpti
     former = str(first.down_revision)
     _set_parent(Path(first.path), former, other)
     head_file.write(directory)
-    print(f"{first.revision} follows {other} now, and no longer {former}: {Path(first.path).name}\n{NEXT_STEPS}")
+    hints.show(f"{first.revision} follows {other} now, and no longer {former}: {Path(first.path).name}\n{NEXT_STEPS}")
 
 
 def _require_not_applied(loaded: project.Project, settings: Settings, first: Script) -> None:
     try:
-        applied = loaded.applied(alembic_command.read_position(loaded, settings))
+        named = databases.list_settings(loaded, settings)
+        applied = set().union(*(loaded.applied(alembic_command.read_position(loaded, each)) for each in named))
     except Unreachable as error:
         say(f"the database was not checked for {first.revision}: {error.message}")
         return

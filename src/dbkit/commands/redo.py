@@ -6,7 +6,7 @@ from pathlib import Path
 from dbkit import project
 from dbkit.commands.alembic_downgrade import downgrade
 from dbkit.commands.restore import RestoreOptions, restore
-from dbkit.gate import alembic_command
+from dbkit.gate import alembic_command, databases
 from dbkit.settings import Settings
 
 
@@ -23,13 +23,14 @@ def redo(settings: Settings, ini: Path, options: RedoOptions) -> int:
 
     Returns 1 where some of the stashed rows could not be put back.
     """
-    loaded = project.load(ini)
+    loaded = project.load_project(settings)
     loaded.require_gate()
-    before = alembic_command.read_position(loaded, settings)
+    first = databases.list_settings(loaded, settings)[0]
+    before = alembic_command.read_position(loaded, first)
     stashes = downgrade(settings, ini, "-1", stash=options.stash)
     to = before[0] if len(before) == 1 else "heads"
-    alembic_command.run_alembic(project.load(ini), settings, "upgrade", to, announce=True)
-    codes = [restore(settings, ini, RestoreOptions(name, overwrite=False)) for name in stashes]
+    alembic_command.run_alembic(project.load_project(first), first, "upgrade", to, announce=True)
+    codes = [restore(each, ini, RestoreOptions(name, overwrite=False)) for each, name in stashes]
     names = " and ".join(project.name_of(loaded.revision(revision)) for revision in before)
     print(f"Undone and applied again; now at {names}.")
     return max(codes, default=0)

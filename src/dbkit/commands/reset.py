@@ -34,14 +34,14 @@ def reset(settings: Settings, ini: Path) -> None:
 
     Raises Refused on a protected database, and, with CONFIRM too, on one whose tables no migration has created.
     """
-    project.load(ini).require_gate()  # before anything is dropped
+    project.load_project(settings).require_gate()  # before anything is dropped
     if settings.target is None:
         _set_aside_other_major(development_cluster(settings))
     target = gate.resolve_target(settings)
     # the migration lock: not while a migration runs
     with (
         connect(target, settings.wait) as connection,
-        migration_lock(connection, target.dbname, settings.wait),
+        migration_lock(connection, target, settings.wait),
     ):
         _require_own(connection, target)
         mark, heads = protection.read_mark(connection), current_revisions(connection)
@@ -73,7 +73,7 @@ def _replace_database(target: Target, wait: float) -> None:
     new = sql.Identifier(f"dbkit_reset_{hashlib.sha256(target.dbname.encode()).hexdigest()[:16]}")
     with (
         connect(replace(target, dbname=MAINTENANCE_DATABASE), wait, autocommit=True) as connection,
-        migration_lock(connection, target.dbname, wait),
+        migration_lock(connection, target, wait),
     ):
         try:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(new))

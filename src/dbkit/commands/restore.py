@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit import gate, project
+from dbkit import gate, hints, project
 from dbkit.errors import DbkitError, Refused, say
 from dbkit.postgres import session
 from dbkit.postgres.connect import current_revisions
@@ -35,11 +35,11 @@ def restore(settings: Settings, ini: Path, options: RestoreOptions) -> int:
     Returns 1 where some rows could not be put back. A stash that fails does not stop the others; the first error is
     raised at the end.
     """
-    loaded = project.load(ini)
+    loaded = project.load_project(settings)
     target = gate.resolve_target(settings)
     with (
         session.connect_for_migration(target, settings, "dbkit restore") as connection,
-        migration_lock(connection, target.dbname, settings.wait),
+        migration_lock(connection, target, settings.wait),
     ):
         # the stash is marked as restored only when the rows are on disk
         connection.execute("RESET synchronous_commit")
@@ -104,7 +104,7 @@ def _restore_when_due(
     """Put back the rows of a stash whose revisions are applied. Returns False where some are blocked, or the error."""
     missing = sorted(set(stash.manifest.heads) - applied)
     if missing:
-        print(f"{stash}: waits for {missing[0]}: `make migrate to={missing[0]}` first.")
+        hints.show(f"{stash}: waits for {missing[0]}: `make migrate to={missing[0]}` first.")
         return True
     try:
         outcomes = restore_stash(connection, settings, stash, overwrite=overwrite)
@@ -122,6 +122,6 @@ def _restore_when_due(
     # a later stash of the same rollback has values of an earlier revision, which must not replace these unseen
     if any(outcome.newer for outcome in tables) and stash.manifest.time == stash.manifest.began:
         name = stash.name.removesuffix(store.RESTORED)
-        print(f"  To replace the newer values, too: python -m dbkit restore --name {name} --overwrite")
+        hints.show(f"  To replace the newer values, too: python -m dbkit restore --name {name} --overwrite")
     print(f"  The stash is in {path}; remove it when you do not need it.")
     return True

@@ -1,12 +1,13 @@
 """`dbkit revision`: write a revision file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dbkit import project
 from dbkit.commands.revision_message import check_identifier, check_message, print_written_files
 from dbkit.errors import InputError
-from dbkit.gate import alembic_command, multiple_heads
+from dbkit.gate import alembic_command, databases, multiple_heads
 from dbkit.settings import Settings
 from dbkit.wording import counted
 
@@ -31,13 +32,18 @@ def revision(settings: Settings, ini: Path, options: RevisionOptions) -> None:
     message = check_message(options.message)
     if options.identifier is not None:
         check_identifier(options.identifier)
-    loaded = project.load(ini)
+    loaded = project.load_project(settings)
     if not options.empty:
         loaded.require_gate()
-    multiple_heads.require_one_head(loaded, settings)
-    project.configure_logging(ini)  # Alembic's log names the differences
+    if not options.empty or loaded.config.get_alembic_boolean_option("revision_environment"):
+        named = databases.list_settings(loaded, settings)  # env.py runs
+    else:
+        named = [settings]
+    multiple_heads.require_one_head(loaded, named[0])
+    if not settings.is_foreign:
+        project.configure_logging(ini)  # Alembic's log names the differences
     if not options.empty:
-        _require_up_to_date(loaded, settings)
+        _require_up_to_date(loaded, named)
     run_context = alembic_command.run_alembic(
         loaded,
         settings,
@@ -49,10 +55,11 @@ def revision(settings: Settings, ini: Path, options: RevisionOptions) -> None:
     print_written_files(run_context, NEXT_STEP)
 
 
-def _require_up_to_date(loaded: project.Project, settings: Settings) -> None:
-    pending = loaded.pending(alembic_command.read_position(loaded, settings))
-    if pending:
-        raise InputError(
-            f"the database lacks {counted(len(pending), 'migration')}, so the models cannot be compared with it.",
-            "Apply them first: `make migrate`.",
-        )
+def _require_up_to_date(loaded: project.Project, named: Sequence[Settings]) -> None:
+    for each in named:
+        pending = loaded.pending(alembic_command.read_position(loaded, each))
+        if pending:
+            raise InputError(
+                f"the database lacks {counted(len(pending), 'migration')}, so the models cannot be compared with it.",
+                "Apply them first: `make migrate`.",
+            )

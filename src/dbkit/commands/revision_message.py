@@ -4,6 +4,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from dbkit import hints
 from dbkit.errors import InputError
 from dbkit.gate import RunContext
 
@@ -42,7 +43,7 @@ def print_written_files(run_context: RunContext, next_step: str) -> None:
     """Print the new revision files, renamed to ASCII, and what to do next."""
     for script in run_context.revision_files:
         print(f"Wrote {_rename_to_ascii(Path(script.path))}")
-        print(next_step)
+        hints.show(next_step)
 
 
 def _rename_to_ascii(path: Path) -> Path:

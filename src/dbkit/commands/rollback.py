@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbkit import hints
 from dbkit.commands.alembic_downgrade import downgrade
 from dbkit.settings import Settings
 
@@ -22,4 +23,4 @@ def rollback(settings: Settings, ini: Path, options: RollbackOptions) -> None:
     Raises Refused on a protected database, and where rows could not be restored.
     """
     if downgrade(settings, ini, options.to, stash=options.stash):
-        print("The lost rows are in a stash: after `make migrate`, `make restore` puts them back.")
+        hints.show("The lost rows are in a stash: after `make migrate`, `make restore` puts them back.")

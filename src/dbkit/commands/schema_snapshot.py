@@ -20,9 +20,10 @@ SETTING = re.compile(r"^SET (\w+) = .*;$", re.MULTILINE)
 LOGIN = re.compile(r"^(?:CREATE|ALTER) (?:USER MAPPING|SERVER|SUBSCRIPTION)\b.*?;$", re.MULTILINE | re.DOTALL)
 
 
-def snapshot_path(loaded: project.Project) -> Path:
-    """Return the path of the snapshot: beside the directory of the migrations."""
-    return Path(loaded.script.dir).parent / "schema.sql"
+def snapshot_path(loaded: project.Project, database: str = "") -> Path:
+    """Return the path of the snapshot: beside the directory of the migrations, one for each of several databases."""
+    suffix = f"-{re.sub(r'[^A-Za-z0-9_.-]', '_', database)}" if database else ""
+    return Path(loaded.script.dir).parent / f"schema{suffix}.sql"
 
 
 def make_snapshot(loaded: project.Project, dump: str) -> str:
@@ -36,7 +37,7 @@ def make_snapshot(loaded: project.Project, dump: str) -> str:
     return f"-- The schema at revision {loaded.heads[0].revision}. Written by `make schema`; do not edit.\n\n{dump}"
 
 
-def compare_snapshot(path: Path, want: str, cluster: Cluster) -> Iterator[str]:
+def compare_snapshot(path: Path, want: str, cluster: Cluster, database: str = "") -> Iterator[str]:
     """Yield a finding where the snapshot is not `want`.
 
     Where the texts differ, the schemas are compared: another version of pg_dump writes the same schema differently.
@@ -50,8 +51,9 @@ def compare_snapshot(path: Path, want: str, cluster: Cluster) -> Iterator[str]:
     if have.splitlines()[:1] != want.splitlines()[:1]:
         lines = [f"in git    {have.splitlines()[0] if have else 'nothing'}", f"migrated  {want.splitlines()[0]}"]
     else:
+        texts = ((f"in_git{database}", have), (f"dumped{database}", want))
         try:
-            before, after = (_read_dump(cluster, dbname, text) for dbname, text in (("in_git", have), ("dumped", want)))
+            before, after = (_read_dump(cluster, dbname, text) for dbname, text in texts)
         except psycopg.Error as error:
             yield f"{path} is stale. Write it: `make schema`.\nIt cannot be loaded: {error}"
             return

@@ -17,7 +17,7 @@ from dbkit.wording import counted
 
 def seed(settings: Settings, ini: Path) -> None:
     """Run `seed.sql`, beside the directory of the migrations, in one transaction."""
-    loaded = project.load(ini)
+    loaded = project.load_project(settings)
     path = Path(loaded.script.dir).parent / "seed.sql"
     if not path.exists():
         raise InputError(f"there is no {path}.", "Write one: INSERT statements that can be repeated.")

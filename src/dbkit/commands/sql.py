@@ -1,12 +1,13 @@
 """`dbkit sql`: write the SQL that `migrate` would run, for a DBA."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbkit import files, project
+from dbkit import files, hints, project
 from dbkit.errors import InputError
-from dbkit.gate import alembic_command, multiple_heads
+from dbkit.gate import alembic_command, databases, multiple_heads
 from dbkit.redaction.outputs import write_data
 from dbkit.settings import Settings
 from dbkit.wording import counted
@@ -28,15 +29,17 @@ class SqlOptions:
 def sql(settings: Settings, ini: Path, options: SqlOptions) -> None:
     """Write the script. A regular file is written whole or not at all."""
     out, to = options.out, options.to
-    loaded = project.load(ini)
+    loaded = project.load_project(settings)
     loaded.require_gate()
-    multiple_heads.require_one_head(loaded, settings)
+    # with --from, nothing connects to a database
+    named = [settings] if options.start else databases.list_settings(loaded, settings)
+    multiple_heads.require_one_head(loaded, named[0])
     for revision in (options.start, to):
         if revision is not None:
             alembic_command.require_revision_name(revision)
     if out == "":
         raise InputError("out= names no file.", "Give it a name, or - for standard output.")
-    revisions = (options.start,) if options.start else alembic_command.read_position(loaded, settings)
+    revisions = (options.start,) if options.start else _read_start(loaded, named)
     start = " and ".join(revisions) or "base"
     script = io.StringIO()
     loaded.config.output_buffer = script
@@ -51,7 +54,16 @@ def sql(settings: Settings, ini: Path, options: SqlOptions) -> None:
         return
     _write(Path(out), script.getvalue())
     migrations = counted(len(steps), "migration")
-    print(f"Wrote {out}: {migrations} from {start} to {to}. To run it: make psql <{out}, or psql -f {out}")
+    hints.show(f"Wrote {out}: {migrations} from {start} to {to}. To run it: make psql <{out}, or psql -f {out}")
+
+
+def _read_start(loaded: project.Project, named: Sequence[Settings]) -> tuple[str, ...]:
+    """Return the revisions of the database. Raises InputError where those of several databases differ."""
+    found = {alembic_command.read_position(loaded, each) for each in named}
+    if len(found) > 1:
+        positions = " and ".join(sorted(", ".join(each) or "base" for each in found))
+        raise InputError(f"the databases are at different revisions, {positions}.", "Begin at one of them: --from REV")
+    return found.pop()
 
 
 def _write(path: Path, text: str) -> None:

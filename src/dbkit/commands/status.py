@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psycopg
 
-from dbkit import project
+from dbkit import hints, project
 from dbkit.errors import DbkitError, as_dbkit_error
 from dbkit.gate import diagnosis, requirements
 from dbkit.gate.next_step import MIGRATE, DatabaseStatus, read_status, suggest_next_step
@@ -23,7 +23,7 @@ def status(settings: Settings, ini: Path) -> int:
 
     An embedded cluster is started where there is one, and not created.
     """
-    loaded = project.load(ini)
+    loaded = project.load_project(settings)
     if settings.target:
         target, place = settings.target, _describe_place(settings.target)
     else:
@@ -86,6 +86,6 @@ def _describe_place(target: Target) -> str:
 def _print_rows(rows: Rows, next_command: str, *, exit_code: int) -> int:
     previous = ""
     for label, value in [*rows, ("next", next_command)]:
-        print(f"{'' if label == previous else label:<10}{value}")
+        hints.show(f"{'' if label == previous else label:<10}{value}")
         previous = label
     return exit_code

@@ -41,7 +41,7 @@ def wait(settings: Settings, ini: Path, options: WaitOptions) -> None:
 
 
 def _wait_until_at_head(settings: Settings, ini: Path, target: Target, deadline: float, dots: "_ProgressDots") -> None:
-    loaded = project.load(ini)
+    loaded = project.load_project(settings)
     while True:
         with connect(target, max(0.0, deadline - time.monotonic()), progress=dots.add) as connection:
             state = next_step.read_status(connection, loaded, settings, target)

@@ -1,5 +1,6 @@
 """Compare the models, the result of the migrations and a live database, object by object."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from dbkit import catalog
@@ -11,7 +12,7 @@ from dbkit.errors import say
 MACHINE_KINDS = ("grants", "default privileges", "owner")
 FOREIGN_KINDS = ("table", "foreign table", "schema")  # objects of another team, an extension or a job are in these
 MOST_NAMED = 10
-OWN_TABLES = ("dbkit_journal", "dbkit_backfill")  # no migration creates them
+OWN_TABLE = re.compile(r"dbkit_(?:journal|backfill)(?:_.*)?")  # beside another version table, its name follows
 
 
 def describe_difference(difference: Difference, first: str, second: str) -> str:
@@ -82,7 +83,7 @@ def without_foreign(migrated: Facts, live: Facts) -> Facts:
 def report_foreign(migrated: Facts, live: Facts) -> None:
     """Name the foreign tables and schemas on stderr, so that a table made by hand is not overlooked."""
     foreign = live.keys() - without_foreign(migrated, live).keys()
-    names = sorted(str(fact) for fact in foreign if fact.kind in FOREIGN_KINDS and fact.identity not in OWN_TABLES)
+    names = sorted(str(fact) for fact in foreign if fact.kind in FOREIGN_KINDS and not _is_own(fact))
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     if names:
         say(f"ignored, since no migration creates them: {', '.join(names[:MOST_NAMED])}{more}")
@@ -90,7 +91,12 @@ def report_foreign(migrated: Facts, live: Facts) -> None:
 
 def _is_of_migrations(difference: Difference) -> bool:
     fact = difference.fact
-    return not (difference.is_residue or fact.kind.startswith(MACHINE_KINDS) or fact.identity in OWN_TABLES)
+    return not (difference.is_residue or fact.kind.startswith(MACHINE_KINDS) or _is_own(fact))
+
+
+def _is_own(fact: Fact) -> bool:
+    """Whether it is a table of dbkit, which no migration creates."""
+    return bool(OWN_TABLE.fullmatch(fact.identity.rpartition(".")[2].strip('"')))
 
 
 def _by_fact(differences: list[Difference]) -> Mapping[Fact, Difference]:

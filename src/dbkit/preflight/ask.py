@@ -6,10 +6,10 @@ The first rows that violate it end the search; then they are counted. Both queri
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 
 import psycopg
 
+from dbkit.backports import StrEnum
 from dbkit.errors import describe_error, is_missing_object, sqlstate_of
 from dbkit.preconditions.ask import MOST_KEYS, TimeOver, keys_query, reading
 from dbkit.preconditions.precondition import Precondition

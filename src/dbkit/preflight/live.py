@@ -19,6 +19,11 @@ NAME = "dbkit preflight"
 
 def find_target(settings: Settings) -> Target:
     """Return the database that the settings name, else the embedded one. Raises InputError where there is none."""
+    if settings.is_foreign:
+        from dbkit import project  # they load Alembic
+        from dbkit.gate import databases
+
+        settings = databases.choose_settings(project.load_project(settings), settings)
     if settings.target:
         return settings.target
     cluster = development_cluster(settings)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbkit.database_url import History
 from dbkit.errors import InputError
-from dbkit.postgres.locks import VERSION_TABLE
-from dbkit.postgres.own_statements import SETTINGS
-from dbkit.postgres.sql_quote import quote_literal
+from dbkit.postgres.own_statements import SETTINGS, project_session
+from dbkit.postgres.sql_quote import quote_history, quote_literal
 from dbkit.preconditions.ask import keys_query
 from dbkit.preflight.ask import Answer, Limits, Status
 from dbkit.preflight.outcome import PendingRevision, PreflightOutcome, Question
@@ -41,7 +41,7 @@ class Answers:
     by_id: Mapping[str, Answer]
 
 
-def render_script(outcome: PreflightOutcome, limits: Limits) -> str:
+def render_script(outcome: PreflightOutcome, limits: Limits, history: History) -> str:
     """Render the queries of all preconditions that a database can be asked now."""
     position = ", ".join(outcome.current) or "base"
     limited = {
@@ -53,7 +53,8 @@ def render_script(outcome: PreflightOutcome, limits: Limits) -> str:
     parts = [
         HEAD.format(position=position, command=COMMAND),
         _set(limited),
-        _transaction(_select_position()),  # with the search path of the session
+        _set(project_session(history)),
+        _transaction(_select_position(history)),  # with the search path of the project
         _set(SETTINGS),
         *(_render_revision(each) for each in outcome.revisions),
     ]
@@ -65,11 +66,10 @@ def _set(settings: Mapping[str, str]) -> str:
     return "\n".join(f"SET {name} = {value};" for name, value in values.items())
 
 
-def _select_position() -> str:
+def _select_position(history: History) -> str:
     keys = "pg_catalog.json_agg(version_num)"
-    return (
-        f"SELECT '{POSITION}' AS precondition, pg_catalog.count(*) AS rows, {keys} AS first_keys FROM {VERSION_TABLE}"  # noqa: S608
-    )
+    columns = f"'{POSITION}' AS precondition, pg_catalog.count(*) AS rows, {keys} AS first_keys"
+    return f"SELECT {columns} FROM {quote_history(history)}"  # noqa: S608
 
 
 def _render_revision(revision: PendingRevision) -> str:

@@ -10,17 +10,19 @@ from collections.abc import Iterable, Sequence
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
 from pathlib import Path
-from tomllib import TOMLDecodeError
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
+from dbkit.backports import TOMLDecodeError
 from dbkit.errors import DatabaseAhead, InputError
-from dbkit.project import env_file, revision_graph
+from dbkit.project import alembic_features, env_file, flask_app, revision_graph
 from dbkit.project.config import ProjectConfig, read_config
+from dbkit.project.initial import Initial
 from dbkit.project.load_errors import explain_load_error, record_loaded
 from dbkit.redaction import redact
+from dbkit.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,12 @@ class Project:
         """The section `[dbkit]` of the config file. Raises InputError."""
         ini = self.config.config_file_name
         # by the absolute path: a relative one may not be valid any more, after _enter_directory()
-        return read_config(self.origin[0].with_name(Path(ini).name)) if ini else ProjectConfig()
+        return read_config(self.origin[0].with_name(Path(ini).name) if ini else self.origin[0])
+
+    @property
+    def initial(self) -> Initial | None:
+        """The state in which the chain begins, where that is not an empty database."""
+        return Initial(self.dbkit.initial, self.origin[0].parent) if self.dbkit.initial else None
 
     @property
     def heads(self) -> list[Script]:
@@ -80,11 +87,14 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
     config file, in a revision file, or between revision files.
     """
     origin = ini.absolute(), section, tuple(arguments)  # absolute, because the directory may change
-    config = _config(ini, section)
+    config = alembic_features.open_config(ini, section)
     if arguments:
         config.cmd_opts = Namespace(x=list(arguments))
     try:
         _learn_secrets(config)
+        is_flask = _find_env_beside(config, ini.parent)
+        if is_flask and flask_app.needs_application(ini.parent):
+            flask_app.enter_application()
         _enter_directory(config, ini.parent)
         script = ScriptDirectory.from_config(config)
     except (CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError) as error:
@@ -94,6 +104,31 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
     loaded = Project(config, script, origin)
     _ = loaded.dbkit  # a mistake in it is reported before anything is run
     return loaded
+
+
+def find_script_directory(ini: Path, section: str) -> Path | None:
+    """Return the directory of env.py, without loading a revision file; None where `load` will say what is wrong."""
+    try:
+        config = alembic_features.open_config(ini, section)
+        _find_env_beside(config, ini.parent)
+        _enter_directory(config, ini.parent)
+        return Path(ScriptDirectory.from_config(config).dir)
+    except (InputError, CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError):
+        return None
+
+
+def load_project(settings: Settings) -> Project:
+    """Load the project of the settings. One whose env.py connects by itself is loaded once in a process.
+
+    Some revision files cannot be imported a second time, since their models are mapped. Raises InputError as `load`.
+    """
+    arguments = settings.ini, settings.section, settings.arguments
+    return _load_once(*arguments) if settings.is_foreign else load(*arguments)
+
+
+@functools.cache
+def _load_once(ini: Path, section: str, arguments: tuple[str, ...]) -> Project:
+    return load(ini, section, arguments)
 
 
 def require_loadable(script: ScriptDirectory) -> None:
@@ -122,24 +157,23 @@ def heads_of(script: ScriptDirectory) -> list[Script]:
     return sorted(script.get_revisions(script.get_heads()), key=lambda head: head.path)
 
 
-def _config(ini: Path, section: str) -> Config:
-    if ini.name == "pyproject.toml":
-        beside = ini.with_name("alembic.ini")
-        return Config(str(beside) if beside.exists() else None, toml_file=str(ini), ini_section=section)
-    beside = ini.with_name("pyproject.toml")
-    toml = {"toml_file": str(beside)} if beside.exists() else {}
-    return Config(str(ini), ini_section=section, **toml)  # type: ignore[arg-type]
-
-
 def _learn_secrets(config: Config) -> None:
     """Register the passwords in the config file as secrets."""
     for section in config.file_config.sections():
         redact.learn_variables(dict(config.file_config.items(section, raw=True)))
 
 
+def _find_env_beside(config: Config, directory: Path) -> bool:
+    """Set script_location as Flask-Migrate does: its env.py is beside the config file. Returns whether it did."""
+    if alembic_features.option_of(config, "script_location") or not (directory / "env.py").is_file():
+        return False
+    config.set_main_option("script_location", str(directory).replace("%", "%%"))
+    return True
+
+
 def _enter_directory(config: Config, directory: Path) -> None:
     """Change to the project's directory where its script_location is relative to that."""
-    location = Path(config.get_alembic_option("script_location") or "")
+    location = Path(alembic_features.option_of(config, "script_location") or "")
     if not location.is_absolute() and not location.exists() and (directory / location).exists():
         os.chdir(directory)
 
@@ -174,4 +208,4 @@ def require_known(script: ScriptDirectory, heads: Iterable[str]) -> None:
 
 def name_of(script: Script) -> str:
     """The id and the message of a revision, for display."""
-    return f'{script.revision} "{script.doc}"'
+    return f'{script.revision} "{script.doc}"' if script.doc else script.revision

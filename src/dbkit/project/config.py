@@ -34,13 +34,21 @@ class ProjectConfig:
     """Whether the gate asks before each statement if existing rows make it fail."""
     preflight_timeout: float = 2.0
     """The seconds for each of these questions; 0 for no limit."""
+    initial: str | None = None
+    """The state in which the chain begins: a file of SQL, or package.module:function."""
 
 
 def read_config(ini: Path) -> ProjectConfig:
     """Read `[dbkit]` of a config file; the default values where the file or the section is missing.
 
+    As Alembic does, of a pyproject.toml and an alembic.ini beside it the latter is read. In the former the section is
+    `[tool.dbkit]`.
+
     Raises InputError with the file and the line for an unknown key and for a bad value.
     """
+    if ini.suffix == ".toml":
+        beside = ini.with_name("alembic.ini")
+        return read_config(beside) if beside.exists() else _read_toml(ini)
     # the same values as for Alembic: see Config.file_config
     parser = ConfigParser({"here": str(ini.absolute().parent).replace("%", "%%")})
     try:
@@ -59,10 +67,26 @@ def read_config(ini: Path) -> ProjectConfig:
     return _parse(ini, text, given)
 
 
+def _read_toml(path: Path) -> ProjectConfig:
+    from dbkit.backports import parse_toml  # few projects have their settings there
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        given = parse_toml(text).get("tool", {}).get(SECTION, {})
+    except FileNotFoundError:
+        return ProjectConfig()
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {' '.join(str(error).split())}.") from error
+    # as they would be written in an ini file
+    written = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in given.items()}
+    return _parse(path, text, written)
+
+
 def _parse(ini: Path, text: str, given: Mapping[str, str]) -> ProjectConfig:
     values: dict[str, object] = {}
     for key, value in given.items():
-        where = f"{ini}, line {_line_of(text, key)}: [{SECTION}]"
+        section = f"tool.{SECTION}" if ini.suffix == ".toml" else SECTION
+        where = f"{ini}, line {_line_of(text, key, section)}: [{section}]"
         if key not in PARSERS:
             alike = difflib.get_close_matches(key, PARSERS, 1)
             hint = f"Did you mean {alike[0]}?" if alike else f"The keys are: {', '.join(PARSERS)}."
@@ -75,12 +99,12 @@ def _parse(ini: Path, text: str, given: Mapping[str, str]) -> ProjectConfig:
     return ProjectConfig(**values)  # type: ignore[arg-type]  # the parsers return what the fields take
 
 
-def _line_of(text: str, key: str) -> int:
+def _line_of(text: str, key: str, section: str) -> int:
     """The number of the line in which a key of the section is set."""
     is_ours = False
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\[([^]]+)\]", line)
-        is_ours = header[1] == SECTION if header else is_ours
+        is_ours = header[1].strip() == section if header else is_ours
         if is_ours and re.match(rf"{re.escape(key)}\s*([=:]|$)", line.strip(), re.IGNORECASE):
             return number
     raise AssertionError(f"{key} is not in the text that it was read from")
@@ -120,6 +144,7 @@ PARSERS: dict[str, Callable[[str, Path], object]] = {
     "strict": _boolean,
     "preflight": _boolean,
     "preflight_timeout": _seconds,
+    "initial": _text,
 }
 HINTS = {
     "journal": "Write on or off, or remove the line.",

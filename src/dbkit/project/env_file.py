@@ -1,24 +1,29 @@
 """Find a project's env.py, and check that it calls the gate, without running it."""
 
 import ast
+import re
 from importlib.util import cache_from_source
 from pathlib import Path
 
 from dbkit.errors import InputError
+from dbkit.project.revision_files import directory_of
 
 GATE = "dbkit.gate"
+INSTALLS = re.compile(rb"\binstall\b")
 HOW_TO_ADD = """\
-This command runs env.py only behind the gate, so that no database but the one in .env can be reached.
-Add it: in env.py, replace the code that configures Alembic and runs the migrations by:
+This command runs env.py only behind the gate. Add it, after the imports of env.py and before anything is configured:
     from dbkit import gate
-    gate.run(context, root=Path("the directory of .env"), load_metadata=lambda: target_metadata)
+    gate.install(context)
 `dbkit roundtrip`, `lint` and `trace` need no gate."""
 
 
 def require_gate(script_directory: Path) -> None:
     """Raise InputError for an env.py that does not import the gate, and could connect to any database."""
     if not has_gate(script_directory):
-        raise InputError(f"{script_directory / 'env.py'} does not call dbkit.gate.run, so it was not run.", HOW_TO_ADD)
+        raise InputError(
+            f"{script_directory / 'env.py'} does not call dbkit.gate.install or dbkit.gate.run, so it was not run.",
+            HOW_TO_ADD,
+        )
 
 
 def has_gate(script_directory: Path) -> bool:
@@ -31,6 +36,33 @@ def has_gate(script_directory: Path) -> bool:
         return any(map(_imports_gate, ast.walk(ast.parse(path.read_bytes(), path))))
     except (SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not a Python file: {error}") from error
+
+
+def connects_itself(ini: Path) -> bool:
+    """Whether the env.py of a project calls gate.install, so that the database is what it connects to.
+
+    It is looked for where the settings file names its directory plainly; a project elsewhere is named by --config.
+    """
+    versions = directory_of(ini)
+    path = versions.parent / "env.py" if versions else None
+    return path is not None and path.is_file() and keeps_connection(path.parent)
+
+
+def keeps_connection(script_directory: Path) -> bool:
+    """Whether env.py calls gate.install, and connects by itself. Raises InputError where it is not a Python file."""
+    path = find_env_file(script_directory)
+    source = path.read_bytes()
+    if not INSTALLS.search(source) or not has_gate(script_directory):
+        return False
+    # bytecode contains names as they are written
+    return path.suffix != ".py" or any(map(_calls_install, ast.walk(ast.parse(source, path))))
+
+
+def _calls_install(node: ast.AST) -> bool:
+    """Whether a node is gate.install, under any name of the module, or imports it."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module == GATE and any(each.name == "install" for each in node.names)
+    return isinstance(node, ast.Attribute) and node.attr == "install" and "gate" in ast.unparse(node.value)
 
 
 def find_env_file(script_directory: Path) -> Path:

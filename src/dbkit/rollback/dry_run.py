@@ -12,12 +12,11 @@ from alembic.runtime.migration import RevisionStep
 
 from dbkit import project
 from dbkit.errors import CheckFailed, InputError
-from dbkit.gate import alembic_command
-from dbkit.postgres import scratch_cluster, scratch_database
+from dbkit.postgres import scratch_cluster
 from dbkit.postgres.binaries import server_bindir
 from dbkit.postgres.connect import connect
-from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import Session
+from dbkit.roundtrip.scratch_migrations import open_scratch
 from dbkit.sample_data.fill import TableFiller
 from dbkit.settings import Settings
 from dbkit.stash import sequences, tables
@@ -89,17 +88,15 @@ def _run_in_scratch(settings: Settings, ini: Path, heads: tuple[str, ...], to: s
     With rows, the effects of a loop over rows or of a trigger are observed, too.
     """
     with scratch_cluster.cluster(settings) as cluster, _silence():
-        own = replace(scratch_database.settings_for(settings, cluster.target()), confirm=cluster.target().dbname)
-        loaded = project.load(ini)
-        for head in heads:
-            alembic_command.run_alembic(loaded, own, "upgrade", head)
+        scratch = open_scratch(project.load_project(settings), settings, cluster, cluster.target().dbname)
+        scratch.upgrade(heads)
         if sample_rows:
             # triggers and the like run with it, as they do for the application
-            with connect(cluster.target(), autocommit=True, session=Session.PROJECT) as connection:
-                TableFiller(ROWS, version_tables=[VERSION_TABLE]).fill(connection)
-        with connect(cluster.target(), autocommit=True) as connection:
+            with connect(scratch.target, autocommit=True, session=Session.PROJECT) as connection:
+                TableFiller(ROWS, version_tables=[scratch.target.history.table]).fill(connection)
+        with connect(scratch.target, autocommit=True) as connection:
             observer = DryRunObserver(connection)
-            alembic_command.run_alembic(loaded, own, "downgrade", to, hook=observer)
+            scratch.downgrade(to, observer)
             return observer.result()
 
 
@@ -125,6 +122,9 @@ class DryRunObserver:
 
     def after(self, _step: RevisionStep, _driver: psycopg.Connection, *, left_transaction: bool) -> None:
         """Do nothing before the commit."""
+
+    def rolled_back(self, count: int) -> None:
+        """Do nothing: no other session holds locks in a scratch database."""
 
     def done(self, _step: RevisionStep, *, left_transaction: bool) -> None:
         """Read what the step has written, after its commit."""

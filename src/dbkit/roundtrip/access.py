@@ -34,6 +34,8 @@ class Access:
     driver: str = "psycopg"
     hands: str = ""
     """The object in config.attributes["connection"]: "connection", "engine", or "" for none."""
+    redirects: bool = False
+    """Whether every connection of an engine is led to the one database, whatever env.py has read."""
     password_apart: bool = False
     """Whether the password is in PGPASSWORD, and not in the URL."""
 
@@ -67,6 +69,8 @@ class Access:
             host = ""
         if self.driver in ("asyncpg", "pg8000"):
             query.pop("requirepeer", None)
+        if self.driver == "asyncpg" and "sslmode" in query:
+            query["ssl"] = query.pop("sslmode")
         url = sa.URL.create(
             f"postgresql+{self.driver}",
             username=target.user,

@@ -8,6 +8,7 @@ from dbkit.postgres import pg_dump, scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.project import revision_ids
+from dbkit.project.initial import EMPTY
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.access import Databases
 from dbkit.roundtrip.compare import Facts, Snapshot
@@ -24,14 +25,16 @@ class ProofDatabases:
     names: Iterator[str]
     """For copies."""
     settings: Settings
+    template: str = EMPTY
+    """The database that they are created as copies of."""
     version_table: str = field(default="", init=False)
     """Schema-qualified, as SQL; empty until env.py has configured Alembic."""
     version_table_name: str = field(default="", init=False)
 
     def create(self) -> None:
-        """Create the databases, empty."""
+        """Create the databases, in the state in which the chain begins."""
         for target in self.databases.values():
-            self.place.create_database(target.dbname)
+            self.place.create_database(target.dbname, self.template)
 
     def copy(self) -> dict[str, Target]:
         """Return copies of the databases. No session may be connected to them."""

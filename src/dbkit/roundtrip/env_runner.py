@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
@@ -18,14 +17,17 @@ from psycopg import sql
 from sqlalchemy.pool import NullPool
 
 from dbkit import gate
-from dbkit.errors import DbkitError, InputError, describe_error
+from dbkit.errors import DbkitError, InputError, describe_error, sqlstate_of
 from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.project import Project, env_file
+from dbkit.project.autogenerate import as_metadata
+from dbkit.project.initial import EMPTY
 from dbkit.redaction import redact
 from dbkit.roundtrip.access import Access, Databases, environment_variables
 from dbkit.roundtrip.engine_pools import EnginePools
 from dbkit.roundtrip.env_hints import HINT, hint_for
+from dbkit.roundtrip.redirection import redirect_connections
 from dbkit.roundtrip.scratch_connections import restrict_connections
 from dbkit.settings import Settings
 
@@ -42,17 +44,24 @@ class EnvRunner:
     access: Access
     databases: Databases
     """The same for all runs: a project may have read its variables when its modules were imported."""
+    template: str = EMPTY
+    """The database that the scratch databases are copies of: in the state in which the chain begins."""
     version_table_schema: str | None = None
     """The option that env.py gave to Alembic in its last run."""
     shares_transaction: bool = field(default=False, init=False)
     """Whether env.py runs all revisions of a command in one transaction, as Alembic does by default."""
+    models: dict[str, list[sa.MetaData]] = field(default_factory=dict, init=False)
+    """The models that env.py gave to Alembic in its last run, by the name of the database."""
     pools: EnginePools = field(default_factory=EnginePools, init=False)
     """The connections that the runs of env.py leave open."""
 
-    def run(self, migrations: MigrationsFunction, on_connect: Callable[[], None] = lambda: None) -> None:
+    def run(
+        self, migrations: MigrationsFunction, on_connect: Callable[[], None] = lambda: None, **context: Any
+    ) -> None:
         """Run env.py once, with `migrations` as the steps of the Alembic command.
 
-        `on_connect` is called after each connection that is opened meanwhile.
+        `on_connect` is called after each connection that is opened meanwhile. `context` are further options of
+        Alembic's environment.
 
         Raises what the migrations raise; InputError when env.py itself fails, or uses another database.
         """
@@ -65,19 +74,32 @@ class EnvRunner:
 
         script = self.project.script
         environment = EnvironmentContext(
-            self.project.config, script, fn=counted, as_sql=False, starting_rev=None, destination_rev="head", tag=None
+            self.project.config,
+            script,
+            fn=counted,
+            as_sql=False,
+            starting_rev=None,
+            destination_rev="head",
+            tag=None,
+            **context,
         )
         configure = environment.configure
 
         def configure_per_migration(*arguments: Any, **options: Any) -> None:
             self.version_table_schema = options.get("version_table_schema")
             self.shares_transaction = not options.get("transaction_per_migration")
+            self._record_models(arguments, options)
             configure(*arguments, **{**options, "transaction_per_migration": True})
 
         # on the instance: Alembic's `context` proxy would not find it in a subclass
         environment.configure = configure_per_migration  # type: ignore[method-assign]
         try:
-            with self._prepared(), restrict_connections(self.databases, on_connect, self.pools), environment:
+            with (
+                self._prepared(),
+                self._redirected(),
+                restrict_connections(self.databases, on_connect, self.pools),
+                environment,
+            ):
                 script.run_env()
         finally:
             redact.learn_variables(os.environ)  # env.py may have read a file into it
@@ -110,7 +132,7 @@ class EnvRunner:
         try:
             self.run(migrations)
         except (Exception, SystemExit) as error:
-            if self.version_table_schema and isinstance(getattr(error, "orig", None), psycopg.errors.InvalidSchemaName):
+            if self.version_table_schema and sqlstate_of(error) == "3F000":
                 # an operator has created it in the project's real databases
                 self._create_schema(self.version_table_schema)
                 self.version_table_schema = None
@@ -128,12 +150,12 @@ class EnvRunner:
         """Set what env.py may read, and suppress what it prints and logs."""
         config = self.project.config
         main = next(iter(self.databases.values()))
-        self._set_urls()
         settings = scratch_database.settings_for(self.settings, main)
         config.attributes[gate.ATTRIBUTE] = gate.RunContext(settings, is_proof=True)
         config.stdout = io.StringIO()
         with contextlib.ExitStack() as stack:
             stack.enter_context(environment_variables(self.access.environment(main)))
+            stack.enter_context(self._urls())
             stack.enter_context(_silence())
             if self.access.hands:
                 engine = sa.create_engine(self.access.url(main), poolclass=NullPool)
@@ -142,8 +164,36 @@ class EnvRunner:
                 stack.callback(config.attributes.pop, "connection")
             yield
 
+    def _redirected(self) -> contextlib.AbstractContextManager[None]:
+        if self.access.redirects and len(self.databases) == 1:
+            return redirect_connections(next(iter(self.databases.values())))
+        return contextlib.nullcontext()
+
+    def _record_models(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        connection = arguments[0] if arguments else options.get("connection")
+        dbname = getattr(getattr(getattr(connection, "engine", None), "url", None), "database", None)
+        names = [name for name, target in self.databases.items() if target.dbname == dbname]
+        found = as_metadata(options.get("target_metadata"))
+        self.models[names[0] if names else next(iter(self.databases))] = list(found)
+
+    @contextlib.contextmanager
+    def _urls(self) -> Iterator[None]:
+        """Set the URLs of the databases in the project's Alembic configuration, and restore them at the end."""
+        config = self.project.config
+        sections = {name or config.config_ini_section for name in self.databases}
+        places = [(section, option) for section in sorted(sections) for option in ("sqlalchemy.url", "url")]
+        former = {place: config.file_config.get(*place, raw=True, fallback=None) for place in places}
+        self._set_urls()
+        try:
+            yield
+        finally:
+            for (section, option), value in former.items():
+                if value is not None:
+                    config.file_config.set(section, option, value)
+                else:
+                    config.file_config.remove_option(section, option)
+
     def _set_urls(self) -> None:
-        """Set the URLs of the databases in the project's Alembic configuration."""
         config = self.project.config
         for name, target in self.databases.items():
             section = name or config.config_ini_section

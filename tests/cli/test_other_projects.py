@@ -1,0 +1,110 @@
+"""The verbs with --config: on a project of another team, whose database is what its env.py connects to."""
+
+from pathlib import Path
+
+import pytest
+
+from dbkit.settings import Target
+from support.other_project import OtherProject, make_project
+
+OWN_TABLE = 'version_table="team_version", version_table_schema="ops"'
+
+
+@pytest.fixture(params=["", OWN_TABLE], ids=["default", "own-table"])
+def project(tmp_path: Path, database: Target, request: pytest.FixtureRequest) -> OtherProject:
+    """A project that was not migrated yet, with Alembic's version table, or one in another schema."""
+    made = make_project(tmp_path, database, request.param)
+    if request.param:
+        made.query("CREATE SCHEMA ops")
+    return made
+
+
+def test_a_database_is_migrated_read_and_rolled_back(project: OtherProject) -> None:
+    """The usual day: each verb finds the database by env.py, and no URL is typed."""
+    done = project.dbkit("status")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "pending   2" in done.stdout
+    assert "next      dbkit migrate -c alembic.ini" in done.stdout
+    done = project.dbkit("migrate")
+    assert done.returncode == 0, done.stderr
+    assert "2 migrations applied" in done.stdout
+    assert project.dbkit("migrate").stdout.endswith("nothing to apply.\n")
+    assert project.dbkit("log").stdout.count("upgrade") == 2
+    for verb in (["wait", "--at-head"], ["mark", "test"], ["accept", "c2"], ["psql", "-c", "SELECT 1"]):
+        done = project.dbkit(*verb)
+        assert done.returncode == 0, (verb, done.stderr)
+    for verb in ("check", "drift"):
+        done = project.dbkit(verb)
+        assert done.returncode == 0, (verb, done.stderr)
+    project.query("INSERT INTO customers (name, city) VALUES ('a', 'Oslo'), ('b', 'Bern')")
+    done = project.dbkit("rollback")
+    assert done.returncode == 0, done.stderr
+    assert "column customers.city: 2 values" in done.stdout
+    assert "dbkit migrate -c alembic.ini" in done.stdout
+    assert (project.root / ".dbkit/stash").is_dir()
+    assert project.dbkit("migrate").returncode == 0
+    done = project.dbkit("restore")
+    assert done.returncode == 0, done.stderr
+    assert project.query("SELECT city FROM customers ORDER BY id") == [("Oslo",), ("Bern",)]
+    done = project.dbkit("redo")
+    assert done.returncode == 0, done.stderr
+    assert project.query("SELECT city FROM customers ORDER BY id") == [("Oslo",), ("Bern",)]
+    done = project.dbkit("backfill", "customers", "--set", "city = upper(city)")
+    assert done.returncode == 0, done.stderr
+    assert project.query("SELECT city FROM customers ORDER BY id") == [("OSLO",), ("BERN",)]
+
+
+def test_files_are_written_beside_its_own(project: OtherProject) -> None:
+    """A revision, a snapshot and a script."""
+    assert project.dbkit("migrate").returncode == 0
+    models = project.root / "team_models.py"
+    models.write_text(models.read_text().replace('sa.Column("city"', 'sa.Column("zip", sa.Text), sa.Column("city"'))
+    done = project.dbkit("check")
+    assert done.returncode == 1
+    assert "op.add_column('customers', sa.Column('zip'" in done.stderr
+    assert 'dbkit revision -c alembic.ini -m "…"' in done.stderr
+    done = project.dbkit("drift")
+    assert (done.returncode, "the models moved: column customers.zip" in done.stderr) == (1, True), done.stderr
+    done = project.dbkit("revision", "-m", "add zip", "--rev-id", "cccc3")
+    assert done.returncode == 0, done.stderr
+    assert len(list(project.versions.glob("cccc3_*.py"))) == 1
+    assert not (project.root / "migrations/HEAD").exists()
+    done = project.dbkit("sql", "--out", "-")
+    assert done.returncode == 0, done.stderr
+    assert "ADD COLUMN zip" in done.stdout
+    done = project.dbkit("schema")
+    assert done.returncode == 0, done.stderr
+    snapshot = project.root / "schema.sql"
+    assert "zip text" in snapshot.read_text()
+    done = project.dbkit("check")
+    assert done.returncode == 0, done.stderr
+    snapshot.write_text(snapshot.read_text().replace("zip text", "zip integer"))
+    assert "is stale" in project.dbkit("check").stderr
+
+
+def test_preflight_asks_the_database_of_env_py(project: OtherProject) -> None:
+    """The rows are asked, and the pending migrations run on a scratch database."""
+    assert project.dbkit("migrate").returncode == 0
+    project.query("INSERT INTO customers (name) VALUES (NULL)")
+    project.add(
+        "c3", "c2", "ALTER TABLE customers ALTER name SET NOT NULL", "ALTER TABLE customers ALTER name DROP NOT NULL"
+    )
+    done = project.dbkit("preflight")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 row" in done.stdout
+
+
+def test_a_proof_needs_no_variable_of_env_py(project: OtherProject) -> None:
+    """What env.py connects to is another database; the proof reaches only its own."""
+    done = project.dbkit("roundtrip", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert project.query("SELECT to_regclass('customers')") == [(None,)]
+
+
+@pytest.mark.parametrize("verb", ["reset", "seed", "db-start", "db-stop"])
+def test_a_verb_of_the_kit_s_own_project_says_why(tmp_path: Path, verb: str) -> None:
+    """One sentence, and nothing is done."""
+    project = make_project(tmp_path, Target("unused"))
+    done = project.dbkit(verb)
+    assert done.returncode == 2
+    assert f"{verb} takes no --config: " in done.stderr
