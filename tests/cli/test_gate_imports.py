@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from support.pair import Pair
+from support.pair import Pair, Project
 
 NOT_IN_PRODUCTION = (
     "commands",
@@ -20,9 +20,16 @@ NOT_IN_PRODUCTION = (
 )
 
 
+LINE = "from alembic import context\n"
+
+
 def loaded_by(pair: Pair, *arguments: str) -> set[str]:
     """The package's modules that an alembic command loads."""
-    gated = pair.gated
+    return loaded_in(pair.gated, *arguments)
+
+
+def loaded_in(gated: Project, *arguments: str) -> set[str]:
+    """The package's modules that an alembic command of a project loads."""
     command = [sys.executable, "-X", "importtime", *gated.command(*arguments)[1:]]
     run = subprocess.run(
         command, cwd=gated.root, env=gated.variables(), capture_output=True, text=True, check=True, timeout=60
@@ -45,6 +52,16 @@ def test_an_upgrade_with_nothing_to_do_loads_nothing_that_executes(pair: Pair) -
     assert not {"gate.executor", "gate.monitor", "gate.diagnosis"} & loaded_by(pair, "upgrade", "head")
 
 
+def test_the_gate_of_a_project_loads_nothing_that_proves(pair: Pair) -> None:
+    pair.write("op.execute('CREATE TABLE t (id int)')")
+    env = pair.bare.env_py
+    env.write_text(env.read_text().replace(LINE, f"{LINE}from dbkit import gate\n\ngate.install(context)\n", 1))
+    loaded = loaded_in(pair.bare, "upgrade", "head")
+    assert {"gate.executor", "gate.project_gate"} <= loaded
+    assert not {name for name in loaded if name.partition(".")[0] in NOT_IN_PRODUCTION}
+    assert not {"gate.executor", "gate.monitor", "gate.diagnosis"} & loaded_in(pair.bare, "upgrade", "head")
+
+
 def test_a_preflight_loads_only_what_asks(pair: Pair) -> None:
     pair.write("op.execute('CREATE TABLE t (id int)')", "op.execute('ALTER TABLE t ALTER id SET NOT NULL')")
     assert not {
@@ -61,13 +78,13 @@ def test_a_preflight_loads_only_what_asks(pair: Pair) -> None:
 @pytest.mark.parametrize("verb", ["migrate", "psql"])
 def test_a_verb_that_only_reads_loads_neither_alembic_nor_sqlalchemy(verb: str) -> None:
     code = f"import sys, dbkit.commands.{verb}; print(*sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=180)
     assert not {"alembic", "sqlalchemy"} & set(run.stdout.split())
 
 
 def test_a_proof_loads_the_parser_of_conditions_only_when_it_meets_one() -> None:
     code = "import sys, dbkit.roundtrip.prove; print(*sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=180)
     loaded = set(run.stdout.split())
     assert "dbkit.roundtrip.extra_rows" in loaded
     assert "sqlglot" not in loaded

@@ -1,6 +1,7 @@
 """Run Alembic's commands on a loaded project, through the gate."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -9,10 +10,10 @@ from alembic.util import CommandError, to_list
 
 from dbkit.errors import InputError
 from dbkit.gate import requirements
-from dbkit.gate.context import ATTRIBUTE, RunContext, resolve_target
+from dbkit.gate.context import ATTRIBUTE, DATABASES, FoundDatabase, RunContext, resolve_target
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.connection_guard import ConnectionGuard, ConnectionRefused, Identity, guarding, identify
-from dbkit.project import Project, env_file, require_known
+from dbkit.project import Project, alembic_features, env_file, require_known
 from dbkit.project.step_hooks import StepHook
 from dbkit.settings import Settings, Target
 
@@ -30,12 +31,16 @@ class GateConnectionGuard(ConnectionGuard):
     def before(self, dbname: str | None) -> None:
         """Refuse a connection that names no database before the gate is called, or another one afterwards."""
         target = self._target()
+        if self._is_asked():
+            return
         if target is None or (dbname and dbname != target.dbname):
             self._refuse_other(target, f'"{dbname}"' if dbname else "a database")
 
     def check(self, identity: Identity) -> None:
         """Refuse another database than the gate's: the name may be the same on two servers."""
         target = self._target()
+        if self._is_asked():
+            return
         if target is None:
             self._refuse_other(target, f'"{identity.dbname}"')
         with connect(target, self.run_context.settings.wait) as connection:
@@ -48,15 +53,21 @@ class GateConnectionGuard(ConnectionGuard):
         if meant not in (None, target):
             self._refuse_other(meant, f'"{target.dbname}" on {target.server()}')
 
+    def _is_asked(self) -> bool:
+        """Whether env.py's own connection determines which database it is."""
+        return self.run_context.discovers and self.run_context.keeps_connection
+
     def _target(self) -> Target | None:
         if not self.run_context.is_gate_called:
             self.refuse(
                 ConnectionRefused(
-                    f"{self.env_py} opens a connection before it calls dbkit.gate.run; it was refused.",
+                    f"{self.env_py} opens a connection before it calls the gate; it was refused.",
                     env_file.HOW_TO_ADD,
                 )
             )
-        return self.run_context.target
+        run_context = self.run_context
+        # env.py's own connection comes before the gate's: it must be to what it was asked for before
+        return run_context.target or (run_context.settings.target if run_context.keeps_connection else None)
 
     def _refuse_other(self, meant: Target | None, other: str) -> NoReturn:
         """Raise ConnectionRefused; `meant` is None where only a script is written."""
@@ -69,6 +80,35 @@ class GateConnectionGuard(ConnectionGuard):
         )
 
 
+class FoundDatabasesGuard(GateConnectionGuard):
+    """Refuses every connection of an env.py that connects by itself, but those to the databases that were found."""
+
+    def __init__(self, run_context: RunContext, env_py: Path, targets: Sequence[Target]) -> None:
+        super().__init__(run_context, env_py)
+        self.targets = targets
+
+    def before(self, dbname: str | None) -> None:
+        """Refuse a connection before the gate is called, and one to a database of another name."""
+        self._target()
+        if dbname is not None and all(dbname != each.dbname for each in self.targets):
+            self._refuse_other(self.targets[0], f'"{dbname}"')
+
+    def check(self, identity: Identity) -> None:
+        """Refuse a database of the same name on another server."""
+        self._target()
+        for target in self.targets:
+            if target.dbname == identity.dbname:
+                with connect(target, self.run_context.settings.wait) as connection:
+                    if identity.is_same_database(identify(connection)):
+                        return
+        self._refuse_other(self.targets[0], f'"{identity.dbname}" on another server')
+
+    def check_own(self, target: Target) -> None:
+        """Refuse another target than those that were found."""
+        if target not in self.targets:
+            self._refuse_other(self.targets[0], f'"{target.dbname}" on {target.server()}')
+
+
 def run_alembic(
     project: Project,
     settings: Settings,
@@ -77,30 +117,30 @@ def run_alembic(
     announce: bool = False,
     start: tuple[str, ...] = (),
     hook: StepHook | None = None,
+    hooks: Mapping[Target, StepHook] | None = None,
     **options: Any,
 ) -> RunContext:
     """Run `alembic <name>` and return its run context.
 
     `announce` prints each migration as it begins; `start` is where a script begins, when that is at several revisions;
-    `hook` is called before and after each step.
+    `hook` is called before and after each step; in its place `hooks`, for an env.py with several databases.
     Raises DbkitError; Alembic's own errors become InputError.
     """
-    run_context = RunContext(settings, name, announce, start, hook=hook)
+    run_context = RunContext(settings, name, announce, start, hook=hook, hooks=hooks or {})
     project.config.attributes[ATTRIBUTE] = run_context
     runs_env = (
-        name not in WRITERS
-        or options.get("autogenerate")
-        or project.config.get_alembic_boolean_option("revision_environment")
+        name not in WRITERS or options.get("autogenerate") or alembic_features.runs_env_for_new_files(project.config)
     )
     if runs_env:
         project.require_gate()
-    connection_guard = GateConnectionGuard(run_context, Path(project.script.dir) / "env.py")
+    connects = runs_env and not options.get("sql")
+    connection_guard = _make_guard(project, settings, run_context, connects=connects)
     try:
         with guarding(connection_guard):
             result = getattr(command, name)(project.config, *arguments, **options)
             if runs_env and not run_context.is_gate_called:
                 raise ConnectionRefused(
-                    f"{connection_guard.env_py} ended without calling dbkit.gate.run, so nothing was done.",
+                    f"{connection_guard.env_py} ended without calling the gate, so nothing was done.",
                     env_file.HOW_TO_ADD,
                 )
     except CommandError as error:
@@ -108,6 +148,17 @@ def run_alembic(
         raise InputError(f"{str(error).rstrip('.')}.", hint) from error
     run_context.revision_files = [script for script in to_list(result, []) if script]
     return run_context
+
+
+def _make_guard(
+    project: Project, settings: Settings, run_context: RunContext, *, connects: bool
+) -> GateConnectionGuard:
+    """Return the guard of the connections of a run. An env.py that connects by itself was asked for its databases."""
+    env_py = Path(project.script.dir) / "env.py"
+    if not settings.is_foreign or not connects:
+        return GateConnectionGuard(run_context, env_py)
+    found: Sequence[FoundDatabase] = project.config.attributes[DATABASES]
+    return FoundDatabasesGuard(run_context, env_py, [each.target for each in found])
 
 
 def read_position(project: Project, settings: Settings) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Execute the steps of a run that holds the migration lock, and check the result from a second connection."""
 
+from asyncio import CancelledError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,13 @@ from dbkit.gate.executor import Executor
 from dbkit.gate.migration_session import MigrationSession
 from dbkit.gate.monitor import Monitor
 from dbkit.gate.plan import AlembicStep, replace_plan, revision_of
+from dbkit.gate.project_connection import ProjectConnection
 from dbkit.gate.step_state import StepState
 from dbkit.gate.version_table import capture_changes
-from dbkit.postgres import session as sessions
 from dbkit.postgres.connect import connect
 from dbkit.postgres.durability import flush_wal
-from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import place_of
+from dbkit.postgres.sql_quote import as_text
 from dbkit.project.config import ProjectConfig
 from dbkit.project.step_hooks import HookFailed
 
@@ -51,27 +52,33 @@ class CheckedExecution:
             writes_journal=session.writes_journal,
             lock_budget=self.settings.lock_budget,
             restore_session=session.restore_settings,
+            checks_transaction=isinstance(session.driver, ProjectConnection),
+            shares_transaction=not session.commits_each_step,
             empties_version_table=purges,
             preflight=_make_preflight(session.config),
         )
-        self.executor = Executor(session.run_context, steps, self.monitor, session.driver)
+        self.executor = Executor(session, steps, self.monitor)
 
     def run(self) -> None:
         """Execute the steps, and check the result. Raises DbkitError, which tells whether to run them again."""
         migration, driver = self.session.migration, self.session.driver
         migration.purge = False  # not in a separate transaction, as Alembic does it, but together with the first stamp
-        sessions.shorten_lock_wait(driver, self.settings)
+        self.session.shorten_lock_wait()
         replace_plan(migration, lambda _: self.executor.plan)
         migration.on_version_apply_callbacks += (self.executor.record,)
-        table = place_of(driver).table(VERSION_TABLE).as_string()
+        table = as_text(place_of(driver).version_table_sql)
         try:
-            with capture_changes(self.monitor.change_version, lambda: self.monitor.empties_version_table, table):
-                self.executor.execute(self.session.context)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # a migration can raise anything
+            with (
+                capture_changes(self.monitor.change_version, lambda: self.monitor.empties_version_table, table),
+                self.session.observing(self.monitor),
+            ):
+                self.executor.execute()
+        except (Exception, SystemExit, KeyboardInterrupt, CancelledError) as error:  # a migration can raise anything
             self._require_committed(error)
         if self.executor.heads is not None:
             self.session.run_context.after = tuple(sorted(self.executor.heads))
-            self._require_result(self.executor.heads)
+            if not self.session.is_external:
+                self.require_result()
 
     def _require_committed(self, error: BaseException) -> None:
         """Raise the error of the step that has failed; return where only the reply to its COMMIT was lost."""
@@ -80,6 +87,7 @@ class CheckedExecution:
             raise error
         self.monitor.stop_observing()
         self.session.roll_back()
+        self.monitor.find_unseen_commit(running)
         if isinstance(error, HookFailed | Refused):
             raise error
         state = diagnosis.read_state_after_failure(
@@ -97,7 +105,7 @@ class CheckedExecution:
 
     def _continue_without_reply(self, error: BaseException, running: StepState) -> None:
         """Report that the step is committed. Raises CheckFailed when more steps follow, for which the lock is lost."""
-        self.executor.confirm_commit()
+        self.executor.confirm_commits()
         step = f"{running.entry.action} of {running.entry.revision}"
         text = f"the connection was lost at the COMMIT of the {step} ({diagnosis.error_text(error).rstrip('.')})"
         left = len(self.steps) - self.executor.committed
@@ -117,9 +125,9 @@ class CheckedExecution:
             invalid = diagnosis.find_unrepaired_indexes(invalid, state.invalid, statements)
         return diagnosis.failure_error(error, running, state, invalid)
 
-    def _require_result(self, heads: set[str]) -> None:
-        """Raise where the version table has other heads than these, or a new invalid index is left."""
-        last = revision_of(self.steps[-1])
+    def require_result(self) -> None:
+        """Raise where the version table has other heads than it should, or a new invalid index is left."""
+        heads, last = self.executor.heads or set(), revision_of(self.steps[-1])
         state = self._read_state_after_success(last)
         if state is None:
             return
@@ -140,7 +148,7 @@ class CheckedExecution:
             self.session.flush()
         except psycopg.Error as error:
             say(f"warning: the connection was lost after {last} was committed: {diagnosis.error_text(error)}")
-        is_alive = not driver.closed
+        is_alive = not driver.closed and not self.session.is_external
         try:
             # a second connection may not be allowed: to a role with CONNECTION LIMIT 1, for one
             wait = 0.0 if is_alive else min(self.settings.wait, diagnosis.PATIENCE)

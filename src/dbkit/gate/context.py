@@ -1,5 +1,6 @@
 """The run context: what a verb passes to env.py, and what it gets back; and the database of a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,21 @@ if TYPE_CHECKING:
 
     from dbkit.project.step_hooks import StepHook
 
+DATABASES = "dbkit databases"
+"""The key, in `config.attributes`, of the databases that a project's env.py connects to, when it was asked."""
 ATTRIBUTE = "dbkit"
 """The key of the run context in Alembic's `config.attributes`."""
+
+
+@dataclass(frozen=True)
+class FoundDatabase:
+    """A database that a project's env.py connects to."""
+
+    name: str
+    """The name of its engine, where a project has several databases; else ""."""
+    target: Target
+    metadata: "tuple[sa.MetaData, ...]"
+    """The models that env.py compares with it."""
 
 
 @dataclass
@@ -31,6 +45,8 @@ class RunContext:
     """Whether a proof decides step by step, on a scratch database: nothing is refused or recorded."""
     hook: "StepHook | None" = None
     """The hook called before and after each migration step."""
+    hooks: "Mapping[Target, StepHook]" = field(default_factory=dict)
+    """In its place, the hook for each database of an env.py that has several."""
     steps: "list[RevisionStep | StampStep]" = field(default_factory=list)
     """The steps that were begun, first to last; the last one may have failed."""
     after: tuple[str, ...] = ()
@@ -41,6 +57,12 @@ class RunContext:
     """The models, when the command compared them: one MetaData for most projects."""
     is_gate_called: bool = False
     """Whether env.py has called the gate."""
+    keeps_connection: bool = False
+    """Whether env.py connects by itself, and the gate uses that connection: `gate.install`."""
+    discovers: bool = False
+    """Whether only the databases are asked for, and nothing is run."""
+    found: list[FoundDatabase] = field(default_factory=list)
+    """The databases that env.py has configured Alembic for."""
     target: Target | None = None
     """The database that the gate has connected to, or is about to."""
 
@@ -49,6 +71,8 @@ def resolve_target(settings: Settings) -> Target:
     """Return the database that the settings name; without one, the embedded server's, which is started."""
     if settings.target:
         return settings.target
+    if settings.is_foreign:  # there is no embedded server to start for it
+        raise AssertionError("env.py was not asked for its databases")
     from dbkit.postgres.cluster import development_cluster  # a production image has no embedded server to start
 
     return development_cluster(settings).ensure_running()

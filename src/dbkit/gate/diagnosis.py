@@ -107,7 +107,7 @@ def read_state_after_failure(
     lost = migration_connection
     try:
         with connect_beside(target, wait, close_first, progress=_ignore_progress) as connection:
-            if lost.closed and not end_migration_session(connection, target.dbname, lost.server_pid):
+            if lost.closed and not end_migration_session(connection, target, lost.server_pid):
                 return UnknownState(f"backend {lost.server_pid} still works for the connection that was lost")
             return replace(read_state(connection), hint=error_causes.hint_for(connection, error, target.dbname))
     except NoRoom:

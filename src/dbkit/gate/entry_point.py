@@ -18,7 +18,7 @@ from alembic.runtime.environment import EnvironmentContext
 from dbkit import signals
 from dbkit.errors import DbkitError, as_dbkit_error, say
 from dbkit.gate import protection, requirements
-from dbkit.gate.context import ATTRIBUTE, RunContext, resolve_target
+from dbkit.gate.context import ATTRIBUTE, FoundDatabase, RunContext, resolve_target
 from dbkit.gate.engine import create_engine
 from dbkit.gate.migration_run import COMMANDS, MigrationRun
 from dbkit.gate.migration_session import MigrationSession
@@ -26,6 +26,7 @@ from dbkit.gate.monitored_connection import driver_of
 from dbkit.gate.plan import record_steps, replace_plan
 from dbkit.gate.version_table import OPTIONS, override_queries
 from dbkit.postgres import connection_guard
+from dbkit.postgres.own_statements import place_of
 from dbkit.project import configure_logging
 from dbkit.redaction import outputs, redact
 from dbkit.settings import load
@@ -33,8 +34,6 @@ from dbkit.settings import load
 COMPARISON_OPTIONS: dict[str, Any] = {
     "compare_type": True,
     "compare_server_default": True,
-    # a list replaces Alembic's default, so its own plugins are named too
-    "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
 }
 
 
@@ -66,6 +65,12 @@ def _run_command(context: EnvironmentContext, root: Path, load_metadata: Callabl
     connection_guard.require_none_refused()
     run_context = context.config.attributes.get(ATTRIBUTE) or RunContext(load(root, warn=True))
     run_context.is_gate_called = True
+    if run_context.discovers:
+        from dbkit.project.autogenerate import as_metadata
+
+        target = resolve_target(load(root))
+        run_context.found.append(FoundDatabase("", target, tuple(as_metadata(load_metadata()))))
+        return
     if context.is_offline_mode():
         from dbkit.gate.offline import write_script
 
@@ -90,13 +95,15 @@ def _run_online(context: EnvironmentContext, run_context: RunContext, load_metad
             reset_session_formats(connection)
             configure_comparison(context, run_context, load_metadata)
         if migration.opts["fn"].__name__ in COMMANDS and not run_context.is_proof:
-            MigrationRun(MigrationSession(context, run_context, target, connection)).run()
+            MigrationRun(MigrationSession(context, run_context, target, connection, driver)).run()
             return
         from dbkit.gate.unlocked_run import run_unlocked
 
         if run_context.is_proof:
             replace_plan(migration, lambda plan: record_steps(plan, run_context))
         else:
-            requirements.require_consistent(context.script, migration.get_current_heads())
+            requirements.require_consistent(
+                context.script, migration.get_current_heads(), place_of(driver).version_table
+            )
             connection.rollback()
         run_unlocked(context, run_context)

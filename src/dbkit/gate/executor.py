@@ -9,14 +9,13 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, RevisionStep
 from psycopg.pq import TransactionStatus
 
 from dbkit.errors import say, sqlstate_of
-from dbkit.gate.context import RunContext
+from dbkit.gate.migration_session import MigrationSession
 from dbkit.gate.monitor import Monitor
-from dbkit.gate.plan import AlembicStep, make_entry
+from dbkit.gate.plan import AlembicStep, make_entry, revision_of
 from dbkit.gate.step_state import StepState
 from dbkit.postgres import connection_guard
 from dbkit.postgres.locks import OLDEST_TRANSACTION, TRY_AGAIN
@@ -48,34 +47,37 @@ class LockRetries:
 class Executor:
     """Executes the steps of a run that holds the migration lock, and resumes at a step that did not get its locks."""
 
-    def __init__(
-        self, run_context: RunContext, steps: Sequence[AlembicStep], monitor: Monitor, driver: psycopg.Connection
-    ) -> None:
-        self.run_context = run_context
-        self.settings = run_context.settings
+    def __init__(self, session: MigrationSession, steps: Sequence[AlembicStep], monitor: Monitor) -> None:
+        self.session = session
+        self.run_context = session.run_context
+        self.settings = session.settings
         self.steps = steps
         self.monitor = monitor
-        self.driver = driver
+        self.driver = session.driver
         self.committed = 0
         """How many steps are committed."""
+        self.begun = 0
+        """How many steps were begun, some of them perhaps more than once."""
+        self.waiting: list[StepState] = []
+        """The steps that are done and not committed: of a project whose steps share one transaction."""
         self.heads: set[str] | None = None
         """The revisions in the version table after the last recorded step; None before the first."""
         self.running: StepState | None = None
-        """The step that was begun and is not committed."""
+        """The step that was begun last, while it is not committed."""
 
-    def execute(self, context: EnvironmentContext) -> None:
-        """Execute all steps, each in its own transaction.
+    def execute(self) -> None:
+        """Execute all steps, in the transactions that the session gives them.
 
         A step whose locks are not granted within lock_timeout is rolled back, and retried after a pause, for up to
-        lock_budget: while it waits for a table, all other sessions that want the table wait behind it. Raises what a
-        step raises.
+        lock_budget, with the steps that were rolled back with it: while it waits for a table, all other sessions that
+        want the table wait behind it. Raises what a step raises.
         """
         retries = LockRetries(self.settings)
         while True:
             committed = self.committed
             try:
-                with context.begin_transaction():
-                    context.run_migrations()
+                self.session.run_migrations()
+                self.confirm_commits()
                 return
             except (sa.exc.DBAPIError, psycopg.Error) as error:
                 self.monitor.stop_observing()
@@ -83,35 +85,66 @@ class Executor:
                     retries = LockRetries(self.settings)
                 pause = retries.next_pause()
                 running = self.running
-                if sqlstate_of(error) not in TRY_AGAIN or running is None or running.left_transaction or pause is None:
+                if sqlstate_of(error) not in TRY_AGAIN or running is None or pause is None:
                     raise
+                if not self.session.can_retry:
+                    raise
+                self.monitor.find_unseen_commit(running)
+                if running.left_transaction or any(each.left_transaction for each in self.waiting):
+                    raise
+                if self.run_context.hook is not None:
+                    self.run_context.hook.rolled_back(sum(each.is_done for each in self.waiting))
+                self.waiting.clear()
                 self._report_retry(running, retries.attempts, getattr(getattr(error, "orig", error), "locked", ""))
-                context.get_context().impl.memo.clear()  # Alembic remembers there which enum types it has created
+                # Alembic remembers there which enum types it has created
+                self.session.migration.impl.memo.clear()
                 time.sleep(pause)
 
     def plan(self, _heads: tuple[str, ...], _context: MigrationContext) -> Iterator[AlembicStep]:
         """Yield the steps that are not committed yet, for Alembic to run."""
         for number, step in enumerate(self.steps[self.committed :], self.committed):
-            if number == len(self.run_context.steps):
+            if number == self.begun:
+                self.begun += 1
                 self.run_context.steps.append(step)
                 if self.run_context.announce:
-                    print(f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc}", flush=True)
-            self.running = running = self.monitor.begin_step(make_entry(step, self.settings))
+                    print(
+                        f"  {'undoing' if step.is_downgrade else 'applying'} {step.doc or revision_of(step)}",
+                        flush=True,
+                    )
+            self.running = running = self.monitor.begin_step(make_entry(step, self.settings), self._confirm_earlier)
             yield self._with_hook(step, running)
+            commits = self.session.commits_each_step
             if running.left_transaction and self.driver.info.transaction_status == TransactionStatus.INTRANS:
-                # it has ended Alembic's transaction by hand: what came after that, its revision too, would be lost
-                say(f"warning: {running.entry.revision} commits by hand; see `make check`.")
-                self.driver.commit()
-            self.confirm_commit()
+                # what came after the transaction that it has ended, its revision too, must not be lost with later steps
+                if commits:
+                    say(f"warning: {running.entry.revision} commits by hand; see `make check`.")
+                self.session.commit_rest()
+                commits = not self.session.is_external
+            self.waiting.append(running)
+            self._call_done(step, running)
+            if commits:
+                self.confirm_commits()
 
-    def confirm_commit(self) -> None:
-        """Note that the running step is committed."""
-        step, running = self.steps[self.committed], self.running
-        self.monitor.empties_version_table = False
+    def confirm_commits(self) -> None:
+        """Note that all steps which were done are committed, the running one included."""
+        if self.running is not None and self.running not in self.waiting:
+            self.waiting.append(self.running)
+        self._confirm_earlier()
         self.running = None
-        self.committed += 1
-        if self.run_context.hook is not None and running is not None and isinstance(step, RevisionStep):
-            self.run_context.hook.done(step, left_transaction=running.left_transaction)
+
+    def _confirm_earlier(self) -> None:
+        """Note that the steps which were done before the running one are committed."""
+        for state in self.waiting:
+            self._call_done(self.steps[self.committed], state)  # where only the reply to its commit was lost
+            self.monitor.empties_version_table = False
+            self.committed += 1
+        self.waiting.clear()
+
+    def _call_done(self, step: AlembicStep, state: StepState) -> None:
+        """Call the hook after a step, once."""
+        if not state.is_done and self.run_context.hook is not None and isinstance(step, RevisionStep):
+            self.run_context.hook.done(step, left_transaction=state.left_transaction)
+            state.is_done = True
 
     def record(self, heads: set[str], **_rest: Any) -> None:
         """Record the running step. Called by Alembic at the end of each, within its transaction."""

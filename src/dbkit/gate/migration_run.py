@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import sqlalchemy as sa
@@ -13,7 +14,12 @@ from dbkit.gate import protection, requirements
 from dbkit.gate.migration_session import MigrationSession
 from dbkit.gate.plan import AlembicStep, PlanFunction, outline, revisions_to_apply
 from dbkit.gate.version_table import empty_version_table
-from dbkit.postgres.locks import VERSION_TABLE, migration_lock
+from dbkit.postgres.locks import migration_lock
+from dbkit.postgres.own_statements import place_of
+from dbkit.postgres.sql_quote import as_text, quote_history
+
+if TYPE_CHECKING:
+    from dbkit.gate.checked_execution import CheckedExecution
 
 # Alembic's commands that change the version table, by the name of their function in alembic/command.py
 UPGRADE, DOWNGRADE, STAMP = COMMANDS = ("upgrade", "downgrade", "do_stamp")
@@ -33,6 +39,8 @@ class MigrationRun:
         self.command: str = self.plan.__name__
         self.purges = bool(self.migration.opts.get("purge"))
         """Whether it empties the version table: `stamp --purge`."""
+        self.execution: CheckedExecution | None = None
+        """What has executed the steps, where there were some."""
 
     def run(self) -> None:
         """Plan, take the migration lock, refuse or apply, and check the result. Raises DbkitError."""
@@ -60,7 +68,7 @@ class MigrationRun:
             # nothing to do, so no lock is taken
             self._require_unedited(before)
             return
-        with migration_lock(self.driver, self.target.dbname, self.settings.wait):
+        with migration_lock(self.driver, self.target, self.settings.wait):
             heads = self.session.read_heads()
             steps = planned if heads == before else self._plan_steps(heads)
             self._refuse(heads, steps)
@@ -70,7 +78,8 @@ class MigrationRun:
                 self._set_hook()
                 from dbkit.gate.checked_execution import CheckedExecution  # an upgrade without steps goes without it
 
-                CheckedExecution(self.session, steps, purges=self.purges).run()
+                self.execution = CheckedExecution(self.session, steps, purges=self.purges)
+                self.execution.run()
             elif self.purges:
                 self._purge()
 
@@ -89,7 +98,7 @@ class MigrationRun:
         """Return Alembic's plan for a database at `heads`. Raises DbkitError where it has none."""
         if self.purges:
             heads = ()
-        requirements.require_consistent(self.script, heads)
+        requirements.require_consistent(self.script, heads, place_of(self.driver).version_table)
         destination = str(self.migration.opts.get("destination_rev"))
         if self.command == DOWNGRADE:
             requirements.require_unambiguous(heads, destination)
@@ -111,8 +120,11 @@ class MigrationRun:
                 files = [path for _, path in revisions]
                 requirements.require_adopted(self.driver, files, self.target.dbname)
             self._require_unedited(heads)
-            limit = revision_ids.read_limit(self.driver, VERSION_TABLE)
-            revision_ids.require_recordable(revisions, VERSION_TABLE, limit)
+            place = place_of(self.driver)
+            limit: int | None = revision_ids.LIMIT
+            if place.has_history:
+                limit = revision_ids.read_limit(self.driver, as_text(place.version_table_sql))
+            revision_ids.require_recordable(revisions, quote_history(place.history), limit)
         else:
             action = "purge the history of" if self.purges else "stamp" if self.command == STAMP else "roll back"
             mark = protection.read_mark(self.driver)
@@ -137,11 +149,11 @@ class MigrationRun:
         """Create the version table and the journal where they are missing, and write the environment mark."""
         if self.settings.scratch:
             return
-        is_new = self.command == UPGRADE and not heads and not protection.has_tables(self.driver)
+        is_new = self.command == UPGRADE and not heads and protection.is_new_or_expendable(self.driver)
         self.driver.rollback()
         if not heads:
             self.migration._ensure_version_table()  # as run_migrations() does; the mark is written to it
-            self.session.connection.commit()
+            self.session.commit()
         if self.command == UPGRADE:
             message = protection.update_mark(self.driver, self.settings, is_new=is_new)
             self.driver.commit()
@@ -153,7 +165,7 @@ class MigrationRun:
     def _require_idle(self) -> None:
         # SQL before Alembic's own, without a commit, would make it take the whole run for part of an outer
         # transaction that is never committed: it would print "Running upgrade", exit 0, and apply nothing
-        if self.session.connection.in_transaction():
+        if self.session.connection.in_transaction() and not self.session.may_be_in_transaction:
             raise RuntimeError("the migration connection is in a transaction before Alembic begins")
 
     def _set_hook(self) -> None:

@@ -1,10 +1,12 @@
 """Observe what a migration step does to its transaction, and journal a step that leaves it."""
 
 import re
+import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg.pq import TransactionStatus
 
 from dbkit import journal
@@ -30,6 +32,11 @@ CALLS_SETTER = re.compile(r"\bset_config\s*\(|pg_advisory_unlock", re.IGNORECASE
 ISOLATION_QUERY = "show transaction isolation level"
 LONG_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %s, false)"
 HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
+# A setting that ends with the transaction, and one that stays only when the transaction is committed
+MARK_TRANSACTION = """
+SELECT pg_catalog.set_config('dbkit.transaction', %s, true), pg_catalog.set_config('dbkit.committed', %s, false)"""
+READ_MARKS = """
+SELECT pg_catalog.current_setting('dbkit.transaction', true), pg_catalog.current_setting('dbkit.committed', true)"""
 
 
 class Monitor:
@@ -47,6 +54,8 @@ class Monitor:
         lock_budget: float,
         restore_session: Callable[[], None],
         empties_version_table: bool = False,
+        checks_transaction: bool = False,
+        shares_transaction: bool = False,
         preflight: "Preflight | None" = None,
     ) -> None:
         driver.monitor = self
@@ -56,12 +65,17 @@ class Monitor:
         self.restore_session = restore_session
         self.empties_version_table = empties_version_table
         """Whether the version table is emptied before its next change."""
+        self.checks_transaction = checks_transaction
+        """Whether to find commits that are not reported, by marks in the transaction."""
+        self.shares_transaction = shares_transaction
+        """Whether a step may begin in the transaction of the one before it."""
         self.preflight = preflight
         """Asks before each statement whether existing rows make it fail."""
         self.step: StepState | None = None
         """The step that is running."""
         self.index_statements: list[str] = []
         """The executed statements of all steps that name an index."""
+        self.before_leaving: Callable[[], None] = lambda: None
         self._is_own = False
 
     @property
@@ -85,12 +99,22 @@ class Monitor:
 
     def resumable(self) -> AbstractContextManager[None]:
         """Statements executed within the context resume after an interruption: a backfill, with its progress."""
+        if self.step is not None:
+            self.step.has_executed = True  # a block with them is not one in which nothing was seen
         return self.own_statements()
 
-    def begin_step(self, entry: journal.JournalEntry) -> StepState:
-        """Observe a step from now on, and return its state."""
-        self.step = StepState(entry)
-        return self.step
+    def begin_step(self, entry: journal.JournalEntry, before_leaving: Callable[[], None]) -> StepState:
+        """Observe a step from now on, and return its state.
+
+        `before_leaving` is called when it commits what the steps before it have done in the same transaction.
+        """
+        step = StepState(entry)
+        self.before_leaving = before_leaving
+        if self.checks_transaction and not self.driver.autocommit:
+            step.transaction = secrets.token_hex(8)
+            self.driver.execute_qualified(MARK_TRANSACTION, [step.transaction, step.transaction])
+        self.step = step
+        return step
 
     def change_version(self, change: journal.VersionChange) -> None:
         """Change the version table after a step: all changes but the last now, the last one in `end_step`."""
@@ -109,6 +133,7 @@ class Monitor:
         """
         step = self._running_step()
         _require_not_refused(step)
+        self._compare_transaction(step)
         if step.rolled_back:
             raise CheckFailed("it has rolled back by hand what it had done, and so is not recorded.")
         with self.own_statements():
@@ -121,6 +146,42 @@ class Monitor:
                     journal.record_end(self.driver, step.row_id, sorted(heads))
         step.is_recorded = True
         self.step = None
+
+    def find_unseen_commit(self, step: StepState) -> None:
+        """Note, for a step that has failed and was rolled back, a commit that was not reported when it came."""
+        if not step.transaction or step.left_transaction or step.is_recorded or self.driver.closed:
+            return
+        with suppress(psycopg.Error):
+            if self._read_marks()[1] == step.transaction:
+                step.left_transaction = True
+                self._mark_half_applied(step)
+            self.driver.commit()
+
+    def _has_written(self, step: StepState, *, has_executed: bool) -> bool:
+        """Whether the step has written anything in its transaction."""
+        # the steps before it may have written in the same transaction
+        may_have = has_executed or not self.shares_transaction
+        return may_have and self.driver.execute(HAS_WRITTEN).fetchone() == (True,)
+
+    def _compare_transaction(self, step: StepState) -> None:
+        """Note a commit or rollback that was not reported, by the marks of the transaction that the step began in."""
+        if not step.transaction or step.left_transaction or self.driver.autocommit:
+            return
+        with self.own_statements():
+            current, committed = self._read_marks()
+            if current == step.transaction or not (current or committed):  # RESET ALL removes both
+                return
+            self.driver.commit()  # the driver has not seen the end, and would begin no other transaction
+            if committed != step.transaction:
+                step.rolled_back = True
+                return
+            step.left_transaction = True
+            self._mark_half_applied(step)
+            self.driver.commit()
+
+    def _read_marks(self) -> tuple[str, str]:
+        row = self.driver.execute_qualified(READ_MARKS).fetchone() or ("", "")
+        return row[0] or "", row[1] or ""
 
     def stop_observing(self) -> None:
         """Take every statement from now on as this package's: the step has failed."""
@@ -143,14 +204,19 @@ class Monitor:
         """Called before the step commits: through autocommit_block(), or by hand."""
         step = self._running_step()
         _require_not_refused(step)
-        step.has_executed = False
+        has_executed, step.has_executed = step.has_executed, False
         if self.driver.autocommit:
+            if self.checks_transaction and not has_executed:
+                # an autocommit_block() in which no statement was seen: a raw cursor may have executed anything
+                with self.own_statements():
+                    self._mark_half_applied(step)
             return
+        self.before_leaving()
         step.left_transaction = True
         if self.driver.info.transaction_status == TransactionStatus.INERROR:
             return
-        with self.own_statements():
-            if self.driver.execute(HAS_WRITTEN).fetchone() == (True,):
+        with self.own_statements(), suppress(psycopg.errors.InFailedSqlTransaction):  # not every driver knows that
+            if self._has_written(step, has_executed=has_executed):
                 self._mark_half_applied(step)
             self._ensure_row(step)
 
@@ -182,6 +248,8 @@ class Monitor:
 
     def _before_statement(self, step: StepState, statement: str) -> bool:
         """Note what the statement is about to do; return whether lock_timeout was raised for it."""
+        if step.transaction and self.driver.info.transaction_status == TransactionStatus.IDLE:
+            self._compare_transaction(step)
         step.has_executed = step.has_executed or statement != ISOLATION_QUERY
         if "index" in statement.lower():
             self.index_statements.append(" ".join(without_comments(statement).split()))
@@ -214,8 +282,12 @@ class Monitor:
             return
         with self.own_statements():
             if waits_longer:
-                self.driver.execute("RESET lock_timeout")
-            if not self.driver.autocommit and not step.left_transaction:
+                self.driver.execute(LONG_LOCK_TIMEOUT, [f"{round(self.driver.lock_timeout * 1000)}"])
+            if self.driver.autocommit:
+                return
+            if self.checks_transaction:
+                self.driver.commit()  # the driver has not seen it, and would begin no other transaction
+            if not step.left_transaction:
                 # it has ended the transaction by a statement that `ends_transaction` does not recognise
                 step.left_transaction = True
                 self._mark_half_applied(step)
@@ -242,7 +314,7 @@ class Monitor:
     def _execute_change(self, step: StepState) -> None:
         change, step.version_change = step.version_change, None
         if change is not None:
-            _require_one_row(self.driver.execute(change.statement.encode(), change.values).rowcount)
+            _require_one_row(self.driver.execute_qualified(change.statement, change.values).rowcount)
 
 
 def _require_not_refused(step: StepState) -> None:

@@ -82,6 +82,8 @@ def _read_applied(loaded: Project, settings: Settings) -> set[str] | None:
     """Return the revisions of the database; None where it does not answer. No cluster is created for it."""
     try:
         target = settings.target
+        if target is None and settings.is_foreign:
+            return None
         if target is None:
             cluster = development_cluster(settings)
             if not cluster.exists():

@@ -73,7 +73,7 @@ def _read_values(connection: psycopg.Connection, loaded: Project, settings: Sett
     row = connection.execute(SERVER).fetchone() or (False, 0)
     yield "is_read_only", row[0]
     yield "is_pooled", row[1] != connection.info.backend_pid
-    running = find_holder(connection, target.dbname)
+    running = find_holder(connection, target)
     yield "running", running
     yield "mark", protection.read_mark(connection)
     yield "invalid", diagnosis.read_invalid_indexes(connection)
@@ -89,7 +89,7 @@ def _read_values(connection: psycopg.Connection, loaded: Project, settings: Sett
             yield "not_adopted", error.message
     yield "stashes", tuple(pending.describe_all(connection, settings, target, applied))
     yield "restorable", bool(pending.describe_restorable(connection, settings, target, applied))
-    if read_config(settings.root / "alembic.ini").journal:
+    if read_config(settings.ini).journal:
         rows = journal.read_latest(connection)
         # a running step has the same row as an interrupted one
         half = journal.find_half_applied(rows.values()) if not running else []
@@ -110,7 +110,7 @@ def _find_obstacle(loaded: Project, status: DatabaseStatus, settings: Settings) 
     if status.is_pooled:
         return NextStep("set MIGRATION_DATABASE_URL in .env to the server's own address: this is a pooler")
     try:
-        requirements.require_consistent(loaded.script, status.current)
+        requirements.require_consistent(loaded.script, status.current, settings.history.table)
     except DatabaseAhead as error:
         unknown = next(each for each in status.current if not project.find_revision(loaded.script, each))
         expendable = {protection.stated_environment(settings), status.mark or protection.EXPENDABLE[0]} <= {

@@ -11,12 +11,14 @@ from sqlalchemy.sql.elements import BindParameter, TextClause
 from sqlalchemy.sql.visitors import iterate
 
 from dbkit import journal
+from dbkit.database_url import History
 from dbkit.errors import InputError
 from dbkit.gate import version_table
 from dbkit.gate.context import RunContext
 from dbkit.gate.plan import make_entry, record_steps, replace_plan, revisions_to_apply
 from dbkit.gate.unlocked_run import run_unlocked
-from dbkit.postgres.locks import VERSION_TABLE
+from dbkit.postgres.locks import lock_name
+from dbkit.postgres.sql_quote import as_text, quote_history, quote_literal
 from dbkit.project import revision_ids
 from dbkit.project.config import read_config
 from dbkit.settings import Settings
@@ -33,27 +35,44 @@ def write_script(context: EnvironmentContext, run_context: RunContext) -> None:
     several: dict[str, Any] = {"starting_rev": run_context.start} if len(run_context.start) > 1 else {}
     context.configure(**OPTIONS, **version_table.OPTIONS, **several)
     migration = context.get_context()
-    steps = migration.opts["fn"](migration.get_current_heads(), migration)
-    revision_ids.require_recordable(revisions_to_apply(steps), VERSION_TABLE, revision_ids.LIMIT)
-    replace_plan(migration, lambda plan: record_steps(plan, run_context))
-    writes_journal = read_config(run_context.settings.root / "alembic.ini").journal
-    context.static_output(render_preamble(migration.get_current_heads(), run_context.settings, writes_journal))
-    if writes_journal:
-
-        def write_journal_row(ctx: MigrationContext, heads: set[str], **_rest: Any) -> None:
-            entry = make_entry(run_context.steps[-1], run_context.settings)
-            ctx.impl.static_output(f"{journal.render_insert(entry, sorted(heads))};\n")
-
-        migration.on_version_apply_callbacks += (write_journal_row,)
+    prepare_script(run_context, migration)
+    context.static_output(make_preamble(run_context, migration))
     run_unlocked(context, run_context)
 
 
-def render_preamble(start: tuple[str, ...], settings: Settings, writes_journal: bool) -> str:
+def prepare_script(run_context: RunContext, migration: MigrationContext) -> None:
+    """Make the script of a migration context write the journal's rows. Raises InputError for an id that is too long."""
+    history = _history_of(migration)
+    steps = migration.opts["fn"](migration.get_current_heads(), migration)
+    revision_ids.require_recordable(revisions_to_apply(steps), quote_history(history), revision_ids.LIMIT)
+    replace_plan(migration, lambda plan: record_steps(plan, run_context))
+    if read_config(run_context.settings.ini).journal:
+
+        def write_journal_row(ctx: MigrationContext, heads: set[str], **_rest: Any) -> None:
+            entry = make_entry(run_context.steps[-1], run_context.settings)
+            ctx.impl.static_output(f"{journal.render_insert(entry, sorted(heads), history)};\n")
+
+        migration.on_version_apply_callbacks += (write_journal_row,)
+
+
+def make_preamble(run_context: RunContext, migration: MigrationContext) -> str:
+    """Return the preamble of the script of a migration context."""
+    settings = run_context.settings
+    writes_journal = read_config(settings.ini).journal
+    return render_preamble(migration.get_current_heads(), settings, _history_of(migration), writes_journal)
+
+
+def _history_of(migration: MigrationContext) -> History:
+    return History(migration.version_table, migration.version_table_schema)
+
+
+def render_preamble(start: tuple[str, ...], settings: Settings, history: History, writes_journal: bool) -> str:
     """Return what a script for psql begins with.
 
     The script stops at its first error, has the time limits of the settings, takes the migration lock (with the key of
     `locks.lock_key`), and runs only on a database that is at `start`, the revisions where it begins.
     """
+    version_table, suffix = quote_history(history), quote_literal(f":{lock_name(history)}")
     # without ON_ERROR_STOP psql goes on after a failure, and records a version whose statements were not applied
     return f"""\\set ON_ERROR_STOP on
 SET lock_timeout = {round(settings.lock_timeout * 1000)};
@@ -61,23 +80,23 @@ SET statement_timeout = {round(settings.statement_timeout * 1000)};
 
 DO $dbkit$
 DECLARE
-    start CONSTANT text := {sql.Literal(", ".join(sorted(start))).as_string()};
+    start CONSTANT text := {as_text(sql.Literal(", ".join(sorted(start))))};
     found text := '';
 BEGIN
     -- the lock that every migration takes; held until the end of the session
     IF NOT pg_try_advisory_lock(('x' || encode(substr(sha256(convert_to(
-        'dbkit:' || current_database() || ':{VERSION_TABLE}', 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint) THEN
+        'dbkit:' || current_database() || {suffix}, 'UTF8')), 1, 8), 'hex'))::bit(64)::bigint) THEN
         RAISE EXCEPTION 'another migration is running';
     END IF;
-    IF to_regclass('{VERSION_TABLE}') IS NOT NULL THEN
-        SELECT coalesce(string_agg(version_num, ', ' ORDER BY version_num), '') INTO found FROM {VERSION_TABLE};
+    IF to_regclass({quote_literal(version_table)}) IS NOT NULL THEN
+        SELECT coalesce(string_agg(version_num, ', ' ORDER BY version_num), '') INTO found FROM {version_table};
     END IF;
     IF found <> start THEN
         RAISE EXCEPTION 'this script begins at "%", and the database is at "%"', start, found;
     END IF;
 END
 $dbkit$;
-{f"{journal.CREATE.format(table=journal.TABLE)};" if writes_journal else ""}"""  # noqa: S608  # revision ids of this project
+{f"{journal.CREATE.format(table=quote_history(history, journal.TABLE))};" if writes_journal else ""}"""  # noqa: S608  # revision ids of this project
 
 
 class PostgresqlImpl(postgresql.PostgresqlImpl):

@@ -76,7 +76,8 @@ def _shorten(statement: str) -> str:
 
 def _is_ready(connection: OwnConnection) -> bool:
     """Whether a query can be executed beside the statements of the migration."""
-    is_in_pipeline = connection.pgconn.pipeline_status != PipelineStatus.OFF
+    pgconn = getattr(connection, "pgconn", None)  # a project's connection has none, and no pipeline
+    is_in_pipeline = pgconn is not None and pgconn.pipeline_status != PipelineStatus.OFF
     return not is_in_pipeline and connection.info.transaction_status in (
         TransactionStatus.IDLE,
         TransactionStatus.INTRANS,

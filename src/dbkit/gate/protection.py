@@ -10,13 +10,16 @@ from psycopg import sql
 
 from dbkit.errors import InputError, Refused, describe_error
 from dbkit.postgres.connect import connect, current_revisions, has_version_table
-from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import place_of
+from dbkit.postgres.sql_quote import as_text
 from dbkit.settings import Settings, Target
 
 EXPENDABLE = ("development", "test", "ci")
 MARK_LINE = re.compile(r"^dbkit environment: (.+)$", re.MULTILINE)
 COMMENT = "SELECT obj_description(to_regclass(%s)::oid, 'pg_class'::name)"
+OTHER_COMMENTS = """
+SELECT obj_description(c.oid, 'pg_class'::name) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relname = %s::name AND c.relkind IN ('r', 'p') AND n.nspname <> %s::name"""
 HAS_TABLES = """
 SELECT EXISTS (
     SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -79,7 +82,7 @@ def _read_comment(connection: psycopg.Connection) -> str:
     place = place_of(connection)
     if not place.schema:
         return ""
-    row = connection.execute(COMMENT, [place.table(VERSION_TABLE).as_string()]).fetchone()
+    row = connection.execute(COMMENT, [as_text(place.version_table_sql)]).fetchone()
     return (row and row[0]) or ""
 
 
@@ -90,13 +93,13 @@ def write_mark(connection: psycopg.Connection, environment: str) -> None:
     """
     if not has_version_table(connection):
         raise InputError(
-            f"the database has no {VERSION_TABLE} yet, which is where it is written.",
+            f"the database has no {place_of(connection).version_table} yet, which is where it is written.",
             "Migrate it first; that records APP_ENV by itself.",
         )
     line = f"dbkit environment: {environment}"
     old = _read_comment(connection)
     comment = MARK_LINE.sub(lambda _: line, old) if MARK_LINE.search(old) else "\n".join(filter(None, [old, line]))
-    table = place_of(connection).table(VERSION_TABLE)
+    table = place_of(connection).version_table_sql
     connection.execute(sql.SQL("COMMENT ON TABLE {} IS {}").format(table, sql.Literal(comment)))
 
 
@@ -109,6 +112,19 @@ def needs_mark(connection: psycopg.Connection, settings: Settings) -> bool:
 def has_tables(connection: psycopg.Connection) -> bool:
     """Whether there is any table that belongs to no extension."""
     return connection.execute(HAS_TABLES).fetchone() == (True,)
+
+
+def is_new_or_expendable(connection: psycopg.Connection) -> bool:
+    """Whether a database without this history has no tables, or other histories of the name, all marked as expendable.
+
+    Those are of the other tenants in it.
+    """
+    if not has_tables(connection):
+        return True
+    place = place_of(connection)
+    comments = connection.execute(OTHER_COMMENTS, [place.version_table, place.schema]).fetchall()
+    marks = [MARK_LINE.findall(comment or "") for (comment,) in comments]
+    return bool(marks) and all(found and set(found) <= {*EXPENDABLE} for found in marks)
 
 
 def update_mark(connection: psycopg.Connection, settings: Settings, *, is_new: bool) -> str | None:
@@ -139,7 +155,7 @@ def require_expendable(settings: Settings, target: Target, action: str, mark: st
 
     A database without a mark permits it when it has no history yet, and when it is on the embedded server.
     """
-    if settings.confirm == target.dbname:
+    if target.dbname in (settings.confirm or "").split(","):
         return
     caller = stated_environment(settings)
     if caller not in EXPENDABLE:

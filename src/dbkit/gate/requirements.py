@@ -13,8 +13,8 @@ from psycopg import sql
 from dbkit.errors import CheckFailed, DbkitError, InputError, OperatorNeeded, say
 from dbkit.gate.protection import EXPENDABLE, stated_environment
 from dbkit.journal import JournalEntry, JournalRow
-from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import place_of
+from dbkit.postgres.sql_quote import as_text
 from dbkit.project import Project, find_revision, require_known
 from dbkit.settings import Settings
 
@@ -24,18 +24,18 @@ UNSURE = re.compile(r"if_not_exists|\bschema\s*=|\bset\s+(?:local\s+)?search_pat
 MOST_SHOWN = 3  # tables in a message
 
 
-def require_consistent(script: ScriptDirectory, heads: Sequence[str]) -> None:
+def require_consistent(script: ScriptDirectory, heads: Sequence[str], version_table: str) -> None:
     """Raise when the rows of the version table are inconsistent: unknown, repeated, or included in one another."""
     require_known(script, heads)
     twice = [head for head, count in Counter(heads).items() if count > 1]
     if twice:
-        raise InputError(f"{VERSION_TABLE} has {twice[0]} in two rows.", "Delete one of them by hand: `make psql`.")
+        raise InputError(f"{version_table} has {twice[0]} in two rows.", "Delete one of them by hand: `make psql`.")
     for head in heads if len(heads) > 1 else ():
         below = {each.revision for each in script.iterate_revisions(head, "base")} - {head}
         included = sorted(below & set(heads))
         if included:
             raise InputError(
-                f"{VERSION_TABLE} has {len(heads)} rows, {' and '.join(sorted(heads))}, and {head} already includes "
+                f"{version_table} has {len(heads)} rows, {' and '.join(sorted(heads))}, and {head} already includes "
                 f"{included[0]}.",
                 f"Only one can be right. When the database has all of {head}, delete the row of\n"
                 f"the other one, with `make psql`. To start over from what it has: alembic stamp --purge REV",
@@ -67,8 +67,8 @@ def require_one_history(connection: psycopg.Connection, script: ScriptDirectory)
 
 
 def _has_revisions_of(connection: psycopg.Connection, schema: str, script: ScriptDirectory) -> bool:
-    table = sql.Identifier(schema, VERSION_TABLE)
-    row = connection.execute("SELECT has_table_privilege(%s::text, 'SELECT'::text)", [table.as_string()]).fetchone()
+    table = sql.Identifier(schema, place_of(connection).version_table)
+    row = connection.execute("SELECT has_table_privilege(%s::text, 'SELECT'::text)", [as_text(table)]).fetchone()
     if row != (True,):
         return False
     query = sql.SQL("SELECT to_jsonb(v) ->> 'version_num' FROM {} AS v").format(table)
@@ -78,11 +78,11 @@ def _has_revisions_of(connection: psycopg.Connection, schema: str, script: Scrip
 def require_adopted(connection: psycopg.Connection, files: Sequence[Path], dbname: str) -> None:
     """Raise InputError when a database without history has tables that the migrations would create."""
     created = [name for path in files for name in _creates(path)]
-    place = place_of(connection)
+    schema = place_of(connection).tables_schema
     query = (
         "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(format('%%I.%%I', %s::text, name)) IS NOT NULL"
     )
-    found = sorted({row[0] for row in connection.execute(query, [created, place.schema])}) if place.schema else []
+    found = sorted({row[0] for row in connection.execute(query, [created, schema])}) if schema else []
     if not found:
         return
     more = f" and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""

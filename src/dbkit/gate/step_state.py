@@ -17,6 +17,8 @@ class StepState:
     """Its row in the journal; 0 until one is written, which is at its end, or before it leaves its transaction."""
     version_change: VersionChange | None = None
     """The last change of the version table, which is executed together with the journal row."""
+    transaction: str = ""
+    """The mark of the transaction that it began in, where the monitor has to compare that."""
     left_transaction: bool = False
     """Whether it has left the transaction that it began in."""
     rolled_back: bool = False
@@ -31,6 +33,8 @@ class StepState:
     """Why a statement of its transaction was refused: what comes after that cannot succeed, whatever it catches."""
     has_changed_session: bool = False
     """Whether it may have changed the settings of the session."""
+    is_done: bool = False
+    """Whether the hook was called after it."""
     is_recorded: bool = False
     """Whether the version table has its revision, so that only its commit is left."""
 

@@ -8,16 +8,16 @@ from alembic.runtime import migration
 from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 
+from dbkit.database_url import History
 from dbkit.journal import VersionChange
 from dbkit.postgres.connect import current_revisions, has_version_table
-from dbkit.postgres.locks import VERSION_TABLE
 from dbkit.postgres.own_statements import OwnConnection, place_of
 
-OPTIONS: dict[str, Any] = {"transaction_per_migration": True, "version_table": VERSION_TABLE}
+OPTIONS: dict[str, Any] = {"transaction_per_migration": True, "version_table": History.table}
 """The options of `context.configure()` in every run."""
 INSERT = "INSERT INTO {table} (version_num) VALUES (%(new)s)"
-DELETE = "DELETE FROM {table} WHERE version_num = %(old)s"
-UPDATE = "UPDATE {table} SET version_num = %(new)s WHERE version_num = %(old)s"
+DELETE = "DELETE FROM {table} WHERE version_num OPERATOR(pg_catalog.=) %(old)s"
+UPDATE = "UPDATE {table} SET version_num = %(new)s WHERE version_num OPERATOR(pg_catalog.=) %(old)s"
 
 
 def override_queries(context: MigrationContext, driver: OwnConnection) -> None:
@@ -37,7 +37,7 @@ def override_queries(context: MigrationContext, driver: OwnConnection) -> None:
 
 def empty_version_table(connection: OwnConnection) -> None:
     """Delete all rows of the version table, within the caller's transaction."""
-    connection.execute(sql.SQL("DELETE FROM {}").format(place_of(connection).table(VERSION_TABLE)))
+    connection.execute(sql.SQL("DELETE FROM {}").format(place_of(connection).version_table_sql))
 
 
 class HeadMaintainer(migration.HeadMaintainer):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import psycopg
@@ -90,7 +90,8 @@ class BackupHook:
         """The stashes of this run, by the number of the step that they were made for."""
         self.began = ""
         """When the first stash of this run was made."""
-        self._committed_steps = 0
+        self._done: list[tuple[_Copies, tuple[str, ...]]] = []
+        """For each step that is done, the copies and the revisions before it."""
         self._committed = _Copies()
         """The copies as they were when a step was committed last."""
         self._step = _StepBackup(0, "", self._committed)
@@ -149,9 +150,15 @@ class BackupHook:
 
     def done(self, step: RevisionStep, *, left_transaction: bool) -> None:
         """Keep the copies of the step as the state that the next step starts from."""
-        self._committed_steps += 1
+        self._done.append((self._committed, self.heads))
         self._committed = self._step.copies
         self.heads = tuple(sorted(set(self.heads) - {step.revision.revision} | set(step.to_revisions)))
+
+    def rolled_back(self, count: int) -> None:
+        """Go back to the state before the last `count` steps."""
+        if count:
+            self._committed, self.heads = self._done[-count]
+            del self._done[-count:]
 
     def remove_unneeded(self) -> None:
         """Remove, after a failure, the stashes of steps that were rolled back; where that is not known, later."""
@@ -160,7 +167,7 @@ class BackupHook:
 
     def _begin_step(self, step: RevisionStep) -> _StepBackup:
         """Start from what was committed, without the stash of an earlier try of the same step."""
-        number = self._committed_steps
+        number = len(self._done)
         revision = str(step.revision.revision)
         if [each.revision for each in self.dry_run.steps[number : number + 1]] != [revision]:
             raise HookFailed(
@@ -209,7 +216,7 @@ class BackupHook:
     ) -> None:
         current = self._step
         row = driver.execute("SELECT pg_current_xact_id()::text::bigint").fetchone()
-        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         name = store.make_name(self.target.dbname, current.revision)
         with store.write_stash(self.settings, name) as path:
             saved = [copy_table(driver, loss, path / f"{number}.copy") for number, loss in enumerate(losses, 1)]
@@ -224,6 +231,7 @@ class BackupHook:
                 tables=saved,
                 identity=read_identity(driver),
                 sequences=positions,
+                history=store.describe_history(self.target),
             )
             store.write_manifest(path, manifest)
         self.made[current.number] = made = path.with_name(name)

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import pq
 
 from dbkit.errors import CheckFailed
+from dbkit.postgres.cancel import cancel_statement
 from dbkit.stash.manifest import SavedFile
 from dbkit.stash.store import open_in_stash
 from dbkit.wording import counted
@@ -34,16 +35,7 @@ def write_copy_file(
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         written = _Written(descriptor)
-        # closing: an error here must end the COPY, too
-        with ThreadPoolExecutor(1) as beside, closing(_chunks(driver, query)) as chunks:
-            rows, pending = 0, None
-            for count, chunk in chunks:
-                rows = count
-                if pending is not None:
-                    pending.result()
-                pending = beside.submit(written.add, chunk)
-            if pending is not None:
-                pending.result()
+        rows = _copy_rows(driver, query, written)
         for count, piece in more:
             rows += count
             written.add(piece)
@@ -53,6 +45,34 @@ def write_copy_file(
     if written.lines != rows:
         raise CheckFailed(f"{path} has {counted(written.lines, 'row')}; sent: {rows:,}.")
     return SavedFile(path.name, rows, written.size, written.digest.hexdigest())
+
+
+def read_rows(driver: psycopg.Connection, query: str) -> bytes:
+    """Return the few rows of a query in the format of COPY. Raises psycopg's errors."""
+    chunks: list[bytes] = []
+    if copy_out := getattr(driver, "copy_out", None):
+        copy_out(query, chunks.append)
+    else:
+        chunks += [chunk for _count, chunk in _chunks(driver, query)]
+    return b"".join(chunks)
+
+
+def _copy_rows(driver: psycopg.Connection, query: str, written: "_Written") -> int:
+    """Write the rows of a query to a file, and return their number."""
+    # a project's own connection copies as its driver does
+    if copy_out := getattr(driver, "copy_out", None):
+        return int(copy_out(query, written.add))
+    rows, pending = 0, None
+    # closing: an error here must end the COPY, too
+    with ThreadPoolExecutor(1) as beside, closing(_chunks(driver, query)) as chunks:
+        for count, chunk in chunks:
+            rows = count
+            if pending is not None:
+                pending.result()
+            pending = beside.submit(written.add, chunk)
+        if pending is not None:
+            pending.result()
+    return rows
 
 
 class _Written:
@@ -126,7 +146,7 @@ def _abandon(driver: psycopg.Connection) -> None:
     """Cancel a COPY that is under way, and discard what the server has sent, so that the connection stays usable."""
     if driver.pgconn.status != pq.ConnStatus.OK or driver.info.transaction_status != pq.TransactionStatus.ACTIVE:
         return
-    driver.cancel_safe(timeout=5.0)
+    cancel_statement(driver, timeout=5.0)
     while (result := driver.pgconn.get_result()) is not None:
         while result.status == pq.ExecStatus.COPY_OUT and driver.pgconn.get_copy_data(0)[0] > 0:
             pass

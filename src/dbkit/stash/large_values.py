@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import psycopg
 
 from dbkit.postgres.sql_quote import quote_ident
+from dbkit.stash.copy_file import read_rows
 from dbkit.stash.tables import StashColumn, StashTable
 
 SLICE = 8 * 1024 * 1024  # bytes of a value that are read at once; a larger value counts as large
@@ -79,8 +80,7 @@ def _fields(
 ) -> list[bytes]:
     """Return the other values of a row, in the format of COPY."""
     chosen = ", ".join("NULL" if column.name in lengths else quote_ident(column.name) for column in columns)
-    with connection.cursor() as cursor, cursor.copy(f"COPY (SELECT {chosen} {row}) TO STDOUT".encode()) as copy:
-        line = b"".join(map(bytes, copy))
+    line = read_rows(connection, f"SELECT {chosen} {row}")
     return line.removesuffix(b"\n").split(b"\t")
 
 

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql
 
 from dbkit.errors import CheckFailed
-from dbkit.postgres.sql_quote import quote_ident
+from dbkit.postgres.sql_quote import as_text, quote_ident
 from dbkit.stash import copy_file
 from dbkit.stash.manifest import HashFile, SavedFile, SavedTable, parse_hash_file
 from dbkit.stash.restore_sql import RestoreStatements, same_key_sql
@@ -117,7 +117,7 @@ def _read_defaults(connection: psycopg.Connection, table: StashTable, entry: Sav
     found: dict[str, list[str]] = {}
     for name, missing, default in connection.execute(DEFAULTS, [table.oid, entry.lost]):
         column = table.column(name)
-        given = [sql.Literal(missing).as_string()] if missing is not None else []
+        given = [as_text(sql.Literal(missing))] if missing is not None else []
         given += [f"({default})"] if default is not None else []
         found[name] = [f"CAST({value} AS {column.type})" for value in given if column]
     return found

@@ -114,16 +114,21 @@ class Manifest:
     identity: Identity | None = None
     """None in a stash of format 1."""
     sequences: list[SequencePosition] = field(default_factory=list)
+    history: str = ""
+    """The history that the revisions are of, where the project names its place: a tenant's, for one."""
 
 
 def manifest_as_json(manifest: Manifest) -> dict[str, Any]:
     """Return the content of the file."""
-    return asdict(manifest)
+    found = asdict(manifest)
+    if not manifest.history:
+        del found["history"]  # an older dbkit does not know it
+    return found
 
 
 def parse_manifest(text: bytes) -> Manifest:
     """Parse a manifest. Raises ValueError for anything that dbkit would not have written itself."""
-    raw = _object(_json(text), Manifest, optional=("format", "identity", "sequences"))
+    raw = _object(_json(text), Manifest, optional=("format", "identity", "sequences", "history"))
     if raw.get("format", 1) not in (1, FORMAT):
         raise ValueError(f"its format is {raw['format']!r}, and this dbkit knows 1 to {FORMAT}")
     tables = _list(raw["tables"], lambda each: _kept(each))
@@ -142,6 +147,7 @@ def parse_manifest(text: bytes) -> Manifest:
         format=raw.get("format", 1),
         identity=None if raw.get("identity") is None else _identity(raw["identity"]),
         sequences=_list(raw.get("sequences", []), _position),
+        history=_printable(raw["history"]) if "history" in raw else "",
     )
 
 

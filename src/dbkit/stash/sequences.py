@@ -7,6 +7,7 @@ import psycopg
 from psycopg import sql
 
 from dbkit.errors import CheckFailed
+from dbkit.postgres.sql_quote import as_text
 from dbkit.stash.manifest import SavedTable, SequencePosition
 from dbkit.stash.tables import OBSERVER_SCHEMA, StashTable
 
@@ -161,7 +162,7 @@ def _restore_position(
     direction = 1 if sequence.increment > 0 else -1
     if not sequence.is_fresh(now) and (sequence.next_of(now) - sequence.next_of(was)) * direction > 0:
         return SequenceOutcome(was, f"was {_describe(was)}, and is {_describe(now)} by now, which stays")
-    query = sql.SQL("SELECT setval({}::regclass, %s, %s)").format(sql.Literal(sequence.identifier.as_string()))
+    query = sql.SQL("SELECT setval({}::regclass, %s, %s)").format(sql.Literal(as_text(sequence.identifier)))
     connection.execute(query, state)
     now = sequence.position(connection)
     if (now.last_value, now.is_called) != state:

@@ -13,10 +13,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from dbkit.database_url import DEFAULT_HISTORY
 from dbkit.errors import InputError
 from dbkit.postgres.file_lock import create_owner_file, hold_file_lock, try_file_lock
 from dbkit.postgres.private_dirs import private_directory
@@ -63,7 +64,7 @@ def directory(settings: Settings) -> Path:
 
 def make_name(database: str, revision: str) -> str:
     """Return a name for a stash: database, revision and time (UTC)."""
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3]
+    moment = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")[:-3]
     return f"{re.sub(r'[^A-Za-z0-9_-]', '_', database)}-{revision}-{moment}Z"
 
 
@@ -136,12 +137,21 @@ def find_waiting(settings: Settings, target: Target, here: Identity | None = Non
     return sorted(own, key=lambda stash: stash.manifest.began, reverse=True)
 
 
+def describe_history(target: Target) -> str:
+    """Describe where a project has its history, as far as it names that; "" for most projects."""
+    history = target.history
+    place = history.schema or history.search_path or ""
+    return " ".join(filter(None, [place, history.table if history.table != DEFAULT_HISTORY.table else ""]))
+
+
 def _is_unfinished(manifest: Path) -> bool:
     return manifest.parent.name.endswith((PARTIAL, RESTORED))
 
 
 def _is_of(stash: Stash, target: Target, here: Identity | None) -> bool:
     made = stash.manifest.identity
+    if stash.manifest.history != describe_history(target):
+        return False
     place = (stash.manifest.database, stash.manifest.server)
     if place == (target.dbname, target.server()):
         return True

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import psycopg
 
 from dbkit.catalog.tables import IS_PROJECT_TABLE
+from dbkit.database_url import History
 from dbkit.journal import TABLE as JOURNAL
-from dbkit.postgres.locks import VERSION_TABLE
+from dbkit.postgres.own_statements import place_of
 from dbkit.postgres.row_hash import hash_sql
 from dbkit.postgres.sql_quote import quote_ident
 
@@ -27,7 +28,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(pg_relation_filenode(c.o
      FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     c.relnatts, coalesce(pg_get_expr(c.relpartbound, c.oid), '')
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname <> %s AND c.relname NOT IN (%s, %s)
+WHERE c.relkind IN ('r', 'p') AND n.nspname <> %s AND NOT (c.relname IN (%s, %s) AND (%s OR n.nspname = %s))
     AND {IS_PROJECT_TABLE}
 ORDER BY n.nspname, c.relname"""  # noqa: S608
 
@@ -104,7 +105,11 @@ class StashTable:
 
 def read_tables(connection: psycopg.Connection) -> dict[int, StashTable]:
     """Read the tables by OID, without those of dbkit, Alembic and extensions."""
-    found = connection.execute(TABLES.encode(), [OBSERVER_SCHEMA, VERSION_TABLE, JOURNAL])
+    place, history = place_of(connection), place_of(connection).history
+    # another name than Alembic's own may be that of an ordinary table in another schema
+    is_own_anywhere = history.table == History.table
+    values = [OBSERVER_SCHEMA, history.table, history.name_beside(JOURNAL), is_own_anywhere, place.schema]
+    found = connection.execute(TABLES.encode(), values)
     return {
         oid: StashTable(oid, schema, name, kind, storage, parent, tuple(key), _columns(columns), numbers, bound)
         for oid, schema, name, kind, storage, parent, key, columns, numbers, bound in found

@@ -52,6 +52,9 @@ class UpgradeWriteRecorder:
     def done(self, step: RevisionStep, *, left_transaction: bool) -> None:
         """Do nothing after the commit."""
 
+    def rolled_back(self, count: int) -> None:
+        """Do nothing: a step that runs again records its rows again."""
+
     def _record(
         self, driver: psycopg.Connection, stash: Stash, entry: SavedTable, table: StashTable, revision: str
     ) -> None:
