@@ -32,7 +32,7 @@ THREE = (("upgrade", "head"), ("downgrade", "base"), ("upgrade", "head"))
 
 @dataclass(frozen=True)
 class Project:
-    """A generated project of `size` revisions, with the env.py of Alembic's generic template."""
+    """A generated project of `size` revisions, with the env.py of a template of Alembic."""
 
     root: Path
     size: int
@@ -75,7 +75,7 @@ def roundtrip(directory: Path, runs: int) -> list[Comparison]:
     """
     found = []
     with _cluster() as cluster:
-        projects = [_project(directory, size) for size in SIZES]
+        projects = [make_project(directory, size) for size in SIZES]
         tasks = [task for project in projects for task in _tasks(project, cluster)]
         times = in_turns(tasks, runs)
     for project, one, two, bare in zip(projects, times[0::3], times[1::3], times[2::3], strict=True):
@@ -94,7 +94,7 @@ def rows(directory: Path, runs: int) -> list[Comparison]:
 
     Bounded for the shop. In a quarter of a generated chain's revisions there is something to find, which takes longer.
     """
-    projects = [Project(ROOT, 0), *(_project(directory, size) for size in SIZES[:2])]
+    projects = [Project(ROOT, 0), *(make_project(directory, size) for size in SIZES[:2])]
     tasks = [
         Task(f"--rows {number}", partial(_with_rows, project, number)) for project in projects for number in ("5", "0")
     ]
@@ -108,7 +108,7 @@ def rows(directory: Path, runs: int) -> list[Comparison]:
 
 def trace(directory: Path, runs: int) -> list[Comparison]:
     """The proof on rows with `--trace` against the same without; in one process."""
-    projects = [Project(ROOT, 0), _project(directory, SIZES[0])]
+    projects = [Project(ROOT, 0), make_project(directory, SIZES[0])]
     tasks = [
         Task(label, partial(_traced, project, options))
         for project in projects
@@ -138,7 +138,7 @@ def peers(directory: Path, runs: int) -> list[Comparison]:
     if importlib.util.find_spec("pytest_alembic") is None:
         raise Failed("pytest-alembic is not installed here: `nox -s bench` has it")
     with _cluster() as cluster:
-        project = _project(directory, 500)
+        project = make_project(directory, 500)
         (project.root / "conftest.py").write_text(CONFTEST)
         (project.root / "test_chain.py").write_text("from pytest_alembic.tests import *\n")
         ours = Task("dbkit roundtrip", lambda: project.run(*_proof(project))[0])
@@ -197,11 +197,12 @@ def _cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-def _project(directory: Path, size: int) -> Project:
-    root = directory / f"project-{size}"
+def make_project(directory: Path, size: int, template: str = "generic") -> Project:
+    """Write a project with a generated chain; `template` is the name of Alembic's own. Raises Failed."""
+    root = directory / f"{template}-{size}"
     root.mkdir()
     project = Project(root, size)
-    project.run(sys.executable, "-m", "alembic", "init", "migrations")
+    project.run(sys.executable, "-m", "alembic", "init", "--template", template, "migrations")
     env = root / "migrations/env.py"
     text = env.read_text()
     known = "config = context.config\n"

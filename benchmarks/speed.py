@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import backfill, chain, gate, preflight, restore, roundtrip, sizes, stash
+from benchmarks import backfill, chain, drivers, gate, preflight, project_gate, restore, roundtrip, sizes, stash
 from benchmarks.timing import Comparison, Task, Times, in_turns
 from benchmarks.workspace import Copy, Failed, copy_of_project, environment
 
@@ -85,8 +85,10 @@ def fresh(directory: Path, runs: int) -> list[Comparison]:
 BENCHMARKS = {
     "roundtrip": Benchmark(roundtrip.roundtrip, 5),
     "rows": Benchmark(roundtrip.rows, 5),
+    "drivers": Benchmark(drivers.drivers, 3),
     "trace": Benchmark(roundtrip.trace, 5),
     "gate": Benchmark(gate.gate, 7),
+    "project-gate": Benchmark(project_gate.project_gate, 5),
     "stall": Benchmark(gate.stall, 3),
     "backfill": Benchmark(backfill.backfill, 3),
     "stash": Benchmark(stash.stash, 7),

@@ -49,7 +49,7 @@ class Copy:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            process_group=0,
+            start_new_session=True,
         ) as process:
             try:
                 output, errors = process.communicate()

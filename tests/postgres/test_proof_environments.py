@@ -170,7 +170,7 @@ threading.Thread(target=work, daemon=True).start()
 @contextlib.contextmanager
 def connected():
     asked.put(True)
-    assert answered.get(timeout=20) == 1
+    assert answered.get(timeout=180) == 1
     with engine.connect() as connection:
         yield connection
 """,
@@ -290,6 +290,12 @@ def test_the_url_of_a_throw_away_server_needs_no_escaping(
         url = Access(driver=driver).url(target)
         assert "%" not in url
         assert sa.make_url(url).query["unix_sock" if driver == "pg8000" else "host"].startswith(target.host)
+
+
+def test_asyncpg_has_another_name_for_sslmode() -> None:
+    target = Target("shop", host="127.0.0.1", port=5432, query=(("sslmode", "disable"),))
+    assert sa.make_url(Access(driver="asyncpg").url(target)).query == {"ssl": "disable"}
+    assert sa.make_url(Access(driver="psycopg2").url(target)).query == {"sslmode": "disable"}
 
 
 def test_a_url_without_escapes_is_libpqs_own(server: Cluster) -> None:

@@ -14,6 +14,7 @@ from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
 from support.battery import NOTHING, Planted, make_project, revision_file
+from support.once import make_once
 
 # Of each case its own, so that none meets what another one did
 TABLES = """
@@ -185,7 +186,8 @@ def outcome(local_settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
         chain.append(
             Planted(name, case.up.replace("{n}", str(number)), case.down.replace("{n}", str(number)), case.verdict)
         )
-    return prove(local_settings, make_project(tmp_path_factory.mktemp("rows") / "project", chain), Request(jobs=1))
+    ini = make_project(tmp_path_factory.mktemp("rows") / "project", chain)
+    return make_once(tmp_path_factory, "rows", lambda: prove(local_settings, ini, Request(jobs=1)))
 
 
 def test_there_are_enough() -> None:

@@ -54,7 +54,7 @@ class StatementRecorder:
         self._path: str | None = None
         """The revision file whose function runs; None while none does."""
         self._before: int | None = None
-        self._cursor_class = _recording_class(connection.cursor_factory, self)
+        self._cursor_class = self._make_cursor_class()
 
     @contextmanager
     def recording(self, path: str) -> Iterator[list[StatementRun]]:
@@ -81,9 +81,15 @@ class StatementRecorder:
         now = self._count_writes() if self._before is not None else None
         writes = now - self._before if now is not None and self._before is not None else None
         is_many = len(parameters) > 1
-        counts = [cursor.rowcount if cursor.rowcount >= 0 else None] if is_many else _row_counts(cursor)
+        counts = [cursor.rowcount if cursor.rowcount >= 0 else None] if is_many else self._row_counts(cursor)
         rendered = [self._render(query, each) for each in parameters[:MOST_PARAMETER_SETS]]
         self.runs += make_runs(query, rendered, counts, writes, find_line(self._path or ""))
+
+    def _make_cursor_class(self) -> type[Any]:
+        return _recording_class(self.connection.cursor_factory, self)
+
+    def _row_counts(self, cursor: Any) -> list[int | None]:
+        return _row_counts(cursor)
 
     def _render(self, query: str, parameters: Any) -> str:
         if not parameters:
@@ -154,18 +160,9 @@ def hides_rows(sql: str) -> bool:
 
 def _row_counts(cursor: "psycopg.Cursor[Any]") -> list[int | None]:
     """Return the count of each statement of the last query."""
-    counts: list[int | None] = []
-    number = 0
-    while True:
-        try:
-            cursor.set_result(number)
-        except IndexError:
-            break
-        counts.append(cursor.rowcount if cursor.rowcount >= 0 else None)
-        number += 1
-    if counts:
-        cursor.set_result(0)
-    return counts
+    # not by moving from result to result: psycopg before 3.3 has no public way back to the first
+    results = cursor._results
+    return [each.ntuples if each.status == pq.ExecStatus.TUPLES_OK else each.command_tuples for each in results]
 
 
 def _recording_class(base: "type[psycopg.Cursor[Any]]", recorder: StatementRecorder) -> "type[psycopg.Cursor[Any]]":

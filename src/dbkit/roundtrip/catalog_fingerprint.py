@@ -100,9 +100,13 @@ class FingerprintReader:
         self.start: tuple[int, ...] = ()
         """The server's counters at `begin`."""
 
-    def begin(self, savepoint: str) -> None:
-        """Begin a transaction, if there is none, with a savepoint, and count writes from here."""
-        begin = "BEGIN; " if self.connection.transaction_status == pq.TransactionStatus.IDLE else ""
+    def begin(self, savepoint: str, *, is_begun: bool = False) -> None:
+        """Begin a transaction, if there is none, with a savepoint, and count writes from here.
+
+        `is_begun`: there is one, although libpq does not know of it.
+        """
+        is_idle = self.connection.transaction_status == pq.TransactionStatus.IDLE
+        begin = "BEGIN; " if is_idle and not is_begun else ""
         transaction, counters = self.execute(f"{begin}SAVEPOINT {savepoint}; EXECUTE dbkit_begin")[0]
         self.transaction = str(transaction).encode()
         self.start = tuple(json.loads(str(counters)))
@@ -148,7 +152,7 @@ class FingerprintReader:
         return str(self._call(name)[0][0])
 
     def _call(self, name: str, *parameters: bytes) -> Rows:
-        return _rows(self.connection.exec_prepared(f"dbkit_{name}".encode(), parameters))
+        return _rows(self.connection.exec_prepared(f"dbkit_{name}".encode(), list(parameters)))
 
     def _prepare(self) -> None:
         names = ", ".join(map(quote_literal, (*COMMON, *RARE)))

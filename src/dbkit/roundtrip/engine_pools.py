@@ -6,6 +6,7 @@ problem.
 """
 
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -55,6 +56,8 @@ class EnginePools:
                 connection.invalidate()
                 connection.rollback()  # what was lost with it; without this, it would not connect again
         for entry in list(self._entries):
+            if not hasattr(entry, "finalize_callback"):  # a listener refused the connection while it was being made
+                entry.finalize_callback = deque()  # type: ignore[attr-defined]  # without it, 2.0 cannot close the record
             # where an async driver cannot close it outside of its event loop, SQLAlchemy logs that and drops it
             entry.invalidate()
 

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
+from dbkit.coverage.psycopg2_recorder import Psycopg2Recorder
 from dbkit.coverage.recorder import (
     COUNT_WRITES,
     MOST_PARAMETER_SETS,
@@ -18,6 +19,7 @@ from dbkit.coverage.recorder import (
     make_runs,
 )
 from dbkit.project.step_hooks import RECORD_BACKFILL
+from dbkit.roundtrip.shared_session import is_of
 from dbkit.trace.statement_text import render_statement
 
 
@@ -82,18 +84,24 @@ class EventRecorder:
         return connection.connection.driver_connection is not self.ignored and is_of_migration()
 
 
+def find_cursor_recorder(driver: Any) -> StatementRecorder | None:
+    """Return a recorder for the cursors of a driver's connection; None where it has none that can be observed."""
+    if isinstance(driver, psycopg.Connection):
+        return StatementRecorder(driver)
+    return Psycopg2Recorder(driver) if is_of(driver, "psycopg2") else None
+
+
 @contextmanager
 def record_statements(connection: sa.Connection, path: str, runs: list[StatementRun]) -> Iterator[None]:
     """Add to `runs` what a function of a revision file executes meanwhile, on this connection and others.
 
-    The cursors of psycopg are observed themselves, since a migration may use them directly.
+    The cursors of psycopg and psycopg2 are observed themselves, since a migration may use them directly.
     """
     driver = connection.connection.driver_connection
-    events = EventRecorder(driver if isinstance(driver, psycopg.Connection) else None)
+    cursors = find_cursor_recorder(driver)
+    events = EventRecorder(driver if cursors else None)
     info = connection.info
-    recorders: list[EventRecorder | StatementRecorder] = [events]
-    if isinstance(driver, psycopg.Connection):
-        recorders.append(StatementRecorder(driver))
+    recorders: list[EventRecorder | StatementRecorder] = [events, *([cursors] if cursors else [])]
     with ExitStack() as stack:
         for recorder in recorders:
             stack.enter_context(recorder.recording(path))

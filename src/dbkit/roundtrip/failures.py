@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from alembic.script import Script
 
 from dbkit.errors import describe_error, original_error, sqlstate_of
+from dbkit.project import initial
 from dbkit.project.revision_source import is_bytecode, raise_lines
 from dbkit.project.tracebacks import line_in
 from dbkit.redaction import redact
@@ -31,6 +32,8 @@ def describe_failure(error: BaseException, script: Script) -> Failure:
         words = f"not proven, because a clone of the database is on the same server: {words}"
     if len(words) > LONGEST_WORDS:  # it may contain a value
         words = f"{words[:LONGEST_WORDS]}…"
+    if hint := initial.hint_for(error, script):
+        words = f"{words} ({hint.rstrip('.')})"
     is_intended = isinstance(error, NoDowngrade) or _is_raised_by(error, script, path, line)
     return Failure(words, line, sql, is_intended, is_elsewhere, sqlstate_of(error))
 
@@ -80,7 +83,7 @@ def fails_without_transaction(error: BaseException, *, on_rows: bool = False) ->
     so it may also be a value (class 22) or a constraint (23).
     """
     if isinstance(error, sa.exc.DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or ""
+        state = sqlstate_of(error)
         classes = ("42", "2B", "22", "23") if on_rows else ("42", "2B")
         return state[:2] in classes and state not in ("42P03", "42P05", "42P07", "42723")
     return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)

@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 from sqlalchemy.exc import SQLAlchemyError
 
-from dbkit.errors import DbkitError
+from dbkit.errors import DbkitError, sqlstate_of
 from dbkit.project.revision_source import mentions_commit
 from dbkit.roundtrip.alembic_steps import MigrationStep, commit_if_external
 from dbkit.roundtrip.apply import widen_version_table
@@ -34,6 +34,7 @@ def prove_in_transactions(work: Workspace, scripts: Sequence[Script]) -> RunEnd:
             raise
         return run.end_after(error)
     finally:
+        run.close()
         work.sample_rows.close()
         work.facts = None
     return run.end
@@ -64,6 +65,12 @@ class _TransactionRun:
         self.result: ProofResult | None = None
         """The result of the last proof, until it is recorded."""
         self.stage = Stage.BEFORE
+        self.connection: ProofConnection | None = None
+
+    def close(self) -> None:
+        """Leave the session to the driver, which env.py may still use in another run."""
+        if self.connection:
+            self.connection.close()
 
     def end_after(self, error: Exception) -> RunEnd:
         """Return the end of a run that an error has ended, of env.py or of a commit. Raises what is neither."""
@@ -73,7 +80,7 @@ class _TransactionRun:
             self.work.results[last.revision] = failed_upgrade(last, error, self.work.results.get(last.revision))
             return Retry(last)
         is_env = self.stage is Stage.STEP or (self.stage is Stage.BEFORE and has_rows)
-        if is_env or isinstance(error, SQLAlchemyError | psycopg.Error):
+        if is_env or isinstance(error, SQLAlchemyError | psycopg.Error) or sqlstate_of(error):
             # a commit checks deferred constraints, and env.py may have met rows: in a clone it fails again
             return NeedsClone()
         raise error
@@ -84,6 +91,7 @@ class _TransactionRun:
         if isinstance(connection, Unsupported):
             self.end = connection
             return
+        self.connection = connection
         self.stage = Stage.OURS
         self.guard.attach(context)
         state = RunState(connection.fingerprints.read_all())
@@ -104,6 +112,7 @@ class _TransactionRun:
             yield step
             self.stage = Stage.OURS
             commit_if_external(context)
+            connection.refresh()
             self.work.applied.append(script)
             if is_wanted and self._record_result(script, state.touched):
                 self.end = Retry(script)

@@ -11,6 +11,7 @@ from pathlib import Path
 from dbkit import project
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres import scratch_database
+from dbkit.project import env_file
 from dbkit.project.revision_order import ancestors
 from dbkit.project.revision_source import mentions_server_objects
 from dbkit.roundtrip import acceptance, parallel
@@ -81,14 +82,17 @@ def prove_at(
     main = server.place.target(next(server.names))
     # before the project is loaded: its modules may read their settings when they are imported
     with environment_variables(request.access.environment(main)):
-        loaded = project.load(ini, request.section, request.arguments)
+        # one whose env.py was asked for its databases is loaded already
+        loaded = project.load_project(replace(settings, ini=ini, section=request.section, arguments=request.arguments))
         plan = select_revisions(loaded, request.scope)
         named = request.baseline or loaded.dbkit.baseline
         baseline = loaded.revision(named).revision if named else ""
         server.wait()
         databases = {name: server.place.target(next(server.names)) for name in database_names(loaded)}
         databases[next(iter(databases))] = main
-        environment = EnvRunner(loaded, settings, request.access, databases)
+        # behind gate.install, too, no variable of env.py has to be named
+        redirects = request.access.redirects or env_file.keeps_connection(Path(loaded.script.dir))
+        environment = EnvRunner(loaded, settings, replace(request.access, redirects=redirects), databases)
         walks = _walk(environment, server, plan, request, progress, own_sockets) if plan.proven else []
     whole = "the whole chain" if request.scope.everything else "the chain of these"
     chain, chain_length = _describe_chain(walks, whole, len(plan.proven))
@@ -136,6 +140,7 @@ def _walk(
     """Prove the revisions of a plan: in several processes where that is possible, else in this one."""
     place, names = server.place, server.names
     options = SampleRowOptions(request.rows, request.seed, _samples(environment.project), request.extra_rows)
+    _make_template(environment, server)
     parts = _split_plan(plan, request.jobs or _default_jobs(plan))
     if len(parts) > 1 and not any(map(mentions_server_objects, plan.scripts)):
         walks = parallel.walk_in_parallel(
@@ -144,7 +149,15 @@ def _walk(
         if _agree(walks):
             return walks
         scratch_database.renew(place)
+        _make_template(environment, server)
     return [Walker(open_workspace(environment, place, plan, names, progress, options, request.trace)).walk()]
+
+
+def _make_template(environment: EnvRunner, server: ScratchServer) -> None:
+    """Create the database that the scratch databases are copies of, where the chain does not begin on an empty one."""
+    initial = environment.project.initial
+    if initial:
+        environment.template = initial.make_template(server.place, next(server.names))
 
 
 def _agree(walks: Sequence[WalkResult]) -> bool:

@@ -116,7 +116,7 @@ class RevisionProof:
         """Prove the revision; afterwards it is applied."""
         started = time.perf_counter()
         self.keywords = keywords
-        self.connection.fingerprints.begin(UP)
+        self.connection.begin(UP)
         result = add_rows(self._prove_with_ordinary_rows(), self._sequence_findings())
         result = self._prove_assertions(result)
         extreme = self._prove_with_extreme_rows if is_extreme_pass_wanted(self) else None
@@ -269,7 +269,7 @@ class RevisionProof:
             self.connection.roll_back_to(UP)
             return False
         self.connection.fingerprints.execute(f"RELEASE SAVEPOINT {UP}")
-        self.connection.fingerprints.begin(UP)
+        self.connection.begin(UP)
         self.state.fingerprints = self.connection.fingerprints.read_all()
         self.state.table_hashes = self.connection.hash_tables(tables)
         self.state.touched = (self.state.touched or set()) | tables.keys()
@@ -392,6 +392,7 @@ class RevisionProof:
         context = self.connection.context
         # Alembic remembers there which enum types it has created, and would not create them in a second upgrade
         context.impl.memo.clear()
+        self.connection.prepare_driver()
         try:
             with (
                 # before the trace, which divides strings with several statements
@@ -409,9 +410,16 @@ class RevisionProof:
             return error
         finally:
             self.runs["upgrade" if up else "downgrade"] += self.connection.recorder.runs
+            self._refresh()
         if not self.connection.is_in_transaction:
             raise EnvRunStopped(NeedsClone(has_committed=True))
         return None
+
+    def _refresh(self) -> None:
+        try:
+            self.connection.refresh()
+        except psycopg.OperationalError as error:
+            raise EnvRunStopped(NeedsClone()) from error
 
     def _check_constraints(self) -> None:
         """Check the deferred constraints, as a commit would."""

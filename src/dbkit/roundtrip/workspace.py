@@ -10,6 +10,7 @@ from dbkit.findings.verdict import Verdict
 from dbkit.postgres import scratch_database
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project import name_of
+from dbkit.project.initial import require_before_first
 from dbkit.roundtrip.alembic_steps import connection_of
 from dbkit.roundtrip.assertions import Assertion, read_assertions
 from dbkit.roundtrip.compare import Facts
@@ -112,7 +113,7 @@ def open_workspace(
     """
     revisions = plan.proven if options.extra else ()
     assertions = {revision: read_assertions(options.samples, revision) for revision in sorted(revisions)}
-    databases = ProofDatabases(environment.databases, place, names, environment.settings)
+    databases = ProofDatabases(environment.databases, place, names, environment.settings, environment.template)
     databases.create()
     calls = _prepare_databases(environment, databases)
     return Workspace(
@@ -132,9 +133,10 @@ def _prepare_databases(environment: EnvRunner, databases: ProofDatabases) -> int
     """Run env.py without a step, and commit what it creates. Returns how often it migrates."""
     calls = 0
 
-    def migrations(_heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
+    def migrations(heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
         nonlocal calls
         calls += 1
+        require_before_first(heads)
         schema = context.version_table_schema or "public"
         databases.version_table = quote_ident(schema, context.version_table)
         databases.version_table_name = context.version_table
