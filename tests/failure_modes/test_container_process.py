@@ -32,7 +32,7 @@ def test_07_as_the_first_process_of_a_container(pair: Pair) -> None:
         until(lambda project=project: project.query(SLEEPING) == [(1,)])  # type: ignore[misc]
         [first[project.gated]] = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
         os.kill(first[project.gated], signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 143
     assert "interrupted in the upgrade of rev1" in one_line(errors)
     until(lambda: pair.gated.query(SLEEPING) == [(0,)])

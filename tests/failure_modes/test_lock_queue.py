@@ -28,7 +28,7 @@ def test_12_a_waiting_alter_blocks_every_reader(pair: Pair) -> None:
                     other.execute("SET lock_timeout = '2s'")
                     with pytest.raises(psycopg.errors.LockNotAvailable):
                         other.execute("SELECT FROM t")
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
         assert process.returncode == 0, errors
     assert pair.gated.journal() == [("upgrade", "rev1"), ("upgrade", "rev2")]
 
@@ -79,7 +79,7 @@ def test_a_deadlock_is_tried_again(pair: Pair) -> None:
         )
         other.execute("SELECT pg_advisory_unlock(7)")
         other.execute("LOCK TABLE t")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
     assert "did not get its locks" in errors
 
@@ -106,5 +106,5 @@ def test_an_index_built_concurrently_waits_longer_than_an_alter(pair: Pair) -> N
         reader.execute("INSERT INTO t VALUES (1, 'x')")
         process = pair.gated.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "1ms"})
         until(lambda: pair.gated.query("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(1,)])
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors

@@ -35,12 +35,13 @@ def test_a_connection_that_ends_is_told_in_one_line(pair: Pair, fault: Callable[
         process = project.start("upgrade", "head")
         until(lambda project=project: project.query(SLEEPING) == [(1,)])  # type: ignore[misc]
         fault(project, process)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
         assert process.returncode == 1
         if not project.gated:
             assert len(errors.splitlines()) > 50
     line = one_line(errors)
-    assert words in line
+    # psycopg2, while it waits for a result, learns no more than that the connection has ended
+    assert words in line or (pair.gated.driver == "psycopg2" and "server closed the connection" in line)
     assert line.endswith("nothing of it was kept, the database is at rev1, and it is safe to run again.")
     assert pair.gated.query("SELECT count(*) FROM t") == [(0,)]
     assert pair.gated.journal() == [("upgrade", "rev1")]
@@ -58,7 +59,7 @@ def test_a_server_that_is_killed(pair: Pair, local_settings: Settings, comes_bac
         if comes_back:
             until(lambda: gone(postmaster))
             cluster.ensure_running()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
         assert process.returncode == (1 if comes_back else 4)
         line = one_line(errors)
         if comes_back:

@@ -11,7 +11,7 @@ def test_an_up_to_date_database_takes_no_lock(pair: Pair) -> None:
     pair.write(TABLE)
     assert pair.gated.alembic("upgrade", "head").returncode == 0
     with psycopg.connect(**pair.gated.target.parameters(), autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(pair.gated.target.dbname)])
+        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(pair.gated.target)])
         assert pair.gated.alembic("upgrade", "head", env={"MIGRATION_WAIT": "0"}).returncode == 0
         pair.write("pass")
         typed = pair.gated.alembic("upgrade", "head", env={"MIGRATION_WAIT": "0"})

@@ -82,7 +82,8 @@ def test_11_a_pooler_keeps_the_lock(pair: Pair, server: Cluster, tmp_path: Path)
             typed = pair.gated.alembic("upgrade", "head", env=pooled)
             assert typed.returncode == 2
             assert "is a pooler" in one_line(typed.stderr)
-            assert "MIGRATION_DATABASE_URL" in typed.stderr
+            assert pair.gated.driver or "MIGRATION_DATABASE_URL" in typed.stderr
             assert pair.gated.query(locks) == [(0,)]
-            direct = pooled | {"MIGRATION_DATABASE_URL": url_of(pair.gated.target)}
+            variable = "DATABASE_URL" if pair.gated.driver else "MIGRATION_DATABASE_URL"
+            direct = pooled | {variable: url_of(pair.gated.target)}
             assert pair.gated.alembic("upgrade", "head", env=direct).returncode == 0

@@ -34,7 +34,7 @@ def test_a_script_waits_for_nobody_and_runs_beside_nobody(pair: Pair, local_sett
     script = pair.gated.alembic("upgrade", "head", "--sql").stdout
     psql = [client_program(local_settings, "psql"), "-X", "-q", url_of(pair.gated.target)]
     with psycopg.connect(**pair.gated.target.parameters(), autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(pair.gated.target.dbname)])
+        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(pair.gated.target)])
         refused = subprocess.run(psql, input=script, text=True, capture_output=True, check=False)
         assert "another migration is running" in refused.stderr
     subprocess.run(psql, input=script, text=True, check=True)

@@ -15,7 +15,7 @@ def test_a_signal_to_bare_alembic(pair: Pair, number: int, code: int) -> None:
     process = pair.gated.start("upgrade", "head", preexec_fn=foreground)
     until(lambda: pair.gated.query(SLEEPING) == [(1,)])
     process.send_signal(number)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == code
     assert "interrupted in the upgrade of rev2, at rev2.py:11; nothing of it was kept" in one_line(errors)
     until(lambda: pair.gated.query(SLEEPING) == [(0,)])
@@ -23,6 +23,6 @@ def test_a_signal_to_bare_alembic(pair: Pair, number: int, code: int) -> None:
     process = pair.bare.start("upgrade", "head")
     until(lambda: pair.bare.query(SLEEPING) == [(1,)])
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=180)
     assert pair.bare.query(SLEEPING) == [(1,)]
     terminate(pair.bare, process)

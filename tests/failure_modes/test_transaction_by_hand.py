@@ -29,7 +29,7 @@ def test_a_commit_by_hand_that_loses_the_revision(pair: Pair) -> None:
     assert (typed.returncode, pair.bare.heads()) == (0, ["rev1"])  # no error, and not recorded
     typed = pair.gated.alembic("upgrade", "head")
     assert (typed.returncode, pair.gated.heads()) == (0, ["rev2"])
-    assert "warning: rev2 commits by hand; see `make check`." in one_line(typed.stderr)
+    assert "warning: rev2 commits by hand" in one_line(typed.stderr)
     assert pair.gated.journal() == [("upgrade", "rev1"), ("upgrade", "rev2")]
     pair.write("op.execute('SELECT 1 / 0')")
     assert pair.gated.alembic("upgrade", "head").returncode == 1
@@ -74,6 +74,8 @@ def test_a_failed_migration_is_not_committed_by_the_gate(pair: Pair, first: str)
     ),
 )
 def test_what_was_committed_on_any_way_is_known(pair: Pair, commit: str) -> None:
+    if pair.gated.driver == "asyncpg" and "; " in commit:
+        pytest.skip("asyncpg takes one statement at a time")
     pair.write(NO_KEY, f"{commit}\n{RAISE}")
     for _ in range(2):
         typed = pair.gated.alembic("upgrade", "head")

@@ -55,7 +55,7 @@ def upgrade_behind_a_reader(project: Project, lock_timeout: str) -> None:
         reader.execute("SELECT FROM t")
         process = project.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": lock_timeout})
         line_with(process, "(try 1)")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
 
 

@@ -15,7 +15,9 @@ from urllib.parse import quote
 import psycopg
 
 from dbkit.settings import Target
+from support.forked import ForkServer
 from support.kit import REPOSITORY
+from support.venv_copies import link_or_copy
 
 INI = """\
 [alembic]
@@ -63,6 +65,32 @@ def downgrade():
 '''
 
 
+@cache
+def fork_server() -> ForkServer:
+    """For the commands of all projects."""
+    return ForkServer(sys.executable, os.environ)
+
+
+def run_python(
+    *arguments: str | Path, env: Mapping[str, str], cwd: Path | None = None, timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments to its end, without input."""
+    command, directory = [str(each) for each in arguments], cwd or Path.cwd()
+    server = fork_server()
+    if server.can_run(env):
+        return server.run(command, cwd=str(directory), environment=env, timeout=timeout)
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=directory,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+
+
 def gone(pid: int) -> bool:
     """Whether a process has ended; it may be a zombie of our own."""
     try:
@@ -88,6 +116,8 @@ class Project:
     target: Target
     gated: bool
     environment: dict[str, str] = field(default_factory=dict)
+    driver: str = ""
+    """The driver of an env.py of its own, behind the gate; "" for the kit's env.py."""
 
     @property
     def versions(self) -> Path:
@@ -103,19 +133,14 @@ class Project:
     def variables(self, env: Mapping[str, str] = {}) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE", "MIGRATION"))}
         ours = {"DATABASE_URL": url_of(self.target), "APP_ENV": "test"} if self.gated else {}
-        return {**kept, **ours, **self.environment, **env}
+        merged = {**kept, **ours, **self.environment, **env}
+        if self.driver:
+            merged["DATABASE_URL"] = merged["DATABASE_URL"].replace("postgresql://", f"postgresql+{self.driver}://", 1)
+        return merged
 
     def alembic(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
         """Run alembic to its end."""
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            env=self.variables(env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_python(*self.command(*arguments)[1:], cwd=self.root, env=self.variables(env))
 
     def start(self, *arguments: str, env: Mapping[str, str] = {}, **options: Any) -> "subprocess.Popen[str]":
         """Begin to run alembic."""
@@ -132,22 +157,31 @@ class Project:
 
     def dbkit(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
         """Run a verb on this project to its end."""
-        process = self.start_dbkit(*arguments, env=env)
-        stdout, stderr = process.communicate()
-        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+        typed = self._dbkit_arguments(arguments)
+        return run_python("-m", "dbkit", *typed, cwd=self.root, env=self.dbkit_variables(env))
 
     def start_dbkit(self, *arguments: str, env: Mapping[str, str] = {}, **options: Any) -> "subprocess.Popen[str]":
-        """Begin to run a verb. The project is where the kit's files are: so there is a copy of them in it."""
-        if not (self.root / "src").exists():
-            shutil.copytree(REPOSITORY / "src/dbkit", self.root / "src/dbkit")  # with what is compiled
+        """Begin to run a verb."""
         return subprocess.Popen(
-            [sys.executable, "-m", "dbkit", *arguments],
+            [sys.executable, "-m", "dbkit", *self._dbkit_arguments(arguments)],
             cwd=self.root,
-            env={**self.variables(env), "PYTHONPATH": str(self.root / "src")},
+            env=self.dbkit_variables(env),
             stdin=subprocess.DEVNULL,
             text=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
+
+    def _dbkit_arguments(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        return (arguments[0], "-c", "alembic.ini", *arguments[1:]) if self.driver else arguments
+
+    def dbkit_variables(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The environment for a verb. A project of the kit is where its files are: so there is a copy of them in it."""
+        if self.driver:
+            return self.variables(env)
+        if not (self.root / "src").exists():
+            source = REPOSITORY / "src/dbkit"  # with what is compiled
+            shutil.copytree(source, self.root / "src/dbkit", copy_function=link_or_copy)
+        return {**self.variables(env), "PYTHONPATH": str(self.root / "src")}
 
     def query(self, statement: str) -> list[tuple[object, ...]]:
         """Run a statement in its database; committed."""
@@ -158,6 +192,10 @@ class Project:
     def heads(self) -> list[str]:
         """What the version table says."""
         return sorted(str(row[0]) for row in self.query("SELECT version_num FROM alembic_version"))
+
+    def heads_or_none(self) -> list[str]:
+        """What the version table says; nothing where there is none yet."""
+        return [] if self.query("SELECT to_regclass('alembic_version')") == [(None,)] else self.heads()
 
     def journal(self) -> list[tuple[object, ...]]:
         """Action and revision of each row of the journal that has an end, first to last."""
