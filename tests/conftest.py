@@ -1,6 +1,7 @@
 """Real PostgreSQL, real processes: a throw-away cluster for what takes a connection, a checkout for what people type."""
 
 import fcntl
+import gc
 import os
 import shutil
 import subprocess
@@ -12,13 +13,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dbkit import hints
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.redaction import redact
 from dbkit.settings import Settings, Target
 from support import pair as pair_module
+from support.forked import ForkServer
 from support.kit import REPOSITORY, SHOP_HEAD, Kit, copy_checkout, plain_environment
-from support.servers import DEBIAN, free_port, listening
+from support.matrix import mark_chosen
+from support.servers import DEBIAN, QuickCluster, free_port, listening
 from support.sessions import IS_HOSTILE, make_hostile, make_usual, usual_settings
 from support.venv_copies import link_or_copy, move_venv
 
@@ -28,14 +32,22 @@ pytest_plugins = ["support.alembic_templates", "support.lint_runs", "support.sou
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m selects by the marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where a team has replaced the example shop, leave out the tests that are written against it."""
+    """Mark the tests of the matrix; where a team has replaced the example shop, leave out those written against it."""
+    mark_chosen(items)
     if list((REPOSITORY / "backend/alembic/versions").glob(f"*_{SHOP_HEAD}_*.py")):
         return
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & {"kit", "fresh_clone"} or item.get_closest_marker("shop"):
             item.add_marker(pytest.mark.skip(reason="the example shop, which this test is about, was replaced"))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what the collection has made, for the whole run, out of each later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_logstart() -> None:
@@ -50,9 +62,10 @@ if IS_HOSTILE:
 
 @pytest.fixture(autouse=True)
 def nothing_learned() -> Iterator[None]:
-    """What one test has shown to be a secret is none in the next."""
+    """What one test has shown to be a secret is none in the next, and its project is not the next one's."""
     yield
     redact.forget()
+    hints.for_kit()
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +106,10 @@ def fresh_clone(
         if typed and typed.returncode == 0:
             shutil.copytree(kit.path / "venv", shared, symlinks=True, copy_function=link_or_copy)
             place.write_text(str(kit.path))
-    yield kit, typed or kit.make("migrate")
+    typed = typed or kit.make("migrate")
+    if typed.returncode == 0:
+        kit.server = ForkServer(str(kit.path / "venv/bin/python"), kit.environment)
+    yield kit, typed
     kit.cluster.remove()
 
 
@@ -120,6 +136,7 @@ def local_settings() -> Settings:
     """Settings of a project that has no .env, in this checkout. PG_BINDIR: the servers are of that one."""
     return Settings(
         root=REPOSITORY,
+        ini=REPOSITORY / "alembic.ini",
         target=None,
         app_env="test",
         lock_timeout=5.0,
@@ -137,7 +154,7 @@ def server(local_settings: Settings) -> Iterator[Cluster]:
     with scratch_cluster.cluster(local_settings) as cluster:
         if IS_HOSTILE:
             make_hostile(cluster.target("postgres"))
-        yield cluster
+        yield QuickCluster.of(cluster)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psycopg
 
 from dbkit.postgres.locks import lock_key
+from dbkit.settings import Target
 from support.kit import SHOP_HEAD, Kit
 from support.running import until
 
@@ -25,7 +26,7 @@ def start(kit: Kit, *arguments: str) -> "subprocess.Popen[str]":
 @contextmanager
 def migration_lock_held(kit: Kit) -> Iterator[None]:
     with psycopg.connect(**kit.cluster.target().parameters(), autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key("app")])
+        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(Target("app"))])
         yield
 
 
@@ -49,7 +50,7 @@ def test_the_second_migrate_says_where_the_database_is_and_what_the_other_did(ki
         process = start(kit, "migrate")
         until_it_waits(process)
         change_revision(kit, SHOP_HEAD)  # as the other one does
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=180)
     assert process.returncode == 0, stderr
     assert "Meanwhile another process applied 1 migration." in stdout
     assert f"The database is at {SHOP_HEAD}: nothing to apply." in stdout
@@ -57,7 +58,7 @@ def test_the_second_migrate_says_where_the_database_is_and_what_the_other_did(ki
     with migration_lock_held(kit):
         process = start(kit, "migrate", "--to", SHOP_HEAD)
         until_it_waits(process)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=180)
     assert "1 migration applied in" in stdout, stdout + stderr
     assert "Meanwhile" not in stdout
 
@@ -69,6 +70,6 @@ def test_a_rollback_that_another_has_done_says_so(kit: Kit) -> None:
         process = start(kit, "rollback", "--to", behind, "--stash", "0")
         until_it_waits(process)
         change_revision(kit, behind)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=180)
     assert process.returncode == 0, stderr
     assert f"The database is at {behind}: nothing to roll back. Another process has rolled it back" in stdout

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from dbkit.postgres.locks import lock_key
+from dbkit.settings import Target
 from support.kit import REPOSITORY, SHOP_HEAD, Kit
 from support.running import foreground, others_slow
 from support.servers import free_port
@@ -92,7 +93,7 @@ def test_a_database_ahead_of_the_code_ends_it(kit: Kit, migrate: str) -> None:
 def test_a_migration_that_goes_on_elsewhere_for_too_long_ends_it(kit: Kit) -> None:
     assert kit.alembic("downgrade", "-1").returncode == 0
     with psycopg.connect(**kit.cluster.target().parameters(), autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key("app")])
+        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(Target("app"))])
         assert enter(kit, *RAN, env={"MIGRATION_WAIT": "300ms"})[:2] == (5, "")
 
 
@@ -131,7 +132,7 @@ def test_who_does_not_migrate_waits_for_who_does(kit: Kit) -> None:
     assert kit.alembic("downgrade", "-1").returncode == 0
     waiting = start(kit, *RAN, env={"MIGRATE_ON_START": "0", "MIGRATION_WAIT": "60s"})
     assert enter(kit)[0] == 0
-    assert waiting.communicate(timeout=60)[0] == "the command ran\n"
+    assert waiting.communicate(timeout=180)[0] == "the command ran\n"
     assert waiting.returncode == 0
     assert enter(kit, *RAN, env={"MIGRATE_ON_START": "0", "MIGRATION_WAIT": "0"}) == (0, "the command ran\n", "")
 
@@ -142,7 +143,7 @@ def test_a_signal_stops_a_long_migration_at_once(kit: Kit, number: int, code: in
     process = start(kit, *RAN)
     wait_for(kit, SLEEPING, 1)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=180)
     assert (process.returncode, output) == (code, ""), errors
     assert "interrupted in the upgrade of 0123456789ab" in errors
     wait_for(kit, SLEEPING, 0)
@@ -159,7 +160,7 @@ def test_a_signal_ends_the_wait_for_a_server(kit: Kit, number: int, code: int, m
         process = start(kit, *RAN, env={"DATABASE_URL": url, "MIGRATION_WAIT": "1h", "MIGRATE_ON_START": migrate})
         with listener.accept()[0]:
             process.send_signal(number)
-            output, errors = process.communicate(timeout=20)
+            output, errors = process.communicate(timeout=180)
     assert (process.returncode, output) == (code, ""), errors
 
 
@@ -172,7 +173,7 @@ def test_the_first_process_of_a_container_hears_the_signal_too(kit: Kit) -> None
     wait_for(kit, SLEEPING, 1)
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
     subprocess.run(["kill", "-TERM", *children.split()], check=True)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=180)
     assert (process.returncode, output) == (143, ""), errors
     wait_for(kit, SLEEPING, 0)
 

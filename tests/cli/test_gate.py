@@ -207,7 +207,7 @@ def test_runners_wait_for_each_other_and_apply_everything_once(kit: Kit) -> None
 
 def test_who_waits_too_long_gives_up_and_says_for_whom(kit: Kit) -> None:
     with psycopg.connect(**kit.cluster.target().parameters(), autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key("app")])
+        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(Target("app"))])
         typed = kit.alembic("downgrade", "-1", env={"MIGRATION_WAIT": "300ms"})
         assert typed.returncode == 5
         assert f"backend {holder.info.backend_pid}, user postgres" in typed.stderr
@@ -268,7 +268,7 @@ def test_a_signal_stops_the_statement_in_the_server(kit: Kit, number: int, code:
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(600)'"
     wait_for(kit, sleeping, 1)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == code
     assert errors.startswith("dbkit: interrupted in the upgrade of 0123456789ab, at ")
     assert f"nothing of it was kept, the database is at {HEAD}, and it is safe to run again." in errors

@@ -252,7 +252,7 @@ def test_a_lock_of_another_session_is_waited_for_as_ever(pair: Pair) -> None:
         other.execute("LOCK orders IN ACCESS EXCLUSIVE MODE")
         process = project.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "300ms"})
         assert "did not get its locks within 0.3 s (try 1)" in line_with(process, "(try 1)")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 0, errors
 
 
@@ -265,7 +265,7 @@ def test_ctrl_c_during_a_question(pair: Pair) -> None:
     sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
     until(lambda: pair.gated.query(sleeping) == [(1,)])
     process.terminate()
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 143, errors
     assert one_line(errors).startswith("dbkit: interrupted in the upgrade of rev3")
     assert pair.gated.heads() == ["rev2"]

@@ -1,6 +1,5 @@
 """No verb waits without an end, or without a word, for a lock that another session holds."""
 
-import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import pytest
 
 from dbkit.cli import VERBS
 from dbkit.postgres.locks import lock_key
+from dbkit.settings import Target
 from support.kit import SHOP_HEAD, Kit
 from support.pair import Pair
 from support.running import until
@@ -70,16 +70,7 @@ def locked(kit: Kit, tables: Sequence[str]) -> Iterator[int]:
 
 def run(kit: Kit, verb: str, *arguments: str) -> tuple[int, str]:
     """Exit code and all that was said. Raises TimeoutExpired for a verb that hangs."""
-    typed = subprocess.run(
-        [kit.path / "venv/bin/python", "-m", "dbkit", verb, *(arguments or ARGUMENTS.get(verb, []))],
-        cwd=kit.path,
-        env={**kit.environment, **NO_WAITING},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=BOUND,
-        check=False,
-    )
+    typed = kit.dbkit(verb, *(arguments or ARGUMENTS.get(verb, [])), env=NO_WAITING, timeout=BOUND)
     return typed.returncode, typed.stdout + typed.stderr
 
 
@@ -122,7 +113,7 @@ def test_with_one_table_locked_who_needs_it_says_so(kit: Kit, verb: str, table: 
 
 def test_status_names_the_migration_that_runs(kit: Kit) -> None:
     with psycopg.connect(**kit.cluster.target().parameters(), autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key("app")])
+        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(Target("app"))])
         with holder.transaction():
             holder.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
             code, words = run(kit, "status")

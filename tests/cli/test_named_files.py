@@ -24,7 +24,7 @@ def reading(path: Path) -> Callable[[], str]:
     reader.start()
 
     def result() -> str:
-        reader.join(timeout=60)
+        reader.join(timeout=180)
         return found[0]
 
     return result

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from dbkit.postgres.locks import lock_key
+from dbkit.settings import Target
 from support.kit import SHOP_HEAD, Kit
 from support.running import others_slow
 
@@ -183,7 +184,7 @@ def test_a_read_only_server_and_a_running_migration(kit: Kit) -> None:
         connection.execute("ALTER DATABASE app RESET default_transaction_read_only")
     assert kit.dbkit("migrate").returncode == 0
     with psycopg.connect(**kit.cluster.target().parameters(), autocommit=True) as holder:
-        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key("app")])
+        holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(Target("app"))])
         told = next_of(kit)[1]
         assert kit.run("bash", "-ec", command_in(told)).returncode == 0, told
 

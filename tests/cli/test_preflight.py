@@ -19,9 +19,9 @@ from dbkit.postgres import binaries, scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings, Target
 from support.kit import Kit
-from support.pair import url_of
+from support.pair import run_python, url_of
 from support.plain import Revision, write_project
-from support.running import foreground, until
+from support.running import foreground, others_slow, until
 from support.servers import running_standby
 
 BASE = """
@@ -71,9 +71,7 @@ class Project:
     def run(self, *arguments: str | Path, live: bool = True) -> subprocess.CompletedProcess[str]:
         """Run preflight to its end; not `live`: without the URL of the database."""
         env = self.environment(self.live if live else None)
-        return subprocess.run(
-            self.command(*arguments), env=env, capture_output=True, text=True, timeout=BOUND, check=False
-        )
+        return run_python(*self.command(*arguments)[1:], env=env, timeout=BOUND)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         env = self.environment(self.live)
@@ -344,7 +342,8 @@ def test_an_accepted_failure_of_the_proof_is_reported(make: Any) -> None:
     done = project.run()
     assert done.returncode == 0, done.stderr
     assert "unknown: its upgrade fails in the proof: " in done.stdout
-    assert 'relation "nowhere" does not exist, which is accepted: the operators make it' in done.stdout
+    assert 'relation "nowhere" does not exist' in done.stdout
+    assert ", which is accepted: the operators make it" in done.stdout
     assert "asks nothing" not in done.stdout
 
 
@@ -417,7 +416,7 @@ def test_a_query_takes_no_lock_but_for_reads(make: Any) -> None:
 
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
+    others_slow(1, [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]),
     ids=lambda value: value.name if isinstance(value, signal.Signals) else "",
 )
 def test_a_signal_leaves_no_session_behind(make: Any, number: signal.Signals, code: int) -> None:
@@ -608,20 +607,30 @@ def replicated(local_settings: Settings) -> Iterator[tuple[Target, Target]]:
             yield primary, replace(target, dbname="shop")
 
 
+def ask_standby(project: Any, query: str) -> list[tuple[object, ...]]:
+    """Run a query; nothing where what the standby replays is in conflict with the login itself."""
+    try:
+        found: list[tuple[object, ...]] = project.query(query)
+    except psycopg.OperationalError as error:
+        assert "conflict with recovery" in str(error)  # noqa: PT017  # another error is one
+        return []
+    return found
+
+
 def test_a_standby_answers_until_what_it_replays_is_in_conflict(make: Any, replicated: tuple[Target, Target]) -> None:
     primary, standby = replicated
     on_primary = make(REFERENCE, WAITS, live=primary)
     on_primary.query("UPDATE orders SET reference = NULL WHERE id = 17")
     ((position,),) = on_primary.query("SELECT pg_current_wal_lsn()::text")
     project = replace(on_primary, live=standby)
-    until(lambda: project.query(f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == [(True,)])
+    until(lambda: ask_standby(project, f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == [(True,)])
     code, revisions = project.read()
     assert (code, statuses(revisions)) == (1, [["violated"], ["holds"]])
     with psycopg.connect(**standby.parameters(), autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(16)")
         process = project.start("--lock-timeout", "60", "--format", "json")
         waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        until(lambda: project.query(waiting) or process.poll() is not None)
+        until(lambda: ask_standby(project, waiting) or process.poll() is not None)
         on_primary.query("DROP TABLE orders")
         output, errors = process.communicate(timeout=BOUND)
     assert process.returncode == 1, errors

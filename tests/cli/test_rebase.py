@@ -37,7 +37,7 @@ def ini(tmp_path: Path, git: Git) -> Path:
 
 
 def rebase(settings: Settings, ini: Path, revision: str | None = None) -> None:
-    rebase_migration(settings, ini, RebaseMigrationOptions(revision))
+    rebase_migration(replace(settings, root=ini.parent, ini=ini), ini, RebaseMigrationOptions(revision))
 
 
 def file_of(ini: Path, revision: str) -> Path:

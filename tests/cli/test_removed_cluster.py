@@ -1,7 +1,6 @@
 """The embedded server runs, and its files are removed: nothing hangs, and no server is left or made without a word."""
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ def own(kit: Kit, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
     path = kit.path.with_name("removed cluster")
     shutil.copytree(kit.path, path, symlinks=True, ignore=shutil.ignore_patterns("venv", ".dbkit"))
     (path / "venv").symlink_to(kit.path / "venv")
-    made = Kit(path, {**kit.environment, "PYTHONPATH": str(path / "src")})
+    made = Kit(path, {**kit.environment, "PYTHONPATH": str(path / "src")}, server=kit.server)
     yield made
     made.cluster.process.end_orphan()
     if made.cluster.exists():
@@ -32,16 +31,7 @@ def postmaster(kit: Kit) -> int:
 
 def dbkit(kit: Kit, *arguments: str) -> tuple[int, str]:
     """Raises TimeoutExpired for a verb that hangs."""
-    typed = subprocess.run(
-        [kit.path / "venv/bin/python", "-m", "dbkit", *arguments],
-        cwd=kit.path,
-        env=dict(kit.environment),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    typed = kit.dbkit(*arguments, timeout=120)
     return typed.returncode, typed.stdout + typed.stderr
 
 

@@ -14,6 +14,7 @@ import pytest
 from dbkit.postgres.cluster import Cluster
 from support.battery import NOTHING, Planted, make_project
 from support.kit import REPOSITORY
+from support.pair import run_python
 from support.running import foreground, others_slow, until
 
 FINE = Planted(
@@ -27,8 +28,7 @@ def command(*arguments: str | Path) -> list[str | Path]:
 
 
 def run(*arguments: str | Path, cwd: Path = REPOSITORY, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = os.environ | environment
-    return subprocess.run(command(*arguments), cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return run_python(*command(*arguments)[1:], cwd=cwd, env=os.environ | environment)
 
 
 def url(server: Cluster) -> str:
@@ -166,7 +166,7 @@ def alive(pid: int) -> bool:
 def test_an_interrupted_proof_leaves_nothing(sleeper: tuple[Path, Path], number: int, code: int, jobs: str) -> None:
     process, data, server = start(*sleeper, "--jobs", jobs)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert (process.returncode, errors) == (code, "dbkit: interrupted\n")
     assert not data.parent.exists()
     assert not alive(server)
@@ -177,7 +177,7 @@ def test_a_killed_proof_leaves_nothing_running(sleeper: tuple[Path, Path], jobs:
     process, data, server = start(*sleeper, "--jobs", jobs)
     children = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     until(lambda: not data.parent.exists())
     until(lambda: not any(map(alive, [server, *children])))
 
@@ -196,7 +196,7 @@ def test_an_interrupted_proof_leaves_no_database_on_a_named_server(
     process, _, _ = start(*sleeper, "--server", url(server))
     assert databases(server)
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert databases(server) == []
 
 
@@ -205,7 +205,7 @@ def test_what_a_killed_proof_left_on_a_named_server_goes_with_the_next(
 ) -> None:
     process, _, _ = start(*sleeper, "--server", url(server))
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert databases(server)
     assert run("-c", make_project(tmp_path / "other", [FINE]), "--server", url(server)).returncode == 0
     assert databases(server) == []

@@ -345,7 +345,7 @@ def test_ctrl_c_in_the_round_trip_leaves_nothing(kit: Kit) -> None:
     while not (owner := open_file(process.pid, ".owner")) or owner in others:  # it looks into those of others, too
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=180) == 130
     assert not owner.exists()
     assert not owner.with_suffix("").exists()
 

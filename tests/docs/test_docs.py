@@ -14,7 +14,9 @@ from support.kit import REPOSITORY, Kit
 PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 PAGES += sorted((REPOSITORY / "docs").rglob("*.md")) + sorted((REPOSITORY / "src/dbkit/lint/pages").glob("*.md"))
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
-SESSIONS = set(re.findall(r"^@nox\.session.*\ndef (\w+)", (REPOSITORY / "noxfile.py").read_text(), re.MULTILINE))
+SESSIONS = set(
+    re.findall(r"^@nox\.session.*\n(?:@nox\..*\n)*def (\w+)", (REPOSITORY / "noxfile.py").read_text(), re.MULTILINE)
+)
 NOT_OURS = {
     "Ambiguous walk": "Alembic",
     "Can't locate revision identified by '…'": "Alembic",

@@ -18,6 +18,7 @@ from dbkit.postgres.binaries import client_program
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings, Target
 from support.catalog_changes import BASE, CHANGES, Case, case
+from support.running import spread_slow
 from support.sessions import connect_as_project as connect
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
@@ -103,7 +104,9 @@ def dumped(settings: Settings, target: Target) -> str:
 def copy(cluster: Cluster, name: str) -> Target:
     with connect(cluster.target("postgres"), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE catalog").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE catalog STRATEGY file_copy").format(sql.Identifier(name))
+        )
     return cluster.target(name)
 
 
@@ -135,7 +138,7 @@ def test_a_change_is_told_by_its_name_and_pg_dump_agrees(
 
 
 @pytest.mark.skipif(not DEBIAN_15.is_dir(), reason="no PostgreSQL 15 in /usr/lib/postgresql")
-@pytest.mark.parametrize("case", [case for case in EVERY if case.since <= 15], ids=name_of)
+@pytest.mark.parametrize("case", spread_slow(6, [case for case in EVERY if case.since <= 15]), ids=name_of)
 def test_a_change_is_told_by_its_name_on_15(case: Case, oldest: Cluster) -> None:
     with connect(copy(oldest, "catalog_case"), autocommit=True) as connection:
         run(connection, case.setup or "SELECT 1")

@@ -14,6 +14,7 @@ from support.data_battery import (
     CASES,
     FAULT_GROUPS,
     GROUPS,
+    TRIAL_GROUPS,
     Rows,
     empty_database,
     go_there_and_back,
@@ -91,7 +92,9 @@ def test_the_verdict_by_hand_is_true(
         assert (states["after downgrade"] != states["before"]) == case.is_fault
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "group", [pytest.param(group, marks=pytest.mark.slow if group in TRIAL_GROUPS else ()) for group in GROUPS]
+)
 def test_the_proof_judges_the_cases_of(group: str, local_settings: Settings, server: Cluster, tmp_path: Path) -> None:
     """All cases of a group are one chain: each is proven once."""
     cases = select_cases(group, server.target("postgres"))

@@ -11,6 +11,7 @@ from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
 from support.plain import Revision, write_project
+from support.running import spread_slow
 
 BEDS = (
     "CREATE TABLE beds (id int, version int, PRIMARY KEY (id, version)); CREATE TABLE stays ("
@@ -75,7 +76,7 @@ def words(outcome: RevisionOutcome) -> str:
     return "\n".join(finding.words for finding in (*outcome.findings, *outcome.warnings))
 
 
-@pytest.mark.parametrize("name", IMPOSSIBLE)
+@pytest.mark.parametrize("name", spread_slow(3, list(IMPOSSIBLE)))
 def test_a_statement_that_can_meet_no_row_is_no_gap(proven: Callable[..., Outcome], name: str) -> None:
     up, down, reason = IMPOSSIBLE[name]
     outcome = last(proven(FIRST, ("a2", "a1", up, down or "python:pass")))

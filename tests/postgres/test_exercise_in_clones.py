@@ -16,6 +16,7 @@ from dbkit.roundtrip.workspace import Workspace
 from dbkit.settings import Settings
 from support.battery import NOTHING
 from support.plain import ENV, Revision, write_project
+from support.running import others_slow
 
 TABLE: Revision = (
     "a1",
@@ -122,7 +123,7 @@ def met(outcome: RevisionOutcome) -> list[bool]:
     return [each.rows > 0 for each in outcome.coverage]
 
 
-@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize("env", others_slow(1, list(ENVS)))
 def test_statements_meet_rows_as_in_a_transaction(
     proven: Callable[..., Outcome], planted: dict[str, int], env: str
 ) -> None:

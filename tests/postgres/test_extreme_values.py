@@ -14,6 +14,7 @@ from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
 from support.battery import NOTHING
 from support.plain import Revision, write_project
+from support.running import spread_slow
 
 TABLE: Revision = (
     "a1",
@@ -65,7 +66,7 @@ def verdicts(outcome: Outcome) -> list[str]:
     return [" and ".join((each.verdict, *each.also)) for each in outcome.revisions]
 
 
-@pytest.mark.parametrize("name", WARNED)
+@pytest.mark.parametrize("name", spread_slow(2, list(WARNED)))
 def test_what_fails_on_extreme_values_only_is_a_warning(proven: Callable[..., Outcome], name: str) -> None:
     up, down, words = WARNED[name]
     after = ("a3", "a2", "ALTER TABLE paid ADD z int", "ALTER TABLE paid DROP z")
@@ -79,7 +80,7 @@ def test_what_fails_on_extreme_values_only_is_a_warning(proven: Callable[..., Ou
     )
 
 
-@pytest.mark.parametrize("name", CLEAN)
+@pytest.mark.parametrize("name", spread_slow(2, list(CLEAN)))
 def test_what_extreme_values_do_not_break_is_not_warned_of(proven: Callable[..., Outcome], name: str) -> None:
     outcome = proven(TABLE, ("a2", "a1", *CLEAN[name]))
     assert verdicts(outcome) == ["proven", "proven"]

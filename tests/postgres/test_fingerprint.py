@@ -8,6 +8,7 @@ from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.catalog_fingerprint import FingerprintReader, KnownFingerprints
 from dbkit.roundtrip.transaction_guard import mentions_extension
 from support.catalog_changes import BASE, CHANGES, Case, case
+from support.running import spread_slow
 from support.sessions import connect_as_project as connect
 
 MORE = [
@@ -40,7 +41,9 @@ def seen(connection: "Connection[tuple[object, ...]]", change: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "change", [each for each in (*CHANGES, *MORE) if each.expected], ids=lambda each: each.change[:70]
+    "change",
+    spread_slow(3, [each for each in (*CHANGES, *MORE) if each.expected]),
+    ids=lambda each: each.change[:70],
 )
 def test_what_the_catalog_sees_fingerprints_see(server: Cluster, template: str, change: Case) -> None:
     if "CONCURRENTLY" in change.change or "VACUUM" in change.change:

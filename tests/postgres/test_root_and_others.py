@@ -177,7 +177,7 @@ def test_no_other_user_can_hold_up_a_throw_away_cluster(taken: str, shared: Path
     try:
         command = [sys.executable, "-c", NEXT, str(shared), str(project)]
         for _ in range(2):
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
             assert done.returncode == 0, done.stderr
             directory = Path(done.stdout.strip())
             assert not directory.exists()

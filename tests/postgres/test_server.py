@@ -188,6 +188,7 @@ def test_a_copy_of_a_running_cluster_is_another_server(cluster: Cluster, project
 
 SETTINGS = Settings(
     root=REPOSITORY,
+    ini=REPOSITORY / "alembic.ini",
     target=None,
     app_env="test",
     lock_timeout=0,
@@ -406,7 +407,7 @@ with scratch_cluster.cluster(load(Path(sys.argv[1]), {})) as cluster:
 def test_a_throw_away_cluster_is_gone_after_a_signal(project: Path, number: int) -> None:
     process, directory, server = start_scratch(project)
     process.send_signal(number)
-    process.wait(timeout=60)
+    process.wait(timeout=180)
     assert not directory.exists()
     assert not alive(server)
 

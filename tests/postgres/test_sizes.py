@@ -20,6 +20,7 @@ from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings, Target
 from support.alembic_templates import plain
 from support.lint_runs import REVISIONS
+from support.once import make_once
 from support.servers import DEBIAN
 from support.sessions import connect_as_project as connect
 
@@ -119,10 +120,20 @@ def test_what_is_no_answer_is_refused(tmp_path: Path, text: str) -> None:
         read_sizes(tmp_path / "missing")
 
 
-def test_a_prediction_grows_with_the_table(server: Cluster) -> None:
-    target = server.create_database("rates")
-    rates = measure_rates(target)
-    server.drop_database(target.dbname)
+@pytest.fixture(scope="session")
+def rates(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Rates:
+    """How quick the server of this run is; measuring takes seconds."""
+
+    def measure() -> Rates:
+        target = server.create_database("rates")
+        measured = measure_rates(target)
+        server.drop_database(target.dbname)
+        return measured
+
+    return make_once(tmp_path_factory, "rates", measure)
+
+
+def test_a_prediction_grows_with_the_table(rates: Rates) -> None:
     assert set(WORK_STATEMENTS) == set(WORK_BY_RULE.values())
     small, big = (TableSize(rows, rows * 60, 2, rows * 30, 0.0) for rows in (100_000, 10_000_000))
     for kind in WORK_STATEMENTS:
@@ -149,10 +160,7 @@ def test_a_prediction_counts_rows_and_bytes() -> None:
     assert rates_of(1.0, 20.0).predict("scan", size) == pytest.approx(10.0), "no row saves time"
 
 
-def test_small_tables_are_notes_and_others_get_figures(server: Cluster) -> None:
-    target = server.create_database("rates_told")
-    rates = measure_rates(target)
-    server.drop_database(target.dbname)
+def test_small_tables_are_notes_and_others_get_figures(rates: Rates) -> None:
     advice = LintFinding("not-null-by-scan", Level.DANGER, "aaaa", Path("x"), 1, "orders: wait", tables=("orders",))
     small, big = (TableSize(rows, rows * 100, 1, 0, 12.0) for rows in (SMALL - 1, 43_000_000))
     assert apply_sizes(advice, {"orders": small}, rates).level == Level.NOTE
@@ -179,7 +187,9 @@ def test_words() -> None:
     ]
 
 
-def test_lint_uses_them(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+def test_lint_uses_them(
+    ini: Path, lint: Callable[..., tuple[int, str]], rates: Rates, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = {
         "table": "public.t",
         "rows": 43_000_000,
@@ -191,6 +201,7 @@ def test_lint_uses_them(ini: Path, lint: Callable[..., tuple[int, str]]) -> None
     path = ini.parent / "sizes.txt"
     path.write_text(json.dumps([row]))
     assert "t has 43 million rows, about " in lint(ini, "--sizes", str(path))[1]
+    monkeypatch.setattr("dbkit.lint.run.measure_rates", lambda _: rates)  # that it measures was shown
     path.write_text(json.dumps([{**row, "rows": 50}]))
     ini.write_text(f"{ini.read_text()}\n[dbkit]\nsizes = sizes.txt\n")
     assert "0 dangers" in lint(ini)[1]

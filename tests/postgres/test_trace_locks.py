@@ -18,7 +18,8 @@ from support.dangers import DANGERS, SAFE
 from support.running import until
 from support.sessions import connect_as_project as connect
 
-PATIENCE = "50ms"
+PATIENCE = "1ms"
+"""How long to wait for a lock: one that is free is had without waiting, however busy the machine is."""
 
 
 @pytest.fixture(scope="session")

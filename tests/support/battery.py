@@ -43,7 +43,7 @@ BATTERY = [
     P("function left", "CREATE OR REPLACE FUNCTION f_left() RETURNS int LANGUAGE sql AS 'SELECT 1'", NOTHING, "dirty", "function f_left() is still there"),
     P("view left", "CREATE OR REPLACE VIEW v_left AS SELECT id FROM b", NOTHING, "dirty", "view v_left is still there"),
     P("materialized view left", "CREATE MATERIALIZED VIEW IF NOT EXISTS mv_left AS SELECT id FROM b", NOTHING, "dirty", "materialized view mv_left is still there"),
-    P("trigger left", "CREATE OR REPLACE TRIGGER tr_left BEFORE UPDATE ON b FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()", NOTHING, "dirty", "trigger tr_left on b is still there"),
+    P("trigger left", "DROP TRIGGER IF EXISTS tr_left ON b; CREATE TRIGGER tr_left BEFORE UPDATE ON b FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()", NOTHING, "dirty", "trigger tr_left on b is still there"),
     P("rule left", "CREATE OR REPLACE RULE r_left AS ON DELETE TO b DO INSTEAD NOTHING", NOTHING, "dirty", "rule r_left on b is still there"),
     P("policy left", "python:op.execute('DROP POLICY IF EXISTS p_left ON b')\n    op.execute('CREATE POLICY p_left ON b USING (id > 0)')", NOTHING, "dirty", "policy p_left on b is still there"),
     P("statistics left", "CREATE STATISTICS IF NOT EXISTS st_left ON id, x FROM parent", NOTHING, "dirty", "statistics st_left is still there"),
@@ -129,6 +129,7 @@ BATTERY = [
 ]  # fmt: skip
 
 
+AT = "CREATE FUNCTION at() RETURNS bigint LANGUAGE sql"
 # A second chain: how people write migrations, and what else touches a schema
 HABITS = [
     P('base','CREATE TABLE a (id int PRIMARY KEY, x text, n int); CREATE TABLE b (id int PRIMARY KEY, a_id int REFERENCES a); CREATE SEQUENCE sq; CREATE VIEW v AS SELECT id, x FROM a','DROP VIEW v; DROP SEQUENCE sq; DROP TABLE b, a','proven'),
@@ -144,7 +145,7 @@ HABITS = [
     P('do grant',"python:op.execute(\"DO $$ BEGIN GRANT UPDATE (x) ON a TO PUBLIC; END $$\")",NOTHING,'dirty','grants on column'),
     P('seq rename','ALTER SEQUENCE sq RENAME TO sq2','ALTER SEQUENCE sq2 RENAME TO sq','proven'),
     P('seq grant','GRANT USAGE ON SEQUENCE sq2 TO PUBLIC',NOTHING,'dirty','sq2'),
-    P('schema grant','GRANT CREATE ON SCHEMA public TO PUBLIC',NOTHING,'dirty','schema public'),
+    P('schema grant','GRANT CREATE ON SCHEMA public TO pg_monitor',NOTHING,'dirty','schema public'),
     P('func grant','CREATE FUNCTION fg() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$; REVOKE EXECUTE ON FUNCTION fg() FROM PUBLIC','DROP FUNCTION fg()','proven'),
     P('func revoke left','REVOKE EXECUTE ON FUNCTION fg() FROM PUBLIC; GRANT EXECUTE ON FUNCTION fg() TO PUBLIC',NOTHING,'dirty','fg'),
     P('matview refresh','CREATE MATERIALIZED VIEW mv AS SELECT * FROM a WITH NO DATA','DROP MATERIALIZED VIEW mv','proven'),
@@ -154,7 +155,7 @@ HABITS = [
     P('parent col','ALTER TABLE a ADD pc int','ALTER TABLE a DROP pc','proven'),
     P('rename constraint','ALTER TABLE b RENAME CONSTRAINT b_a_id_fkey TO fk','ALTER TABLE b RENAME CONSTRAINT fk TO b_a_id_fkey','proven'),
     P('view col default','ALTER VIEW v ALTER x SET DEFAULT 1',NOTHING,'dirty','view v'),
-    P('atomic','python:op.execute("CREATE FUNCTION at() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM a; END")','DROP FUNCTION at()','proven'),
+    P('atomic',f"python:has_it = op.get_bind().dialect.server_version_info >= (14,)\n    op.execute('{AT} ' + ('BEGIN ATOMIC SELECT count(*) FROM a; END' if has_it else 'AS $$ SELECT count(*) FROM a $$'))",'DROP FUNCTION at()','proven'),
     P('domain on domain','CREATE DOMAIN d1 AS int; CREATE DOMAIN d2 AS d1 CHECK (VALUE > 0); CREATE TABLE dt (d d2)','DROP TABLE dt; DROP DOMAIN d2; DROP DOMAIN d1','proven'),
     P('domain check left','ALTER DOMAIN d2 ADD CONSTRAINT more CHECK (VALUE < 9)','ALTER DOMAIN d2 DROP CONSTRAINT more','proven'),
     P('exclusion','CREATE TABLE ex (r int4range, EXCLUDE USING gist (r WITH &&))','DROP TABLE ex','proven'),

@@ -122,7 +122,7 @@ def is_right(case: DataCase, outcome: RevisionOutcome) -> bool:
 def main() -> None:
     """Prove the groups, print the cases that are judged wrongly, and the score."""
     bindir = Path(os.environ["PG_BINDIR"]) if "PG_BINDIR" in os.environ else None
-    settings = Settings(REPOSITORY, None, "test", 5.0, 0.0, 0.0, 0.0, bindir, None)
+    settings = Settings(REPOSITORY, REPOSITORY / "alembic.ini", None, "test", 5.0, 0.0, 0.0, 0.0, bindir, None)
     right: dict[bool, list[bool]] = {True: [], False: []}
     with scratch_cluster.cluster(settings) as cluster, tempfile.TemporaryDirectory() as directory:
         for group in sys.argv[1:] or GROUPS:

@@ -53,7 +53,7 @@ for line in sys.stdin:
 
 def arguments_of(name: str, server: Target) -> list[str]:
     """What to give a verb; proofs are made on `server`."""
-    return ["--server", url_of(server)] if VERBS[name].any_project else ARGUMENTS.get(name, [])
+    return ["--server", url_of(server)] if VERBS[name].is_proof else ARGUMENTS.get(name, [])
 
 
 @dataclass

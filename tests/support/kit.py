@@ -14,6 +14,7 @@ import psycopg
 from dbkit import settings
 from dbkit.postgres.cluster import Cluster, development_cluster
 from dbkit.settings import Settings
+from support.forked import ForkServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -49,9 +50,16 @@ class Kit:
     environment: Mapping[str, str]
     options: dict[str, Any] = field(default_factory=dict)
     """Keywords for subprocess, such as the user to run as."""
+    server: ForkServer | None = None
+    """Runs the commands of Python that `dbkit`, `alembic` and `make` type; without it they are started as usual."""
 
     def run(
-        self, *arguments: str | bytes, cwd: str = ".", env: Mapping[str, str] = {}, stdin: str = ""
+        self,
+        *arguments: str | bytes,
+        cwd: str = ".",
+        env: Mapping[str, str] = {},
+        stdin: str = "",
+        timeout: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program in the checkout. Output is text, stderr apart."""
         return subprocess.run(
@@ -62,19 +70,41 @@ class Kit:
             capture_output=True,
             text=True,
             check=False,
+            timeout=timeout,
             **self.options,
         )
 
     def make(self, *arguments: str | bytes, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+        commands = {"DBKIT": "-m dbkit", "ALEMBIC": "venv/bin/alembic -c alembic.ini"}
+        if server := self._server(env):
+            forked = f"venv/bin/python -IS {server.program} {server.path}"
+            arguments = (*(f"{name}={forked} {command}" for name, command in commands.items()), *arguments)
         return self.run("make", *arguments, env=env)
 
-    def dbkit(self, *arguments: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
-        return self.run("venv/bin/python", "-m", "dbkit", *arguments, env=env)
+    def dbkit(
+        self, *arguments: str, env: Mapping[str, str] = {}, timeout: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a verb. Raises TimeoutExpired for one that takes more than so many seconds."""
+        return self._python("-m", "dbkit", *arguments, env=env, timeout=timeout)
 
     def alembic(
         self, *arguments: str, cwd: str = "backend", env: Mapping[str, str] = {}
     ) -> subprocess.CompletedProcess[str]:
-        return self.run(str(self.path / "venv/bin/alembic"), *arguments, cwd=cwd, env=env)
+        return self._python(str(self.path / "venv/bin/alembic"), *arguments, cwd=cwd, env=env)
+
+    def _python(
+        self, *arguments: str, env: Mapping[str, str], cwd: str = ".", timeout: float | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python, or a program that is written in it."""
+        if server := self._server(env):
+            variables = {**self.environment, **env}
+            return server.run(arguments, cwd=str(self.path / cwd), environment=variables, timeout=timeout)
+        python = [str(self.path / "venv/bin/python")] if arguments[0] == "-m" else []
+        return self.run(*python, *arguments, cwd=cwd, env=env, timeout=timeout)
+
+    def _server(self, env: Mapping[str, str]) -> ForkServer | None:
+        can_run = self.server and not self.options and self.server.can_run({**self.environment, **env})
+        return self.server if can_run else None
 
     def shell(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a script as a person types it into one bash, stopping at the first line that fails."""

@@ -49,6 +49,6 @@ def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
                 module["upgrade"]()
             outcome = replace(outcome, traces=(recorder.trace(),))
         except (sa.exc.SQLAlchemyError, CommandError) as error:
-            why = describe_failure(error, SimpleNamespace(path=path, module=None))  # type: ignore[arg-type]
+            why = describe_failure(error, SimpleNamespace(path=path, module=None, down_revision="first"))  # type: ignore[arg-type]
             outcome = replace(outcome, findings=(Finding("up", failure=why),))
     return [*find_in_traces(outcome), *failure_rules.find_failures([outcome]), *source_rules.find_in_file("r", path)]

@@ -55,7 +55,7 @@ def find_all(
 def main() -> None:
     """Lint the cases, print those that are judged wrongly, and the score."""
     bindir = Path(os.environ["PG_BINDIR"]) if "PG_BINDIR" in os.environ else None
-    settings = Settings(REPOSITORY, None, "test", 5.0, 0.0, 0.0, 0.0, bindir, None)
+    settings = Settings(REPOSITORY, REPOSITORY / "alembic.ini", None, "test", 5.0, 0.0, 0.0, 0.0, bindir, None)
     patterns = [each for each in sys.argv[1:] if each != "--squawk"] or ["*"]
     cases = [case for case in CASES.values() if any(fnmatch.fnmatch(case.name, each) for each in patterns)]
     right: dict[bool, list[bool]] = {True: [], False: []}

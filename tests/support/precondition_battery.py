@@ -168,7 +168,7 @@ def judge(
 def main() -> None:
     """Prove the cases, print those that are judged wrongly, and the score."""
     bindir = Path(os.environ["PG_BINDIR"]) if "PG_BINDIR" in os.environ else None
-    settings = Settings(REPOSITORY, None, "test", 5.0, 0.0, 0.0, 0.0, bindir, None)
+    settings = Settings(REPOSITORY, REPOSITORY / "alembic.ini", None, "test", 5.0, 0.0, 0.0, 0.0, bindir, None)
     named = set(sys.argv[1:])
     if unknown := named - GROUPS.keys() - CASES.keys():
         sys.exit(f"no case or group has the name {', '.join(sorted(unknown))}")

@@ -20,9 +20,15 @@ def others_slow(kept: int, cases: Sequence[Any]) -> list[Any]:
     return [*cases[:kept], *(pytest.param(*each, marks=pytest.mark.slow) for each in slow)]
 
 
+def spread_slow(step: int, cases: Sequence[Any]) -> list[Any]:
+    """Cases of many kinds for parametrize: every `step`th in every run, the others only in `nox -s slow`."""
+    slow = pytest.mark.slow
+    return [pytest.param(each, marks=slow if number % step else ()) for number, each in enumerate(cases)]
+
+
 def until(condition: Callable[[], object]) -> None:
-    """Wait for something that must come; for a minute at most."""
-    deadline = time.monotonic() + 60
+    """Wait for something that must come; for three minutes at most."""
+    deadline = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -4,6 +4,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import psycopg
@@ -11,9 +12,29 @@ from psycopg import sql
 
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
-from dbkit.postgres.connect import connect
+from dbkit.postgres.connect import connect, end_sessions
 from dbkit.postgres.process import program_environment
 from dbkit.settings import Settings, Target
+
+
+class QuickCluster(Cluster):
+    """A throw-away cluster that copies the files of a database, which takes a third of the time where nothing is synced."""
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> "QuickCluster":
+        """The same cluster."""
+        return cls(**{each.name: getattr(cluster, each.name) for each in fields(cluster)})
+
+    def create_database(self, dbname: str, template: str = "template1") -> Target:
+        """As in the class above, with its other strategy."""
+        with connect(self.maintenance, autocommit=True) as connection:
+            if template != "template1":
+                end_sessions(connection, template)
+            if connection.info.server_version < 150000:  # there is no other one
+                return super().create_database(dbname, template)
+            names = [sql.Identifier(name) for name in (dbname, template)]
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(*names))
+        return self.target(dbname)
 
 
 def free_port() -> int:

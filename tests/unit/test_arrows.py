@@ -9,7 +9,9 @@ from draw_imports import MODULES, read_imports
 ROOMS = [
     "headfile",
     "__main__",
+    "other_project",
     "cli",
+    "arguments",
     "pytest",
     "commands",
     "reports",
@@ -34,10 +36,13 @@ ROOMS = [
     "database_url",
     "dotenv",
     "signals",
+    "supported_versions",
     "errors",
+    "hints",
     "redaction",
     "files",
     "wording",
+    "backports",
     "__init__",
 ]
 

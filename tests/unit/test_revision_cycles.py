@@ -7,7 +7,9 @@ import pytest
 from dbkit import project
 from dbkit.errors import InputError
 
-INI = "[alembic]\nscript_location = %(here)s/migrations\npath_separator = newline\n"
+# the first is for Alembic 1.16 and newer, the second for older ones
+INI = "[alembic]\nscript_location = %(here)s/migrations\npath_separator = space\nversion_path_separator = space\n"
+SEVERAL = "version_locations = %(here)s/one %(here)s/two\n"
 FILE = "revision = {0!r}\ndown_revision = {1!r}\ndepends_on = {2!r}\nbranch_labels = {3!r}\n"
 # id, down_revision, depends_on, branch label
 Row = tuple[str, object, object, object]
@@ -49,7 +51,7 @@ def test_a_fault_between_revisions_names_the_files(tmp_path: Path, rows: list[Ro
 
 
 def test_files_in_several_directories_are_named(tmp_path: Path) -> None:
-    (tmp_path / "alembic.ini").write_text(f"{INI}version_locations =\n  %(here)s/one\n  %(here)s/two\n")
+    (tmp_path / "alembic.ini").write_text(f"{INI}{SEVERAL}")
     (tmp_path / "migrations").mkdir()
     for name, row in (("one", ("aaaa", "bbbb", None, None)), ("two", ("bbbb", "aaaa", None, None))):
         (tmp_path / name).mkdir()
