@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import alembic
 import sqlalchemy as sa
 from alembic.autogenerate import renderers
 from alembic.autogenerate.api import AutogenContext
@@ -15,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 
 from dbkit.errors import InputError, say
 from dbkit.postgres.sql_quote import quote_literal
-from dbkit.project import created_objects
+from dbkit.project import alembic_features, created_objects
 from dbkit.project.created_tables import CreatedTables
 
 
@@ -47,7 +48,18 @@ def comparison_options(
         "include_name": Ownership(tables, revisions, migration).include,
         "include_schemas": any(table.schema for table in tables),
     }
+    if writes_file and not alembic_features.compares_checks() and any(map(_has_named_check, tables)):
+        say(
+            f"Alembic {alembic.__version__} does not compare CHECK constraints: write them by hand.\n"
+            "  `make check` compares them."
+        )
+    comparing |= alembic_features.comparison_plugins()
     return comparing | ({"process_revision_directives": _finish} if writes_file else {})
+
+
+def _has_named_check(table: sa.Table) -> bool:
+    checks = [each for each in table.constraints if isinstance(each, sa.CheckConstraint)]
+    return any(isinstance(each.name, str) and not getattr(each, "_type_bound", False) for each in checks)
 
 
 @dataclass(frozen=True)
