@@ -31,16 +31,12 @@ class GateConnectionGuard(ConnectionGuard):
     def before(self, dbname: str | None) -> None:
         """Refuse a connection that names no database before the gate is called, or another one afterwards."""
         target = self._target()
-        if self._is_asked():
-            return
         if target is None or (dbname and dbname != target.dbname):
             self._refuse_other(target, f'"{dbname}"' if dbname else "a database")
 
     def check(self, identity: Identity) -> None:
         """Refuse another database than the gate's: the name may be the same on two servers."""
         target = self._target()
-        if self._is_asked():
-            return
         if target is None:
             self._refuse_other(target, f'"{identity.dbname}"')
         with connect(target, self.run_context.settings.wait) as connection:
@@ -53,10 +49,6 @@ class GateConnectionGuard(ConnectionGuard):
         if meant not in (None, target):
             self._refuse_other(meant, f'"{target.dbname}" on {target.server()}')
 
-    def _is_asked(self) -> bool:
-        """Whether env.py's own connection determines which database it is."""
-        return self.run_context.discovers and self.run_context.keeps_connection
-
     def _target(self) -> Target | None:
         if not self.run_context.is_gate_called:
             self.refuse(
@@ -65,9 +57,7 @@ class GateConnectionGuard(ConnectionGuard):
                     env_file.HOW_TO_ADD,
                 )
             )
-        run_context = self.run_context
-        # env.py's own connection comes before the gate's: it must be to what it was asked for before
-        return run_context.target or (run_context.settings.target if run_context.keeps_connection else None)
+        return self.run_context.target
 
     def _refuse_other(self, meant: Target | None, other: str) -> NoReturn:
         """Raise ConnectionRefused; `meant` is None where only a script is written."""

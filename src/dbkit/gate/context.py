@@ -57,8 +57,6 @@ class RunContext:
     """The models, when the command compared them: one MetaData for most projects."""
     is_gate_called: bool = False
     """Whether env.py has called the gate."""
-    keeps_connection: bool = False
-    """Whether env.py connects by itself, and the gate uses that connection: `gate.install`."""
     discovers: bool = False
     """Whether only the databases are asked for, and nothing is run."""
     found: list[FoundDatabase] = field(default_factory=list)

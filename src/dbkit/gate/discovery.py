@@ -1,16 +1,28 @@
 """Find the databases of a project: what its env.py connects to, asked by running it."""
 
-import logging
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
 
-from dbkit.errors import DbkitError, InputError, as_dbkit_error
+from dbkit.errors import DbkitError, InputError, describe_error
 from dbkit.gate.alembic_command import GateConnectionGuard
 from dbkit.gate.context import ATTRIBUTE, FoundDatabase, RunContext
-from dbkit.postgres.connection_guard import guarding
+from dbkit.postgres.connection_guard import Identity, guarding
 from dbkit.project import Project
 from dbkit.settings import Settings
+
+
+class DiscoveryGuard(GateConnectionGuard):
+    """Refuses every connection before env.py has called the gate; its own connections then tell the databases."""
+
+    def before(self, dbname: str | None) -> None:
+        """Refuse a connection before the gate is called."""
+        self._target()
+
+    def check(self, identity: Identity) -> None:
+        """Refuse a connection before the gate is called."""
+        self._target()
 
 
 def find_databases(loaded: Project, settings: Settings) -> list[FoundDatabase]:
@@ -20,27 +32,25 @@ def find_databases(loaded: Project, settings: Settings) -> list[FoundDatabase]:
     """
     loaded.require_gate()
     run_context = RunContext(settings, "current", discovers=True)
-    config = loaded.config
-    former = config.attributes.get(ATTRIBUTE)
+    config, env_py = loaded.config, Path(loaded.script.dir) / "env.py"
     config.attributes[ATTRIBUTE] = run_context
     environment = EnvironmentContext(
         config, loaded.script, fn=lambda *_: [], as_sql=False, starting_rev=None, destination_rev=None, dont_mutate=True
     )
-    disabled = logging.root.manager.disable
-    logging.disable(logging.INFO)  # Alembic logs there how env.py has configured it
     try:
-        with guarding(GateConnectionGuard(run_context, Path(loaded.script.dir) / "env.py")), environment:
+        with guarding(DiscoveryGuard(run_context, env_py)), environment:
             loaded.script.run_env()
-    except DbkitError:
+    except (DbkitError, sa.exc.DBAPIError, OSError):
         raise
     except Exception as error:  # env.py is the project's code
-        raise as_dbkit_error(error) from error
+        words = describe_error(error)
+        raise InputError(
+            f"{env_py} failed: {type(error).__name__}: {words}", "`alembic current` runs it, too."
+        ) from error
     finally:
-        logging.disable(disabled)
-        config.attributes[ATTRIBUTE] = former
+        del config.attributes[ATTRIBUTE]
     if not run_context.found:
         raise InputError(
-            f"{loaded.script.dir}/env.py ended without running any migrations.",
-            "Check that it calls context.run_migrations().",
+            f"{env_py} ended without running any migrations.", "Check that it calls context.run_migrations()."
         )
     return run_context.found

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from psycopg.pq import Conninfo, TransactionStatus
+from psycopg.rows import tuple_row
+from sqlalchemy.util import await_only
 
 from dbkit.errors import InputError
 from dbkit.postgres.sql_text import plain_statements
@@ -69,8 +71,8 @@ class Driver:
         raise NotImplementedError
 
 
-class Psycopg(Driver):
-    """psycopg 3, through either of its SQLAlchemy dialects."""
+class Libpq(Driver):
+    """A driver on libpq, with the `info` that psycopg2 and psycopg share."""
 
     @property
     def status(self) -> TransactionStatus:
@@ -84,18 +86,22 @@ class Psycopg(Driver):
     def server_encoding(self) -> str:
         return self.raw.info.parameter_status("server_encoding") or ""
 
-    def cursor(self) -> Any:
-        cursor = self.dbapi.cursor()
-        getattr(cursor, "_cursor", cursor).row_factory = _tuple_row()
-        return cursor
-
     def cancel(self) -> None:
         self.raw.cancel()
+
+
+class Psycopg(Libpq):
+    """psycopg 3, through either of its SQLAlchemy dialects."""
+
+    def cursor(self) -> Any:
+        cursor = self.dbapi.cursor()
+        getattr(cursor, "_cursor", cursor).row_factory = tuple_row
+        return cursor
 
     def copy_out(self, query: str, write: Write) -> int:
         statement = f"COPY ({query}) TO STDOUT"
         if self.dbapi is not self.raw:
-            return int(_await(self._copy_async(statement, write)))
+            return int(await_only(self._copy_async(statement, write)))
         with self.raw.cursor() as cursor:
             with cursor.copy(statement) as copy:
                 for chunk in copy:
@@ -115,27 +121,12 @@ class Psycopg(Driver):
         return {**info.get_parameters(), **place, "password": info.password or None}
 
 
-class Psycopg2(Driver):
+class Psycopg2(Libpq):
     """psycopg2."""
-
-    @property
-    def status(self) -> TransactionStatus:
-        return TransactionStatus(self.raw.info.transaction_status)
-
-    @property
-    def pid(self) -> int:
-        return int(self.raw.info.backend_pid)
-
-    @property
-    def server_encoding(self) -> str:
-        return self.raw.info.parameter_status("server_encoding") or ""
 
     def cursor(self) -> Any:
         extensions: Any = importlib.import_module("psycopg2.extensions")
         return self.raw.cursor(cursor_factory=extensions.cursor)
-
-    def cancel(self) -> None:
-        self.raw.cancel()
 
     def cancel_at_signal(self) -> None:
         self.raw.cancel()
@@ -182,7 +173,7 @@ class Asyncpg(Driver):
     def execute_several(self, text: str) -> bool:
         if len(list(plain_statements(text))) < 2:
             return False
-        _await(self.raw.execute(text))
+        await_only(self.raw.execute(text))
         return True
 
     def cancel(self) -> None:
@@ -192,7 +183,7 @@ class Asyncpg(Driver):
         async def output(chunk: bytes) -> None:
             write(bytes(chunk))
 
-        reply = _await(self.raw.copy_from_query(query, output=output))
+        reply = await_only(self.raw.copy_from_query(query, output=output))
         return int(str(reply).rpartition(" ")[2])
 
     def login(self) -> dict[str, Any]:
@@ -252,19 +243,6 @@ def target_of(driver: Driver) -> Target:
         port=int(port) if port else None,
         query=query,
     )
-
-
-def _tuple_row() -> Any:
-    from psycopg.rows import tuple_row
-
-    return tuple_row
-
-
-def _await(coroutine: Any) -> Any:
-    """Wait for a coroutine within the greenlet in which SQLAlchemy runs synchronous code."""
-    from sqlalchemy.util import await_only
-
-    return await_only(coroutine)
 
 
 def _split_socket(path: str) -> Sequence[str]:

@@ -320,6 +320,6 @@ def install(context: EnvironmentContext) -> None:
         run_context = RunContext(load_settings(environment))
         _suggest_commands_for(run_context.settings.ini)
     connection_guard.require_none_refused()
-    run_context.is_gate_called = run_context.keeps_connection = True
+    run_context.is_gate_called = True
     if not run_context.is_proof:
         ProjectGate(environment, run_context).install()
