@@ -101,3 +101,13 @@ def test_no_statement_is_rendered_without_a_connection_by_psycopg_itself() -> No
         if re.search(r"\.as_(string|bytes)\((None)?\)", line) and path.name != "sql_quote.py"
     ]
     assert calls == []
+
+
+def test_what_older_alembics_lack_is_called_in_one_place() -> None:
+    calls = [
+        f"{path.name}: {line.strip()}"
+        for path in sorted((REPOSITORY / "src/dbkit").rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if re.search(r"\.get_alembic_\w*option\(", line) and path.name != "alembic_features.py"
+    ]
+    assert calls == []

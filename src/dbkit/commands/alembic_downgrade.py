@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from dbkit import gate, project
 from dbkit.errors import InputError
@@ -31,10 +30,8 @@ def downgrade(settings: Settings, ini: Path, to: str, *, stash: bool | None) -> 
     prepared = [_prepare(loaded, each, ini, to, is_named=len(several) > 1) for each in several]
     before = alembic_command.read_position(loaded, several[0])
     hooks = {target: hook for target, hook in prepared if hook}
-    first = next(iter(hooks.values()), None)
-    given: dict[str, Any] = {"hook": first} if len(several) == 1 else {"hooks": hooks}
     try:
-        run_context = alembic_command.run_alembic(loaded, several[0], "downgrade", to, announce=True, **given)
+        run_context = alembic_command.run_alembic(loaded, several[0], "downgrade", to, announce=True, hooks=hooks)
     except BaseException:
         for hook in hooks.values():
             hook.remove_unneeded()

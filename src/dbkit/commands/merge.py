@@ -6,6 +6,7 @@ from pathlib import Path
 from dbkit import project
 from dbkit.commands.revision_message import check_message, print_written_files
 from dbkit.gate import alembic_command, databases
+from dbkit.project import alembic_features
 from dbkit.settings import Settings
 
 
@@ -23,7 +24,7 @@ def merge(settings: Settings, ini: Path, options: MergeOptions) -> None:
     if len(loaded.heads) < 2:
         print("There is one head: nothing to merge.")
         return
-    if loaded.config.get_alembic_boolean_option("revision_environment"):
+    if alembic_features.runs_env_for_new_files(loaded.config):
         databases.list_settings(loaded, settings)  # env.py runs
     run_context = alembic_command.run_alembic(loaded, settings, "merge", "heads", message=message)
     print_written_files(run_context, "Then: make migrate; make schema.")

@@ -8,6 +8,7 @@ from dbkit import project
 from dbkit.commands.revision_message import check_identifier, check_message, print_written_files
 from dbkit.errors import InputError
 from dbkit.gate import alembic_command, databases, multiple_heads
+from dbkit.project import alembic_features
 from dbkit.settings import Settings
 from dbkit.wording import counted
 
@@ -35,7 +36,7 @@ def revision(settings: Settings, ini: Path, options: RevisionOptions) -> None:
     loaded = project.load_project(settings)
     if not options.empty:
         loaded.require_gate()
-    if not options.empty or loaded.config.get_alembic_boolean_option("revision_environment"):
+    if not options.empty or alembic_features.runs_env_for_new_files(loaded.config):
         named = databases.list_settings(loaded, settings)  # env.py runs
     else:
         named = [settings]

@@ -113,7 +113,7 @@ def run_alembic(
     """Run `alembic <name>` and return its run context.
 
     `announce` prints each migration as it begins; `start` is where a script begins, when that is at several revisions;
-    `hook` is called before and after each step; in its place `hooks`, for an env.py with several databases.
+    `hook` is called before and after each step; in its place `hooks`, for each database that env.py connects to.
     Raises DbkitError; Alembic's own errors become InputError.
     """
     run_context = RunContext(settings, name, announce, start, hook=hook, hooks=hooks or {})

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dbkit.errors import CheckFailed
 from dbkit.settings import Settings, Target
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class RunContext:
     hook: "StepHook | None" = None
     """The hook called before and after each migration step."""
     hooks: "Mapping[Target, StepHook]" = field(default_factory=dict)
-    """In its place, the hook for each database of an env.py that has several."""
+    """In its place, the hook for each database that env.py connects to."""
     steps: "list[RevisionStep | StampStep]" = field(default_factory=list)
     """The steps that were begun, first to last; the last one may have failed."""
     after: tuple[str, ...] = ()
@@ -63,6 +64,16 @@ class RunContext:
     """The databases that env.py has configured Alembic for."""
     target: Target | None = None
     """The database that the gate has connected to, or is about to."""
+
+    def choose_hook(self, target: Target) -> None:
+        """Take the hook for a database. Raises CheckFailed where there are some, and none for this database."""
+        if not self.hooks:
+            return
+        if target not in self.hooks:
+            raise CheckFailed(
+                f'what "{target.dbname}" on {target.server()} would lose was not looked at.', "Nothing was run on it."
+            )
+        self.hook = self.hooks[target]
 
 
 def resolve_target(settings: Settings) -> Target:

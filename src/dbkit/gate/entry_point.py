@@ -82,6 +82,7 @@ def _run_command(context: EnvironmentContext, root: Path, load_metadata: Callabl
 def _run_online(context: EnvironmentContext, run_context: RunContext, load_metadata: Callable[[], object]) -> None:
     target = run_context.target = resolve_target(run_context.settings)
     connection_guard.require_meant(target.dbname)
+    run_context.choose_hook(target)
     with create_engine(target, run_context.settings).connect() as connection:
         context.configure(connection=connection, **COMPARISON_OPTIONS, **OPTIONS)
         migration = context.get_context()

@@ -205,7 +205,7 @@ class _Migration:
             run_context.found.append(FoundDatabase(name, target, tuple(run_context.metadata)))
             run_context.metadata = []
             return
-        run_context.hook = run_context.hooks.get(target, run_context.hook if not run_context.hooks else None)
+        run_context.choose_hook(target)
         gate.current = driver
         override_queries(self.migration, cast("OwnConnection", driver))
         if self.migration.opts["fn"].__name__ not in COMMANDS:
