@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbkit import cli, settings, signals
+from dbkit import cli, foreign_python, settings, signals
+from dbkit.adoption.site import settings_in
 from dbkit.errors import DbkitError, InputError, as_dbkit_error, say
 from dbkit.project import env_file
+from dbkit.project.revision_files import directory_of
 from dbkit.redaction import outputs, redact
 from dbkit.supported_versions import require_supported
 
@@ -19,6 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
     redact.learn_variables(os.environ)
     with outputs.redacted_streams():
+        try:
+            foreign_python.enter(sys.argv[1:] if arguments is None else arguments)
+        except InputError as error:
+            print(error, file=sys.stderr)
+            return error.exit_code
         invocation = cli.parse(arguments)
         signals.raise_on_signals()
         _escape_unprintable_characters()
@@ -44,10 +51,10 @@ def _run(invocation: cli.Invocation) -> int:
     if not verb.no_project:
         require_supported()
     function, options = invocation.load()
-    if verb.no_project:
+    if verb.no_project or verb.finds_project:
         return function(*options) or 0
     ini = _find_config(invocation.config) if invocation.config else _find_ini()
-    if invocation.config or env_file.connects_itself(ini):
+    if invocation.config or env_file.is_of_another_project(ini):
         from dbkit import other_project  # the kit's own project goes without it
 
         return other_project.run(verb, invocation, ini, function, options)
@@ -55,12 +62,36 @@ def _run(invocation: cli.Invocation) -> int:
 
 
 def _find_ini() -> Path:
-    """Return the alembic.ini of this checkout, or, where dbkit is installed, that of the current directory."""
-    checkout = Path(__file__).resolve().parents[2] / "alembic.ini"
-    ini = checkout if checkout.exists() else Path("alembic.ini")
-    if not ini.is_file():
-        raise InputError(f"there is no alembic.ini in {Path.cwd()}.", "Run this in the root of the project.")
-    return _without_percent(ini.resolve())
+    """Return the settings file of the current directory, or, within this checkout and where there is none, that of it.
+
+    An editable installation is in a checkout, too, and may be run in another project.
+    """
+    checkout = Path(__file__).resolve().parents[2]
+    ini = settings_in(Path())
+    if (checkout / "alembic.ini").exists() and (ini is None or Path.cwd().is_relative_to(checkout)):
+        ini = checkout / "alembic.ini"
+    if ini is None:
+        raise InputError(
+            f"there is no alembic.ini in {Path.cwd()}.",
+            "Run this in the root of the project, or name its settings file: -c FILE",
+        )
+    return _without_percent(_find_main(ini.resolve()))
+
+
+def _find_main(ini: Path) -> Path:
+    """Return the settings file of the project's root, for one below it that names the same migrations.
+
+    In the kit's own layout, backend/alembic.ini is for `alembic`, and env.py has its root above that.
+    """
+    main = ini.parent.parent / ini.name
+    versions = directory_of(ini)
+    if versions and versions.is_absolute() and main.is_file() and _is_same(directory_of(main), versions):
+        return ini if env_file.is_of_another_project(ini) else main
+    return ini
+
+
+def _is_same(one: Path | None, other: Path) -> bool:
+    return one is not None and one.is_absolute() and one.resolve() == other.resolve()
 
 
 def _find_config(name: str) -> Path:

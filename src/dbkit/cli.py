@@ -32,6 +32,7 @@ exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configu
 
 
 SET_ENV = "a variable for env.py; {host}, {port}, {user}, {password}, {dbname} and {url} in it are the database's"
+PYTHON = "run with the interpreter of another environment, in which dbkit is not installed"
 URL_ENV = "a variable in which env.py finds its URL"
 X = "an argument for env.py, as for alembic"
 X_LONG = {False: (), True: ("--x-arg",)}
@@ -108,6 +109,10 @@ class Verb:
     """Whether it runs the migrations of another project on scratch databases, behind no gate."""
     no_project: bool = False
     """Whether it needs no project; its function is called without settings and ini."""
+    waits: bool = True
+    """Whether it waits for the server of another project that does not answer yet."""
+    finds_project: bool = False
+    """Whether it finds the settings file itself; its function is called without settings and ini."""
     passes_on: bool = False
     """Whether unknown arguments are those of another program, and become the option `arguments`."""
 
@@ -181,7 +186,25 @@ VERBS = {
         any_project=True,
         database=Database.ONE,
     ),
-    "status": Verb("show the state of the database and the next command", any_project=True, database=Database.EACH),
+    "status": Verb(
+        "show the state of the database and the next command", any_project=True, database=Database.EACH, waits=False
+    ),
+    "adopt": Verb(
+        "add dbkit to a project that uses Alembic already: the gate in env.py, settings, targets, sessions, a CI job",
+        "dbkit adopt --dry-run",
+        (
+            option("-c", "--config", dest="file", metavar="FILE", help="its alembic.ini or pyproject.toml (found)"),
+            option("-n", "--name", metavar="SECTION", default="alembic", help=SECTION),
+            option("-x", dest="arguments", metavar="ARG", action="append", default=[], help=X),
+            option("--check", action="store_true", help="write nothing, and exit with 1 where a part is missing"),
+            option("--dry-run", action="store_true", help="write nothing, and print the differences"),
+            option("--undo", action="store_true", help="take out what was added, byte for byte"),
+            option("--only-gate", action="store_true", help="the gate in env.py, and nothing else"),
+            option("--ci", choices=("github", "gitlab", "none"), help="the CI service (that of the repository)"),
+            option("--prove", type=number, default=3, metavar="N", help="prove the last N revisions (3); 0: none"),
+        ),
+        finds_project=True,
+    ),
     "check": Verb("check that the models, the migrations and the schema snapshot agree", any_project=True),
     "preflight": Verb(
         "ask the rows of the database what the pending migrations demand of them, before these are run",
@@ -263,6 +286,15 @@ VERBS = {
         ),
         any_project=True,
         is_proof=True,
+    ),
+    "new": Verb(
+        "make a new project with migrations, in a directory that is empty or does not exist",
+        "dbkit new path/to/project",
+        (
+            option("path", metavar="PATH", type=Path, help="the directory; those above it are made, too"),
+            option("--ci", default="none", choices=("github", "gitlab", "none"), help="add a job for CI (none)"),
+        ),
+        no_project=True,
     ),
     "explain": Verb(
         "explain a finding of dbkit lint; without an id, list them",
@@ -359,6 +391,7 @@ def parse(arguments: Sequence[str] | None) -> Invocation:
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in vars(namespace).items()
     }
+    del values["python"]  # dbkit.foreign_python has read it
     debug, verb, config = values.pop("debug"), values.pop("verb"), values.pop("config", None)
     if config and VERBS[verb].only_here:
         parser.error(f"{verb} takes no --config: {VERBS[verb].only_here}")
@@ -382,6 +415,7 @@ def make_parser() -> argparse.ArgumentParser:
     description = "Alembic migrations on PostgreSQL, through one gate."
     parser = argparse.ArgumentParser("dbkit", description=description, epilog=EPILOG, **keywords)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--python", metavar="PATH", help=PYTHON)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, verb in VERBS.items():
         example = f"example: {verb.example}" if verb.example else None
