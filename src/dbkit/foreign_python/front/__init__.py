@@ -1,0 +1,1 @@
+"""The directory that an interpreter finds dbkit by: nothing may be in it but the package `dbkit`."""
