@@ -10,6 +10,7 @@ from psycopg.rows import TupleRow, tuple_row
 
 from dbkit.catalog.collector import FactCollector
 from dbkit.catalog.facts import Fact
+from dbkit.catalog.queries.citus import read_distribution
 from dbkit.catalog.queries.columns import read_columns
 from dbkit.catalog.queries.comments import read_comments
 from dbkit.catalog.queries.constraints import read_constraints
@@ -35,6 +36,7 @@ QUERIES: tuple[Callable[[FactCollector], None], ...] = (
     read_relations,
     read_sequences,
     read_columns,
+    read_distribution,
     read_indexes,
     read_constraints,
     read_functions,

@@ -63,8 +63,8 @@ def read_models(
                 connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
             for table in tables if initial else ():
                 # the initial state may have it as it was before the first revision
-                name = quote_ident(*filter(None, [table.schema, table.name]))
-                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name} CASCADE")
+                quoted = quote_ident(*filter(None, [table.schema, table.name]))
+                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {quoted} CASCADE")
             for each in metadata:
                 each.create_all(connection)
     except sa.exc.SQLAlchemyError as error:
@@ -89,7 +89,8 @@ def read_facts(target: Target) -> Facts:
 
 def read_live(target: Target, wait: float, patience: float | None = None) -> Live:
     """Read a database in a read-only transaction. Raises Unreachable."""
-    with connect(target, wait, patience=patience, options="-c default_transaction_read_only=on") as connection:
+    own = {"default_transaction_read_only": "on"}
+    with connect(target, wait, patience=patience, settings=own) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         revisions = current_revisions(connection)
         return Live(catalog.read_facts(connection, version_tables=[target.history.table]), revisions)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from dbkit.errors import describe_login_error, say
+from dbkit.postgres.connection_guard import unguarded
 from dbkit.postgres.lock_holders import LockWait, find_lock_wait
 
 Result = TypeVar("Result")
@@ -29,6 +30,9 @@ FIRST_CHECK = 1.0  # seconds without a reply before the first check
 LONGEST_PAUSE = 30.0  # seconds between two checks
 SHORTEST, LONGEST = 2.0, 10.0  # seconds that a backend must be idle before its reply counts as lost
 LIMIT = 5  # seconds for a reply on the second connection
+POOLED_SETTINGS = f"""
+SELECT pg_catalog.set_config('search_path', 'pg_catalog', true),
+    pg_catalog.set_config('lock_timeout', '{LIMIT * 1000}', true)"""
 STATE = """
 SELECT state::text, wait_event_type::text, wait_event::text, backend_start::text
 FROM pg_catalog.pg_stat_activity WHERE pid = %s::int4"""
@@ -62,6 +66,17 @@ class _QuickConnection(psycopg.Connection[Any]):
                 raise psycopg.OperationalError(f"no reply within {LIMIT} s")
 
         return super().wait(_Checked(gen, check), *arguments)
+
+
+class _PooledConnection(_QuickConnection):
+    """The same through a pooler: what a statement sets ends with it."""
+
+    def execute(self, query: Any, params: Any = None, **_keywords: Any) -> psycopg.Cursor[Any]:
+        cursor = psycopg.ClientCursor(self)
+        text = query if isinstance(query, str) else query.decode()
+        cursor.execute(f"{POOLED_SETTINGS};{text}", params)
+        cursor.nextset()
+        return cursor
 
 
 class _Checked(Generator[Any, Any, Any]):
@@ -114,7 +129,13 @@ class BoundedConnection(psycopg.Connection[Any]):
     lock_timeout = 0.0
     """The session's lock_timeout, in seconds."""
     server_pid = 0
-    """The pid of the backend, also after the connection is closed."""
+    """The pid of the backend, also after the connection is closed; 0 where a pooler may change it."""
+    is_pooled = False
+    """Whether there is a pooler before the server."""
+    is_begun = False
+    """Whether the session has begun: before that, a pooler may let the client wait for a server process."""
+    is_alone = False
+    """Whether the pooler has room for no other connection beside this one."""
 
     @property
     def reports_lock_holders(self) -> bool:
@@ -149,8 +170,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     def _check_backend(self, waiting: _Wait) -> None:
         """Read the state of the backend. Raises ReplyLost when it is idle, or when the server stopped answering."""
         pid = self.server_pid
-        login = self.login or {}
-        seen = _ask(login, lambda other: _see(other, pid))
+        seen = self._ask(lambda other: _see(other, pid))
         now = time.monotonic()
         waiting.silent_since = (waiting.silent_since or now) if seen.problem else None
         waiting.quiet_since = (waiting.quiet_since or now) if seen.state in ("idle", "gone") else None
@@ -160,21 +180,32 @@ class BoundedConnection(psycopg.Connection[Any]):
             waiting.blocked = seen.blocked
         limit = min(max(self.patience, SHORTEST), LONGEST)
         if waiting.quiet_since is not None and now - waiting.quiet_since >= limit:
-            raise _lost(login, pid, seen, now - waiting.begun)
+            raise self._lost(pid, seen, now - waiting.begun)
         if waiting.silent_since is not None and now - waiting.silent_since >= max(self.patience, limit):
-            raise ReplyLost(f"the server does not answer any more: {seen.problem}")
+            place = "server" if self.is_begun else "server, or a pooler without a free connection,"
+            raise ReplyLost(f"the {place} does not answer any more: {seen.problem}")
         suspicious = waiting.quiet_since or waiting.silent_since
         waiting.pause = FIRST_CHECK if suspicious else min(waiting.pause * 2, LONGEST_PAUSE)
         waiting.next_check = now + waiting.pause
 
+    def _lost(self, pid: int, seen: _Seen, seconds: float) -> ReplyLost:
+        """End the session in the server, so that its uncommitted work is rolled back."""
+        error = ReplyLost(f"no reply came for {seconds:.0f} s, and the server has nothing to do for this connection")
+        if seen.state != "gone":
+            seen = self._ask(lambda other: _end(other, pid, seen))
+        error.is_ended = seen.state == "gone"
+        return error
 
-def _lost(login: Mapping[str, Any], pid: int, seen: _Seen, seconds: float) -> ReplyLost:
-    """End the session in the server, so that its uncommitted work is rolled back."""
-    error = ReplyLost(f"no reply came for {seconds:.0f} s, and the server has nothing to do for this connection")
-    if seen.state != "gone":
-        seen = _ask(login, lambda other: _end(other, pid, seen))
-    error.is_ended = seen.state == "gone"
-    return error
+    def _ask(self, question: Callable[[psycopg.Connection[Any]], _Seen]) -> _Seen:
+        """Ask over a new connection. Where a pooler has none, or may change the backend, the state is unknown."""
+        is_kept = self.is_pooled and self.is_begun
+        if is_kept and (self.is_alone or not self.server_pid):
+            return _Seen(None)
+        seen = _ask(self.login or {}, question, is_pooled=self.is_pooled)
+        if is_kept and seen.problem:
+            self.is_alone = True  # its other connections are taken
+            return _Seen(None)
+        return seen
 
 
 def _held(error: psycopg.errors.LockNotAvailable, waiting: _Wait) -> HeldLock:
@@ -186,15 +217,25 @@ def _held(error: psycopg.errors.LockNotAvailable, waiting: _Wait) -> HeldLock:
     return held
 
 
-def _ask(login: Mapping[str, Any], question: Callable[[psycopg.Connection[Any]], _Seen]) -> _Seen:
+def _ask(
+    login: Mapping[str, Any], question: Callable[[psycopg.Connection[Any]], _Seen], *, is_pooled: bool = False
+) -> _Seen:
     """Ask over a new connection. When the server refuses it, the state of the first one is unknown."""
     try:
         keywords = {**login, "connect_timeout": LIMIT, "application_name": "dbkit monitor"}
         options = f"{login.get('options', '')} -c search_path=pg_catalog -c lock_timeout={LIMIT * 1000}"
-        with _QuickConnection.connect(autocommit=True, **{**keywords, "options": options}) as other:
-            row = other.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
-            if row is None or row[0] != other.info.backend_pid:
-                return _Seen(None)  # a pooler reports another pid to its client
+        kind: type[_QuickConnection]
+        if is_pooled:  # it takes no options, and each statement brings its settings
+            kind, given = _PooledConnection, {name: value for name, value in keywords.items() if name != "options"}
+        else:
+            kind, given = _QuickConnection, {**keywords, "options": options}
+        with unguarded():
+            other = kind.connect(autocommit=True, **given)
+        with other:
+            if not is_pooled:
+                row = other.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+                if row is None or row[0] != other.info.backend_pid:
+                    return _Seen(None)  # a pooler reports another pid to its client
             return question(other)
     except psycopg.Error as error:
         words = describe_login_error(error).rstrip(".")

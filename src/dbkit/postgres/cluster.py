@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from dbkit.errors import CheckFailed, InputError, say
+from dbkit.files import make_project_directory
 from dbkit.postgres.binaries import reachable_bindir, server_bindir
 from dbkit.postgres.config import PORT, cluster_config
 from dbkit.postgres.connect import end_sessions, ignore_libpq_environment, open_connection
@@ -257,7 +258,7 @@ def _read_identity(directory: Path) -> str:
     path = directory / "identity"
     try:
         if not path.exists():
-            directory.mkdir(exist_ok=True)
+            make_project_directory(directory)
             unfinished = path.with_name(f"identity.{secrets.token_hex(8)}")
             with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w") as file:
                 file.write(secrets.token_hex(8))

@@ -2,20 +2,21 @@
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import psycopg
 from psycopg import sql
 
 from dbkit.errors import DbkitError, InputError, Unreachable, describe_login_error, say
-from dbkit.postgres import connection_guard
+from dbkit.postgres import connection_guard, engines, pooler
 from dbkit.postgres.bounded_connection import NETWORK
 from dbkit.postgres.own_statements import OwnConnection, Session, place_of
 from dbkit.postgres.sql_quote import as_text
 from dbkit.settings import Target
 
 # The server is there, but its connections are used up. One that was closed just now may still count.
-NO_ROOM = ("too many clients", "too many connections", "connection slots")
+# The last two are words of Supavisor and PgBouncer.
+NO_ROOM = ("too many clients", "too many connections", "connection slots", "max clients", "no more connections allowed")
 # Messages of a server that accepts no connection yet, or at the moment. Any other message is final.
 TEMPORARY = (
     "starting up",
@@ -54,36 +55,79 @@ def connect(
     patience: float | None = None,
     waits_for_room: bool = True,
     session: Session = Session.OWN,
+    settings: Mapping[str, str] | None = None,
     **parameters: str,
 ) -> OwnConnection:
     """Log in to `target`, with retries for up to `wait` seconds while the server is not reachable or not ready.
 
     `patience` is how long the connection waits for a lock or a reply, by default as long as for the server. `kind` is
-    the class of the connection, `session` determines its settings, and `parameters` are further libpq keywords.
-    `progress` is called before each pause with the target, the wait, the reason and the number of the attempt.
+    the class of the connection, `session` determines its settings, `settings` are further ones, in force from its first
+    statement, and `parameters` are further libpq keywords. `progress` is called before each pause with the target, the
+    wait, the reason and the number of the attempt.
 
     Raises Unreachable: at once when the server refused the login (user, password, database), otherwise with the last
-    error when the time is over. Raises NoRoom at the connection limit: at once when not `waits_for_room`.
+    error when the time is over. Raises NoRoom at the connection limit: at once when not `waits_for_room`. Raises
+    InputError for another engine than PostgreSQL, and for settings through a pooler that keeps no session.
     """
     if patience is None:
         patience = PATIENCE if wait is None else wait
     retries = LoginRetries(target, wait or 0.0, waits_for_room, progress)
-    has_options = "options" in parameters or "options" in target.parameters()
-    bounds = True
+    takes_options = True
     while True:
         try:
             left = retries.seconds_left()
-            return open_connection(
-                target, left, autocommit, kind, patience, bounds=bounds, session=session, **parameters
-            )
+            own = (settings or {}) if takes_options else None
+            connection = open_connection(target, left, autocommit, kind, patience, own, session, **parameters)
+            break
         except psycopg.ProgrammingError as error:
             raise InputError(f"a parameter of the connection is wrong: {describe_login_error(error)}") from None
         except psycopg.OperationalError as error:
-            if bounds and not has_options and "unsupported startup parameter" in str(error):
-                # a pooler: connections that only read need no lock_timeout
-                bounds = False
-            else:
+            if not pooler.options_refused(str(error)):
                 retries.pause_after(error)
+            elif takes_options and "options" not in {**target.parameters(), **parameters}:
+                takes_options = False
+            else:
+                raise _options_error(target, error) from None
+    if connection.is_pooled and (settings or session is Session.SHARED):
+        connection.mark = (settings or {}).get(pooler.MARK, "")
+        try:
+            require_session(connection, target)
+            connection.set_in_session(settings or {})
+        except BaseException:
+            connection.close()
+            raise
+    connection.is_begun = True
+    return connection
+
+
+def require_session(connection: OwnConnection, target: Target) -> None:
+    """Find out whether a pooler keeps the session of an idle connection. Raises InputError where it does not."""
+    verdict = pooler.examine(pooler.Questions(connection.ask), connection.login or {}, connection.mark)
+    if not verdict.is_stable:
+        raise pooler.pooler_error(target, verdict.reason)
+    connection.is_alone = verdict.is_alone
+    connection.server_pid = int(connection.ask(pooler.ASK)[0])
+
+
+def keeps_session(connection: OwnConnection) -> bool:
+    """Whether a connection that is not in a transaction stays in one session; asked only of a pooler."""
+    if not connection.is_pooled:
+        return True
+    connection.is_begun = False
+    try:
+        return pooler.examine(pooler.Questions(connection.ask), connection.login or {}).is_stable
+    except psycopg.Error:
+        return False
+    finally:
+        connection.is_begun = True
+
+
+def _options_error(target: Target, error: psycopg.OperationalError) -> InputError:
+    """The error for a pooler that refuses the startup options of the URL."""
+    return InputError(
+        f"the pooler at {target.server()} refuses the options of the URL: {describe_login_error(error)}",
+        "Leave them out there: ALTER ROLE … SET, or ALTER DATABASE … SET, has the same effect.",
+    )
 
 
 class LoginRetries:
@@ -124,8 +168,6 @@ class LoginRetries:
 def _problem(target: Target, error: psycopg.OperationalError, wait: float) -> DbkitError:
     """The error for a failed login, after retries for `wait` seconds."""
     reason = describe_login_error(error)
-    if "unsupported startup parameter" in reason:
-        return pooler_error(target)
     if not is_temporary(error):
         return Unreachable(
             f'connection to database "{target.dbname}" at {target.server()} was refused: {reason}',
@@ -136,7 +178,7 @@ def _problem(target: Target, error: psycopg.OperationalError, wait: float) -> Db
         return NoRoom(
             f'{target.server()} has no connection left for "{target.dbname}"{waited}: {reason}',
             "End one that is not needed, or raise the limit: CONNECTION LIMIT of the role or of\n"
-            "the database, or max_connections.",
+            "the database, max_connections, or that of a pooler.",
         )
     return Unreachable(
         f"the server at {target.server()} does not answer{waited}: {reason}",
@@ -150,21 +192,21 @@ def open_connection(
     autocommit: bool,
     kind: type[OwnConnection] = OwnConnection,
     patience: float = PATIENCE,
-    *,
-    bounds: bool = True,
+    settings: Mapping[str, str] | None = {},
     session: Session = Session.OWN,
     **parameters: str,
 ) -> OwnConnection:
     """Log in once, giving up after `wait` seconds (at least libpq's minimum of 2). Raises psycopg's errors.
 
-    Without `bounds`, without lock_timeout.
+    The settings are startup options, so that no statement runs without them; None for none, not even lock_timeout.
     """
     timeout = max(2, min(10, int(wait)))
     login = {"connect_timeout": timeout, "client_encoding": "UTF8"} | connection_keywords(target)
     lock_timeout = max(patience, SHORTEST_LOCK_TIMEOUT)
-    limit = f"-c lock_timeout={round(lock_timeout * 1000)}" if bounds else ""
+    limits = {} if settings is None else {"lock_timeout": f"{round(lock_timeout * 1000)}", **settings}
     # in this order: the server takes the last one of two values
-    options = " ".join(filter(None, [str(login.get("options", "")), limit, parameters.get("options", "")]))
+    own = " ".join(f"-c {each}={limits[each]}" for each in limits)
+    options = " ".join(filter(None, [str(login.get("options", "")), own, parameters.get("options", "")]))
     given = login | parameters | ({"options": options} if options else {})
     with connection_guard.own(target):
         connection = kind.connect(autocommit=autocommit, **given)  # type: ignore[arg-type]  # keywords are libpq's
@@ -172,22 +214,38 @@ def open_connection(
     connection.history = target.history
     connection.login, connection.patience, connection.lock_timeout = login, patience, lock_timeout
     connection.server_pid = connection.info.backend_pid
-    connection.begin_session(session)
+    connection.mark = limits.get(pooler.MARK, "")
+    connection.is_pooled = settings is None
+    _begin_session(connection, target, session)
     return connection
+
+
+def _begin_session(connection: OwnConnection, target: Target, session: Session) -> None:
+    """Begin the session of a new connection. Raises InputError where the server is not PostgreSQL."""
+    pgconn = connection.pgconn
+
+    def parameter(name: str) -> str | None:
+        value = pgconn.parameter_status(name.encode())
+        return value.decode(errors="replace") if value else None
+
+    try:
+        if name := engines.recognise_login(parameter):
+            raise engines.engine_error(target.server(), name)
+        try:
+            connection.begin_session(session)
+        except (psycopg.Error, ValueError, TypeError):
+            # another engine may not even understand the first query
+            engines.require_postgres(target.server(), engines.ask_version(pgconn))
+            raise
+        engines.require_postgres(target.server(), connection.version_text)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def connection_keywords(target: Target) -> dict[str, str | int]:
     """libpq's keywords for `target`, with the timeouts for a silent network."""
     return NETWORK | target.parameters()
-
-
-def pooler_error(target: Target) -> InputError:
-    """The error for a connection pooler."""
-    return InputError(
-        f"{target.server()} is a pooler (PgBouncer or the like), not the server itself.",
-        "The migration lock and the timeouts belong to a session, but a pooler uses another one for each transaction.\n"
-        "Set MIGRATION_DATABASE_URL to the server's own address; the application may keep DATABASE_URL.",
-    )
 
 
 def ignore_libpq_environment() -> None:

@@ -120,6 +120,13 @@ def own(target: Target) -> Iterator[None]:
     """Open a connection of dbkit within this context. Raises where a guard allows none to `target`."""
     for guard in _guards:
         guard.check_own(target)
+    with unguarded():
+        yield
+
+
+@contextmanager
+def unguarded() -> Iterator[None]:
+    """Open a connection of dbkit within this context, to the server of another one that was checked."""
     token = _is_own.set(True)
     try:
         yield
@@ -216,10 +223,18 @@ def _asyncpg(guard: ConnectionGuard, driver: Any) -> tuple[Any, str, object]:
         guard.before(_text(keywords.get("database")))
         connection = await original(**keywords)
         with _checked(connection, connection.terminate):
-            guard.check(Identity(*await connection.fetchrow(IDENTITY)))
+            guard.check(await _identify_asyncpg(connection))
         return connection
 
     return driver, "_connect", connect
+
+
+async def _identify_asyncpg(connection: Any) -> Identity:
+    """Read the identity; an error means other than PostgreSQL, which is refused later."""
+    try:
+        return Identity(*await connection.fetchrow(IDENTITY))
+    except Exception as error:
+        return Identity(f"asyncpg ({type(error).__name__})")
 
 
 def _pg8000(guard: ConnectionGuard, driver: Any) -> tuple[Any, str, object]:

@@ -13,6 +13,7 @@ from dbkit.errors import InputError, LockNotGranted, say
 from dbkit.postgres.lock_holders import SESSION, Holder, find_lock_wait
 
 PAUSE = 0.1  # seconds between two attempts
+MOST_HELD = 100  # times that one session may hold the lock
 LONGEST_END = 5.0  # seconds for a terminated session to end
 # The session that holds the advisory lock of a key
 HOLDER = f"""
@@ -86,14 +87,31 @@ def migration_lock(connection: psycopg.Connection, target: Target, wait: float) 
 
 def _release(connection: psycopg.Connection, key: int) -> None:
     if getattr(connection, "is_external", False):
+        _hand_over(connection, key)
         return
     try:
         connection.rollback()
-        connection.execute("SELECT pg_advisory_unlock(%s)", [key])
+        for _ in range(MOST_HELD if getattr(connection, "is_pooled", False) else 1):
+            # a session of a pooler may hold it more often, for a former client that was killed
+            if connection.execute("SELECT pg_advisory_unlock(%s)", [key]).fetchone() != (True,):
+                break
         connection.rollback()
     except psycopg.OperationalError as error:
         # the work is done; the lock ends with the session
         say(f"warning: the connection was lost after the work was done: {error}")
+
+
+def _hand_over(connection: psycopg.Connection, key: int) -> None:
+    """Let the transaction that env.py ends hold the lock in place of the session.
+
+    Until then it is the session's, which holds it beyond the commit of a migration.
+    """
+    if connection.info.transaction_status == TransactionStatus.INERROR:
+        return  # the session is closed
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+    for _ in range(MOST_HELD):
+        if connection.execute("SELECT pg_advisory_unlock(%s)", [key]).fetchone() != (True,):
+            break
 
 
 def require_writable(connection: psycopg.Connection) -> None:
@@ -124,7 +142,7 @@ def _address(connection: psycopg.Connection) -> str:
 def retake_lock(connection: psycopg.Connection, target: Target) -> None:
     """Take the lock again, in case a migration has released it. Raises LockNotGranted."""
     key = lock_key(target)
-    if connection.execute(f"SELECT {_lock_function(connection)}(%s)", [key]).fetchone() != (True,):
+    if connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() != (True,):
         raise LockNotGranted(
             f"the migration released the migration lock, and another session took it: {_name(connection, key)}."
         )
@@ -162,14 +180,9 @@ def end_migration_session(connection: psycopg.Connection, target: Target, pid: i
 
 
 def _try_lock(connection: psycopg.Connection, key: int) -> bool:
-    granted = connection.execute(f"SELECT {_lock_function(connection)}(%s)", [key]).fetchone() == (True,)
+    granted = connection.execute("SELECT pg_try_advisory_lock(%s)", [key]).fetchone() == (True,)
     connection.rollback()
     return granted
-
-
-def _lock_function(connection: psycopg.Connection) -> str:
-    """The lock ends with the session, or with the transaction where env.py holds that."""
-    return "pg_try_advisory_xact_lock" if getattr(connection, "is_external", False) else "pg_try_advisory_lock"
 
 
 def _holder(connection: psycopg.Connection, key: int) -> str:

@@ -9,18 +9,20 @@ leave them behind.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.sql import Composable
 
 from dbkit.database_url import DEFAULT_HISTORY, History
 from dbkit.errors import InputError
 from dbkit.postgres.bounded_connection import BoundedConnection
+from dbkit.postgres.pooler import MARK
 from dbkit.postgres.row_hash import FORMAT
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 
@@ -137,6 +139,10 @@ LEFT JOIN (
 ) AS v ON true"""  # noqa: S608  # constants
 
 
+SERVER = f"""
+pg_catalog.version(), pg_catalog.pg_backend_pid(), pg_catalog.current_setting('{MARK}'::{TEXT}, true),
+pg_catalog.inet_client_port()"""
+"""Columns that show which server executes the statement, and for whom."""
 TRIES = 20  # of a session's first statements, under the project's statement_timeout
 
 
@@ -158,6 +164,14 @@ class OwnConnection(BoundedConnection):
 
     wraps = False
     """Whether each statement of dbkit is sent with SETTINGS, because the session has the project's."""
+    version_text = ""
+    """The text of version()."""
+    mark = ""
+    """The value of `dbkit.session` that the session has, and no other one."""
+    has_session_settings = False
+    """Whether a pooler would pass settings of this session to its next client."""
+    client_port: int | None = None
+    """The port from which the server sees this connection coming; None for a unix socket."""
     place: Place | None = None
     """The schemas of the project's search path when the session began."""
     history = DEFAULT_HISTORY
@@ -200,15 +214,40 @@ class OwnConnection(BoundedConnection):
         self.autocommit = was
 
     def _apply_settings(self, session: Session) -> None:
-        is_pooled = session is Session.OWN and self._is_pooled()
+        self.place = read_place(self._query_without_timeout, self.history)
+        # where its settings would stay for the next client, a session has them only when it is known to be one
+        is_pooled = session is not Session.PROJECT and self.is_pooled
         self.wraps = session is Session.SHARED or is_pooled
         project = project_session(self.history)
         if project and not is_pooled:
             self._set_session(project)
-        self.place = read_place(self._query_without_timeout, self.history)
         if session is Session.OWN and not self.wraps:
             changes = timeouts_off(self) | SETTINGS  # the timeouts first: they end the other changes, too
             super().execute("; ".join(f"SET {name} = {_setting_value(name, value)}" for name, value in changes.items()))
+
+    def set_in_session(self, settings: Mapping[str, str]) -> None:
+        """Set what a pooler did not take at the login; at the end it is taken back. With the project's own settings."""
+        self.has_session_settings = True
+        self._set_session({**project_session(self.history), **settings})
+
+    def ask(self, query: str) -> tuple[Any, ...]:
+        """Execute a query that means the same with any settings, in a transaction to itself, and return its row."""
+        row = super().execute(query.encode()).fetchone()
+        if not self.autocommit:
+            super().commit()
+        return row or ()
+
+    def close(self) -> None:
+        """Close the connection; of a pooler's session, take back first what was set in it, and release its locks."""
+        if self.has_session_settings and not self.closed:
+            self.has_session_settings = False
+            with suppress(psycopg.Error):
+                # not by `execute`, which a monitor observes
+                if self.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                    self.pgconn.exec_(b"ROLLBACK")
+                if self.info.transaction_status == TransactionStatus.IDLE:
+                    self.pgconn.exec_(b"DISCARD ALL")
+        super().close()
 
     def _set_session(self, values: Mapping[str, str]) -> None:
         calls = ", ".join(
@@ -217,16 +256,21 @@ class OwnConnection(BoundedConnection):
         super().execute(f"SELECT {calls}".encode())
 
     def _query_without_timeout(self, query: str) -> list[Any]:
-        """Run a query with the project's settings, without its statement_timeout; the settings are not changed."""
+        """Run a query with the project's settings, without its statement_timeout; the settings are not changed.
+
+        In the same round trip, find out what the server is, and whether there is a pooler before it.
+        """
         values = {"statement_timeout": "0"} | project_session(self.history)
         calls = ", ".join(_set(name, _text(value)) for name, value in values.items())
-        cursor = super().execute(f"SELECT {calls};{query}".encode())
+        cursor = super().execute(f"SELECT {SERVER}, {calls};{query}".encode())
+        version, pid, mark, self.client_port = (cursor.fetchone() or ("", 0, None, None))[:4]
+        self.version_text = str(version)
+        # a pooler reports another pid to its client, or none, or it has left out the startup options
+        if int(pid) != self.info.backend_pid or (self.mark and mark != self.mark):
+            self.is_pooled = True
+        self.server_pid = 0 if self.is_pooled else int(pid)
         cursor.nextset()
         return cursor.fetchall()
-
-    def _is_pooled(self) -> bool:
-        row = super().execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
-        return row is None or row[0] != self.info.backend_pid
 
 
 def timeouts_off(connection: psycopg.Connection) -> dict[str, str]:

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from dbkit.errors import InputError, describe_error, describe_login_error, say
 from dbkit.postgres.cluster import Cluster
-from dbkit.postgres.connect import LONGEST_END, connect, end_sessions
+from dbkit.postgres.connect import LONGEST_END, connect, end_sessions, keeps_session
 from dbkit.settings import Settings, Target
 from dbkit.signals import defer_signals
 
@@ -178,6 +178,11 @@ def named_server(maintenance: Target) -> Iterator[NamedServer]:
     """
     place = NamedServer(maintenance, new_token())
     with connect(maintenance, autocommit=True) as session:
+        if not keeps_session(session):
+            raise InputError(
+                f"{maintenance.server()} is a pooler (PgBouncer or the like) in transaction mode.",
+                "A proof makes and drops databases, to which such a pooler keeps connections: name the server itself.",
+            )
         if session.info.server_version >= 14_00_00:
             session.execute("SET idle_session_timeout = 0")
         session.execute("SELECT pg_catalog.pg_advisory_lock(%s::pg_catalog.int8)", [_lock_key(place.token)])

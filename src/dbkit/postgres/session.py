@@ -1,9 +1,12 @@
 """The session of a migration: its time limits and its reaction to a lost client."""
 
+import secrets
+
 import psycopg
 
-from dbkit.postgres.connect import SHORTEST_LOCK_TIMEOUT, connect, pooler_error
-from dbkit.postgres.own_statements import OwnConnection, Session
+from dbkit.postgres.connect import SHORTEST_LOCK_TIMEOUT, connect
+from dbkit.postgres.own_statements import OwnConnection, Session, change_settings
+from dbkit.postgres.pooler import MARK
 from dbkit.settings import Settings, Target
 
 # Intervals after which the server detects a lost client: milliseconds; for a silent network seconds and probes
@@ -26,42 +29,57 @@ def connect_for_migration(
 ) -> OwnConnection:
     """Open the connection of a migration, with `name` as application_name.
 
-    Its timeouts are startup options, so that no statement runs without them. Raises InputError for a pooler, which
-    would pass the session with its advisory lock to other clients.
+    Its timeouts are startup options, so that no statement runs without them; a pooler that takes none gets them later.
+    Raises InputError for a pooler that would pass the session with its advisory lock to other clients.
     """
-    timeouts = {"lock_timeout": settings.lock_timeout, "statement_timeout": settings.statement_timeout}
-    options = [f"-c {setting}={round(seconds * 1000)}" for setting, seconds in timeouts.items()]
     connection = connect(
         target,
         settings.wait,
         autocommit=True,
         kind=kind,
         session=Session.SHARED,
-        options=" ".join(options),
+        settings=_own_settings(settings) | {MARK: secrets.token_hex(8)},
         application_name=name,
     )
     # until shorten_lock_wait(), while nothing is changed, MIGRATION_WAIT is the limit
-    pid = apply_settings(connection, lock_timeout=max(settings.wait, SHORTEST_LOCK_TIMEOUT))
-    if pid != connection.info.backend_pid:  # a pooler reports another pid to its client
-        connection.close()
-        raise pooler_error(target)
+    apply_settings(connection, lock_timeout=max(settings.wait, SHORTEST_LOCK_TIMEOUT))
     connection.autocommit = False
     return connection
 
 
+def _own_settings(settings: Settings) -> dict[str, str]:
+    """The time limits of a migration, in milliseconds."""
+    timeouts = {"lock_timeout": settings.lock_timeout, "statement_timeout": settings.statement_timeout}
+    return {name: f"{round(seconds * 1000)}" for name, seconds in timeouts.items()}
+
+
+def restore_session(connection: OwnConnection, settings: Settings) -> None:
+    """Apply the settings of a migration again, after RESET ALL: a pooler did not take them at the login."""
+    if connection.has_session_settings:
+        connection.set_in_session(_own_settings(settings) | {MARK: connection.mark})
+    apply_settings(connection)
+
+
+def reset_settings(connection: OwnConnection) -> None:
+    """Take back the settings of a migration in the session that the connection has now."""
+    for name in (*SESSION, "lock_timeout", MARK):
+        if name not in SINCE_14 or connection.info.server_version >= 14_00_00:
+            connection.execute(f"RESET {name}")
+    connection.commit()
+
+
 def shorten_lock_wait(connection: OwnConnection, settings: Settings) -> None:
     """Limit each wait for a lock to MIGRATION_LOCK_TIMEOUT, because other sessions queue behind it. Commits."""
-    connection.execute("RESET lock_timeout")
+    change_settings(connection, {"lock_timeout": f"{round(settings.lock_timeout * 1000)}"}, local=False)
     connection.commit()
     connection.lock_timeout = settings.lock_timeout
 
 
-def apply_settings(connection: psycopg.Connection, lock_timeout: float | None = None) -> int:
-    """Apply SESSION, and return the pid of the backend."""
+def apply_settings(connection: psycopg.Connection, lock_timeout: float | None = None) -> None:
+    """Apply SESSION."""
     is_old = connection.info.server_version < 14_00_00
     settings = {name: value for name, value in SESSION.items() if not (is_old and name in SINCE_14)}
     if lock_timeout is not None:
         settings["lock_timeout"] = f"{round(lock_timeout * 1000)}"
     calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-    row = connection.execute(f"SELECT pg_backend_pid(), {calls}").fetchone()
-    return int(row[0]) if row else 0
+    connection.execute(f"SELECT {calls}")
