@@ -121,21 +121,27 @@ class VersionChange:
 
 
 def record_step(
-    connection: OwnConnection, entry: JournalEntry, heads: Sequence[str], change: VersionChange | None = None
-) -> int:
+    connection: OwnConnection,
+    entry: JournalEntry,
+    heads: Sequence[str],
+    change: VersionChange | None = None,
+    returning: str = "",
+) -> psycopg.Cursor[Any]:
     """Write the row of a finished step, within its transaction; `heads` are the revisions after it.
 
-    With a `change` of the version table both are one statement: either both rows are written, or none. Returns how many
-    rows of the journal were written.
+    With a `change` of the version table both are one statement: either both rows are written, or none. Returns its
+    result: the number of rows that were written to the journal, and what the SQL `returning` asks for.
     """
+    returning = returning and f" RETURNING {returning}"
     if change is None:
-        return connection.execute_qualified(
-            _insert_sql(connection), _encode_values(connection, _build_values(entry, heads))
-        ).rowcount
-    query = f"WITH moved AS ({change.statement} RETURNING 1) {_insert_sql(connection)} FROM moved"  # no values in it
-    return connection.execute_qualified(
-        query, _encode_values(connection, _build_values(entry, heads)) | change.values
-    ).rowcount
+        query, values = _insert_sql(connection), {}
+    else:
+        query = (
+            f"WITH moved AS ({change.statement} RETURNING 1) {_insert_sql(connection)} FROM moved"  # no values in it
+        )
+        values = change.values
+    given = _encode_values(connection, _build_values(entry, heads)) | values
+    return connection.execute_qualified(query + returning, given)
 
 
 def record_begin(connection: psycopg.Connection, entry: JournalEntry, *, half_applied: bool) -> int:
@@ -151,10 +157,18 @@ def mark_half_applied(connection: psycopg.Connection, identifier: int) -> None:
     connection.execute(query.encode(), [identifier])
 
 
-def record_end(connection: psycopg.Connection, identifier: int, heads: Sequence[str]) -> None:
-    """Complete the row of a step that has left its transaction, within its last transaction."""
-    query = f"UPDATE {_table_sql(connection)} SET ended_at = clock_timestamp(), heads = %s::text[] WHERE id = %s"  # noqa: S608
-    connection.execute(query.encode(), [sorted(heads), identifier])
+def record_end(
+    connection: psycopg.Connection, identifier: int, heads: Sequence[str], returning: str = "id"
+) -> psycopg.Cursor[Any]:
+    """Complete the row of a step that has left its transaction, within its last transaction.
+
+    Returns what the SQL `returning` asks for.
+    """
+    query = (
+        f"UPDATE {_table_sql(connection)} SET ended_at = clock_timestamp(), heads = %s::text[] WHERE id = %s "  # noqa: S608
+        f"RETURNING {returning}"
+    )
+    return connection.execute(query.encode(), [sorted(heads), identifier])
 
 
 def render_insert(entry: JournalEntry, heads: Sequence[str], history: History) -> str:

@@ -13,7 +13,7 @@ from dbkit import journal
 from dbkit.backfill.batches import BatchedUpdate, Execute, Key, quote_array, update_sql
 from dbkit.database_url import History
 from dbkit.errors import InputError, OperatorNeeded, sqlstate_of
-from dbkit.postgres.sql_quote import quote_ident, quote_literal
+from dbkit.postgres.sql_quote import quote_history, quote_ident, quote_literal
 from dbkit.redaction import redact
 from dbkit.wording import counted
 
@@ -113,7 +113,8 @@ class Progress:
             schema = quote_ident(history.schema)
         else:
             schema = str(execute(SCHEMA.format(version_table=quote_literal(quote_ident(history.table))))[0][0])
-        self.table, self.journal = (f"{schema}.{_name(history, name)}" for name in (TABLE, journal.TABLE))
+        unqualified = History(history.table)
+        self.table, self.journal = (f"{schema}.{quote_history(unqualified, name)}" for name in (TABLE, journal.TABLE))
         self.revision = revision
         self.parents = tuple(parents)
 
@@ -205,10 +206,6 @@ class Progress:
 
     def _is_there(self, table: str) -> bool:
         return bool(self.execute(f"SELECT to_regclass({quote_literal(table)}) IS NOT NULL")[0][0])
-
-
-def _name(history: History, name: str) -> str:
-    return name if history.table == History.table else quote_ident(history.name_beside(name))
 
 
 def _redacted_statement(work: BatchedUpdate) -> str:

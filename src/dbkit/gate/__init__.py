@@ -10,7 +10,7 @@ the commands of `dbkit` only add comfort.
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dbkit.errors import InputError
 from dbkit.gate.context import ATTRIBUTE as ATTRIBUTE
@@ -19,10 +19,15 @@ from dbkit.gate.context import resolve_target as resolve_target
 from dbkit.supported_versions import require_supported
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from alembic.runtime.environment import EnvironmentContext
 
+    # env.py imports a module that passes everything on to the environment
+    Context = EnvironmentContext | ModuleType
 
-def install(context: "EnvironmentContext") -> None:
+
+def install(context: "Context") -> None:
     """Put the gate behind a project's own env.py. Call it before anything is configured, with Alembic's `context`.
 
     The project's engine, driver, version table and options stay as they are. Under the `alembic` command an error
@@ -31,10 +36,10 @@ def install(context: "EnvironmentContext") -> None:
     require_versions(context)
     from dbkit.gate.project_gate import install as install_gate
 
-    install_gate(context)
+    install_gate(cast("EnvironmentContext", context))
 
 
-def run(context: "EnvironmentContext", root: Path, load_metadata: Callable[[], object]) -> None:
+def run(context: "Context", root: Path, load_metadata: Callable[[], object]) -> None:
     """Run the current Alembic command through the gate. Called by env.py, with Alembic's `context`.
 
     `root` is the directory of `.env`; `load_metadata` imports the models, and is called only by commands that compare
@@ -44,10 +49,10 @@ def run(context: "EnvironmentContext", root: Path, load_metadata: Callable[[], o
     require_versions(context)
     from dbkit.gate.entry_point import run_through_gate  # commands that only read the database go without Alembic
 
-    run_through_gate(context, root, load_metadata)
+    run_through_gate(cast("EnvironmentContext", context), root, load_metadata)
 
 
-def require_versions(context: "EnvironmentContext") -> None:
+def require_versions(context: "Context") -> None:
     """Refuse an old release of SQLAlchemy, Alembic or psycopg, before the import of a module that needs a newer one."""
     try:
         require_supported()

@@ -1,11 +1,14 @@
 """Run Alembic's commands on a loaded project, through the gate."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_list
 
 from dbkit.errors import InputError
@@ -73,25 +76,33 @@ class GateConnectionGuard(ConnectionGuard):
 class FoundDatabasesGuard(GateConnectionGuard):
     """Refuses every connection of an env.py that connects by itself, but those to the databases that were found."""
 
-    def __init__(self, run_context: RunContext, env_py: Path, targets: Sequence[Target]) -> None:
+    def __init__(self, run_context: RunContext, env_py: Path, found: Sequence[FoundDatabase]) -> None:
         super().__init__(run_context, env_py)
-        self.targets = targets
+        self.targets = [each.target for each in found]
+        self.targets_of_poolers = {each.target for each in found if each.is_pooled}
+        self._identities: dict[Target, Identity] = {}
 
     def before(self, dbname: str | None) -> None:
         """Refuse a connection before the gate is called, and one to a database of another name."""
         self._target()
         if dbname is not None and all(dbname != each.dbname for each in self.targets):
             self._refuse_other(self.targets[0], f'"{dbname}"')
+        for target in self.targets_of_poolers:  # later, a pooler may have no connection left
+            self._identify(target)
 
     def check(self, identity: Identity) -> None:
         """Refuse a database of the same name on another server."""
         self._target()
         for target in self.targets:
-            if target.dbname == identity.dbname:
-                with connect(target, self.run_context.settings.wait) as connection:
-                    if identity.is_same_database(identify(connection)):
-                        return
+            if target.dbname == identity.dbname and identity.is_same_database(self._identify(target)):
+                return
         self._refuse_other(self.targets[0], f'"{identity.dbname}" on another server')
+
+    def _identify(self, target: Target) -> Identity:
+        if target not in self._identities:
+            with connect(target, self.run_context.settings.wait) as connection:
+                self._identities[target] = identify(connection)
+        return self._identities[target]
 
     def check_own(self, target: Target) -> None:
         """Refuse another target than those that were found."""
@@ -126,7 +137,7 @@ def run_alembic(
     connects = runs_env and not options.get("sql")
     connection_guard = _make_guard(project, settings, run_context, connects=connects)
     try:
-        with guarding(connection_guard):
+        with guarding(connection_guard), _loaded_once(project):
             result = getattr(command, name)(project.config, *arguments, **options)
             if runs_env and not run_context.is_gate_called:
                 raise ConnectionRefused(
@@ -140,6 +151,25 @@ def run_alembic(
     return run_context
 
 
+@contextmanager
+def _loaded_once(project: Project) -> Iterator[None]:
+    """Give Alembic's commands the revision files that are loaded, for they load them again.
+
+    Some cannot be imported a second time: their models are mapped, or they have changed another module.
+    """
+    original = ScriptDirectory.from_config
+
+    def find(config: Config) -> ScriptDirectory:
+        return project.script if config is project.config else original(config)
+
+    changed: Any = ScriptDirectory
+    changed.from_config = find
+    try:
+        yield
+    finally:
+        changed.from_config = original
+
+
 def _make_guard(
     project: Project, settings: Settings, run_context: RunContext, *, connects: bool
 ) -> GateConnectionGuard:
@@ -148,7 +178,7 @@ def _make_guard(
     if not settings.is_foreign or not connects:
         return GateConnectionGuard(run_context, env_py)
     found: Sequence[FoundDatabase] = project.config.attributes[DATABASES]
-    return FoundDatabasesGuard(run_context, env_py, [each.target for each in found])
+    return FoundDatabasesGuard(run_context, env_py, found)
 
 
 def read_position(project: Project, settings: Settings) -> tuple[str, ...]:

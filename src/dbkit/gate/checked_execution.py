@@ -15,6 +15,7 @@ from dbkit.gate.migration_session import MigrationSession
 from dbkit.gate.monitor import Monitor
 from dbkit.gate.plan import AlembicStep, replace_plan, revision_of
 from dbkit.gate.project_connection import ProjectConnection
+from dbkit.gate.session_check import SessionCheck
 from dbkit.gate.step_state import StepState
 from dbkit.gate.version_table import capture_changes
 from dbkit.postgres.connect import connect
@@ -52,6 +53,7 @@ class CheckedExecution:
             writes_journal=session.writes_journal,
             lock_budget=self.settings.lock_budget,
             restore_session=session.restore_settings,
+            session_check=SessionCheck(session.driver, session.target),
             checks_transaction=isinstance(session.driver, ProjectConnection),
             shares_transaction=not session.commits_each_step,
             empties_version_table=purges,
@@ -90,6 +92,7 @@ class CheckedExecution:
         self.monitor.find_unseen_commit(running)
         if isinstance(error, HookFailed | Refused):
             raise error
+        error = self.monitor.session_check.find_cause(error)
         state = diagnosis.read_state_after_failure(
             self.session.target, self.settings, error, self.session.close, self.session.driver
         )
@@ -150,6 +153,8 @@ class CheckedExecution:
             say(f"warning: the connection was lost after {last} was committed: {diagnosis.error_text(error)}")
         is_alive = not driver.closed and not self.session.is_external
         try:
+            if is_alive and driver.is_alone:
+                return diagnosis.read_state(driver)
             # a second connection may not be allowed: to a role with CONNECTION LIMIT 1, for one
             wait = 0.0 if is_alive else min(self.settings.wait, diagnosis.PATIENCE)
             with connect(self.session.target, wait, patience=self.settings.wait, waits_for_room=False) as fresh:

@@ -29,6 +29,8 @@ class FoundDatabase:
     target: Target
     metadata: "tuple[sa.MetaData, ...]"
     """The models that env.py compares with it."""
+    is_pooled: bool = False
+    """Whether there is a pooler before it."""
 
 
 @dataclass

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from dbkit.errors import InputError
+from dbkit.gate.alembic_command import read_position
 from dbkit.gate.context import DATABASES, FoundDatabase
 from dbkit.gate.discovery import find_databases
 from dbkit.settings import Settings, load
@@ -60,6 +61,15 @@ def choose_settings(loaded: "Project", settings: Settings, name: str | None = No
             "Name it, where the verb takes that: --database NAME.",
         )
     return named[0]
+
+
+def read_one_position(loaded: "Project", named: Sequence[Settings], hint: str) -> tuple[str, ...]:
+    """Return the revisions of the database. Raises InputError, with a hint, where those of several databases differ."""
+    found = {read_position(loaded, each) for each in named}
+    if len(found) > 1:
+        positions = " and ".join(sorted(", ".join(each) or "base" for each in found))
+        raise InputError(f"the databases are at different revisions, {positions}.", hint)
+    return found.pop()
 
 
 def find(loaded: "Project", settings: Settings) -> Sequence[FoundDatabase]:

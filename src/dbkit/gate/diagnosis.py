@@ -82,8 +82,15 @@ def read_invalid_indexes(connection: psycopg.Connection) -> dict[str, str]:
     return dict(connection.execute(INVALID_INDEXES).fetchall())
 
 
-def connect_beside(target: Target, wait: float, close_first: Callable[[], None], **options: Any) -> BoundedConnection:
-    """Connect beside the migration connection; where no second one is allowed, close that with `close_first`."""
+def connect_beside(
+    target: Target, wait: float, close_first: Callable[[], None], *, is_alone: bool, **options: Any
+) -> BoundedConnection:
+    """Connect beside the migration connection; where no second one is allowed, close that with `close_first`.
+
+    `is_alone` where that is known of its pooler, which would let the second one wait.
+    """
+    if is_alone:
+        close_first()
     try:
         return connect(target, wait, waits_for_room=False, **options)
     except NoRoom:
@@ -106,7 +113,9 @@ def read_state_after_failure(
     wait = min(settings.wait, PATIENCE)
     lost = migration_connection
     try:
-        with connect_beside(target, wait, close_first, progress=_ignore_progress) as connection:
+        with connect_beside(
+            target, wait, close_first, is_alone=lost.is_alone and not lost.closed, progress=_ignore_progress
+        ) as connection:
             if lost.closed and not end_migration_session(connection, target, lost.server_pid):
                 return UnknownState(f"backend {lost.server_pid} still works for the connection that was lost")
             return replace(read_state(connection), hint=error_causes.hint_for(connection, error, target.dbname))

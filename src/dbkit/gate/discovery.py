@@ -42,7 +42,7 @@ def find_databases(loaded: Project, settings: Settings) -> list[FoundDatabase]:
             loaded.script.run_env()
     except (DbkitError, sa.exc.DBAPIError, OSError):
         raise
-    except Exception as error:  # env.py is the project's code
+    except (Exception, SystemExit) as error:  # env.py is the project's code
         words = describe_error(error)
         raise InputError(
             f"{env_py} failed: {type(error).__name__}: {words}", "`alembic current` runs it, too."

@@ -45,6 +45,15 @@ class Driver:
     @property
     def server_encoding(self) -> str:
         """The encoding of the database."""
+        return self.parameter("server_encoding") or ""
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor of its socket."""
+        return int(self.raw.fileno())
+
+    def parameter(self, name: str) -> str | None:
+        """A parameter that the server has reported; None without one."""
         raise NotImplementedError
 
     def cursor(self) -> Any:
@@ -82,9 +91,9 @@ class Libpq(Driver):
     def pid(self) -> int:
         return int(self.raw.info.backend_pid)
 
-    @property
-    def server_encoding(self) -> str:
-        return self.raw.info.parameter_status("server_encoding") or ""
+    def parameter(self, name: str) -> str | None:
+        value = self.raw.info.parameter_status(name)
+        return None if value is None else str(value)
 
     def cancel(self) -> None:
         self.raw.cancel()
@@ -167,8 +176,12 @@ class Asyncpg(Driver):
         return bool(self.raw.is_closed())
 
     @property
-    def server_encoding(self) -> str:
-        return getattr(self.raw.get_settings(), "server_encoding", "")
+    def descriptor(self) -> int:
+        return int(self.raw._transport.get_extra_info("socket").fileno())
+
+    def parameter(self, name: str) -> str | None:
+        value = getattr(self.raw.get_settings(), name, None)
+        return None if value is None else str(value)
 
     def execute_several(self, text: str) -> bool:
         if len(list(plain_statements(text))) < 2:

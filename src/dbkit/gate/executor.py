@@ -112,6 +112,7 @@ class Executor:
                         flush=True,
                     )
             self.running = running = self.monitor.begin_step(make_entry(step, self.settings), self._confirm_earlier)
+            self.monitor.verify_session()
             yield self._with_hook(step, running)
             commits = self.session.commits_each_step
             if running.left_transaction and self.driver.info.transaction_status == TransactionStatus.INTRANS:
@@ -164,6 +165,7 @@ class Executor:
             with self.monitor.own_statements():
                 hook.before(step, self.driver)
             step.migration_fn(**keywords)
+            self.monitor.find_unseen_end()
             with self.monitor.own_statements():
                 hook.after(step, self.driver, left_transaction=running.left_transaction)
 

@@ -14,6 +14,7 @@ from dbkit.gate import protection, requirements
 from dbkit.gate.migration_session import MigrationSession
 from dbkit.gate.plan import AlembicStep, PlanFunction, outline, revisions_to_apply
 from dbkit.gate.version_table import empty_version_table
+from dbkit.postgres import pooler
 from dbkit.postgres.locks import migration_lock
 from dbkit.postgres.own_statements import place_of
 from dbkit.postgres.sql_quote import as_text, quote_history
@@ -50,7 +51,12 @@ class MigrationRun:
             if is_lock_timeout(error):
                 raise lock_error(error) from error
             from dbkit.gate import diagnosis
+            from dbkit.gate.session_check import SessionChanged, SessionCheck
 
+            cause = SessionCheck(self.driver, self.target).find_cause(error)
+            reason = pooler.CHANGES if isinstance(cause, SessionChanged) else pooler.reason_in(str(error))
+            if reason:
+                raise pooler.pooler_error(self.target, reason) from error
             state = diagnosis.read_state_after_failure(
                 self.target, self.settings, error, self.session.close, self.driver
             )
@@ -68,6 +74,7 @@ class MigrationRun:
             # nothing to do, so no lock is taken
             self._require_unedited(before)
             return
+        self.session.require_stable()
         with migration_lock(self.driver, self.target, self.settings.wait):
             heads = self.session.read_heads()
             steps = planned if heads == before else self._plan_steps(heads)

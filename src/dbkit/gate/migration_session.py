@@ -10,8 +10,9 @@ from psycopg.pq import TransactionStatus
 
 from dbkit.gate.context import RunContext
 from dbkit.gate.monitored_connection import MonitoredConnection
-from dbkit.postgres import session
+from dbkit.postgres import pooler, session
 from dbkit.postgres.cancel import cancel_statement
+from dbkit.postgres.connect import connection_keywords
 from dbkit.postgres.locks import retake_lock
 from dbkit.project.config import ProjectConfig, read_config
 from dbkit.settings import Target
@@ -82,6 +83,34 @@ class MigrationSession:
         """Report what the migrations execute to the monitor within the context: the connection itself does."""
         return nullcontext()
 
+    def require_stable(self) -> None:
+        """Find a pooler that is not recognised by the pid, before the lock is taken. Raises InputError.
+
+        One that passes on the pid of the server is a client of it itself, so the server sees another port than ours.
+        """
+        driver = self.driver
+        if driver.is_pooled or self.may_be_in_transaction or self.settings.scratch:
+            return
+        try:
+            descriptor = self.descriptor
+        except (AttributeError, OSError, psycopg.Error):
+            return  # a driver that does not show it
+        if not pooler.looks_direct(descriptor, driver.client_port, driver.server_pid):
+            verdict = pooler.examine(pooler.Questions(driver.ask), connection_keywords(self.target), driver.mark)
+            if not verdict.is_stable and verdict.is_certain:
+                driver.is_pooled = True
+                self.reset_settings()
+                raise pooler.pooler_error(self.target, verdict.reason)
+
+    def reset_settings(self) -> None:
+        """Take back what the run has set for its session, which turns out to be shared."""
+        session.reset_settings(self.driver)
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor of the connection's socket."""
+        return self.driver.fileno()
+
     def read_heads(self) -> tuple[str, ...]:
         """Return the revisions in the version table, and end the transaction."""
         heads = self.migration.get_current_heads()
@@ -92,7 +121,7 @@ class MigrationSession:
         """Undo what a migration has set for the session, and take the migration lock again where it was released."""
         for statement in RESET_SESSION:
             self.driver.execute(statement)
-        session.apply_settings(self.driver)
+        session.restore_session(self.driver, self.settings)
         retake_lock(self.driver, self.target)
 
     def roll_back(self) -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from dbkit import journal
+from dbkit import journal, signals
 from dbkit.errors import CheckFailed
 from dbkit.gate.monitored_connection import MonitoredConnection
-from dbkit.gate.step_state import StepState
+from dbkit.gate.session_check import SessionCheck
+from dbkit.gate.step_state import OUTSIDE, StepState
 from dbkit.gate.version_table import empty_version_table
+from dbkit.postgres.pooler import SESSION_COLUMNS
 from dbkit.postgres.sql_text import ends_transaction, plain_statements, rolls_back, without_comments
 
 if TYPE_CHECKING:
@@ -30,11 +32,17 @@ SETS = re.compile(r"(?:set|reset|discard)\b")
 CALLS_SETTER = re.compile(r"\bset_config\s*\(|pg_advisory_unlock", re.IGNORECASE)
 # SQLAlchemy's first query in an autocommit_block(), which is rolled back
 ISOLATION_QUERY = "show transaction isolation level"
-LONG_LOCK_TIMEOUT = "SELECT set_config('lock_timeout', %s, false)"
+LONG_LOCK_TIMEOUT = "SELECT pg_catalog.set_config('lock_timeout', %s, false)"
 HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 # A setting that ends with the transaction, and one that stays only when the transaction is committed
 MARK_TRANSACTION = """
 SELECT pg_catalog.set_config('dbkit.transaction', %s, true), pg_catalog.set_config('dbkit.committed', %s, false)"""
+# Of a new row in the journal: its id, its session, and whether it is in the marked transaction, which gets the next one
+HAND_ON = f"""
+id, {SESSION_COLUMNS},
+CASE WHEN pg_catalog.current_setting('dbkit.transaction', true) OPERATOR(pg_catalog.=) '{{mark}}'::pg_catalog.text
+    THEN pg_catalog.concat(pg_catalog.set_config('dbkit.transaction', '{{next}}', true),
+        pg_catalog.set_config('dbkit.committed', '{{next}}', false)) END"""
 READ_MARKS = """
 SELECT pg_catalog.current_setting('dbkit.transaction', true), pg_catalog.current_setting('dbkit.committed', true)"""
 
@@ -53,6 +61,7 @@ class Monitor:
         writes_journal: bool,
         lock_budget: float,
         restore_session: Callable[[], None],
+        session_check: SessionCheck,
         empties_version_table: bool = False,
         checks_transaction: bool = False,
         shares_transaction: bool = False,
@@ -63,6 +72,7 @@ class Monitor:
         self.writes_journal = writes_journal
         self.lock_budget = lock_budget
         self.restore_session = restore_session
+        self.session_check = session_check
         self.empties_version_table = empties_version_table
         """Whether the version table is emptied before its next change."""
         self.checks_transaction = checks_transaction
@@ -76,7 +86,11 @@ class Monitor:
         self.index_statements: list[str] = []
         """The executed statements of all steps that name an index."""
         self.before_leaving: Callable[[], None] = lambda: None
+        self.next_mark = ""
+        """The mark that the transaction has already, for the step that begins in it."""
         self._is_own = False
+        self._ended_unseen = False
+        """Whether a COMMIT by hand has ended the transaction, and the driver has not seen it: it begins no other."""
 
     @property
     def is_observing(self) -> bool:
@@ -109,16 +123,25 @@ class Monitor:
         `before_leaving` is called when it commits what the steps before it have done in the same transaction.
         """
         step = StepState(entry)
+        self._ended_unseen = False
         self.before_leaving = before_leaving
         if self.checks_transaction and not self.driver.autocommit:
-            step.transaction = secrets.token_hex(8)
-            self.driver.execute_qualified(MARK_TRANSACTION, [step.transaction, step.transaction])
+            step.transaction, self.next_mark = self.next_mark, ""
+            if not step.transaction:
+                step.transaction = secrets.token_hex(8)
+                self.driver.execute_qualified(MARK_TRANSACTION, [step.transaction, step.transaction])
         self.step = step
         return step
+
+    def verify_session(self) -> None:
+        """Check, behind a pooler, that the step begins in the session of the run. Raises SessionChanged."""
+        with self.own_statements():
+            self.session_check.verify()
 
     def change_version(self, change: journal.VersionChange) -> None:
         """Change the version table after a step: all changes but the last now, the last one in `end_step`."""
         step = self._running_step()
+        self._begin_again()
         with self.own_statements():
             self._restore_session(step)
             if self.empties_version_table and step.version_change is None:
@@ -133,19 +156,43 @@ class Monitor:
         """
         step = self._running_step()
         _require_not_refused(step)
-        self._compare_transaction(step)
-        if step.rolled_back:
-            raise CheckFailed("it has rolled back by hand what it had done, and so is not recorded.")
+        self._begin_again()
+        writes_row = self.writes_journal and not step.row_id
+        if not (writes_row and self.driver.info.transaction_status == TransactionStatus.INTRANS):
+            self._compare_transaction(step)  # else together with the row
+        _require_not_rolled_back(step)
         with self.own_statements():
-            if self.writes_journal and not step.row_id:
-                change, step.version_change = step.version_change, None
-                _require_one_row(journal.record_step(self.driver, step.entry, sorted(heads), change))
+            if writes_row and not step.row_id:
+                self._record_step(step, sorted(heads))
             else:
                 self._execute_change(step)
                 if step.row_id:
-                    journal.record_end(self.driver, step.row_id, sorted(heads))
+                    ended = journal.record_end(self.driver, step.row_id, sorted(heads), SESSION_COLUMNS)
+                    self.session_check.compare(ended.fetchone())
+            self.session_check.verify()
         step.is_recorded = True
         self.step = None
+
+    def _record_step(self, step: StepState, heads: Sequence[str]) -> None:
+        """Write the row of a step that has not left its transaction, as far as it was seen."""
+        change, step.version_change = step.version_change, None
+        if not step.transaction:
+            recorded = journal.record_step(self.driver, step.entry, heads, change, SESSION_COLUMNS)
+            _require_one_row(recorded.rowcount)
+            self.session_check.compare(recorded.fetchone())
+            return
+        following = secrets.token_hex(8)
+        passed = HAND_ON.format(mark=step.transaction, next=following)
+        recorded = journal.record_step(self.driver, step.entry, heads, change, passed)
+        _require_one_row(recorded.rowcount)
+        identifier, *place, mark = recorded.fetchone() or (0, 0, "", None)
+        self.session_check.compare(place)
+        if mark is not None:
+            self.next_mark = following if self.shares_transaction else ""
+            return
+        step.row_id = int(identifier)
+        self._compare_transaction(step)
+        _require_not_rolled_back(step)
 
     def find_unseen_commit(self, step: StepState) -> None:
         """Note, for a step that has failed and was rolled back, a commit that was not reported when it came."""
@@ -163,6 +210,10 @@ class Monitor:
         may_have = has_executed or not self.shares_transaction
         return may_have and self.driver.execute(HAS_WRITTEN).fetchone() == (True,)
 
+    def find_unseen_end(self) -> None:
+        """Note a commit or rollback of the running step that was not reported, before a hook looks at what it did."""
+        self._compare_transaction(self._running_step())
+
     def _compare_transaction(self, step: StepState) -> None:
         """Note a commit or rollback that was not reported, by the marks of the transaction that the step began in."""
         if not step.transaction or step.left_transaction or self.driver.autocommit:
@@ -171,7 +222,8 @@ class Monitor:
             current, committed = self._read_marks()
             if current == step.transaction or not (current or committed):  # RESET ALL removes both
                 return
-            self.driver.commit()  # the driver has not seen the end, and would begin no other transaction
+            if self.driver.info.transaction_status == TransactionStatus.IDLE:
+                self.driver.commit()  # the driver has not seen the end, and would begin no other transaction
             if committed != step.transaction:
                 step.rolled_back = True
                 return
@@ -186,11 +238,14 @@ class Monitor:
     def stop_observing(self) -> None:
         """Take every statement from now on as this package's: the step has failed."""
         self.step = None
+        self.next_mark = ""
+        self._ended_unseen = False
 
     @contextmanager
     def observe(self, statement: str) -> Iterator[None]:
         """Observe a statement of the running step, which is executed within the context."""
         step = self._running_step()
+        signals.require_none_received()
         _require_not_refused(step)
         if self.preflight is not None:
             self._ask(self.preflight, step, statement)
@@ -204,6 +259,7 @@ class Monitor:
         """Called before the step commits: through autocommit_block(), or by hand."""
         step = self._running_step()
         _require_not_refused(step)
+        self._begin_again()
         has_executed, step.has_executed = step.has_executed, False
         if self.driver.autocommit:
             if self.checks_transaction and not has_executed:
@@ -230,6 +286,13 @@ class Monitor:
         if not self.driver.autocommit:
             step.rolled_back = step.rolled_back or step.has_executed
 
+    def _begin_again(self) -> None:
+        """Let the driver begin a transaction with the next statement, after a COMMIT that it has not seen."""
+        if self._ended_unseen:
+            self._ended_unseen = False
+            with self.own_statements():
+                self.driver.begin_again()
+
     def _running_step(self) -> StepState:
         if self.step is None:
             raise RuntimeError("no migration step is running")
@@ -255,8 +318,12 @@ class Monitor:
             self.index_statements.append(" ".join(without_comments(statement).split()))
         if CALLS_SETTER.search(statement) or _changes_settings(statement):
             step.has_changed_session = True
+        # after op.execute("COMMIT"), psycopg2 and asyncpg execute it without a transaction, and that is what it is for
+        is_outside = self._ended_unseen and all(map(OUTSIDE.match, plain_statements(statement)))
+        if not is_outside:
+            self._begin_again()
         with self.own_statements():
-            if self.driver.autocommit:
+            if self.driver.autocommit or is_outside:
                 return self._before_autocommit(step, plain_statements(statement))
             if ends_transaction(statement):
                 step.left_transaction = True
@@ -267,13 +334,14 @@ class Monitor:
 
     def _before_autocommit(self, step: StepState, statements: Sequence[str]) -> bool:
         """`statements` are without comments and quoted text."""
+        self.session_check.verify()
         can_be_repeated = not statements or (len(statements) == 1 and RERUNNABLE.match(statements[0]))
         if not can_be_repeated and not step.is_rerunnable:
             self._mark_half_applied(step)
         if not any(map(CONCURRENTLY.search, statements)):
             return False
         # no other session waits behind it while it waits, and when it gives up, it leaves an invalid index
-        self.driver.execute(LONG_LOCK_TIMEOUT, [f"{round(self.lock_budget * 1000)}"])
+        self.driver.execute_qualified(LONG_LOCK_TIMEOUT, [f"{round(self.lock_budget * 1000)}"])
         return True
 
     def _after_statement(self, step: StepState, *, waits_longer: bool) -> None:
@@ -282,13 +350,13 @@ class Monitor:
             return
         with self.own_statements():
             if waits_longer:
-                self.driver.execute(LONG_LOCK_TIMEOUT, [f"{round(self.driver.lock_timeout * 1000)}"])
+                self.driver.execute_qualified(LONG_LOCK_TIMEOUT, [f"{round(self.driver.lock_timeout * 1000)}"])
             if self.driver.autocommit:
                 return
-            if self.checks_transaction:
-                self.driver.commit()  # the driver has not seen it, and would begin no other transaction
+            self._ended_unseen = self.checks_transaction
             if not step.left_transaction:
                 # it has ended the transaction by a statement that `ends_transaction` does not recognise
+                self._begin_again()
                 step.left_transaction = True
                 self._mark_half_applied(step)
                 self.driver.commit()
@@ -314,12 +382,19 @@ class Monitor:
     def _execute_change(self, step: StepState) -> None:
         change, step.version_change = step.version_change, None
         if change is not None:
-            _require_one_row(self.driver.execute_qualified(change.statement, change.values).rowcount)
+            changed = self.driver.execute_qualified(f"{change.statement} RETURNING {SESSION_COLUMNS}", change.values)
+            _require_one_row(changed.rowcount)
+            self.session_check.compare(changed.fetchone())
 
 
 def _require_not_refused(step: StepState) -> None:
     if step.refusal is not None:
         raise step.refusal
+
+
+def _require_not_rolled_back(step: StepState) -> None:
+    if step.rolled_back:
+        raise CheckFailed("it has rolled back by hand what it had done, and so is not recorded.")
 
 
 def _require_one_row(count: int) -> None:

@@ -97,6 +97,10 @@ class MonitoredConnection(OwnConnection):
             self.monitor.before_commit()
         super().commit()
 
+    def begin_again(self) -> None:
+        """Let the next statement begin a transaction, after a COMMIT by hand: psycopg has seen it."""
+        super().commit()
+
     @contextmanager
     def transaction(self, *arguments: Any, **keywords: Any) -> Iterator[psycopg.Transaction]:
         """As psycopg's."""

@@ -9,8 +9,9 @@ import psycopg
 from dbkit import journal, project
 from dbkit.errors import DatabaseAhead, DbkitError, InputError, LockNotGranted, lock_error
 from dbkit.gate import diagnosis, multiple_heads, protection, requirements
-from dbkit.postgres.connect import current_revisions
+from dbkit.postgres.connect import current_revisions, keeps_session
 from dbkit.postgres.locks import find_holder
+from dbkit.postgres.own_statements import OwnConnection
 from dbkit.project import Project
 from dbkit.project.config import read_config
 from dbkit.settings import Settings, Target
@@ -18,8 +19,7 @@ from dbkit.stash import pending
 
 MIGRATE = "make migrate"
 REVISION = 'make revision m="…"'
-# Whether the server is read-only, and the server process of this connection
-SERVER = "SELECT pg_catalog.current_setting('transaction_read_only') = 'on', pg_catalog.pg_backend_pid()"
+IS_READ_ONLY = "SELECT pg_catalog.current_setting('transaction_read_only') = 'on'"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class DatabaseStatus:
 
     is_read_only: bool = False
     is_pooled: bool = False
+    """Whether there is a pooler before it that keeps no session."""
     running: str | None = None
     """The session that is migrating it, and its progress."""
     mark: str | None = None
@@ -57,7 +58,7 @@ class NextStep:
     exit_code: int = 0
 
 
-def read_status(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> DatabaseStatus:
+def read_status(connection: OwnConnection, loaded: Project, settings: Settings, target: Target) -> DatabaseStatus:
     """Read the status of a database, waiting for locks of other sessions as long as the connection does."""
     found: dict[str, Any] = {}
     try:
@@ -69,10 +70,9 @@ def read_status(connection: psycopg.Connection, loaded: Project, settings: Setti
     return DatabaseStatus(**found)
 
 
-def _read_values(connection: psycopg.Connection, loaded: Project, settings: Settings, target: Target) -> Any:
-    row = connection.execute(SERVER).fetchone() or (False, 0)
-    yield "is_read_only", row[0]
-    yield "is_pooled", row[1] != connection.info.backend_pid
+def _read_values(connection: OwnConnection, loaded: Project, settings: Settings, target: Target) -> Any:
+    yield "is_pooled", not keeps_session(connection)
+    yield "is_read_only", connection.execute(IS_READ_ONLY).fetchone() == (True,)
     running = find_holder(connection, target)
     yield "running", running
     yield "mark", protection.read_mark(connection)
@@ -108,7 +108,10 @@ def _find_obstacle(loaded: Project, status: DatabaseStatus, settings: Settings) 
     if status.locked:
         return NextStep(status.locked.hint.partition("\n")[0], status.locked.exit_code)
     if status.is_pooled:
-        return NextStep("set MIGRATION_DATABASE_URL in .env to the server's own address: this is a pooler")
+        return NextStep(
+            "set MIGRATION_DATABASE_URL in .env to the server's own address, or to the pooler's session mode: "
+            "this is a pooler in transaction mode"
+        )
     try:
         requirements.require_consistent(loaded.script, status.current, settings.history.table)
     except DatabaseAhead as error:

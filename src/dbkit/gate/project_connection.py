@@ -5,8 +5,9 @@ SQLSTATE and the message of the server, whatever the driver is.
 """
 
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,8 @@ from psycopg.sql import Composable
 from dbkit.database_url import History, Target
 from dbkit.errors import sqlstate_of
 from dbkit.gate.drivers import Write, open_driver, target_of
+from dbkit.postgres import engines, pooler
+from dbkit.postgres.connect import connection_keywords
 from dbkit.postgres.own_statements import ENTER, LEAVE, LOOKS_UP, Place, read_place
 from dbkit.postgres.sql_quote import as_text
 
@@ -34,7 +37,8 @@ SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_n
         THEN pg_catalog.current_setting('role') END,
     (SELECT s.setting FROM pg_catalog.pg_settings AS s
         WHERE s.name OPERATOR(pg_catalog.=) 'search_path'::pg_catalog.text
-        AND s.source OPERATOR(pg_catalog.=) 'session'::pg_catalog.text)"""
+        AND s.source OPERATOR(pg_catalog.=) 'session'::pg_catalog.text),
+    pg_catalog.version(), pg_catalog.inet_client_port()"""
 
 
 @dataclass(frozen=True)
@@ -101,19 +105,59 @@ class ProjectConnection:
         self.info = _Info(self)
         self.monitor: Any = None
         self.lock_timeout = 0.0
+        self.is_pooled = self.is_alone = False
+        self.mark = secrets.token_hex(8)
+        self.client_port: int | None = None
         self.place: Place | None = None
         self.server_pid = self.server_version = 0
         self.user = self.address = ""
 
     def begin_session(self, version_table: str, schema: str | None) -> Target:
-        """Read where the session is. Returns the database, with the project's history. Raises psycopg's errors."""
-        ((pid, version, user, role, path),) = self._run(SESSION).rows
+        """Read where the session is. Returns the database, with the project's history. Raises psycopg's errors.
+
+        Raises InputError for another engine than PostgreSQL.
+        """
+        target = target_of(self.driver)
+        self.address = target.server()
+        try:
+            ((pid, version, user, role, path, words, self.client_port),) = self._run(SESSION).rows
+        except (psycopg.Error, ValueError) as error:
+            engines.require_postgres(self.address, self._ask_version())
+            raise error from None
+        engines.require_postgres(self.address, str(words))
+        # a pooler reports another pid to its client, or none
+        self.is_pooled = int(pid) != self.driver.pid
         self.server_pid, self.server_version, self.user = int(pid), int(version), str(user)
         history = History(version_table, schema, search_path=path, role=role)
         self.place = read_place(lambda text: self._run(text).rows, history)
-        target = target_of(self.driver)
-        self.address = target.server()
         return replace(target, history=history)
+
+    def _ask_version(self) -> str:
+        """Ask for version() in the plainest way; "" where that fails, too."""
+        for query in engines.ASK:
+            with suppress(psycopg.Error):
+                self._call(self.dbapi.rollback)
+                return str(self._run(query).rows[0][0])
+        return ""
+
+    def require_session(self, target: Target) -> None:
+        """Find out whether a pooler keeps the session. Raises InputError where it does not, or that cannot be seen."""
+        login = connection_keywords(target)
+        if self.is_external or self.is_held:
+            verdict = pooler.examine_beside(login)
+        else:
+            verdict = pooler.examine(pooler.Questions(self.ask), login, self.mark)
+            # some poolers keep a session from the first setting on, and that may be in another process
+            self.server_pid = int(self.ask(pooler.ASK)[0])
+        if not verdict.is_stable:
+            raise pooler.pooler_error(target, verdict.reason)
+        self.is_alone = verdict.is_alone
+
+    def ask(self, query: str) -> tuple[Any, ...]:
+        """Execute a query in a transaction to itself, and return its row. Raises psycopg's errors."""
+        row = self._run(query).fetchone()
+        self._call(self.dbapi.commit)
+        return row or ()
 
     @property
     def autocommit(self) -> bool:
@@ -124,10 +168,6 @@ class ProjectConnection:
     def closed(self) -> bool:
         """Whether the connection is closed, or was lost."""
         return self.driver.closed
-
-    def is_own(self) -> bool:
-        """Whether a statement executed now is dbkit's: what runs here always is."""
-        return True
 
     def execute(self, query: Any, params: Any = None, **_keywords: Any) -> Rows:
         """Run a statement of dbkit with its settings, in the session's transaction. Raises psycopg's errors."""
@@ -169,6 +209,10 @@ class ProjectConnection:
         """Commit, unless env.py holds the transaction. Raises psycopg's errors."""
         if not (self.is_external or self.is_held):
             self._call(self.dbapi.commit)
+
+    def begin_again(self) -> None:
+        """Let the next statement begin a transaction: a COMMIT by hand has ended that of env.py, too."""
+        self._call(self.dbapi.commit)
 
     def rollback(self) -> None:
         """Roll back, unless env.py holds the transaction. Raises psycopg's errors."""

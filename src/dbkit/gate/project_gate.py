@@ -29,7 +29,6 @@ from dbkit.gate.project_login import ProjectLogin
 from dbkit.gate.project_session import ProjectSession
 from dbkit.gate.version_table import override_queries
 from dbkit.postgres import connection_guard
-from dbkit.postgres.connect import pooler_error
 from dbkit.postgres.own_statements import OwnConnection
 from dbkit.redaction import outputs, redact
 from dbkit.settings import Settings, Target, load
@@ -58,7 +57,7 @@ class ProjectGate:
         """The error of a run, in case env.py catches it, or asyncio replaces it."""
         self.unconfirmed: list[CheckedExecution] = []
         """What was executed in transactions that env.py commits."""
-        self.login = ProjectLogin(run_context, lambda: self.current)
+        self.login = ProjectLogin(run_context, lambda: self.current, keeps_connections=self.reads_settings)
         self.current: ProjectConnection | None = None
         """The connection whose migrations run."""
 
@@ -132,11 +131,17 @@ class ProjectGate:
 
     def _finish(self, error: BaseException | None) -> None:
         """Check what env.py has committed; end an `alembic` command with the exit code of its error."""
+        found = self.error or error
+        explained = self.login.explain(found) if found is not None else None
+        self.error = explained or self.error
         if self.run_context.discovers:
+            if explained is not None:
+                raise explained from None
             return
         if error is None and self.error is None:
             self._check_commits()
-        error = self.error or error
+        if not isinstance(error, KeyboardInterrupt) or isinstance(self.error, DbkitError):
+            error = self.error or error  # a signal comes before the CancelledError that asyncio makes of it
         if error is None or isinstance(error, SystemExit):
             return
         if not self.is_command_line or getattr(self.environment.config.cmd_opts, "raiseerr", False):
@@ -202,7 +207,7 @@ class _Migration:
         run_context.settings = replace(run_context.settings, target=target)
         if run_context.discovers:
             name = str(keywords.get("engine_name", ""))
-            run_context.found.append(FoundDatabase(name, target, tuple(run_context.metadata)))
+            run_context.found.append(FoundDatabase(name, target, tuple(run_context.metadata), driver.is_pooled))
             run_context.metadata = []
             return
         run_context.choose_hook(target)
@@ -227,7 +232,10 @@ class _Migration:
             gate.unconfirmed.append(run_of_command.execution)
 
     def _open_driver(self) -> tuple[ProjectConnection, Target]:
-        """Return the driver's connection for dbkit's statements, and its database. Raises InputError for a pooler."""
+        """Return the driver's connection for dbkit's statements, and its database.
+
+        Raises InputError for another engine, and for a pooler that keeps no session.
+        """
         migration: Any = self.migration
         is_external = migration._in_external_transaction
         is_held = self.connection.in_transaction() and not is_external
@@ -237,8 +245,8 @@ class _Migration:
         driver = ProjectConnection(self.connection, is_external=is_external, is_held=is_held)
         target = driver.begin_session(self.migration.version_table, self.migration.version_table_schema)
         driver.rollback()
-        if driver.server_pid != driver.driver.pid:  # a pooler reports another pid to its client
-            raise pooler_error(target)
+        if driver.is_pooled and not self.gate.run_context.discovers:
+            driver.require_session(target)
         return driver, target
 
     def _begin_inside(self) -> Any:

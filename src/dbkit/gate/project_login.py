@@ -13,8 +13,11 @@ import sqlalchemy as sa
 from dbkit.database_url import ENCODE
 from dbkit.errors import DbkitError, InputError, sqlstate_of
 from dbkit.gate.context import RunContext
+from dbkit.gate.drivers import open_driver
 from dbkit.gate.project_connection import ProjectConnection
+from dbkit.postgres import engines
 from dbkit.postgres.connect import LoginRetries, report_first_attempt
+from dbkit.postgres.pooler import Rival, pooler_error, reason_in
 from dbkit.settings import Target
 
 # cannot_connect_now, too_many_connections: https://www.postgresql.org/docs/18/errcodes-appendix.html
@@ -25,16 +28,26 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class ProjectLogin:
     """Listens to the logins of all engines of the process, from `open` to `close`."""
 
-    def __init__(self, run_context: RunContext, current: Callable[[], ProjectConnection | None]) -> None:
+    def __init__(
+        self, run_context: RunContext, current: Callable[[], ProjectConnection | None], *, keeps_connections: bool
+    ) -> None:
         self.run_context = run_context
+        self.keeps_connections = keeps_connections
+        """Whether pools keep what is returned to them. A verb runs env.py several times, each in a new event loop."""
         self.current = current
         """Returns the connection whose statement a signal cancels."""
+        self.server: Target | None = None
+        """The server of the last login."""
+        self.rival_login: dict[str, Any] = {}
+        """libpq's keywords of the last login, as far as they are known."""
         self._wakeup: tuple[int, int] | None = None
         self._former_wakeup = -1
 
     def open(self) -> None:
         """Begin to listen."""
         sa.event.listen(sa.engine.Dialect, "do_connect", self._connect)
+        if not self.keeps_connections:
+            sa.event.listen(sa.pool.Pool, "checkin", _close_returned)
         if threading.current_thread() is threading.main_thread():
             self._wakeup = os.pipe()
             for descriptor in self._wakeup:
@@ -46,6 +59,8 @@ class ProjectLogin:
     def close(self) -> None:
         """End it."""
         sa.event.remove(sa.engine.Dialect, "do_connect", self._connect)
+        if not self.keeps_connections:
+            sa.event.remove(sa.pool.Pool, "checkin", _close_returned)
         if self._wakeup is not None:
             with suppress(ValueError):
                 signal.set_wakeup_fd(self._former_wakeup)
@@ -66,12 +81,18 @@ class ProjectLogin:
         """Log in as SQLAlchemy does, with retries while the server is not ready. Raises Unreachable."""
         if dialect.name != "postgresql":
             return None
+        self.server = _describe_target(parameters)
+        known = {name: parameters.get(name) for name in ("host", "port", "user", "password")}
+        known["dbname"] = parameters.get("dbname") or parameters.get("database")
+        self.rival_login = {name: value for name, value in known.items() if isinstance(value, str | int)}
         if "@" in str(parameters.get("host", "")):
             raise InputError("the URL that env.py connects with has a raw @ in its user or password.", ENCODE)
         retries = None
         while True:
             try:
-                return self._log_in(dialect, record, list(arguments), dict(parameters))
+                connection = self._log_in(dialect, record, list(arguments), dict(parameters))
+                _require_postgres(connection, parameters)
+                return connection
             except DbkitError:
                 raise
             except Exception as error:
@@ -83,6 +104,22 @@ class ProjectLogin:
                     retries = LoginRetries(target, self.run_context.settings.wait, True, report_first_attempt)
                 retries.pause_after(problem)
 
+    def explain(self, error: BaseException) -> InputError | None:
+        """Return the error for what SQLAlchemy reports of another engine, or of a pooler; None for any other."""
+        if self.server is None or isinstance(error, DbkitError):
+            return None
+        if other := engines.error_of_dialect(error, self.server.server()):
+            return other
+        if not isinstance(error, sa.exc.DBAPIError | psycopg.Error):
+            return None
+        words = str(error)
+        # a driver may not understand the messages of the server, or not show them
+        version, problem = Rival(self.rival_login).try_transaction() if self.rival_login else ("", "")
+        if name := engines.recognise(version):
+            return engines.engine_error(self.server.server(), name)
+        reason = reason_in(f"{words} {problem}")
+        return pooler_error(self.server, reason) if reason else None
+
     def _log_in(self, dialect: Any, record: Any, arguments: list[Any], parameters: dict[str, Any]) -> Any:
         # the project's own listeners, such as one that fetches a token, come after this one
         for listener in list(dialect.dispatch.do_connect):
@@ -91,6 +128,22 @@ class ProjectLogin:
                 if connection is not None:
                     return connection
         return dialect.connect(*arguments, **parameters)
+
+
+def _close_returned(_connection: object, record: Any) -> None:
+    """Close a connection that is returned to its pool, while its event loop runs; the pool connects again when used."""
+    record.close()
+
+
+def _require_postgres(connection: Any, parameters: dict[str, Any]) -> None:
+    """Raise InputError for another engine, as far as it shows at the login: SQLAlchemy may fail in its first query."""
+    try:
+        driver = open_driver(connection)
+    except InputError:
+        return  # the gate refuses a driver that it does not know, where it needs it
+    if name := engines.recognise_login(driver.parameter):
+        connection.close()
+        raise engines.engine_error(_describe_target(parameters).server(), name)
 
 
 def _as_login_error(error: Exception) -> psycopg.OperationalError | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psycopg
 import sqlalchemy as sa
 from alembic.runtime.environment import EnvironmentContext
+from psycopg.pq import TransactionStatus
 
 from dbkit.gate.context import RunContext
 from dbkit.gate.migration_session import MigrationSession
@@ -15,6 +16,7 @@ from dbkit.gate.project_connection import ProjectConnection
 from dbkit.postgres import session
 from dbkit.postgres.connect import SHORTEST_LOCK_TIMEOUT
 from dbkit.postgres.locks import retake_lock
+from dbkit.postgres.pooler import MARK
 from dbkit.project.step_hooks import MONITOR
 from dbkit.settings import Target
 
@@ -29,6 +31,9 @@ UNION ALL SELECT 'role', pg_catalog.current_setting('role')"""
 CHANGED = ("lock_timeout", "statement_timeout", *session.SESSION)
 """The settings that a run changes."""
 RUN_SAVEPOINT = "dbkit_run"
+# A setting that ends with the transaction, as the savepoint does
+MARK_RUN = "SELECT pg_catalog.set_config('dbkit.run', 'on', true)"
+FIND_MARK = "SELECT pg_catalog.current_setting('dbkit.run', true) OPERATOR(pg_catalog.=) 'on'::pg_catalog.text"
 # A session remembers that a name does not exist, and learns that another session has created it when it takes a lock
 # that it does not hold: at the latest in its next transaction. This function takes one, and releases it.
 ACCEPT_NEW_NAMES = "SELECT pg_catalog.pg_relation_size('pg_catalog.pg_ts_parser'::pg_catalog.regclass)"
@@ -57,6 +62,8 @@ class ProjectSession(MigrationSession):
         self.may_be_in_transaction = driver.is_external or driver.is_held
         self.can_retry = not driver.is_held  # what env.py has executed in the transaction could not be done again
         self.former = self._read_settings(CHANGED)
+        self.set_by_env = self._read_session() if driver.is_pooled else {}
+        self.driver.rollback()
         self.lock_wait = self._effective_lock_timeout()
         self._apply(max(self.settings.wait, SHORTEST_LOCK_TIMEOUT))
         self.at_begin: dict[str, str] = {}
@@ -66,6 +73,14 @@ class ProjectSession(MigrationSession):
         """Whether a step is committed before the next one begins."""
         migration: Any = self.migration
         return bool(migration._transaction_per_migration) and not self.is_external
+
+    def reset_settings(self) -> None:
+        """Do nothing: `leave` takes back what the run has set."""
+
+    @property
+    def descriptor(self) -> int:
+        """The file descriptor of the connection's socket."""
+        return cast("ProjectConnection", self.driver).driver.descriptor
 
     def read_heads(self) -> tuple[str, ...]:
         """Return the revisions in the version table, and end the transaction."""
@@ -91,7 +106,8 @@ class ProjectSession(MigrationSession):
         """Limit each wait for a lock, because other sessions queue behind it."""
         self._apply(self.lock_wait)
         self.driver.lock_timeout = self.lock_wait
-        self._set({"dbkit.committed": "nothing"})  # the monitor's mark: a rollback returns to it
+        # the monitor's mark, to which a rollback returns, and that of the session
+        self._set({"dbkit.committed": "nothing", MARK: self.driver.mark})
         self.at_begin = self._read_session()
         self.driver.commit()
 
@@ -119,14 +135,18 @@ class ProjectSession(MigrationSession):
         if not self.can_retry:
             self.run()
             return
-        driver.execute_qualified(f"SAVEPOINT {RUN_SAVEPOINT}")
+        driver.execute_qualified(f"{MARK_RUN}; SAVEPOINT {RUN_SAVEPOINT}")
         try:
             self.run()
         except Exception:
             if not driver.closed:
-                driver.execute_qualified(f"ROLLBACK TO SAVEPOINT {RUN_SAVEPOINT}")
+                try:
+                    driver.execute_qualified(f"ROLLBACK TO SAVEPOINT {RUN_SAVEPOINT}")
+                except (psycopg.errors.InvalidSavepointSpecification, psycopg.errors.NoActiveSqlTransaction):
+                    self.can_retry = False  # a migration has committed
             raise
-        driver.execute_qualified(f"RELEASE SAVEPOINT {RUN_SAVEPOINT}")
+        if driver.execute_qualified(FIND_MARK).fetchone() == (True,):  # else a migration has committed by hand
+            driver.execute_qualified(f"RELEASE SAVEPOINT {RUN_SAVEPOINT}")
 
     @contextmanager
     def observing(self, monitor: "Monitor") -> Iterator[None]:
@@ -148,10 +168,21 @@ class ProjectSession(MigrationSession):
 
     def leave(self) -> None:
         """Give the session back to env.py as it was."""
+        if self.is_external and self.driver.info.transaction_status == TransactionStatus.INERROR:
+            with suppress(sa.exc.SQLAlchemyError):
+                self.connection.detach()  # so that it is closed, and no pool keeps the migration lock
         if not self.driver.closed:
             with suppress(psycopg.Error):  # the error of the run comes first
+                if self.driver.is_pooled:
+                    self._reset()
                 self._set(self.former)
                 self.driver.commit()
+
+    def _reset(self) -> None:
+        """Reset what a pooler would pass to its next client; what env.py has set itself is set again after that."""
+        names = [*self.former, MARK, "dbkit.committed"]
+        cast("ProjectConnection", self.driver).execute_qualified("; ".join(f"RESET {name}" for name in names))
+        self.former = {name: value for name, value in self.former.items() if name in self.set_by_env}
 
     def _effective_lock_timeout(self) -> float:
         """MIGRATION_LOCK_TIMEOUT; what env.py itself has set for its session is kept where that is shorter."""

@@ -159,7 +159,7 @@ def require_expendable(settings: Settings, target: Target, action: str, mark: st
         return
     caller = stated_environment(settings)
     if caller not in EXPENDABLE:
-        why = f"marked {caller}" if caller else "not marked as development (APP_ENV is not set)"
+        why = f"marked {caller}" if caller else "not stated to be for development (APP_ENV is not set)"
     elif mark is None and has_history and settings.target is not None:
         why = "an existing database without an environment mark"
     elif mark is not None and mark not in EXPENDABLE:
@@ -167,6 +167,8 @@ def require_expendable(settings: Settings, target: Target, action: str, mark: st
     else:
         return
     hint = f"If you mean it, put CONFIRM={target.dbname} before the command."
+    if not caller and (mark in EXPENDABLE or mark is None):
+        hint += f"\nOn a machine where it may lose its data, set APP_ENV={mark or 'development'} in .env."
     if mark is None and caller in EXPENDABLE:
         hint += f"\nIf it is a {caller} database, mark it once: python -m dbkit mark {caller}"
     raise Refused(f'refusing to {action} "{target.dbname}" on {target.server()}: it is {why}.', hint)

@@ -1,11 +1,19 @@
 """The state of one migration step: its effects on its transaction and its session so far."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from dbkit.errors import CheckFailed
 from dbkit.journal import DOWNGRADE, JournalEntry, VersionChange
+
+# In a transaction these fail, or what they have made cannot be used yet
+OUTSIDE = re.compile(
+    r"(?:(?:create (?:unique )?|drop )index concurrently|reindex\b.*\bconcurrently|vacuum|alter system"
+    r"|alter table\b.*\bdetach partition\b.*\bconcurrently|alter type\b.*\badd value|(?:create|drop) database)\b",
+    re.DOTALL,
+)
 
 
 @dataclass

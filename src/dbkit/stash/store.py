@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 from dbkit.database_url import DEFAULT_HISTORY
 from dbkit.errors import InputError
+from dbkit.files import make_project_directory
 from dbkit.postgres.file_lock import create_owner_file, hold_file_lock, try_file_lock
 from dbkit.postgres.private_dirs import private_directory
 from dbkit.settings import Settings, Target
@@ -94,8 +95,9 @@ def write_stash(settings: Settings, name: str) -> Iterator[Path]:
 
 
 def _base(settings: Settings) -> Path:
-    (settings.root / ".dbkit").mkdir(exist_ok=True)
-    return private_directory(directory(settings), 0o700)
+    base = directory(settings)
+    make_project_directory(base.parent)
+    return private_directory(base, 0o700)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

@@ -1,5 +1,6 @@
 """The tables of a database as a stash needs them: columns, types, primary keys and storage."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind, coalesce(pg_relation_filenode(c.o
     (SELECT coalesce(
         json_agg(json_build_array(
             a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint, a.attgenerated
-        ) ORDER BY a.attnum), '[]')
+        ) ORDER BY a.attnum)::text, '[]')
      FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     c.relnatts, coalesce(pg_get_expr(c.relpartbound, c.oid), '')
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -116,7 +117,8 @@ def read_tables(connection: psycopg.Connection) -> dict[int, StashTable]:
     }
 
 
-def _columns(found: Sequence[tuple[int, str, str, int, str]]) -> dict[int, StashColumn]:
+def _columns(document: str) -> dict[int, StashColumn]:
+    found = json.loads(document)  # as text: a project may have its own decoder for json on the connection
     return {number: StashColumn(name, kind, oid, bool(generated)) for number, name, kind, oid, generated in found}
 
 
