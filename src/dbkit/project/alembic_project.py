@@ -17,7 +17,7 @@ from alembic.util import CommandError
 
 from dbkit.backports import TOMLDecodeError
 from dbkit.errors import DatabaseAhead, InputError
-from dbkit.project import alembic_features, env_file, flask_app, revision_graph
+from dbkit.project import alembic_features, env_file, flask_app, library_config, revision_graph
 from dbkit.project.config import ProjectConfig, read_config
 from dbkit.project.initial import Initial
 from dbkit.project.load_errors import explain_load_error, record_loaded
@@ -88,18 +88,27 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
     """
     origin = ini.absolute(), section, tuple(arguments)  # absolute, because the directory may change
     config = alembic_features.open_config(ini, section)
-    if arguments:
-        config.cmd_opts = Namespace(x=list(arguments))
     try:
         _learn_secrets(config)
         is_flask = _find_env_beside(config, ini.parent)
         if is_flask and flask_app.needs_application(ini.parent):
             flask_app.enter_application()
         _enter_directory(config, ini.parent)
+        config = _library_config(config, ini)
         script = ScriptDirectory.from_config(config)
     except (CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError) as error:
+        if section != "alembic" and not config.file_config.has_section(section):
+            raise InputError(f"{ini} has no section [{section}], which --name names.") from error
         words = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"{ini} is not the settings file of an Alembic project: {words}.") from error
+        message = f"{ini} is not the settings file of an Alembic project: {words}."
+        raise InputError(message, _name_sections(config)) from error
+    except ImportError as error:  # of script_location = package:directory
+        raise InputError(
+            f"{ini}: the package of script_location cannot be imported: {error}.",
+            "Run this with the Python that has the project installed, or set prepend_sys_path.",
+        ) from error
+    if arguments:
+        config.cmd_opts = Namespace(x=list(arguments))
     require_loadable(script)
     loaded = Project(config, script, origin)
     _ = loaded.dbkit  # a mistake in it is reported before anything is run
@@ -108,13 +117,29 @@ def load(ini: Path, section: str = "alembic", arguments: Sequence[str] = ()) -> 
 
 def find_script_directory(ini: Path, section: str) -> Path | None:
     """Return the directory of env.py, without loading a revision file; None where `load` will say what is wrong."""
+    script = find_script(ini, section)
+    return Path(script.dir) if script else None
+
+
+def find_script(ini: Path, section: str) -> ScriptDirectory | None:
+    """Return Alembic's script directory, without loading a revision file; None where `load` will say what is wrong."""
     try:
         config = alembic_features.open_config(ini, section)
         _find_env_beside(config, ini.parent)
         _enter_directory(config, ini.parent)
-        return Path(ScriptDirectory.from_config(config).dir)
-    except (InputError, CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError):
+        return ScriptDirectory.from_config(config)
+    except (InputError, CommandError, ConfigParserError, TOMLDecodeError, UnicodeDecodeError, ImportError):
         return None
+
+
+def _name_sections(config: Config) -> str:
+    """Return a hint that names the sections with a script_location; "" where there are none, or no INI file."""
+    try:
+        file = config.file_config
+    except (ConfigParserError, UnicodeDecodeError):
+        return ""
+    sections = [each for each in file.sections() if file.has_option(each, "script_location")]
+    return f"The sections with a script_location are: {', '.join(sections)}. Name one with -n." if sections else ""
 
 
 def load_project(settings: Settings) -> Project:
@@ -164,8 +189,13 @@ def _learn_secrets(config: Config) -> None:
 
 
 def _find_env_beside(config: Config, directory: Path) -> bool:
-    """Set script_location as Flask-Migrate does: its env.py is beside the config file. Returns whether it did."""
-    if alembic_features.option_of(config, "script_location") or not (directory / "env.py").is_file():
+    """Set script_location as Flask-Migrate does: its env.py is beside the config file. Returns whether it did.
+
+    With advanced-alchemy, too, where script_location may name a directory that is not there.
+    """
+    location = alembic_features.option_of(config, "script_location") or ""
+    is_there = ":" in location or (bool(location) and (Path(location).exists() or (directory / location).exists()))
+    if is_there or not (directory / "env.py").is_file():
         return False
     config.set_main_option("script_location", str(directory).replace("%", "%%"))
     return True
@@ -176,6 +206,15 @@ def _enter_directory(config: Config, directory: Path) -> None:
     location = Path(alembic_features.option_of(config, "script_location") or "")
     if not location.is_absolute() and not location.exists() and (directory / location).exists():
         os.chdir(directory)
+
+
+def _library_config(config: Config, ini: Path) -> Config:
+    """Return the Config of the library that env.py needs, where it needs one; else the same."""
+    named = read_config(ini).config
+    location = alembic_features.option_of(config, "script_location")
+    if named or (location and library_config.needs_library(Path(location))):
+        return library_config.make_config(named, config, ini.parent)
+    return config
 
 
 def configure_logging(ini: Path) -> None:

@@ -34,6 +34,8 @@ class ProjectConfig:
     """Whether the gate asks before each statement if existing rows make it fail."""
     preflight_timeout: float = 2.0
     """The seconds for each of these questions; 0 for no limit."""
+    config: str | None = None
+    """The object that Alembic's Config is made of, package.module:name, where env.py needs a library's own."""
     initial: str | None = None
     """The state in which the chain begins: a file of SQL, or package.module:function."""
 
@@ -101,13 +103,15 @@ def _parse(ini: Path, text: str, given: Mapping[str, str]) -> ProjectConfig:
 
 def _line_of(text: str, key: str, section: str) -> int:
     """The number of the line in which a key of the section is set."""
-    is_ours = False
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\[([^]]+)\]", line)
-        is_ours = header[1].strip() == section if header else is_ours
-        if is_ours and re.match(rf"{re.escape(key)}\s*([=:]|$)", line.strip(), re.IGNORECASE):
+    is_ours, lines = False, text.splitlines()
+    name = rf"[\"']?{re.escape(key)}[\"']?"
+    for number, line in enumerate(lines, 1):
+        header = re.match(r"\s*\[([^]]+)\]", line)
+        is_ours = re.sub(r"[\s\"']", "", header[1]) == section if header else is_ours
+        if is_ours and re.match(rf"{name}\s*([=:]|$)", line.strip(), re.IGNORECASE):
             return number
-    raise AssertionError(f"{key} is not in the text that it was read from")
+    # in a dotted key or an inline table of TOML
+    return next((number for number, line in enumerate(lines, 1) if re.search(rf"\b{name}\s*=", line)), 1)
 
 
 def _boolean(value: str, _ini: Path) -> bool:
@@ -144,6 +148,7 @@ PARSERS: dict[str, Callable[[str, Path], object]] = {
     "strict": _boolean,
     "preflight": _boolean,
     "preflight_timeout": _seconds,
+    "config": _text,
     "initial": _text,
 }
 HINTS = {

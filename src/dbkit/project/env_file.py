@@ -11,7 +11,7 @@ from dbkit.project.revision_files import directory_of
 GATE = "dbkit.gate"
 INSTALLS = re.compile(rb"\binstall\b")
 HOW_TO_ADD = """\
-This command runs env.py only behind the gate. Add it, after the imports of env.py and before anything is configured:
+This command runs env.py only behind the gate. `dbkit adopt` puts it there, or you do, before anything is configured:
     from dbkit import gate
     gate.install(context)
 `dbkit roundtrip`, `lint` and `trace` need no gate."""
@@ -33,19 +33,23 @@ def has_gate(script_directory: Path) -> bool:
         # bytecode contains names and constants as they are written
         return b"dbkit" in path.read_bytes()
     try:
-        return any(map(_imports_gate, ast.walk(ast.parse(path.read_bytes(), path))))
+        return any(map(imports_gate, ast.walk(ast.parse(path.read_bytes(), path))))
     except (SyntaxError, ValueError) as error:
         raise InputError(f"{path}: not a Python file: {error}") from error
 
 
-def connects_itself(ini: Path) -> bool:
-    """Whether the env.py of a project calls gate.install, so that the database is what it connects to.
+def is_of_another_project(ini: Path) -> bool:
+    """Whether env.py does not call gate.run, as the kit's own does: the database is what it connects to.
 
     It is looked for where the settings file names its directory plainly; a project elsewhere is named by --config.
     """
+    if ini.suffix == ".toml":
+        return True
     versions = directory_of(ini)
     path = versions.parent / "env.py" if versions else None
-    return path is not None and path.is_file() and keeps_connection(path.parent)
+    if path is None or not path.is_file():
+        return False
+    return b"dbkit" not in path.read_bytes() or keeps_connection(path.parent)
 
 
 def keeps_connection(script_directory: Path) -> bool:
@@ -74,7 +78,8 @@ def find_env_file(script_directory: Path) -> Path:
     raise InputError(f"there is no {source}.", "Alembic runs it for every command that needs a database.")
 
 
-def _imports_gate(node: ast.AST) -> bool:
+def imports_gate(node: ast.AST) -> bool:
+    """Whether a node imports the gate, or names its module."""
     if isinstance(node, ast.ImportFrom):
         return node.module == GATE or (node.module == "dbkit" and any(each.name == "gate" for each in node.names))
     if isinstance(node, ast.Import):

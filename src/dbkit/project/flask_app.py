@@ -1,5 +1,6 @@
 """The application of a Flask-Migrate project: its env.py works only within the context of the application."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,19 @@ def needs_application(script_directory: Path) -> bool:
 
 
 def enter_application() -> None:
-    """Load the application as `flask` does (FLASK_APP, app.py, wsgi.py), and stay in its context.
+    """Load the application as `flask` does (.env, .flaskenv, FLASK_APP, app.py, wsgi.py), and stay in its context.
 
     Raises InputError where Flask does not find or import it.
     """
     # a dependency of such a project, not of dbkit
-    from flask.cli import ScriptInfo  # type: ignore[import-not-found,unused-ignore]
+    from flask.cli import ScriptInfo, load_dotenv  # type: ignore[import-not-found,unused-ignore]
+    from flask.helpers import get_load_dotenv  # type: ignore[import-not-found,unused-ignore]
 
     try:
-        application: Any = ScriptInfo().load_app()
+        if get_load_dotenv():
+            load_dotenv(os.environ.get("FLASK_ENV_FILE"))
+            redact.learn_variables(os.environ)
+        application: Any = ScriptInfo(os.environ.get("FLASK_APP")).load_app()
     except (Exception, SystemExit) as error:  # it imports the project's code
         raise InputError(
             f"env.py needs the Flask application, and that cannot be loaded: {redact.text(str(error).strip())}",

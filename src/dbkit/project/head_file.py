@@ -26,11 +26,15 @@ def path_in(script_directory: Path) -> Path:
 
 def write(script_directory: Path) -> None:
     """Write the head file: a line for each head."""
+    files.write_file(path_in(script_directory), render(script_directory))
+
+
+def render(script_directory: Path) -> str:
+    """Return the content of the head file: a line for each head."""
     known = [file for file in revision_files.read_revision_files(script_directory / "versions") if file]
     parents = {parent for file in known for parent in file.down_revisions}
     lines = sorted(f"{file.revision} {_message(file.path)}\n" for file in known if file.revision not in parents)
-    path = path_in(script_directory)
-    files.write_file(path, "".join(lines))
+    return "".join(lines)
 
 
 def _message(path: Path) -> str:

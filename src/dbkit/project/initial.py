@@ -69,10 +69,8 @@ class Initial:
                 given.commit()
         except DbkitError:
             raise
-        except Exception as error:  # it is the project's code
-            raise InputError(
-                f"[dbkit] initial = {self.source} failed: {type(error).__name__}: {describe_error(error)}."
-            ) from error
+        except (Exception, SystemExit) as error:  # it is the project's code
+            raise self._failure(error) from error
         finally:
             given.close()
 
@@ -91,7 +89,13 @@ class Initial:
                 f"[dbkit] initial = {self.source}: {error}.",
                 "Write FILE.sql, or package.module:function; the function is called with a psycopg connection.",
             ) from error
+        except (Exception, SystemExit) as error:  # the module is the project's code, too
+            raise self._failure(error) from error
         return found  # type: ignore[no-any-return]  # the project's
+
+    def _failure(self, error: BaseException) -> InputError:
+        words = describe_error(error)
+        return InputError(f"[dbkit] initial = {self.source} failed: {type(error).__name__}: {words.rstrip('.')}.")
 
 
 class Function(Protocol):
