@@ -38,8 +38,8 @@ def find_target(settings: Settings) -> Target:
 @contextmanager
 def open_session(target: Target, settings: Settings, limits: Limits) -> Iterator[OwnConnection]:
     """Open a read-only session. Raises Unreachable where the server does not answer, or ends the session."""
-    options = f"-c default_transaction_read_only=on -c lock_timeout={round(limits.lock_timeout * 1000)}"
-    with connect(target, settings.wait, autocommit=True, options=options, application_name=NAME) as connection:
+    own = {"default_transaction_read_only": "on", "lock_timeout": f"{round(limits.lock_timeout * 1000)}"}
+    with connect(target, settings.wait, autocommit=True, settings=own, application_name=NAME) as connection:
         connection.lock_timeout = limits.lock_timeout
         try:
             yield connection

@@ -14,6 +14,8 @@ from dbkit.settings import Target
 
 MAIN = ""
 """The name of the one database that most projects have."""
+NO_SERVER = "scratch.invalid"
+"""A host that does not exist: a program that a migration starts must not find the project's own server (RFC 2606)."""
 Databases = Mapping[str, Target]
 """By name: MAIN, or the names that the option `databases` lists (Alembic's template for several databases)."""
 
@@ -38,6 +40,8 @@ class Access:
     """Whether every connection of an engine is led to the one database, whatever env.py has read."""
     password_apart: bool = False
     """Whether the password is in PGPASSWORD, and not in the URL."""
+    has_host: bool = False
+    """Whether the URL has a host name, as settings classes demand, in place of a socket: only where it `redirects`."""
 
     def environment(self, target: Target) -> dict[str, str]:
         """Return the environment variables for a database."""
@@ -61,6 +65,8 @@ class Access:
         """Return a SQLAlchemy URL for the driver; it has a %, which configparser interprets, only where it must."""
         query = dict(target.query)
         host = target.host or ""
+        if self.has_host and host.startswith("/"):
+            host = NO_SERVER
         if host.startswith("/"):
             if self.driver == "pg8000":
                 query["unix_sock"] = f"{host}/.s.PGSQL.{target.port}"

@@ -19,7 +19,6 @@ from dbkit.roundtrip.alembic_steps import (
     keep_local_settings,
     migration_function,
 )
-from dbkit.roundtrip.env_runner import env_error
 from dbkit.roundtrip.failures import describe_failure
 from dbkit.roundtrip.outcome import Failure
 from dbkit.roundtrip.scratch_connections import WrongDatabase
@@ -110,7 +109,7 @@ class _EnvRun:
             if self.current is None and self.work.sample_rows.has_rows:
                 self.current = self.scripts[0]  # env.py itself may have met rows
             elif self.current is None:
-                raise env_error(error, self.work.environment.project.script.dir) from error
+                raise self.work.environment.env_error(error) from error
             return self._failed_step(error)
         return None
 

@@ -1,5 +1,6 @@
 """Hints where env.py does not find the scratch database: the options for the variables that it reads."""
 
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ with --url-env NAME; where it reads the parts, give them: --set-env DB_NAME={dbn
 IN_A_URL = """\
 On a throw-away server {host} is the directory of a socket. Where env.py needs a host name, as in a URL, use a server on
 TCP: --server postgresql://user@localhost/postgres"""
+ARGUMENTS_HINT = "env.py reads the arguments of -x, and none was given: -x NAME=VALUE, as for alembic."
 # The ends of the names of variables, by what they contain
 ENDS = {
     "user": r"USER|USERNAME|LOGIN",
@@ -23,14 +25,35 @@ GIVEN = "DATABASE_URL"
 
 def hint_for(directory: str) -> str:
     """Return the options for the variables that the env.py in a directory reads; a general hint if it reads none."""
-    path = Path(directory) / "env.py"
-    source = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    source = _read(directory)
     parts = {name: part for name in _variables(source) if name != GIVEN and (part := _part(name))}
     if not parts:
         return HINT
     options = [f"--url-env {name}" if part == "url" else f"--set-env {name}={{{part}}}" for name, part in parts.items()]
     hint = f"env.py reads {', '.join(parts)}. Set them for the scratch database:\n{' '.join(options)}"
     return f"{hint}\n{IN_A_URL}" if "host" in parts.values() else hint
+
+
+def reads_arguments(directory: str) -> bool:
+    """Whether the env.py in a directory reads the arguments of -x."""
+    return "get_x_argument" in _read(directory)
+
+
+def _read(directory: str) -> str:
+    path = Path(directory) / "env.py"
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def hint_for_unset(directory: str, error: BaseException) -> str:
+    """Return the hint for an env.py that misses a variable while its connections are redirected; "" otherwise."""
+    path = Path(directory) / "env.py"
+    if not isinstance(error, KeyError) or not path.exists():
+        return ""
+    names = _variables(path.read_text(encoding="utf-8", errors="replace"))
+    if not error.args or error.args[0] not in names:
+        return ""
+    unset = ", ".join(name for name in names if name not in os.environ)
+    return f"env.py reads {unset}. Set them as for `alembic`; its connections are led to the scratch database."
 
 
 def _variables(source: str) -> list[str]:

@@ -22,14 +22,18 @@ from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.project import Project, env_file
 from dbkit.project.autogenerate import as_metadata
-from dbkit.project.initial import EMPTY
+from dbkit.project.initial import EMPTY, MISSING
+from dbkit.project.initial import HINT as INITIAL_HINT
 from dbkit.redaction import redact
 from dbkit.roundtrip.access import Access, Databases, environment_variables
 from dbkit.roundtrip.engine_pools import EnginePools
-from dbkit.roundtrip.env_hints import HINT, hint_for
+from dbkit.roundtrip.env_hints import ARGUMENTS_HINT, HINT, hint_for, hint_for_unset, reads_arguments
 from dbkit.roundtrip.redirection import redirect_connections
-from dbkit.roundtrip.scratch_connections import restrict_connections
+from dbkit.roundtrip.scratch_connections import WrongDatabase, restrict_connections
 from dbkit.settings import Settings
+
+SINGLE_PERCENT = re.compile(r"(?<!%)%(?!%|\()")
+"""What configparser refuses in a value."""
 
 MigrationsFunction = Callable[[tuple[str, ...], MigrationContext], Iterable[RevisionStep]]
 """Alembic's `fn`: given the heads and the context, it yields the steps to run."""
@@ -109,6 +113,8 @@ class EnvRunner:
     def find_access(self, migrations: MigrationsFunction) -> None:
         """Find out how env.py takes its database: as in `access`, with an async driver, or by a connection.
 
+        Where it connects to another database, its engines are led to the scratch database.
+
         `migrations` runs with the access that leads env.py to the scratch databases. Raises InputError, with the error
         of the first attempt, when none does.
         """
@@ -116,16 +122,34 @@ class EnvRunner:
         if not first:
             return
         others = []
+        if isinstance(first, WrongDatabase) and not self.access.redirects and len(self.databases) == 1:
+            others.append(replace(self.access, redirects=True))
         if "interpolation syntax" in str(first) and self.access.password_variable_helps(self.databases):
             others.append(replace(self.access, password_apart=True))
         if self.access.driver == "psycopg" and "async" in str(first):
             others.append(replace(self.access, driver="psycopg_async"))
         if self._mentions_connection():
             others += [replace(self.access, hands=what) for what in ("connection", "engine")]
+        if self.access.redirects and len(self.databases) == 1:
+            others.append(replace(self.access, has_host=True))
         for self.access in others:
             if not self._try(migrations):
                 return
-        raise env_error(first, self.project.script.dir) from first
+        raise self.env_error(first) from first
+
+    def env_error(self, error: BaseException) -> DbkitError:
+        """Return the DbkitError for what env.py itself raised, and no migration."""
+        if isinstance(error, DbkitError):
+            return error
+        directory = self.project.script.dir
+        # of a project whose connections are redirected, no option of ours sets the URL
+        unset = hint_for_unset(directory, error) or "`alembic current` runs it, too."
+        hint = unset if self.access.redirects else hint_for(directory)
+        if sqlstate_of(error) in MISSING:
+            hint = INITIAL_HINT
+        if not self.project.origin[2] and reads_arguments(directory):
+            hint = f"{ARGUMENTS_HINT}\n{hint}"
+        return InputError(f"env.py in {directory} failed: {type(error).__name__}: {describe_error(error)}", hint)
 
     def _try(self, migrations: MigrationsFunction) -> BaseException | None:
         """Run env.py. Returns what it raised."""
@@ -156,6 +180,7 @@ class EnvRunner:
         with contextlib.ExitStack() as stack:
             stack.enter_context(environment_variables(self.access.environment(main)))
             stack.enter_context(self._urls())
+            stack.enter_context(self._accepted_percents())
             stack.enter_context(_silence())
             if self.access.hands:
                 engine = sa.create_engine(self.access.url(main), poolclass=NullPool)
@@ -193,6 +218,27 @@ class EnvRunner:
                 else:
                     config.file_config.remove_option(section, option)
 
+    @contextlib.contextmanager
+    def _accepted_percents(self) -> Iterator[None]:
+        """Let env.py set the URL of a scratch database as SQLAlchemy prints it: with %2F, the directory of its socket.
+
+        The project's own URL has no % where its server has a host name.
+        """
+        config = self.project.config
+        original = config.set_section_option
+        names = [target.dbname for target in self.databases.values()]
+
+        def set_section_option(section: str, name: str, value: str) -> None:
+            is_ours = isinstance(value, str) and any(dbname in value for dbname in names)
+            doubled = SINGLE_PERCENT.sub("%%", value) if is_ours else value
+            original(section, name, doubled)
+
+        config.set_section_option = set_section_option  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del config.set_section_option
+
     def _set_urls(self) -> None:
         config = self.project.config
         for name, target in self.databases.items():
@@ -208,14 +254,6 @@ class EnvRunner:
         if path.suffix != ".py":  # bytecode, where both are somewhere, and not on one line
             pattern = rb"(?s)attributes.*connection"
         return bool(re.search(pattern, path.read_bytes()))
-
-
-def env_error(error: BaseException, directory: str) -> DbkitError:
-    """Return the DbkitError for what env.py itself raised, and no migration."""
-    if isinstance(error, DbkitError):
-        return error
-    words = describe_error(error)
-    return InputError(f"env.py in {directory} failed: {type(error).__name__}: {words}", hint_for(directory))
 
 
 @contextlib.contextmanager

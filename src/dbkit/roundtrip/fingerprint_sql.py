@@ -52,6 +52,8 @@ RARE = (
     *("pg_publication", "pg_publication_namespace", "pg_publication_rel", "pg_range", "pg_seclabel"),
     *("pg_subscription", "pg_transform", "pg_ts_config", "pg_ts_config_map", "pg_ts_dict", "pg_ts_parser"),
     *("pg_ts_template", "pg_user_mapping"),
+    # of Citus
+    *("pg_dist_colocation", "pg_dist_partition"),
     # of the whole server
     *("pg_auth_members", "pg_authid", "pg_database", "pg_db_role_setting", "pg_parameter_acl", "pg_tablespace"),
 )

@@ -5,10 +5,12 @@ import itertools
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dbkit import project
+from dbkit.errors import DbkitError
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres import scratch_database
 from dbkit.project import env_file
@@ -80,10 +82,10 @@ def prove_at(
     # nothing in it is protected, and nothing else is reached
     settings = replace(settings, target=None, app_env="test")
     main = server.place.target(next(server.names))
+    own = replace(settings, ini=ini, section=request.section, arguments=request.arguments)
     # before the project is loaded: its modules may read their settings when they are imported
     with environment_variables(request.access.environment(main)):
-        # one whose env.py was asked for its databases is loaded already
-        loaded = project.load_project(replace(settings, ini=ini, section=request.section, arguments=request.arguments))
+        loaded = _load(own, request.access, main)
         plan = select_revisions(loaded, request.scope)
         named = request.baseline or loaded.dbkit.baseline
         baseline = loaded.revision(named).revision if named else ""
@@ -109,6 +111,17 @@ def prove_at(
         shares_transaction=any(each.shares_transaction for each in walks),
     )
     return outcome, loaded
+
+
+def _load(settings: Settings, access: Access, main: Target) -> project.Project:
+    """Load the project, unless its env.py was asked for its databases before. Raises InputError."""
+    try:
+        return project.load_project(settings)
+    except DbkitError as first:
+        # a class of settings may refuse a URL without a host
+        with environment_variables(replace(access, has_host=True).environment(main)), suppress(DbkitError):
+            return project.load_project(settings)
+        raise first
 
 
 def _accept(

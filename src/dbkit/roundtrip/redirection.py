@@ -39,12 +39,13 @@ def redirect_connections(target: Target) -> Iterator[None]:
 
 def _login(driver: str, target: Target) -> dict[str, Any]:
     """Return the parameters with which a driver logs in to a database."""
-    host, port = target.host or "localhost", target.port or 5432
+    query = dict(target.query)  # a URL may have them there
+    host, port = target.host or query.get("host") or "localhost", target.port or int(query.get("port") or 5432)
     login: dict[str, Any] = {"user": target.user, "password": target.password}
     if driver == "pg8000" and host.startswith("/"):
         login |= {"unix_sock": f"{host}/.s.PGSQL.{port}", "database": target.dbname}
     elif driver in ("asyncpg", "pg8000"):
         login |= {"host": host, "port": port, "database": target.dbname}
     else:
-        login |= dict(target.query) | {"host": host, "port": port, "dbname": target.dbname}
+        login |= query | {"host": host, "port": port, "dbname": target.dbname}
     return {name: value for name, value in login.items() if value is not None}

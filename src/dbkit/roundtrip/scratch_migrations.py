@@ -23,12 +23,13 @@ from dbkit.gate import alembic_command, diagnosis
 from dbkit.gate.plan import make_entry
 from dbkit.postgres import scratch_database
 from dbkit.postgres.cluster import Cluster
+from dbkit.postgres.connect import connect, current_revisions
 from dbkit.project import Project
 from dbkit.project.initial import hint_for, require_before_first
 from dbkit.project.step_hooks import StepHook
 from dbkit.roundtrip.access import Access, database_names
 from dbkit.roundtrip.alembic_steps import commit_if_external, connection_of, keep_local_settings
-from dbkit.roundtrip.env_runner import EnvRunner, env_error
+from dbkit.roundtrip.env_runner import EnvRunner
 from dbkit.settings import Settings, Target
 
 PlanSteps = Callable[[tuple[str, ...]], Iterable[RevisionStep]]
@@ -75,6 +76,9 @@ def open_scratch(loaded: Project, settings: Settings, cluster: Cluster, dbname: 
     if not settings.is_foreign:
         target = cluster.target(dbname) if dbname == cluster.target().dbname else cluster.create_database(dbname)
         _initialise(loaded, target)
+        if loaded.initial:
+            with connect(target) as connection:
+                require_before_first(current_revisions(connection))
         return _GatedMigrations(loaded, scratch_database.settings_for(settings, target))
     token = scratch_database.new_token()
     names = scratch_database.DatabaseNames(token)
@@ -178,7 +182,7 @@ class _OtherMigrations:
         try:
             self.environment.run(compare, template_args=context.template_args, revision_context=context)
         except (Exception, SystemExit) as error:
-            raise env_error(error, project.script.dir) from error
+            raise self.environment.env_error(error) from error
         operations = [each for each in context.generated_revisions[-1].upgrade_ops_list if not each.is_empty()]
         return Models({name: found for name, found in self.environment.models.items() if found}, operations)
 
@@ -209,7 +213,7 @@ class _OtherMigrations:
             raise InputError(f"{str(error).rstrip('.')}.") from error
         except (Exception, SystemExit) as error:  # a migration can raise anything
             if not begun or (isinstance(error, DbkitError) and not isinstance(error, CheckFailed)):
-                raise env_error(error, self.environment.project.script.dir) from error
+                raise self.environment.env_error(error) from error
             entry = make_entry(begun[-1], self.settings)
             path = Path(begun[-1].revision.path)
             place, text = diagnosis.find_error_place(error, path), diagnosis.error_text(error)

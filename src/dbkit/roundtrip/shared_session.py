@@ -24,9 +24,14 @@ import sqlalchemy as sa
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
+from dbkit.errors import describe_error
 from dbkit.roundtrip.results import Unsupported
 
 ENCRYPTED = "the connection of env.py is encrypted: each revision is proven in a clone of its database, which is slower"
+NOT_SHARED = (
+    "psycopg cannot share the connection of env.py ({error}): each revision is proven in a clone of its "
+    "database, which is slower"
+)
 # what libpq and psycopg know of a session from the messages at its start
 SESSION = """\
 SELECT pg_catalog.pg_backend_pid()::pg_catalog.text,
@@ -77,8 +82,8 @@ def share_session(connection: sa.Connection) -> "SharedSession | Unsupported":
         return Unsupported(ENCRYPTED)
     try:
         return SharedSession(descriptor, int(pid), json.loads(parameters))
-    except (OSError, psycopg.Error):  # no directory for the socket, or a libpq that asks for more
-        return Unsupported()
+    except (OSError, psycopg.Error) as error:  # no directory for the socket, or a libpq that asks for more
+        return Unsupported(NOT_SHARED.format(error=describe_error(error)))
 
 
 def find_socket(driver: Any) -> int | None:

@@ -16,12 +16,17 @@ class LeavesTransaction(EnvInterrupt):
     """A migration is about to leave its transaction."""
 
 
+# Citus has its catalog in tables, which fingerprints do not cover
+OF_CITUS = ("distribut", "reference_table", "citus", "colocat")
+
+
 def mentions_extension(statement: str) -> bool:
-    """Whether a statement may change members of an extension, which fingerprints do not cover.
+    """Whether a statement may change members of an extension, or rows of its catalog: fingerprints do not cover these.
 
     The server counts that write in pg_depend, where nearly all of DDL writes, too.
     """
-    return "extension" in statement.lower()
+    text = statement.lower()
+    return "extension" in text or any(word in text for word in OF_CITUS)
 
 
 class TransactionGuard:

@@ -80,7 +80,7 @@ def probe_locks(target: Target, pid: int) -> Iterator[ProbedLocks]:
 @contextmanager
 def _blocker(target: Target, tables: str, mode: str) -> Iterator[psycopg.Connection]:
     """Open a session that has locked tables."""
-    with closing(connect(target, options=f"-c lock_timeout={LOCK_TIMEOUT}")) as connection:
+    with closing(connect(target, settings={"lock_timeout": LOCK_TIMEOUT})) as connection:
         for (table,) in connection.execute(tables.encode()).fetchall():
             connection.execute(sql.SQL("LOCK TABLE ONLY {} IN {} MODE").format(sql.SQL(table), sql.SQL(mode)))
         yield connection
