@@ -5,9 +5,14 @@ import re
 import sys
 
 from dbkit.errors import InputError
+from dbkit.foreign_python import finder
 
 OLDEST = {"SQLAlchemy": "2.0", "Alembic": "1.9", "psycopg": "3.1.4"}
 """The lower bounds in pyproject.toml: an environment that was made by hand, or with --no-deps, may not keep them."""
+
+OTHER_PYTHON = """\
+dbkit is installed with another Python than that of the project, and compiled modules belong to one.
+Install it with the project's (pipx install --python …), or install PostgreSQL's client library, libpq."""
 
 
 def require_supported() -> None:
@@ -19,7 +24,9 @@ def require_supported() -> None:
         import psycopg  # noqa: F401  # without libpq it is installed, and cannot be imported
     except ImportError as error:
         words = " ".join(str(error).split())
-        raise InputError(f"psycopg cannot be imported: {words}.", "pip install 'psycopg[binary]'") from error
+        is_of_another = finder.is_installed() and not finder.fits()
+        hint = OTHER_PYTHON if is_of_another else "pip install 'psycopg[binary]'"
+        raise InputError(f"psycopg cannot be imported: {words}.", hint) from error
     for name, oldest in OLDEST.items():
         found = _version(name)
         if found and _numbers(found) < _numbers(oldest):
