@@ -33,6 +33,13 @@ def write_file(path: Path, content: str | bytes) -> None:
         _write_through(path, data, os.O_TRUNC)
 
 
+def make_project_directory(path: Path) -> None:
+    """Create a project's `.dbkit`, with a `.gitignore`: stashed rows must not get into a repository. Raises OSError."""
+    path.mkdir(exist_ok=True)
+    with suppress(OSError), (path / ".gitignore").open("x") as file:
+        file.write("*\n")
+
+
 def is_stdout(path: Path) -> bool:
     """Whether `path` is the file of standard output, such as /dev/stdout."""
     try:

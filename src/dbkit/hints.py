@@ -46,8 +46,10 @@ PHRASES = (
     ("in .env to", "in the environment to"),
     ("in .env", "in the environment"),
     (
-        "Set MIGRATION_DATABASE_URL to the server's own address; the application may keep DATABASE_URL.",
-        "Give env.py the server's own address; the application may keep the pooler's.",
+        "Set MIGRATION_DATABASE_URL to the server's own address, or to the session mode of the pooler\n"
+        "(Supabase: port 5432); the application may keep DATABASE_URL.",
+        "Give env.py the server's own address, or the session mode of the pooler (Supabase: port 5432);\n"
+        "the application may keep its own.",
     ),
     (
         "set MIGRATION_DATABASE_URL in the environment to the server's own address",
@@ -57,6 +59,9 @@ PHRASES = (
 
 _project: tuple[str, ...] | None = None
 """The options that name the project, where it is not the kit's own; None for that."""
+
+_start: tuple[str, ...] = ()
+"""The options between `dbkit` and the verb."""
 
 
 def for_project(*options: str) -> None:
@@ -69,13 +74,20 @@ def for_kit() -> None:
     """Render the commands of the kit's own project from now on."""
     global _project
     _project = None
+    start_with()
+
+
+def start_with(*options: str) -> None:
+    """Render the commands of dbkit with these options before the verb from now on."""
+    global _start
+    _start = options
 
 
 def render(text: str) -> str:
-    """Return a message with commands that can be typed in this project."""
+    """Return a message with commands that can be typed in this project; one that is rendered already, as it is."""
     if _project is None:
         return text
-    text = DBKIT.sub(lambda match: _command(match[1]), RESET.sub("", text))
+    text = DBKIT.sub(_add_options, RESET.sub("", text))
     text = MAKE.sub(_replace_make, text)
     for kits, others in PHRASES:
         text = text.replace(kits, others)
@@ -85,6 +97,12 @@ def render(text: str) -> str:
 def show(text: str) -> None:
     """Print a message with commands that can be typed in this project."""
     print(render(text))
+
+
+def _add_options(match: re.Match[str]) -> str:
+    command = _command(match[1])
+    # a message that contains that of an error has been rendered in part
+    return match[0] if match.string.startswith(command, match.start()) else command
 
 
 def _replace_make(match: re.Match[str]) -> str:
@@ -101,4 +119,4 @@ def _command(verb: str) -> str:
     options = list(_project or ())
     for number in range(0, len(options), 2):
         options[number] = LONG.get(verb, {}).get(options[number], options[number])
-    return shlex.join(["dbkit", verb, *options])
+    return shlex.join(["dbkit", *_start, verb, *options])

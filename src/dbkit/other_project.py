@@ -1,12 +1,13 @@
 """Run a verb on another project, whose database is what its env.py connects to."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from dbkit import hints
 from dbkit.cli import Database, Invocation, Verb
-from dbkit.errors import InputError
+from dbkit.errors import DbkitError, InputError
 from dbkit.project import env_file
 from dbkit.settings import load
 
@@ -37,13 +38,21 @@ def run(
     from dbkit.gate import databases
 
     loaded = project.load_project(settings)
+    settings = replace(settings, wait=settings.wait if verb.waits else 0)
     if verb.database is Database.ONE:
         return function(databases.choose_settings(loaded, settings, invocation.database), ini, *options) or 0
     code = 0
     for number, each in enumerate(databases.list_settings(loaded, settings, invocation.database)):
         if each.database:
             print(f"{chr(10) if number else ''}{each.database}:")
-        code = max(code, function(each, ini, *options) or 0)
+        try:
+            code = max(code, function(each, ini, *options) or 0)
+        except DbkitError as error:
+            if not each.database or invocation.debug:
+                raise
+            sys.stdout.flush()
+            print(error, file=sys.stderr)  # the other databases have their sections all the same
+            code = max(code, error.exit_code)
     return code
 
 

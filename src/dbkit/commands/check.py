@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -130,7 +131,7 @@ def _compare_with_live(settings: Settings, loaded: project.Project, cluster: Clu
     if not settings.is_foreign and settings.target is None and not development_cluster(settings).exists():
         return
     try:
-        named = databases.list_settings(loaded, settings)
+        named = databases.list_settings(loaded, replace(settings, wait=0))
         found = [read.read_live(gate.resolve_target(each), 0, min(each.wait, diagnosis.PATIENCE)) for each in named]
         for live in found:
             read.require_comparable(loaded, live)

@@ -1,7 +1,9 @@
 """`dbkit drift`: show the differences between the models, the migrations and the database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from dbkit import gate, project
 from dbkit.drift import compare, read
@@ -10,7 +12,7 @@ from dbkit.gate import multiple_heads
 from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.scratch_migrations import open_scratch
-from dbkit.settings import Settings
+from dbkit.settings import Settings, Target
 from dbkit.wording import counted
 
 NEXT_STEPS = """\
@@ -29,27 +31,36 @@ def drift(settings: Settings, ini: Path) -> None:
     live = read.read_live(gate.resolve_target(settings), settings.wait)
     read.require_comparable(loaded, live)
     with scratch_cluster.cluster(settings) as cluster:
-        differences = list(_compare(settings, loaded, cluster, live))
+        scratch = open_scratch(loaded, settings, cluster, "head")
+        scratch.upgrade(("head",))
+        metadata = scratch.read_models().metadata.get(settings.database, ())
+        differences = list(_compare(settings, loaded, cluster, live, scratch.target, metadata))
     behind = loaded.pending(live.revisions)
     head = f"{counted(len(behind), 'migration')} behind the head" if behind else "the head"
     position = f"at {', '.join(live.revisions)}, {head}"
     if differences:
         message = f"{counted(len(differences), 'difference')} found; the database is {position}:"
         raise CheckFailed(message, "\n".join([*differences, NEXT_STEPS]))
-    print(f"The models, the migrations and the database agree; the database is {position}.")
+    agreeing = "models, the migrations" if metadata else "migrations"
+    print(f"The {agreeing} and the database agree; the database is {position}.")
 
 
-def _compare(settings: Settings, loaded: project.Project, cluster: Cluster, live: read.Live) -> Iterator[str]:
+def _compare(
+    settings: Settings,
+    loaded: project.Project,
+    cluster: Cluster,
+    live: read.Live,
+    at_head: Target,
+    metadata: Sequence[sa.MetaData],
+) -> Iterator[str]:
     """Yield a line for each object that is not the same in all three."""
-    scratch = open_scratch(loaded, settings, cluster, "head")
-    head = read.read_migrated(scratch, ("head",))
-    metadata = scratch.read_models().metadata.get(settings.database, ())
+    head = read.read_facts(at_head)
     models = None
     if not metadata:
         say("env.py has no target_metadata: only the migrations and the database are compared.")
     else:
         try:
-            models = read.read_models(cluster, metadata, loaded.initial, scratch.target.history)
+            models = read.read_models(cluster, metadata, loaded.initial, at_head.history)
         except read.ModelsNotCreated as error:
             yield f"the models' tables cannot be created without the migrations, so they were not compared: {error}"
     if set(live.revisions) == {each.revision for each in loaded.heads}:

@@ -27,4 +27,4 @@ def psql(settings: Settings, _ini: Path, options: PsqlOptions) -> NoReturn:
     conninfo, environment = client_login(target)
     program = client_program(settings, "psql")
     sys.stdout.flush()
-    os.execve(program, ["psql", conninfo, *options.arguments], environment)
+    os.execve(program, [str(program), conninfo, *options.arguments], environment)

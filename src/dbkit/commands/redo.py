@@ -25,8 +25,10 @@ def redo(settings: Settings, ini: Path, options: RedoOptions) -> int:
     """
     loaded = project.load_project(settings)
     loaded.require_gate()
-    first = databases.list_settings(loaded, settings)[0]
-    before = alembic_command.read_position(loaded, first)
+    named = databases.list_settings(loaded, settings)
+    first = named[0]
+    # the upgrade goes to one revision, and must not apply what a database did not have
+    before = databases.read_one_position(loaded, named, "Bring them to one first: `make migrate`.")
     stashes = downgrade(settings, ini, "-1", stash=options.stash)
     to = before[0] if len(before) == 1 else "heads"
     alembic_command.run_alembic(project.load_project(first), first, "upgrade", to, announce=True)

@@ -1,12 +1,16 @@
 """`dbkit revision`: write a revision file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from alembic.operations.ops import MigrationScript
 
 from dbkit import project
 from dbkit.commands.revision_message import check_identifier, check_message, print_written_files
-from dbkit.errors import InputError
+from dbkit.errors import InputError, say
 from dbkit.gate import alembic_command, databases, multiple_heads
 from dbkit.project import alembic_features
 from dbkit.settings import Settings
@@ -45,15 +49,47 @@ def revision(settings: Settings, ini: Path, options: RevisionOptions) -> None:
         project.configure_logging(ini)  # Alembic's log names the differences
     if not options.empty:
         _require_up_to_date(loaded, named)
-    run_context = alembic_command.run_alembic(
-        loaded,
-        settings,
-        "revision",
-        message=message,
-        autogenerate=not options.empty,
-        rev_id=options.identifier,
-    )
+    with _no_file_without_changes(loaded, applies=settings.is_foreign and not options.empty) as more:
+        run_context = alembic_command.run_alembic(
+            loaded,
+            settings,
+            "revision",
+            message=message,
+            autogenerate=not options.empty,
+            rev_id=options.identifier,
+            **more,
+        )
     print_written_files(run_context, NEXT_STEP)
+
+
+@contextmanager
+def _no_file_without_changes(loaded: project.Project, *, applies: bool) -> Iterator[dict[str, Any]]:
+    """Let a comparison that finds nothing write no file, with any env.py: the kit's own sees to it itself.
+
+    Yields options for Alembic's command. A comparison of several databases is over only when env.py has ended.
+    """
+    if not applies:
+        yield {}
+        return
+    script: Any = loaded.script
+    run_originally = script.run_env
+    generated: list[list[MigrationScript]] = []
+
+    def remember(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
+        generated[:] = [directives]
+
+    def run() -> None:
+        run_originally()
+        for directives in generated:
+            if all(each.is_empty() for written in directives for each in written.upgrade_ops_list):
+                directives.clear()
+                say("no changes found; no file was written. `make check` compares more.")
+
+    script.run_env = run
+    try:
+        yield {"process_revision_directives": remember}
+    finally:
+        del script.run_env
 
 
 def _require_up_to_date(loaded: project.Project, named: Sequence[Settings]) -> None:

@@ -1,18 +1,18 @@
 """`dbkit sql`: write the SQL that `migrate` would run, for a DBA."""
 
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dbkit import files, hints, project
-from dbkit.errors import InputError
+from dbkit.errors import InputError, say
 from dbkit.gate import alembic_command, databases, multiple_heads
 from dbkit.redaction.outputs import write_data
 from dbkit.settings import Settings
 from dbkit.wording import counted
 
 STDOUT = "-"
+BEGIN_AT_ONE = "Begin at one of them: --from REV"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def sql(settings: Settings, ini: Path, options: SqlOptions) -> None:
             alembic_command.require_revision_name(revision)
     if out == "":
         raise InputError("out= names no file.", "Give it a name, or - for standard output.")
-    revisions = (options.start,) if options.start else _read_start(loaded, named)
+    revisions = (options.start,) if options.start else databases.read_one_position(loaded, named, BEGIN_AT_ONE)
     start = " and ".join(revisions) or "base"
     script = io.StringIO()
     loaded.config.output_buffer = script
@@ -49,21 +49,16 @@ def sql(settings: Settings, ini: Path, options: SqlOptions) -> None:
     if not steps:
         print(f"Nothing to write: there is no migration between {start} and {to}.")
         return
+    migrations = counted(len(steps), "migration")
+    if not script.getvalue():
+        # as that of the template multidb does
+        say(f"env.py has written {migrations} from {start} to {to} to files of its choice, and nothing for {out}.")
+        return
     if out == STDOUT or files.is_stdout(Path(out)):
         write_data(script.getvalue())
         return
     _write(Path(out), script.getvalue())
-    migrations = counted(len(steps), "migration")
     hints.show(f"Wrote {out}: {migrations} from {start} to {to}. To run it: make psql <{out}, or psql -f {out}")
-
-
-def _read_start(loaded: project.Project, named: Sequence[Settings]) -> tuple[str, ...]:
-    """Return the revisions of the database. Raises InputError where those of several databases differ."""
-    found = {alembic_command.read_position(loaded, each) for each in named}
-    if len(found) > 1:
-        positions = " and ".join(sorted(", ".join(each) or "base" for each in found))
-        raise InputError(f"the databases are at different revisions, {positions}.", "Begin at one of them: --from REV")
-    return found.pop()
 
 
 def _write(path: Path, text: str) -> None:

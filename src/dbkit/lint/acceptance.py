@@ -28,7 +28,14 @@ def apply_acceptances(
     yield from _unused_comments(outcome, accepted, comments, is_whole_project=is_whole_project)
     last = covered.last
     is_certain = is_whole_project and outcome.sample_rows.rows and _was_squawk_run(accepted)
-    if last and is_certain and not _is_baseline_used(outcome, accepted, None if baseline else last.revision):
+    # one that is a head was drawn just now, by `dbkit adopt`: it is for the revisions to come
+    is_new = last is not None and not baseline and last.revision in loaded.script.get_heads()
+    if (
+        last
+        and is_certain
+        and not is_new
+        and not _is_baseline_used(outcome, accepted, None if baseline else last.revision)
+    ):
         message = f"the baseline {covered.name} accepts nothing: remove it"
         yield LintFinding("unused-comment", Level.WARNING, last.revision, Path(last.path), None, message)
 

@@ -12,6 +12,7 @@ from dbkit.lint.rules.transactions import find_missing_lock_timeout, find_shared
 from dbkit.lint.table_sizes import read_sizes
 from dbkit.lint.timing import measure_rates
 from dbkit.lint.trace_reader import find_created
+from dbkit.project.env_file import has_gate
 from dbkit.roundtrip.outcome import Outcome, SampleRowCount
 from dbkit.roundtrip.prove import Request, prove_at
 from dbkit.roundtrip.scratch_server import ScratchServer
@@ -89,8 +90,9 @@ def _find(outcome: Outcome, loaded: project.Project, version: int, *, is_unrelea
         *_find_in_traces(outcome, version, is_unreleased=is_unreleased),
         *_find_in_source(outcome, loaded),
         *(find_shared_enum_values(outcome.revisions) if outcome.shares_transaction else ()),
-        *find_missing_lock_timeout(outcome.revisions, Path(loaded.script.dir) / "env.py"),
     ]
+    if not has_gate(Path(loaded.script.dir)):  # which sets the limit wherever it is in force, if not here
+        own += find_missing_lock_timeout(outcome.revisions, Path(loaded.script.dir) / "env.py")
     server = max((trace.server_version for each in outcome.revisions for trace in each.traces), default=0) // 10000
     of_squawk = squawk.run_squawk(outcome.revisions, version or server, Path(loaded.script.dir))
     return list(_remove_duplicates(squawk.merge_findings(own, of_squawk)))

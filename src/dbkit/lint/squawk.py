@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from typing import Any
 
 from dbkit.findings.finding import LONGEST_SQL, Level, LintFinding
 from dbkit.findings.rule_ids import SQUAWK
+from dbkit.foreign_python.finder import program_directories
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.trace.records import ExecutedStatement
 
@@ -116,7 +116,7 @@ def merge_findings(own: Sequence[LintFinding], of_squawk: Sequence[LintFinding])
 
 def find_program() -> str | None:
     """Return the path of squawk, beside this Python or on PATH."""
-    return shutil.which("squawk", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    return shutil.which("squawk", path=os.pathsep.join([*program_directories(), os.environ.get("PATH", "")]))
 
 
 def _collect_scripts(outcomes: Sequence[RevisionOutcome]) -> Iterator[_Script]:

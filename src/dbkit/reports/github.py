@@ -1,5 +1,6 @@
 """Outcomes of round trips and lint as workflow commands of GitHub, which annotate files and lines."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,16 @@ def render_lint(outcome: "LintOutcome", least: Level) -> str:
 
 
 def _annotate(annotation: str, path: Path, line: int | None, title: str, message: str) -> str:
-    properties = f"file={_escape_property(display_path(path))},line={line or 1},title={_escape_property(title)}"
+    properties = f"file={_escape_property(_repository_path(path))},line={line or 1},title={_escape_property(title)}"
     return f"::{annotation} {properties}::{_escape(redact.text(message))}"
+
+
+def _repository_path(path: Path) -> str:
+    """Return a path as GitHub knows it: from the top of the checkout, wherever in it the step runs."""
+    top = os.environ.get("GITHUB_WORKSPACE")
+    if top and path.resolve().is_relative_to(Path(top).resolve()):
+        return path.resolve().relative_to(Path(top).resolve()).as_posix()
+    return display_path(path)
 
 
 def _escape(value: str) -> str:
