@@ -38,7 +38,7 @@ def gate(directory: Path, runs: int) -> list[Comparison]:
         copy.run("make", "setup")
         cluster = development_cluster(settings.load(copy.root, environ={}))
         cluster.ensure_running()
-        template = _template_project(copy, cluster)
+        template = make_template_project(copy, cluster, TEMPLATE)
         ours = copy.root / "alembic.ini"
         apply = in_turns([_apply(copy, cluster, ours, OURS), _apply(copy, cluster, template, TEMPLATE)], runs)
         noop = in_turns([_noop(copy, ours), _noop(copy, template)], runs * 3)
@@ -56,9 +56,9 @@ def stall(directory: Path, runs: int) -> list[Comparison]:
         copy.run("make", "setup")
         cluster = development_cluster(settings.load(copy.root, environ={}))
         cluster.ensure_running()
-        projects = {OURS: copy.root / "alembic.ini", TEMPLATE: _template_project(copy, cluster)}
+        projects = {OURS: copy.root / "alembic.ini", TEMPLATE: make_template_project(copy, cluster, TEMPLATE)}
         for database, ini in projects.items():
-            _create_database(cluster, database)
+            create_database(cluster, database)
             copy.run(*_upgrade(ini))
         [first] = copy.versions.glob("*.py")
         parent = re.search(r'^revision = "(\w+)"', first.read_text(encoding="utf-8"), re.MULTILINE)
@@ -123,14 +123,20 @@ def _comparison(name: str, times: list[Times]) -> Comparison:
     return Comparison(name, times[0], times[1], BOUND, BOUND)
 
 
-def _template_project(copy: Copy, cluster: Cluster) -> Path:
-    """A project as `alembic init` makes it, with the same revisions. Returns its settings file."""
-    place = copy.root / "template"
-    copy.run("venv/bin/alembic", "init", "template/alembic")
+def make_template_project(
+    copy: Copy, cluster: Cluster, name: str, driver: str = "psycopg", template: str = "generic"
+) -> Path:
+    """Make a project as `alembic init` does, with the same revisions. Returns its settings file.
+
+    Its database has the project's name.
+    """
+    place = copy.root / name
+    copy.run("venv/bin/alembic", "init", "--template", template, f"{name}/alembic")
     shutil.rmtree(place / "alembic" / "versions")
     (place / "alembic" / "versions").symlink_to(copy.versions)
-    host = quote(str(cluster.target().host), safe="").replace("%", "%%")
-    url = f"postgresql+psycopg://postgres@/{TEMPLATE}?host={host}"
+    target = cluster.target()
+    host = quote(str(target.host), safe="").replace("%", "%%")
+    url = f"postgresql+{driver}://postgres@/{name}?host={host}&port={target.port}"
     ini = place / "alembic.ini"
     ini.write_text(
         f"[alembic]\nscript_location = {place}/alembic\npath_separator = newline\nsqlalchemy.url = {url}\n"
@@ -149,13 +155,14 @@ def _noop(copy: Copy, ini: Path) -> Task:
 
 def _apply(copy: Copy, cluster: Cluster, ini: Path, database: str) -> Task:
     def apply() -> float:
-        _create_database(cluster, database)
+        create_database(cluster, database)
         return copy.seconds(*_upgrade(ini))
 
     return Task(_label(ini), apply)
 
 
-def _create_database(cluster: Cluster, database: str) -> None:
+def create_database(cluster: Cluster, database: str) -> None:
+    """Create an empty database, in place of one that has the name."""
     with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
         name = sql.Identifier(database)
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))

@@ -3,19 +3,14 @@
 import shutil
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote
-
-import psycopg
-from psycopg import sql
 
 from benchmarks import chain
+from benchmarks.gate import BOUND, SIZE, create_database, make_template_project
 from benchmarks.timing import Comparison, Task, in_turns
 from benchmarks.workspace import Copy, copy_of_project
 from dbkit import settings
 from dbkit.postgres.cluster import Cluster, development_cluster
 
-SIZE = 500  # revisions
-BOUND = 1.15
 TEMPLATES = {"psycopg": "generic", "psycopg2": "generic", "asyncpg": "async"}
 """By driver, Alembic's template."""
 LINE = "from alembic import context\n"
@@ -46,24 +41,9 @@ def project_gate(directory: Path, runs: int) -> list[Comparison]:
 def _project(copy: Copy, cluster: Cluster, driver: str, *, has_gate: bool) -> Path:
     """Make a project as `alembic init` does, with the generated revisions. Returns its settings file."""
     name = f"{driver}_{'gate' if has_gate else 'bare'}"
-    place = copy.root / name
-    copy.run("venv/bin/alembic", "init", "--template", TEMPLATES[driver], f"{name}/alembic")
-    shutil.rmtree(place / "alembic" / "versions")
-    (place / "alembic" / "versions").symlink_to(copy.versions)
-    target = cluster.target()
-    host = quote(str(target.host), safe="").replace("%", "%%")
-    url = f"postgresql+{driver}://postgres@/{name}?host={host}&port={target.port}"
-    ini = place / "alembic.ini"
-    ini.write_text(
-        f"[alembic]\nscript_location = {place}/alembic\npath_separator = newline\nsqlalchemy.url = {url}\n"
-        + (copy.root / "alembic.ini")
-        .read_text(encoding="utf-8")
-        .partition("[post_write_hooks]")[2]
-        .partition("\n\n")[2],
-        encoding="utf-8",
-    )
+    ini = make_template_project(copy, cluster, name, driver, TEMPLATES[driver])
     if has_gate:
-        env = place / "alembic" / "env.py"
+        env = ini.parent / "alembic" / "env.py"
         env.write_text(env.read_text(encoding="utf-8").replace(LINE, GATE, 1), encoding="utf-8")
     return ini
 
@@ -73,10 +53,7 @@ def _task(copy: Copy, cluster: Cluster, ini: Path, *, is_new: bool) -> Task:
     upgrade = partial(copy.seconds, "venv/bin/alembic", "-c", ini, "upgrade", "head")
 
     def apply() -> float:
-        with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
-            name = sql.Identifier(database)
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+        create_database(cluster, database)
         return upgrade()
 
     return Task("with the gate" if database.endswith("_gate") else "without", apply if is_new else upgrade)

@@ -92,7 +92,8 @@ def render_table_of_projects() -> str:
     """Render the table of which verbs work on another project, and on which of its databases."""
     lines = ["| Verb | With `--config` | On which databases, where there are several |", "|---|---|---|"]
     for name, verb in VERBS.items():
-        works = "no" if verb.only_here else "yes" if verb.any_project else "needs no project"
+        is_other = verb.any_project or verb.finds_project
+        works = "no" if verb.only_here else "yes" if is_other else "needs no project"
         why = f": {verb.only_here}" if verb.only_here else ""
         lines.append(f"| `{name}` | {works}{why} | {describe_databases(name, verb)} |")
     return "".join(f"{line}\n" for line in lines)
@@ -100,7 +101,7 @@ def render_table_of_projects() -> str:
 
 def describe_databases(name: str, verb: Verb) -> str:
     """Describe on which databases of a project a verb works."""
-    if verb.only_here or verb.no_project:
+    if verb.only_here or verb.no_project or verb.finds_project:
         return ""
     if name in ONE_DATABASE:
         return "the one that there is; of several, none"

@@ -83,6 +83,14 @@ def test_the_password_is_in_no_process_list(kit: Kit, password_server: Target) -
     assert not any(HOSTILE_PASSWORD.encode() in command for command in commands)
 
 
+def test_psql_of_the_embedded_server(kit: Kit, tmp_path: Path) -> None:
+    """It looks for itself on PATH, where a fresh machine has none."""
+    env = {"PATH": str(tmp_path)}
+    typed = kit.run("venv/bin/python", "-m", "dbkit", "psql", "-c", "SELECT 1 AS found", env=env)
+    assert typed.returncode == 0, typed.stderr
+    assert "found" in typed.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "cwd"),
     [
@@ -191,6 +199,7 @@ def test_an_external_database_that_nothing_marks_is_protected(kit: Kit, password
     refused = kit.alembic("downgrade", "base", env=env)
     assert refused.returncode == 3
     assert "APP_ENV is not set" in refused.stderr
+    assert "set APP_ENV=development in .env" in refused.stderr
     assert kit.alembic("downgrade", "base", env=env | {"CONFIRM": "shop"}).returncode == 0
 
 

@@ -46,6 +46,12 @@ def test_a_danger_is_told_with_its_place_and_what_to_write(ini: Path, lint: Call
     assert told.splitlines()[-1].startswith("1 danger, 1 warning in 1 of 3 migrations on")
 
 
+def test_behind_the_gate_there_is_a_lock_timeout(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
+    env = ini.parent / "migrations/env.py"
+    env.write_text(f"from alembic import context\nfrom dbkit import gate\ngate.install(context)\n{env.read_text()}")
+    assert "no-lock-timeout" not in lint(ini)[1]
+
+
 def test_notes_are_counted_and_shown_when_asked_for(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     assert "drop-breaks-code" not in lint(ini)[1]
     assert "note drop-breaks-code:" in lint(ini, "--level", "note")[1]
@@ -161,6 +167,15 @@ def test_a_baseline_that_accepts_nothing(ini: Path, lint: Callable[..., tuple[in
     assert "the baseline aaaa accepts nothing" in lint(ini, "--baseline", "aaaa")[1]
     assert "the baseline" not in lint(ini, "--baseline", "bbbb")[1]
     assert "the baseline" not in lint(ini, "--baseline", "aaaa", "--to", "bbbb")[1], "of some, nothing can be said"
+
+
+def test_a_baseline_at_the_head_is_for_the_revisions_to_come(init: Callable[..., Path]) -> None:
+    """`dbkit adopt` writes it; of a project that has no findings, too."""
+    ini = init(revisions=[("aaaa", None, "CREATE TABLE t (id bigint PRIMARY KEY)", "DROP TABLE t")])
+    ini.write_text(f"{ini.read_text()}\n[dbkit]\nbaseline = aaaa\n")
+    command = [sys.executable, "-m", "dbkit", "lint", "-c", str(ini)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "accepts nothing" in done.stdout) == (0, False), done.stdout + done.stderr
 
 
 def test_a_baseline_of_the_settings_file_serves_both(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:

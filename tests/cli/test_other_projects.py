@@ -10,7 +10,9 @@ from support.other_project import OtherProject, make_project
 OWN_TABLE = 'version_table="team_version", version_table_schema="ops"'
 
 
-@pytest.fixture(params=["", OWN_TABLE], ids=["default", "own-table"])
+@pytest.fixture(
+    params=[pytest.param("", id="default", marks=pytest.mark.slow), pytest.param(OWN_TABLE, id="own-table")]
+)
 def project(tmp_path: Path, database: Target, request: pytest.FixtureRequest) -> OtherProject:
     """A project that was not migrated yet, with Alembic's version table, or one in another schema."""
     made = make_project(tmp_path, database, request.param)
@@ -57,6 +59,10 @@ def test_a_database_is_migrated_read_and_rolled_back(project: OtherProject) -> N
 def test_files_are_written_beside_its_own(project: OtherProject) -> None:
     """A revision, a snapshot and a script."""
     assert project.dbkit("migrate").returncode == 0
+    files = set(project.versions.iterdir())
+    done = project.dbkit("revision", "-m", "nothing")
+    assert (done.returncode, set(project.versions.iterdir())) == (0, files), done.stderr
+    assert "no changes found; no file was written. `dbkit check -c alembic.ini` compares more." in done.stderr
     models = project.root / "team_models.py"
     models.write_text(models.read_text().replace('sa.Column("city"', 'sa.Column("zip", sa.Text), sa.Column("city"'))
     done = project.dbkit("check")
@@ -108,3 +114,38 @@ def test_a_verb_of_the_kit_s_own_project_says_why(tmp_path: Path, verb: str) -> 
     done = project.dbkit(verb)
     assert done.returncode == 2
     assert f"{verb} takes no --config: " in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["status", "check"])
+def test_an_env_py_that_ends_the_process_is_named(tmp_path: Path, verb: str) -> None:
+    """Its exit code would be taken for one of dbkit, and no option that the verb does not have is suggested."""
+    project = make_project(tmp_path, Target("unused"))
+    env = project.root / "migrations/env.py"
+    env.write_text(env.read_text().replace("import team_models\n", "import team_models\nraise SystemExit(3)\n"))
+    done = project.dbkit(verb)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "failed: SystemExit: 3\n  `alembic current` runs it, too." in done.stderr
+
+
+def test_a_section_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = make_project(tmp_path, Target("unused")).dbkit("status", "-n", "staging")
+    assert done.returncode == 2
+    assert "alembic.ini has no section [staging]" in done.stderr
+
+
+def test_without_models_none_are_said_to_agree(project: OtherProject) -> None:
+    env = project.root / "migrations/env.py"
+    env.write_text(env.read_text().replace("target_metadata=team_models.metadata, ", ""))
+    assert project.dbkit("migrate").returncode == 0
+    done = project.dbkit("drift")
+    assert (done.returncode, done.stdout.partition(";")[0]) == (0, "The migrations and the database agree"), done.stderr
+
+
+@pytest.mark.parametrize(("verb", "code"), [("status", 4), ("check", 0)])
+def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path, verb: str, code: int) -> None:
+    """As on the kit's own project: the first shows what is, and the second compares with it where it can."""
+    project = make_project(tmp_path, Target("unused", host="127.0.0.1", port=1, user="u"))
+    done = project.dbkit(verb)
+    assert done.returncode == code, done.stderr
+    assert "does not answer" in done.stderr
+    assert "waiting up to" not in done.stderr

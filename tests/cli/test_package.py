@@ -39,7 +39,9 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
 def test_both_have_every_file_of_the_package(wheels: Mapping[str, Path]) -> None:
     package = REPOSITORY / "src/dbkit"
     files = {
-        path.relative_to(package.parent).as_posix() for path in package.rglob("*") if path.suffix in {".py", ".md"}
+        path.relative_to(package.parent).as_posix()
+        for path in package.rglob("*")
+        if path.suffix in {".py", ".md"} or path.name == "py.typed" or (path.is_file() and "templates" in path.parts)
     }
     for wheel in wheels.values():
         assert wheel.name.startswith("alembic_dbkit-")

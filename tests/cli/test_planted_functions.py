@@ -115,6 +115,8 @@ def _operator(name: str, types: tuple[str, str]) -> str:
 SQL_OF_THE_PROJECT = {"backfill", "seed", "reset", "drift", "check"}
 # These write files, or run on databases of their own
 ELSEWHERE = {
+    "adopt",
+    "new",
     "revision",
     "merge",
     "rebase-migration",

@@ -621,7 +621,7 @@ def test_a_standby_answers_until_what_it_replays_is_in_conflict(make: Any, repli
     primary, standby = replicated
     on_primary = make(REFERENCE, WAITS, live=primary)
     on_primary.query("UPDATE orders SET reference = NULL WHERE id = 17")
-    ((position,),) = on_primary.query("SELECT pg_current_wal_lsn()::text")
+    ((position,),) = on_primary.query("SELECT pg_current_wal_insert_lsn()::text")
     project = replace(on_primary, live=standby)
     until(lambda: ask_standby(project, f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == [(True,)])
     code, revisions = project.read()

@@ -65,7 +65,7 @@ def test_this_project_is_the_one_without_config() -> None:
         (("-c", "nowhere.ini"), "there is no nowhere.ini."),
         (("-c", "LICENSE"), "LICENSE is not the settings file of an Alembic project: File contains no section headers"),
         (("-c", "noxfile.py"), "is not the settings file of an Alembic project"),
-        (("-n", "nope"), "is not the settings file of an Alembic project: No 'script_location' key found"),
+        (("-n", "nope"), "alembic.ini has no section [nope], which --name names"),
         (("--only",), "expected at least one argument"),
         (("--only", ""), "--only is empty"),
         (("--since", ""), "--since is empty"),

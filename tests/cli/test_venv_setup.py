@@ -76,6 +76,7 @@ def test_a_changed_lock_refreshes_and_keeps_what_else_is_there(checkout: Kit) ->
     assert mark.exists()
 
 
+@pytest.mark.slow
 def test_a_wrong_hash_is_refused_and_the_next_run_recovers(checkout: Kit) -> None:
     lock = checkout.path / "lock" / "dev.txt"
     good = lock.read_text()
@@ -197,6 +198,7 @@ def working(name: str) -> str | None:
     return str(executable) if executable.exists() else None
 
 
+@pytest.mark.slow
 def test_uv_is_used_when_it_is_there(checkout: Kit) -> None:
     tools = checkout.path / "tools"
     tools.mkdir()

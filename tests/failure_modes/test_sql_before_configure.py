@@ -20,13 +20,12 @@ def test_01_sql_before_configure_makes_the_upgrade_a_no_op(pair: Pair) -> None:
         pair.gated.env_py.write_text(
             swap(env_py, (configure, f"{STATEMENT}{configure}")) if "asyncio" in env_py else env_py
         )
+        # the transaction is env.py's, which rolls it back: that is no success
         typed = pair.gated.alembic("upgrade", "head")
-        if typed.returncode:  # the transaction is env.py's, which rolls it back; then it is no success
-            assert typed.returncode == 1
-            assert "something has rolled back what was applied" in one_line(typed.stderr)
-            assert pair.gated.query("SELECT to_regclass('t'), to_regclass('alembic_version')") == [(None, None)]
-            return
-    else:
-        assert pair.gated.alembic("upgrade", "head").returncode == 0
+        assert typed.returncode == 1, typed.stderr
+        assert "something has rolled back what was applied" in one_line(typed.stderr)
+        assert pair.gated.query("SELECT to_regclass('t'), to_regclass('alembic_version')") == [(None, None)]
+        return
+    assert pair.gated.alembic("upgrade", "head").returncode == 0
     assert pair.gated.query("SELECT to_regclass('t')::text") == [("t",)]
     assert pair.gated.heads() == ["rev1"]

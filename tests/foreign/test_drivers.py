@@ -20,6 +20,11 @@ from support.starting_server import starting_server
 BEGIN = ("connectable.connect() as connection", "connectable.begin() as connection")
 RAISE = "raise ValueError('on purpose')"
 RAW_COMMIT = "cursor = op.get_bind().connection.cursor()\ncursor.execute('CREATE TABLE v ()')\ncursor.execute('COMMIT')"
+RAW_ROLLBACK = """
+raw = op.get_bind().connection
+raw.cursor().execute('CREATE TABLE v ()')
+raw.rollback()
+raw.cursor().execute('CREATE TABLE w ()')"""
 COUNTED = "op.execute('CREATE TABLE counted AS SELECT 1 AS n')"
 AGAIN = "op.execute('INSERT INTO counted VALUES (2)')"
 ALTER = "op.execute('ALTER TABLE t ADD x int')"
@@ -31,7 +36,9 @@ Make = Callable[..., Project]
 def make(pair: Pair, request: pytest.FixtureRequest) -> Make:
     """Write revisions, and an env.py for one of the drivers. Returns the project behind the gate."""
 
-    def run(*revisions: str, changes: tuple[tuple[str, str], ...] = (), per_migration: bool = False) -> Project:
+    def run(
+        *revisions: str | tuple[str, str], changes: tuple[tuple[str, str], ...] = (), per_migration: bool = False
+    ) -> Project:
         pair.write(*revisions)
         return with_driver(pair, request.param, *changes, per_migration=per_migration).gated
 
@@ -65,8 +72,12 @@ def test_a_run_in_one_transaction_is_retried_as_a_whole(make: Make) -> None:
     assert project.journal() == [("upgrade", f"rev{number}") for number in (1, 2, 3)]
 
 
-def test_a_lock_that_does_not_come_ends_a_run_in_one_transaction(make: Make) -> None:
-    project = make(TABLE, COUNTED, ALTER)
+@pytest.mark.parametrize("changes", [(), (BEGIN,)], ids=["alembic-begins", "env-begins"])
+def test_a_lock_that_does_not_come_ends_a_run_in_one_transaction(
+    make: Make, changes: tuple[tuple[str, str], ...]
+) -> None:
+    """It is retried until the time is over, and ends in one line, whoever has begun the transaction."""
+    project = make(TABLE, COUNTED, ALTER, changes=changes)
     upgrade(project, "rev1")
     limits = {"MIGRATION_LOCK_TIMEOUT": "100ms", "MIGRATION_LOCK_BUDGET": "1s"}
     with psycopg.connect(**project.target.parameters()) as reader:
@@ -77,6 +88,7 @@ def test_a_lock_that_does_not_come_ends_a_run_in_one_transaction(make: Make) -> 
     assert "the database is at rev1, and it is safe to run again" in typed.stderr
     assert (project.heads(), project.journal(), exists(project, "counted")) == (["rev1"], [("upgrade", "rev1")], False)
     upgrade(project)
+    assert project.journal() == [("upgrade", f"rev{number}") for number in (1, 2, 3)]
 
 
 def test_an_error_takes_the_whole_run_back(make: Make) -> None:
@@ -122,6 +134,36 @@ def test_a_commit_in_one_transaction_leaves_a_half(make: Make, commit: str) -> N
     assert project.heads() == ["rev1"]
 
 
+AFTER_COMMIT = """
+op.execute('COMMIT')
+op.execute('CREATE INDEX CONCURRENTLY ix ON t (name)')
+op.execute("ALTER TYPE mood ADD VALUE 'glad'")
+op.execute("INSERT INTO felt VALUES ('glad')")"""
+
+
+@pytest.mark.parametrize("per_migration", [True, False])
+def test_a_commit_by_hand_before_what_needs_no_transaction(make: Make, per_migration: bool) -> None:
+    """The idiom from before autocommit_block(): psycopg2 and asyncpg begin no transaction after it, and psycopg does."""
+    mood = "op.execute(\"CREATE TYPE mood AS ENUM ('sad')\")\nop.execute('CREATE TABLE felt (mood mood)')"
+    project = make(f"{TABLE}\n{mood}", AFTER_COMMIT, COUNTED, per_migration=per_migration)
+    typed = project.alembic("upgrade", "head")
+    if project.driver == "psycopg":
+        assert typed.returncode == 6
+        assert "cannot run inside a transaction block" in one_line(typed.stderr)
+        return
+    assert typed.returncode == 0, typed.stderr
+    assert (project.heads(), exists(project, "ix"), exists(project, "counted")) == (["rev3"], True, True)
+    assert project.query("SELECT mood::text FROM felt") == [("glad",)]
+    assert project.journal() == [("upgrade", f"rev{number}") for number in (1, 2, 3)]
+
+
+def test_an_error_after_a_commit_by_hand_takes_back_what_follows_it(make: Make) -> None:
+    project = make(TABLE, f"op.execute('COMMIT')\nop.execute('CREATE TABLE v ()')\n{RAISE}")
+    typed = project.alembic("upgrade", "head")
+    assert typed.returncode == 6, typed.stderr
+    assert (project.heads(), exists(project, "v")) == (["rev1"], False)
+
+
 def test_what_one_migration_sets_ends_with_it_in_one_transaction(make: Make) -> None:
     seen = (
         "op.execute(\"CREATE TABLE public.seen AS SELECT current_setting('lock_timeout') AS lock, "
@@ -145,6 +187,31 @@ def test_an_external_transaction(make: Make) -> None:
     assert project.alembic("downgrade", "base").returncode == 0
 
 
+@pytest.mark.parametrize("commit", ["op.get_bind().commit()", "op.execute('COMMIT')"])
+def test_a_commit_in_a_transaction_of_env_py(make: Make, commit: str) -> None:
+    """SQL before configure() without a commit; a revision commits in the middle, and another connection does a part."""
+    project = make(
+        TABLE,
+        f"{INSERT}\n{commit}\nop.execute('CREATE TABLE v ()')",
+        f"{COUNTED}\nop.execute('SELECT pg_sleep(1)')",
+        per_migration=False,
+    )
+    env_py = project.env_py.read_text()
+    configure = "        context.configure(\n            connection=connection"
+    if configure not in env_py:
+        configure = "    context.configure(connection=connection"
+    indent = configure[: len(configure) - len(configure.lstrip())]
+    env_py = env_py.replace(configure, f"{indent}connection.exec_driver_sql('SET search_path TO public')\n{configure}")
+    run = "context.run_migrations()\n"
+    head, _, tail = env_py.rpartition(f"{indent}    {run}")
+    project.env_py.write_text(f"{head}{indent}    {run}{indent}connection.commit()\n{tail}")
+    runners = [project.start("upgrade", "head") for _ in range(3)]
+    errors = [runner.communicate(timeout=60)[1] for runner in runners]
+    assert [runner.returncode for runner in runners] == [0] * 3, errors
+    assert (project.heads(), exists(project, "v"), exists(project, "counted")) == (["rev3"], True, True)
+    assert project.journal() == [("upgrade", f"rev{number}") for number in (1, 2, 3)]
+
+
 def test_an_error_in_an_external_transaction(make: Make) -> None:
     project = make(TABLE, COUNTED, RAISE, changes=(BEGIN,))
     typed = project.alembic("upgrade", "head")
@@ -153,21 +220,6 @@ def test_an_error_in_an_external_transaction(make: Make) -> None:
     assert "upgrade of rev3 failed, at rev3.py:" in line
     assert "it is safe to run again" in line
     assert (project.heads_or_none(), exists(project, "t")) == ([], False)
-
-
-def test_a_lock_in_an_external_transaction(make: Make) -> None:
-    """It is retried, or it ends in one line; env.py's statements before it cannot be repeated."""
-    project = make(TABLE, COUNTED, ALTER, changes=(BEGIN,))
-    upgrade(project, "rev1")
-    limits = {"MIGRATION_LOCK_TIMEOUT": "100ms", "MIGRATION_LOCK_BUDGET": "500ms"}
-    with psycopg.connect(**project.target.parameters()) as reader:
-        reader.execute("SELECT FROM t")
-        typed = project.alembic("upgrade", "head", env=limits)
-    assert typed.returncode == 1, typed.stderr
-    assert "it is safe to run again" in typed.stderr
-    assert (project.heads(), project.journal(), exists(project, "counted")) == (["rev1"], [("upgrade", "rev1")], False)
-    upgrade(project)
-    assert project.journal() == [("upgrade", f"rev{number}") for number in (1, 2, 3)]
 
 
 def test_several_runners_with_external_transactions(make: Make) -> None:
@@ -194,6 +246,30 @@ def test_an_env_py_that_rolls_back_is_no_success(make: Make) -> None:
     assert typed.returncode == 1, typed.stderr
     assert "no error was raised, but the database is at base" in one_line(typed.stderr)
     assert not exists(project, "t")
+
+
+# Below SQLAlchemy
+
+
+@pytest.mark.parametrize("per_migration", [False, True])
+def test_a_rollback_below_sqlalchemy_is_not_recorded(make: Make, per_migration: bool) -> None:
+    project = make(TABLE, RAW_ROLLBACK, per_migration=per_migration)
+    upgrade(project, "rev1")
+    typed = project.alembic("upgrade", "head")
+    assert typed.returncode == 1
+    assert "it has rolled back by hand what it had done" in one_line(typed.stderr)
+    assert (project.heads(), project.journal()) == (["rev1"], [("upgrade", "rev1")])
+    assert not any(exists(project, table) for table in ("v", "w"))
+
+
+def test_a_commit_below_sqlalchemy_while_a_stash_waits(make: Make) -> None:
+    project = make(TABLE, (COUNTED, "op.execute('DROP TABLE counted')"), RAW_COMMIT)
+    upgrade(project, "rev2")
+    assert project.dbkit("rollback").returncode == 0
+    upgrade(project)
+    assert (project.heads(), exists(project, "v")) == (["rev3"], True)
+    assert project.dbkit("restore").returncode == 0
+    assert project.query("SELECT count(*) FROM counted") == [(1,)]
 
 
 # The journal, and the version table
@@ -277,6 +353,21 @@ def test_a_killed_run_that_holds_the_lock_gives_way(make: Make) -> None:
     _, errors = second.communicate(timeout=20)
     assert second.returncode == 143, errors
     until(lambda: project.query(SLEEPING) == [(0,)])
+    assert project.heads() == ["rev1"]
+
+
+def test_a_signal_while_no_migration_runs(make: Make) -> None:
+    project = make(TABLE, ALTER)
+    upgrade(project, "rev1")
+    waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'dbkit_journal'::regclass AND NOT granted"
+    with psycopg.connect(**project.target.parameters()) as other:
+        other.execute("LOCK TABLE dbkit_journal IN ACCESS EXCLUSIVE MODE")
+        process = project.start("upgrade", "head", env={"MIGRATION_LOCK_TIMEOUT": "1h"})
+        wait_for(process, lambda: other.execute(waiting).fetchall() == [(1,)])
+        process.terminate()
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 143, errors
+    assert "interrupted" in one_line(errors)
     assert project.heads() == ["rev1"]
 
 

@@ -150,6 +150,39 @@ def test_an_engine_with_a_pool(project: ForeignProject) -> None:
     assert project.heads() == [HEAD]
 
 
+def test_revision_files_that_can_be_imported_once_only(place: Place) -> None:
+    project = generic(place)
+    [file] = project.versions.glob(f"{IDS[0]}_*")
+    mapped = "from app.models import Base\n\nclass Old(Base):\n    __table__ = sa.Table('old', Base.metadata, sa.Column('id', sa.Integer, primary_key=True))\n"
+    file.write_text(f"{file.read_text()}\n{mapped}")
+    for verb in ("migrate", "redo", "rollback"):
+        typed = project.dbkit(verb)
+        assert typed.returncode == 0, (verb, typed.stderr)
+    assert project.heads() == [IDS[-2]]
+
+
+def test_an_asynchronous_engine_of_the_application(place: Place) -> None:
+    """Its pool outlives the event loop of one run of env.py, and a verb runs it several times. It decodes json itself."""
+    project = asynchronous(place)
+    (project.root / "app/database.py").write_text(
+        "import os\n\nfrom sqlalchemy import event\nfrom sqlalchemy.ext.asyncio import create_async_engine\n\n"
+        'engine = create_async_engine(os.environ["DATABASE_URL"], pool_pre_ping=True)\n\n\n'
+        '@event.listens_for(engine.sync_engine, "connect")\ndef set_codec(connection, _record):\n'
+        '    codec = {"schema": "pg_catalog", "encoder": str, "decoder": int}\n'
+        '    connection.run_async(lambda own: own.set_type_codec("json", **codec))\n'
+    )
+    whole = project.env_py.read_text()
+    start = whole.index("    connectable = async_engine_from_config(")
+    end = whole.index("    async with connectable.connect()")
+    text = f"{whole[:start]}    from app.database import engine as connectable\n\n{whole[end:]}"
+    project.env_py.write_text(text.replace("    await connectable.dispose()\n", ""))
+    for verb in ("migrate", "redo", "rollback", "migrate", "status"):
+        typed = project.dbkit(verb)
+        assert typed.returncode == 0, (verb, typed.stderr)
+        assert "Traceback" not in typed.stderr
+    assert project.heads() == [HEAD]
+
+
 def test_an_engine_that_commits_each_statement(project: ForeignProject) -> None:
     """Then no migration can be taken back, and that is known."""
     edit(
@@ -232,3 +265,34 @@ def test_an_error_in_one_database_takes_back_the_others(place: Place) -> None:
     typed = project.alembic("upgrade", "head")
     assert typed.returncode == 0, typed.stderr
     assert [project.journal(name) for name in project.databases] == [APPLIED, APPLIED]
+
+
+STRICT = """
+from urllib.parse import urlsplit
+
+if os.environ["DATABASE_URL"] != os.environ["REAL"] and not urlsplit(os.environ["DATABASE_URL"]).hostname:
+    raise ValueError("DATABASE_URL has no host")
+"""
+
+
+def test_settings_that_demand_a_host_in_the_url(place: Place) -> None:
+    """As pydantic's PostgresDsn does: the URL of a scratch server has a socket."""
+    project = generic(place)
+    project.environment["REAL"] = project.environment["DATABASE_URL"]
+    edit(project.env_py, ("from alembic import context\n", f"import os\nfrom alembic import context\n{STRICT}"))
+    typed = project.dbkit("check")
+    assert typed.returncode in (0, 1), typed.stderr
+    # where a revision file imports the settings, it is so before env.py runs
+    [file] = project.versions.glob(f"{IDS[0]}_*")
+    edit(file, ("import sqlalchemy as sa\n", f"import os\nimport sqlalchemy as sa\n{STRICT}"))
+    typed = project.dbkit("roundtrip")
+    assert "the whole chain went down and up again" in typed.stdout, typed.stderr
+
+
+def test_variables_that_are_not_set_are_named(place: Place) -> None:
+    project = generic(place)
+    parts = 'USER, DB = os.environ["DB_USER"], os.environ["DB_NAME"]\n'
+    edit(project.env_py, ("from alembic import context\n", f"import os\nfrom alembic import context\n{parts}"))
+    typed = project.dbkit("roundtrip")
+    assert typed.returncode == 2
+    assert "env.py reads DB_USER, DB_NAME. Set them as for `alembic`" in typed.stderr

@@ -273,3 +273,48 @@ def test_tenants_are_migrated_one_by_one(project: ForeignProject) -> None:
     upgrade(other)
     assert other.dbkit("restore").returncode == 0
     assert other.query("SELECT DISTINCT phone FROM customers") == [("globex",)]
+
+
+@pytest.mark.parametrize("project", ["multidb"], indirect=True)
+def test_a_difference_in_one_database_leaves_the_others_shown(project: ForeignProject) -> None:
+    upgrade(project)
+    for name in project.databases:
+        project.query(f"ALTER TABLE customers ADD by_hand_{name} text", name)
+    typed = project.dbkit("drift")
+    assert typed.returncode == 1, typed.stdout + typed.stderr
+    assert all(f"customers.by_hand_{name}" in typed.stderr for name in project.databases), typed.stderr
+
+
+@pytest.mark.parametrize("project", ["multidb"], indirect=True)
+def test_redo_of_databases_at_different_revisions_is_refused(project: ForeignProject) -> None:
+    """It would apply to one of them a revision that it did not have."""
+    upgrade(project)
+    last = list(project.databases)[-1]
+    project.query(f"UPDATE alembic_version SET version_num = '{IDS[-2]}'", last)
+    typed = project.dbkit("redo")
+    assert typed.returncode == 2, typed.stdout + typed.stderr
+    assert "the databases are at different revisions" in typed.stderr
+    assert [project.heads(name) for name in project.databases] == [[HEAD], [IDS[-2]]]
+
+
+@pytest.mark.parametrize("project", ["multidb"], indirect=True)
+def test_a_script_that_env_py_writes_itself_is_not_said_to_be_in_another_file(project: ForeignProject) -> None:
+    typed = project.dbkit("sql", "--from", "base", "--out", "all.txt")
+    assert typed.returncode == 0, typed.stderr
+    assert "and nothing for all.txt" in typed.stderr
+    assert "Wrote" not in typed.stdout
+    assert not (project.root / "all.txt").exists()
+
+
+@pytest.mark.parametrize("project", ["async", "multidb"], indirect=True)
+def test_a_revision_is_written_where_one_database_has_changes(project: ForeignProject) -> None:
+    assert project.alembic("upgrade", "head").returncode == 0
+    files = set(project.versions.glob("*.py"))
+    done = project.dbkit("revision", "-m", "nothing")
+    assert (done.returncode, set(project.versions.glob("*.py"))) == (0, files), done.stderr
+    assert done.stderr.count("no changes found; no file was written") == 1
+    project.query("ALTER TABLE customers DROP COLUMN phone", list(project.databases)[-1])
+    done = project.dbkit("revision", "-m", "the phone")
+    assert done.returncode == 0, done.stderr
+    (written,) = set(project.versions.glob("*.py")) - files
+    assert "op.add_column('customers', sa.Column('phone'" in written.read_text()

@@ -14,6 +14,7 @@ from dbkit.postgres.cluster import Cluster
 from support.dangers import DANGERS, SAFE, Case, numbered, styles, tables
 from support.kit import REPOSITORY
 from support.lint_findings import advice_on, engine_of
+from support.running import spread_slow
 
 EMPTIED = """
 DO $$ BEGIN
@@ -32,6 +33,9 @@ NEED_ROWS = {
 """Not found in empty tables: rows changed under an earlier lock or through an index, and written anew as they are."""
 
 
+Select = Callable[[list[tuple[str, str]]], list[tuple[str, str]]]
+
+
 @pytest.fixture
 def engine(server: Cluster) -> Iterator[sa.Engine]:
     """A new database: the catalog of one for all cases gets so long that the last ones take twice the time."""
@@ -42,11 +46,11 @@ def engine(server: Cluster) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def advised(engine: sa.Engine, tmp_path: Path) -> Callable[..., dict[str, list[LintFinding]]]:
-    """What is found in a case, by style; each style has its own tables, with rows; with `more`, two styles are tried."""
+    """What is found in a case, by style; each style has its own tables, with rows; `wanted` selects some of them."""
 
-    def run(case: Case, *more: str) -> dict[str, list[LintFinding]]:
-        found, tried = {}, list(styles(case))
-        for number, (style, body) in enumerate([tried[0], tried[-1]] if more else tried):
+    def run(case: Case, *more: str, wanted: Select = list) -> dict[str, list[LintFinding]]:
+        found = {}
+        for number, (style, body) in enumerate(wanted([*styles(case)])):
             with engine.begin() as connection:
                 connection.exec_driver_sql("; ".join((tables(case, number), *more)))
             found[style] = advice_on(engine, tmp_path / f"revision{number}.py", numbered(body, number))
@@ -117,15 +121,30 @@ def test_what_is_done_to_all_partitions_is_told_once(
     assert [(each.id, each.tables[0]) for each in found] == expected
 
 
-@pytest.mark.parametrize("name", [name for name in DANGERS if name not in NEED_ROWS])
-def test_a_danger_is_found_in_empty_tables(advised: Callable[..., dict[str, list[LintFinding]]], name: str) -> None:
-    for style, found in advised(DANGERS[name], EMPTIED).items():
+STYLES = pytest.mark.parametrize(
+    "wanted",
+    [
+        pytest.param(lambda styles: [styles[0], styles[-1]], id="first-and-last"),
+        pytest.param(lambda styles: styles[1:-1], id="others", marks=pytest.mark.slow),
+    ],
+)
+
+
+@STYLES
+@pytest.mark.parametrize("name", spread_slow(4, [name for name in DANGERS if name not in NEED_ROWS]))
+def test_a_danger_is_found_in_empty_tables(
+    advised: Callable[..., dict[str, list[LintFinding]]], name: str, wanted: Select
+) -> None:
+    for style, found in advised(DANGERS[name], EMPTIED, wanted=wanted).items():
         assert {each.id for each in found} >= set(DANGERS[name].ids), style
 
 
-@pytest.mark.parametrize("name", SAFE)
-def test_no_safe_one_is_blamed_in_empty_tables(advised: Callable[..., dict[str, list[LintFinding]]], name: str) -> None:
-    for style, found in advised(SAFE[name], EMPTIED).items():
+@STYLES
+@pytest.mark.parametrize("name", spread_slow(4, [*SAFE]))
+def test_no_safe_one_is_blamed_in_empty_tables(
+    advised: Callable[..., dict[str, list[LintFinding]]], name: str, wanted: Select
+) -> None:
+    for style, found in advised(SAFE[name], EMPTIED, wanted=wanted).items():
         assert [each for each in found if each.level != Level.NOTE] == [], style
 
 

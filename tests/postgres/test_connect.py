@@ -10,6 +10,7 @@ from dbkit.errors import Unreachable
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.postgres.own_statements import Session, place_of
+from dbkit.postgres.pooler import looks_direct
 from dbkit.settings import Target
 from support.servers import HOSTILE_PASSWORD, free_port
 
@@ -94,3 +95,19 @@ def test_too_many_connections_passes(server: Cluster, database: Target) -> None:
     timer.start()
     connect(narrow, wait=LONG).close()
     timer.join()
+
+
+def test_a_direct_connection_is_not_taken_for_a_pooler(database: Target) -> None:
+    """It has its limits from the login on, and settings of its own."""
+    with connect(database, patience=7) as connection:
+        assert (connection.is_pooled, connection.wraps, connection.server_pid) == (
+            False,
+            False,
+            connection.info.backend_pid,
+        )
+        assert connection.execute("SHOW lock_timeout").fetchone() == ("7s",)
+        assert connection.execute("SHOW search_path").fetchone() == ("pg_catalog, pg_temp",)
+        assert looks_direct(connection.fileno(), connection.client_port, connection.server_pid)
+    with connect(database, settings={"default_transaction_read_only": "on"}) as connection:
+        assert connection.execute("SHOW default_transaction_read_only").fetchone() == ("on",)
+        assert not connection.has_session_settings

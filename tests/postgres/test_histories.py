@@ -48,7 +48,9 @@ def migrate(target: Target, revision: str) -> None:
         connection.execute(f"CREATE TABLE {table} (version_num varchar(32) PRIMARY KEY)".encode())
         journal.ensure_table(connection)
         change = VersionChange(f"INSERT INTO {table} (version_num) VALUES (%(new)s)", {"new": revision})
-        assert journal.record_step(connection, JournalEntry("upgrade", revision, "test"), [revision], change) == 1
+        assert (
+            journal.record_step(connection, JournalEntry("upgrade", revision, "test"), [revision], change).rowcount == 1
+        )
         protection.write_mark(connection, f"mark of {revision}")
         connection.commit()
 

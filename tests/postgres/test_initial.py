@@ -8,11 +8,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from dbkit import project
 from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.sql_script import split_script
 from dbkit.project.initial import Initial
 from dbkit.roundtrip.prove import Request, prove
+from dbkit.roundtrip.scratch_migrations import open_scratch
 from dbkit.settings import Settings, Target
 
 INITIAL = """\
@@ -168,3 +170,36 @@ def test_a_long_script_is_split_once() -> None:
     steps = list(split_script("".join(f"CREATE TABLE t{n} (a text DEFAULT ';');\n" for n in range(5000))))
     assert (len(steps), steps[-1].line) == (5000, 5000)
     assert json.dumps(steps[0].text) == json.dumps("CREATE TABLE t0 (a text DEFAULT ';')")
+
+
+MODULES = {
+    "def make(connection):\n    raise SystemExit('no licence')\n": "SystemExit: no licence",
+    "raise KeyError('APP_SETTING')\n": "KeyError: 'APP_SETTING'",
+    "def make(:\n": "SyntaxError: ",
+    "raise SystemExit(3)\n": "SystemExit: 3",
+}
+
+
+@pytest.mark.parametrize("source", MODULES)
+def test_what_a_module_of_the_project_raises_is_one_sentence(
+    tmp_path: Path, database: Target, source: str, request: pytest.FixtureRequest
+) -> None:
+    """Neither a traceback, nor an exit without a word."""
+    module = f"initial_{abs(hash(request.node.nodeid)):x}"
+    (tmp_path / f"{module}.py").write_text(source)
+    with pytest.raises(InputError) as caught:
+        Initial(f"{module}:make", tmp_path).apply(database)
+    assert f"[dbkit] initial = {module}:make failed: {MODULES[source]}" in caught.value.message
+
+
+def test_the_kit_s_own_project_begins_before_its_first_revision(
+    init: Callable[..., Path], local_settings: Settings, server: Cluster
+) -> None:
+    """A version table with rows would leave out migrations that check, drift and the dry run are about."""
+    ini = init(revisions=[("bbbb", None, "SELECT 1", "SELECT 1")])
+    (ini.parent / "base.sql").write_text(
+        "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('bbbb');"
+    )
+    ini.write_text(f"{ini.read_text()}\n[dbkit]\ninitial = base.sql\n")
+    with pytest.raises(InputError, match="is at bbbb, and the first revision is to be applied"):
+        open_scratch(project.load(ini), local_settings, server, "gated_initial")

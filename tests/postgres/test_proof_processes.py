@@ -161,13 +161,11 @@ def test_a_process_that_dies_is_told_with_where_it_was(
     "up",
     [
         "CREATE TABLE t7 (); SELECT pg_sleep(3)",
-        pytest.param(
-            "python:import time\n    end = time.process_time() + 3\n    while time.process_time() < end: pass\n    op.execute('CREATE TABLE t7 ()')",
-            marks=pytest.mark.slow,
-        ),
+        "python:import time\n    end = time.process_time() + 3\n    while time.process_time() < end: pass\n    op.execute('CREATE TABLE t7 ()')",
     ],
     ids=["a statement", "computing"],
 )
+@pytest.mark.slow
 def test_what_takes_long_is_not_given_up(
     project: Callable[..., Path], local_settings: Settings, server: Cluster, up: str
 ) -> None:

@@ -227,20 +227,45 @@ def tables(target: Target) -> list[tuple[str]]:
 
 
 @pytest.mark.parametrize("swallowed", [False, True], ids=["raised", "swallowed"])
-def test_another_database_is_refused_before_the_first_statement(
+def test_a_connection_of_another_making_is_refused_before_its_first_statement(
     init: Callable[..., Path], proven: Callable[..., dict[str, str]], database: Target, swallowed: bool
 ) -> None:
     with connect(database, autocommit=True) as connection:
         connection.execute("CREATE TABLE precious ()")
-    online = plain(
-        f'create_engine("postgresql+psycopg://postgres@/{database.dbname}?host={database.host}", poolclass=NullPool)'
-    )
+    login = f"'dbname={database.dbname} user=postgres host={database.host}'"
+    connect_itself = f"creator=lambda: __import__('psycopg').connect({login})"
+    online = plain(f'create_engine("postgresql+psycopg://", {connect_itself}, poolclass=NullPool)')
     if swallowed:
         body = online.strip().replace("\n", "\n    ")
         online = f"try:\n    {body}\nexcept Exception:\n    pass"
     with pytest.raises(InputError, match=f"env.py opened a connection to '{database.dbname}'"):
         proven(init(online=online))
     assert tables(database) == [("precious",)]
+
+
+def test_an_engine_with_another_database_is_led_to_the_scratch_database(
+    init: Callable[..., Path], proven: Callable[..., dict[str, str]], database: Target
+) -> None:
+    """An application has its URL from anywhere; no option has to lead env.py away from it."""
+    with connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE precious ()")
+    url = f"postgresql+psycopg://postgres@/{database.dbname}?host={database.host}"
+    assert proven(init(online=plain(f'create_engine("{url}")'))) == EXPECTED
+    assert tables(database) == [("precious",)]
+
+
+def test_a_url_as_sqlalchemy_prints_it_is_taken(
+    init: Callable[..., Path], proven: Callable[..., dict[str, str]]
+) -> None:
+    """The directory of a scratch server's socket has %2F in it, which configparser takes for an interpolation."""
+    ini = init()
+    env = ini.parent / "migrations/env.py"
+    line = 'config.set_main_option("sqlalchemy.url", make_url(os.environ["DATABASE_URL"]).render_as_string(False))\n'
+    first = "import os\nfrom sqlalchemy.engine import make_url\n"
+    text = env.read_text().replace("config = context.config\n", f"config = context.config\n{line}", 1)
+    env.write_text(first + text)
+    assert line in env.read_text()
+    assert proven(ini) == EXPECTED
 
 
 def test_a_migration_that_goes_elsewhere_is_refused(
@@ -271,6 +296,27 @@ def test_an_env_py_that_cannot_be_run_says_why(
 ) -> None:
     with pytest.raises(InputError, match=re.escape(words)):
         proven(init(online=online))
+
+
+def test_what_an_env_py_misses_in_an_empty_database_is_said(
+    init: Callable[..., Path], proven: Callable[..., dict[str, str]]
+) -> None:
+    online = plain().replace(
+        "    context.configure",
+        "    connection.execute(text('SET search_path = ' + context.get_x_argument(True).get('tenant', 'nobody')))\n"
+        "    connection.commit()\n    context.configure",
+        1,
+    )
+    ini = init(online=online)
+    with pytest.raises(InputError, match="no schema has been selected to create in") as caught:
+        proven(ini)
+    assert caught.value.hint.startswith("env.py reads the arguments of -x, and none was given: -x NAME=VALUE")
+    with pytest.raises(InputError) as caught:
+        proven(ini, arguments=("tenant=acme",))
+    assert caught.value.hint.startswith("Where another program makes that before the first revision: [dbkit] initial")
+    (ini.parent / "schemas.sql").write_text("CREATE SCHEMA acme")
+    ini.write_text(f"{ini.read_text()}\n[dbkit]\ninitial = schemas.sql\n")
+    assert proven(ini, arguments=("tenant=acme",))["aaaa"] == "proven"
 
 
 def test_nothing_is_left_on_a_named_server(

@@ -202,11 +202,11 @@ def test_a_blocking_socket_is_not_shared(database: Target) -> None:
 
 def test_where_no_socket_can_be_made_nothing_is_shared(database: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object, **_keywords: object) -> None:
-        raise PermissionError
+        raise PermissionError("no room in /tmp")
 
     monkeypatch.setattr(shared_session.tempfile, "TemporaryDirectory", refuse)
     with sa.create_engine(Access(driver="psycopg2").url(database), poolclass=NullPool).connect() as connection:
-        assert share_session(connection) == Unsupported()
+        assert share_session(connection) == Unsupported(shared_session.NOT_SHARED.format(error="no room in /tmp"))
 
 
 def test_a_driver_without_a_known_socket_is_not_shared(database: Target) -> None:

@@ -9,7 +9,7 @@ from support.foreign_projects import INSTALL, ForeignProject, driver_url
 from support.foreign_shapes import CONTEXT, METADATA, NO_METADATA, Place, edit, start_project, write_chain, write_url
 
 
-def initialize(project: ForeignProject, *arguments: str) -> None:
+def initialize(project: ForeignProject, *arguments: str, gated: bool = True) -> None:
     """Run what the framework has for `alembic init`, and write the chain and the gate's line."""
     subprocess.run(
         [sys.executable, "-m", *project.program, "init", *arguments],
@@ -19,7 +19,8 @@ def initialize(project: ForeignProject, *arguments: str) -> None:
         capture_output=True,
     )
     write_chain(project.versions, shop_chain())
-    edit(project.env_py, (CONTEXT, INSTALL))
+    if gated:
+        edit(project.env_py, (CONTEXT, INSTALL))
 
 
 def write_package(root: Path, **modules: str) -> None:
@@ -29,9 +30,9 @@ def write_package(root: Path, **modules: str) -> None:
         (root / f"app/{name}.py").write_text(text)
 
 
-def pyproject(place: Place) -> ForeignProject:
+def pyproject(place: Place, *, gated: bool = True) -> ForeignProject:
     """Make a project whose settings are in pyproject.toml, with the template pyproject."""
-    start_project("pyproject", place.directory, shop_chain(), (NO_METADATA, METADATA), code=models())
+    start_project("pyproject", place.directory, shop_chain(), (NO_METADATA, METADATA), code=models(), gated=gated)
     target = place.database()
     write_url(place.directory / "alembic.ini", target, "psycopg")
     return ForeignProject(place.directory, {"": target}, "psycopg", config="pyproject.toml")
@@ -75,9 +76,10 @@ SQLMODEL_METADATA = (
 )
 
 
-def sqlmodel(place: Place) -> ForeignProject:
+def sqlmodel(place: Place, *, gated: bool = True) -> ForeignProject:
     """Make a project with the models of SQLModel."""
-    start_project("generic", place.directory, shop_chain(), (NO_METADATA, SQLMODEL_METADATA), code=SQLMODELS)
+    changes = (NO_METADATA, SQLMODEL_METADATA)
+    start_project("generic", place.directory, shop_chain(), changes, code=SQLMODELS, gated=gated)
     target = place.database()
     write_url(place.directory / "alembic.ini", target, "psycopg2")
     return ForeignProject(place.directory, {"": target}, "psycopg2")
@@ -105,12 +107,12 @@ def create_app():
 """
 
 
-def flask(place: Place) -> ForeignProject:
+def flask(place: Place, *, gated: bool = True) -> ForeignProject:
     """Make a project with Flask-Migrate, whose env.py needs the application."""
     target = place.database()
     write_package(place.directory, models=models(), factory=FLASK_APP)
-    program = ("flask", "--app", "app.factory:create_app", "db")
-    environment = {"SQLALCHEMY_DATABASE_URI": driver_url(target, "psycopg2")}
+    program = ("flask", "db")
+    environment = {"SQLALCHEMY_DATABASE_URI": driver_url(target, "psycopg2"), "FLASK_APP": "app.factory:create_app"}
     project = ForeignProject(
         place.directory,
         {"": target},
@@ -119,7 +121,7 @@ def flask(place: Place) -> ForeignProject:
         program=program,
         environment=environment,
     )
-    initialize(project)
+    initialize(project, gated=gated)
     return project
 
 

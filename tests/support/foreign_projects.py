@@ -53,6 +53,8 @@ class ForeignProject:
     """Where the tables are."""
     version_table: str = "alembic_version"
     scripts: str = "migrations"
+    python: Path | str = sys.executable
+    """The interpreter of its environment."""
 
     @property
     def versions(self) -> Path:
@@ -85,7 +87,7 @@ class ForeignProject:
         self, arguments: list[str], env: Mapping[str, str | None], options: dict[str, Any]
     ) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", *arguments],
+            [self.python, "-m", *arguments],
             cwd=self.root,
             env=self.variables(env),
             stdin=subprocess.DEVNULL,

@@ -73,22 +73,21 @@ def write_chain(versions: Path, chain: list[Revision]) -> None:
 
 def generic(place: Place, *, gated: bool = True) -> ForeignProject:
     """Make a project on psycopg 3 whose URL is in DATABASE_URL."""
-    imports = ("from logging.config import fileConfig\n", "import os\nfrom logging.config import fileConfig\n")
-    changes = imports, url_from("DATABASE_URL"), (NO_METADATA, METADATA)
-    start_project("generic", place.directory, shop_chain(), *changes, code=models(), gated=gated)
-    target = place.database()
-    environment = {"DATABASE_URL": driver_url(target, "psycopg")}
-    return ForeignProject(place.directory, {"": target}, "psycopg", environment=environment)
+    return _read_variable(place, "generic", "psycopg", "from logging.config import fileConfig\n", gated=gated)
 
 
 def asynchronous(place: Place, *, gated: bool = True) -> ForeignProject:
     """Make a project on asyncpg, with the template async."""
-    imports = ("import asyncio\n", "import asyncio\nimport os\n")
-    changes = imports, url_from("DATABASE_URL"), (NO_METADATA, METADATA)
-    start_project("async", place.directory, shop_chain(), *changes, code=models(), gated=gated)
+    return _read_variable(place, "async", "asyncpg", "import asyncio\n", gated=gated)
+
+
+def _read_variable(place: Place, template: str, driver: str, first: str, *, gated: bool) -> ForeignProject:
+    """Make a project whose env.py takes the URL from DATABASE_URL; `first` is its first import."""
+    changes = (first, f"import os\n{first}"), url_from("DATABASE_URL"), (NO_METADATA, METADATA)
+    start_project(template, place.directory, shop_chain(), *changes, code=models(), gated=gated)
     target = place.database()
-    environment = {"DATABASE_URL": driver_url(target, "asyncpg")}
-    return ForeignProject(place.directory, {"": target}, "asyncpg", environment=environment)
+    environment = {"DATABASE_URL": driver_url(target, driver)}
+    return ForeignProject(place.directory, {"": target}, driver, environment=environment)
 
 
 def write_url(ini: Path, target: Target, driver: str) -> None:

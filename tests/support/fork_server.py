@@ -121,14 +121,23 @@ def prepare(request: dict[str, Any], libraries: list[str]) -> None:
     sys.argv = arguments[1:] if is_module else arguments
 
 
+def import_modules(package: str) -> None:
+    """Import the modules of a package, and those of the packages in it."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+        # `offline` changes Alembic for the whole process, also for a project without the gate, and `front` puts another
+        # module in the place of dbkit
+        if module.name.rpartition(".")[2] in ("__main__", "pytest", "offline", "front"):
+            continue
+        importlib.import_module(module.name)
+        if module.ispkg:
+            import_modules(module.name)
+
+
 def main(path: str) -> None:
     for library in LIBRARIES:
         importlib.import_module(library)
     libraries = sys.path[1:]
-    for module in pkgutil.walk_packages(importlib.import_module("dbkit").__path__, "dbkit."):
-        # the last one changes Alembic for the whole process, also for a project without the gate
-        if module.name.rpartition(".")[2] not in ("__main__", "pytest", "offline"):
-            importlib.import_module(module.name)
+    import_modules("dbkit")
     gc.collect()
     gc.freeze()
     request = Server(path).serve()

@@ -16,6 +16,8 @@ from support.pair import url_of
 
 # what the verbs are given; one that is not named here is called without arguments
 ARGUMENTS: dict[str, list[str]] = {
+    "adopt": ["--dry-run"],
+    "new": ["new"],
     "rollback": ["--to", "base"],
     "revision": ["-m", "a change"],
     "merge": ["-m", "join"],

@@ -171,6 +171,10 @@ class Project:
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
 
+    def suggestion(self, verb: str, argument: str) -> str:
+        """Return a verb as messages suggest it."""
+        return f"{'' if self.driver else 'python -m '}dbkit {verb} {argument}"
+
     def _dbkit_arguments(self, arguments: tuple[str, ...]) -> tuple[str, ...]:
         return (arguments[0], "-c", "alembic.ini", *arguments[1:]) if self.driver else arguments
 

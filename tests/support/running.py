@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,14 @@ def spread_slow(step: int, cases: Sequence[Any]) -> list[Any]:
     """Cases of many kinds for parametrize: every `step`th in every run, the others only in `nox -s slow`."""
     slow = pytest.mark.slow
     return [pytest.param(each, marks=slow if number % step else ()) for number, each in enumerate(cases)]
+
+
+def spread_foreign(step: int, cases: Iterable[tuple[str, Any]]) -> list[Any]:
+    """Cases with their names for parametrize: every `step`th in every run, the others only in `nox -s foreign`."""
+    foreign = pytest.mark.foreign
+    return [
+        pytest.param(each, id=name, marks=foreign if number % step else ()) for number, (name, each) in enumerate(cases)
+    ]
 
 
 def until(condition: Callable[[], object]) -> None:

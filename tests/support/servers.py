@@ -51,7 +51,7 @@ DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda pat
 
 
 @contextmanager
-def listening(local_settings: Settings, port: int) -> Iterator[Target]:
+def listening(local_settings: Settings, port: int, password: str = HOSTILE_PASSWORD) -> Iterator[Target]:
     """A new server as others run it: on TCP, with passwords. The target is a role that owns its database."""
     with scratch_cluster.cluster(local_settings) as cluster:
         with psycopg.connect(**cluster.target("postgres").parameters(), autocommit=True) as connection:
@@ -59,13 +59,13 @@ def listening(local_settings: Settings, port: int) -> Iterator[Target]:
             connection.execute(f"ALTER SYSTEM SET port = {port}")
             connection.execute("CREATE DATABASE shop")
             connection.execute("SET password_encryption = 'scram-sha-256'")
-            role = sql.SQL("CREATE ROLE shop LOGIN CREATEDB PASSWORD {}").format(HOSTILE_PASSWORD)
+            role = sql.SQL("CREATE ROLE shop LOGIN CREATEDB PASSWORD {}").format(password)
             connection.execute(role)
             connection.execute("ALTER DATABASE shop OWNER TO shop")
         (cluster.data / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
         cluster.stop()
         cluster.process.spawn()
-        target = Target("shop", user="shop", password=HOSTILE_PASSWORD, host="127.0.0.1", port=port)
+        target = Target("shop", user="shop", password=password, host="127.0.0.1", port=port)
         connect(target, wait=20).close()
         yield target
 

@@ -21,6 +21,7 @@ REQUIRED = {
     "backfill": ["orders", "--set", "a = 1"],
     "accept": ["abcd"],
     "resolve": ["abcd"],
+    "new": ["shop"],
 }
 LISTS = {
     "roundtrip": ["--only", "a", "b", "--url-env", "A", "--set-env", "A=B", "-x", "c"],
@@ -45,7 +46,7 @@ def test_a_verb_takes_its_options_as_one_object(verb: str) -> None:
     returns = hints.pop("return")
     parameters = list(inspect.signature(function).parameters)
     assert set(parameters) == set(hints)
-    expected = [] if VERBS[verb].no_project else [Settings, Path]
+    expected = [] if VERBS[verb].no_project or VERBS[verb].finds_project else [Settings, Path]
     options = options_class_of(verb)
     assert [hints[name] for name in parameters] == [*expected, *([options] if options else [])]
     assert returns in (int, NoneType) or verb == "psql"

@@ -37,6 +37,7 @@ def other() -> Iterator[None]:
 def test_commands_of_another_project(text: str) -> None:
     assert hints.render(text) == TEXTS[text]
     assert InputError("no.", text).hint == TEXTS[text]
+    assert hints.render(TEXTS[text]) == TEXTS[text]  # a message may contain that of an error
 
 
 @pytest.mark.parametrize("text", TEXTS)

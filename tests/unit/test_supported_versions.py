@@ -70,11 +70,18 @@ def test_the_gate_refuses_it_before_anything_else(tmp_path: Path, call: str) -> 
     assert refused.returncode == 2
 
 
-def test_the_lower_bounds_of_the_package_are_the_same() -> None:
-    project, _, _ = (REPOSITORY / "pyproject.toml").read_text().partition("[dependency-groups]")
-    bounds = dict(re.findall(r'^  "([a-z]+)(?:\[[a-z]+\])?>=([\d.]+),', project, re.MULTILINE))
+def test_the_oldest_releases_are_those_of_the_matrix() -> None:
+    _, _, releases = (REPOSITORY / "noxfile.py").read_text().partition('"lowest": (')
+    tested = dict(re.findall(r'"([a-z]+)(?:\[[a-z]+\])?==([\d.]+)"', releases.partition('"2024"')[0]))
     for name, oldest in supported_versions.OLDEST.items():
-        assert bounds[name.lower()] == oldest
+        assert tested[name.lower()] == oldest
+
+
+def test_the_package_lifts_nothing_that_a_project_has() -> None:
+    """pip would do it without a question, and the project's own code may need the older release."""
+    project, _, _ = (REPOSITORY / "pyproject.toml").read_text().partition("[dependency-groups]")
+    for name in (*supported_versions.OLDEST, "python-dotenv"):
+        assert re.search(rf'^  "{name.lower()}(\[[a-z]+\])?<\d+",$', project, re.MULTILINE), name
 
 
 def test_alembic_before_1_16_reads_no_pyproject_toml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
