@@ -1,4 +1,5 @@
 # The daily commands. Each recipe is one line and calls src/dbkit. `make` alone prints this list.
+# Projects get the same recipes: src/dbkit/adoption/templates/migrations.mk, and new/Makefile.template beside it.
 
 DBKIT := venv/bin/python -m dbkit
 ALEMBIC := venv/bin/alembic -c alembic.ini
