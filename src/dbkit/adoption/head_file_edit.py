@@ -14,6 +14,7 @@ from dbkit import hints
 from dbkit.adoption import revisions, settings_edit
 from dbkit.adoption.change import Change
 from dbkit.adoption.generated import require_edited_by_hand
+from dbkit.adoption.owned import read_file
 from dbkit.adoption.settings_text import NotEditable, SettingsText
 from dbkit.adoption.site import Site
 from dbkit.errors import InputError
@@ -61,23 +62,13 @@ def _plan_file(site: Site, *, is_hook_new: bool) -> Change:
     """Plan the head file itself. Raises InputError where a file of another program has its name."""
     path = head_file.path_in(site.script_directory)
     content = revisions.render_head_file(site)
-    former = _read(path)
+    former = read_file(path)
     if former is None or _is_same(former, content):
         return Change(path, PART, former, content if former is None else former)
     if not _names_revisions(former, site) and is_hook_new:
         raise InputError(f"{path} is there already, and is not the head file of dbkit.", "Rename it, or remove it.")
     note = "(it is not up to date: `make rebase-migration` writes it)"
     return Change(path, PART, former, former, note=hints.render(note))
-
-
-def _read(path: Path) -> bytes | None:
-    """Return the content of a file; None where there is none. Raises InputError where it is something else."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}.", "Rename it, or remove it.") from error
 
 
 def _is_same(former: bytes, content: bytes) -> bool:
@@ -104,7 +95,7 @@ def plan_undo(site: Site, pending: Sequence[Change] = ()) -> list[Change]:
         return []
     changes = [Change(path, PART, before, after)]
     head = head_file.path_in(site.script_directory)
-    content = _read(head)
+    content = read_file(head)
     if content is not None and _names_revisions(content, site):
         changes.append(Change(head, PART, content, None))
     elif content is not None:

@@ -37,7 +37,7 @@ def read_file(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}.") from error
+        raise InputError(f"cannot read {path}: {error.strerror}.", "Rename it, or remove it.") from error
 
 
 def stamp(body: str) -> bytes:

@@ -169,16 +169,17 @@ def _is_left(change: Change, *, undo: bool) -> bool:
     return bool(change.left) or (undo and not _is_changed(change))
 
 
-def _check(changes: Iterable[Change]) -> int:
+def _check(changes: Sequence[Change]) -> int:
     """Print the parts that are missing. Returns the exit code."""
     missing = [each for each in changes if _is_changed(each)]
-    _print_parts([each for each in changes if each.left], undo=False)
+    left = [each for each in changes if each.left]
+    _print_parts(left, undo=False)
     for each in missing:
         print(f"missing  {each.part:<10} {_shown(each.path)}")
     if missing:
         print("`dbkit adopt` adds what is missing.")
         return 1
-    print("All parts of dbkit are there.")
+    print(f"{'The other' if left else 'All'} parts of dbkit are there.")
     return 0
 
 
