@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from support.adopt_project import BODY
+
 Expected = Literal["adopted", "kept", "refused", "either"]
 
 
@@ -38,30 +40,6 @@ def body(context: str = "context") -> str:
     return BODY.replace("context.", f"{context}.").replace(f".{context}.", ".context.")
 
 
-BODY = """
-config = context.config
-target_metadata = None
-
-
-def run_migrations_offline():
-    context.configure(url=os.environ["DATABASE_URL"], literal_binds=True)
-    with context.begin_transaction():
-        context.run_migrations()
-
-
-def run_migrations_online():
-    engine = create_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=target_metadata)
-        with context.begin_transaction():
-            context.run_migrations()
-
-
-if context.is_offline_mode():
-    run_migrations_offline()
-else:
-    run_migrations_online()
-"""
 IMPORTS = "from sqlalchemy import create_engine, pool\n"
 E = EnvFile
 

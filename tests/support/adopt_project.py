@@ -281,12 +281,7 @@ def make_project(
     return project
 
 
-ENV = """\
-import os
-
-from alembic import context
-from sqlalchemy import create_engine, pool
-
+BODY = """
 config = context.config
 target_metadata = None
 
@@ -310,4 +305,11 @@ if context.is_offline_mode():
 else:
     run_migrations_online()
 """
+"""What comes after the imports in many an env.py."""
+ENV = f"""\
+import os
+
+from alembic import context
+from sqlalchemy import create_engine, pool
+{BODY}"""
 SOURCE = REPOSITORY / "src/dbkit"

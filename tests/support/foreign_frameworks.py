@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dbkit.settings import Target
 from support.foreign_chain import models, shop_chain
 from support.foreign_projects import INSTALL, ForeignProject, driver_url
 from support.foreign_shapes import CONTEXT, METADATA, NO_METADATA, Place, edit, start_project, write_chain, write_url
@@ -140,21 +141,23 @@ alchemy_config = SQLAlchemyAsyncConfig(
 """
 
 
-def advanced_alchemy(place: Place) -> ForeignProject:
-    """Make a project with advanced-alchemy on asyncpg, whose template puts each migration into an autocommit_block()."""
-    target = place.database()
-    write_package(place.directory, models=models(), config=ALCHEMY)
-    program = ("advanced_alchemy", "--config", "app.config.alchemy_config")
-    environment = {"DATABASE_URL": driver_url(target, "asyncpg")}
-    project = ForeignProject(
-        place.directory,
+def alchemy_project(root: Path, target: Target) -> ForeignProject:
+    """Write the package of a project with advanced-alchemy on asyncpg; `init` has not run yet."""
+    write_package(root, models=models(), config=ALCHEMY)
+    return ForeignProject(
+        root,
         {"": target},
         "asyncpg",
-        program=program,
+        program=("advanced_alchemy", "--config", "app.config.alchemy_config"),
         options=("--no-prompt",),
         version_table="alembic_versions",
-        environment=environment,
+        environment={"DATABASE_URL": driver_url(target, "asyncpg")},
     )
+
+
+def advanced_alchemy(place: Place) -> ForeignProject:
+    """Make a project with advanced-alchemy on asyncpg, whose template puts each migration into an autocommit_block()."""
+    project = alchemy_project(place.directory, place.database())
     initialize(project, "--no-prompt", "migrations")
     return project
 

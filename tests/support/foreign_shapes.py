@@ -106,6 +106,16 @@ def psycopg2(place: Place, *, gated: bool = True) -> ForeignProject:
 ENGINES = ("shop", "billing")
 
 
+def write_urls(ini: Path, databases: dict[str, Target], driver: str) -> None:
+    """Write the names and URLs of two databases into the alembic.ini of the template multidb."""
+    edit(ini, ("databases = engine1, engine2", f"databases = {', '.join(databases)}"))
+    for target, former in zip(databases.values(), (URL, f"{URL.rstrip()}2\n"), strict=True):
+        url = driver_url(target, driver).replace("%", "%%")
+        edit(ini, (former, f"sqlalchemy.url = {url}\n"))
+    for number, name in enumerate(databases, 1):
+        edit(ini, (f"\n[engine{number}]\n", f"\n[{name}]\n"))
+
+
 def multidb(place: Place, *, gated: bool = True) -> ForeignProject:
     """Make a project with two databases, with the template multidb: it begins and commits their transactions itself."""
     metadata = "from app.billing import Ledger\nfrom app.models import Base\n\n"
@@ -114,16 +124,7 @@ def multidb(place: Place, *, gated: bool = True) -> ForeignProject:
     start_project("multidb", place.directory, chain_of_several(ENGINES), *changes, code=models(), gated=gated)
     (place.directory / "app/billing.py").write_text(models(base="Ledger", prefix="Billing"))
     databases = {name: place.database(f"_{name}") for name in ENGINES}
-    first, second = (driver_url(target, "psycopg").replace("%", "%%") for target in databases.values())
-    edit(
-        place.directory / "alembic.ini",
-        ("databases = engine1, engine2", f"databases = {', '.join(ENGINES)}"),
-        (f"[engine1]\n{URL}", f"[shop]\nsqlalchemy.url = {first}\n"),
-        (
-            "[engine2]\nsqlalchemy.url = driver://user:pass@localhost/dbname2\n",
-            f"[billing]\nsqlalchemy.url = {second}\n",
-        ),
-    )
+    write_urls(place.directory / "alembic.ini", databases, "psycopg")
     return ForeignProject(place.directory, databases, "psycopg")
 
 

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from dbkit.settings import Target
 from support.foreign_chain import chain_of_several, models, shop_chain
-from support.foreign_frameworks import ALCHEMY, FLASK_APP, SQLMODEL_METADATA, SQLMODELS, write_package
+from support.foreign_frameworks import ALCHEMY, FLASK_APP, SQLMODEL_METADATA, SQLMODELS, alchemy_project, write_package
 from support.foreign_projects import ForeignProject, driver_url
 from support.foreign_shapes import (
     CONFIG,
@@ -23,10 +23,10 @@ from support.foreign_shapes import (
     METADATA,
     NO_METADATA,
     TENANT,
-    URL,
     edit,
     write_chain,
     write_url,
+    write_urls,
 )
 
 
@@ -211,22 +211,10 @@ def litestar(place: TeamPlace, environment: Environment) -> ForeignProject:
 
 def alchemy(place: TeamPlace, environment: Environment) -> ForeignProject:
     """Make such a project without a web framework: the commands are given the name of the configuration."""
-    target = place.database()
-    write_package(place.directory, models=models(), config=ALCHEMY)
-    variables = {"DATABASE_URL": driver_url(target, "asyncpg")}
-    program = ("advanced_alchemy", "--config", "app.config.alchemy_config")
-    environment.run(place.directory, *program, "init", "--no-prompt", "migrations", **variables)
-    write_chain(place.directory / "migrations/versions", shop_chain())
-    return ForeignProject(
-        place.directory,
-        {"": target},
-        "asyncpg",
-        program=program,
-        options=("--no-prompt",),
-        version_table="alembic_versions",
-        environment=variables,
-        python=environment.python,
-    )
+    project = replace(alchemy_project(place.directory, place.database()), python=environment.python)
+    environment.run(place.directory, *project.program, "init", "--no-prompt", "migrations", **project.environment)
+    write_chain(project.versions, shop_chain())
+    return project
 
 
 def multidb(place: TeamPlace, environment: Environment) -> ForeignProject:
@@ -238,16 +226,7 @@ def multidb(place: TeamPlace, environment: Environment) -> ForeignProject:
     write_chain(place.directory / "migrations/versions", chain_of_several(ENGINES))
     write_package(place.directory, models=models(), billing=models(base="Ledger", prefix="Billing"))
     databases = {name: place.database(f"_{name}") for name in ENGINES}
-    first, second = (driver_url(target, "psycopg2") for target in databases.values())
-    edit(
-        place.directory / "alembic.ini",
-        ("databases = engine1, engine2", f"databases = {', '.join(ENGINES)}"),
-        (f"[engine1]\n{URL}", f"[shop]\nsqlalchemy.url = {first}\n"),
-        (
-            "[engine2]\nsqlalchemy.url = driver://user:pass@localhost/dbname2\n",
-            f"[billing]\nsqlalchemy.url = {second}\n",
-        ),
-    )
+    write_urls(place.directory / "alembic.ini", databases, "psycopg2")
     return ForeignProject(place.directory, databases, "psycopg2", python=environment.python)
 
 
