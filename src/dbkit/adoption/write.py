@@ -31,7 +31,10 @@ def write_changes(changes: Iterable[Change], top: Path) -> None:
             begun.append(path)
             _write(path, after[path])
     except BaseException as error:
-        _put_back(begun, before, made)
+        lost = _put_back(begun, before, made)
+        if lost:
+            names = ", ".join(map(str, lost))
+            raise InputError(f"{names} could not be put back as before.", "Compare with git.") from error
         if isinstance(error, OSError):
             raise InputError(
                 f"cannot write {begun[-1] if begun else top}: {error.strerror}.", "Nothing was changed."
@@ -63,14 +66,21 @@ def _make_directories(directory: Path) -> list[Path]:
     return missing
 
 
-def _put_back(paths: Sequence[Path], before: dict[Path, bytes | None], made: Sequence[Path]) -> None:
+def _put_back(paths: Sequence[Path], before: dict[Path, bytes | None], made: Sequence[Path]) -> list[Path]:
+    """Give files their former content. Returns those for which that has failed."""
+    lost = []
     for path in reversed(paths):
-        if _read(path) != before[path]:
-            with suppress(FileNotFoundError):
+        try:
+            if _read(path) != before[path]:
                 _write(path, before[path])
+        except FileNotFoundError:
+            pass
+        except OSError:
+            lost.append(path)
     for directory in made:
         with suppress(OSError):
             directory.rmdir()
+    return lost
 
 
 def _remove_empty(directory: Path, top: Path) -> None:
