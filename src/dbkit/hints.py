@@ -28,7 +28,15 @@ DBKIT_VERBS = {
     "lint-migrations": "lint",
 }
 """By Make target, the verb that does the same."""
-FLAGS = {"to": "--to", "m": "-m", "name": "--name", "rev": "--revision", "empty": "--empty", "again": "--again"}
+FLAGS = {
+    "to": "--to",
+    "m": "-m",
+    "name": "--name",
+    "rev": "--revision",
+    "empty": "--empty",
+    "online": "--online",
+    "again": "--again",
+}
 """By Make variable, the option of the verb."""
 VALUE = r"""(?:"[^"]*"|[^\s`;,)]+)"""
 MAKE = re.compile(rf"\bmake (history|{'|'.join(DBKIT_VERBS)}|reset)((?: (?:{'|'.join(FLAGS)})={VALUE})*)(?![\w-])")

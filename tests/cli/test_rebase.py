@@ -40,6 +40,10 @@ def rebase(settings: Settings, ini: Path, revision: str | None = None) -> None:
     rebase_migration(replace(settings, root=ini.parent, ini=ini), ini, RebaseMigrationOptions(revision))
 
 
+def write_head_file(ini: Path) -> None:
+    head_file.write(ini.parent / "scripts", head_file.docs_of(project.load(ini).heads))
+
+
 def file_of(ini: Path, revision: str) -> Path:
     return ini.parent / f"scripts/versions/{revision}_x.py"
 
@@ -49,7 +53,7 @@ def add(ini: Path, revision: str, parent: str | None, git: Git, newline: str = "
     assigned = f'"{parent}"' if parent else "None"
     text = FILE.format(revision=revision, parent=parent or "", assigned=assigned).replace("\n", newline)
     file_of(ini, revision).write_bytes(text.encode())
-    head_file.write(ini.parent / "scripts")
+    write_head_file(ini)
     git(ini.parent, "add", ".")
     git(ini.parent, "commit", "-qm", revision)
 
@@ -172,7 +176,7 @@ def test_a_merge_of_ones_own_is_not_rebased(ini: Path, settings: Settings, git: 
     add(ini, "side", "aaaa", git)
     text = file_of(ini, "nnnn").read_text().replace('= "mmmm"', '= ("mmmm", "side")')
     file_of(ini, "nnnn").write_text(text)
-    head_file.write(ini.parent / "scripts")
+    write_head_file(ini)
     git(ini.parent, "commit", "-qam", "joined")
     stopped(ini, "merge", "main")
     with pytest.raises(InputError, match="there is a merge or a dependency"):

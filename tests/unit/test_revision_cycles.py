@@ -30,6 +30,15 @@ CASES: list[tuple[list[Row], str]] = [
         [("aaaa", None, None, None), ("bbbb", "aaaa", ("blue",), None), ("cccc", "bbbb", None, "blue")],
         "2 revisions follow each other in a cycle: bbbb_x.py (depends_on = cccc), cccc_x.py (down_revision = bbbb).",
     ),
+    # Alembic loads this one, and its walk_revisions() never ends
+    (
+        [("aaaa", None, "blue", None), ("bbbb", "aaaa", "dddd", "blue"), ("cccc", None, None, "green"), ("dddd", "cccc", None, None), ("eeee", ("dddd", "bbbb"), None, None), ("ffff", "aaaa", None, None)],
+        "2 revisions follow each other in a cycle: aaaa_x.py (depends_on = bbbb), bbbb_x.py (down_revision = aaaa).",
+    ),
+    # Alembic stops at the file of bbbb, and does not load the others
+    ([("aaaa", "cccc", None, None), ("bbbb", "bbbb", None, None), ("cccc", None, None, None)], "revision bbbb follows itself: bbbb_x.py."),
+    ([("aaaa", None, "cccc", None), ("bbbb", None, "bbbb", None), ("cccc", None, None, None)], "revision bbbb follows itself: bbbb_x.py."),
+    ([("aaaa", None, "blue", "blue")], "revision aaaa follows itself: aaaa_x.py."),
     ([("aaaa", "aaaa", None, None)], "revision aaaa follows itself: aaaa_x.py."),
     ([("aaaa", None, ("aaaa",), None)], "revision aaaa follows itself: aaaa_x.py."),
     ([("aaaa", None, None, None), ("bbbb", ("aaaa", "gone"), None, None)], "bbbb_x.py follows revision gone, but no file has that id."),
@@ -48,6 +57,16 @@ def test_a_fault_between_revisions_names_the_files(tmp_path: Path, rows: list[Ro
     with pytest.raises(InputError) as raised:
         project.load(tmp_path / "alembic.ini")
     assert raised.value.message == words
+
+
+def test_an_id_that_alembic_does_not_take_is_named_with_its_file(tmp_path: Path) -> None:
+    versions = tmp_path / "migrations/versions"
+    versions.mkdir(parents=True)
+    (tmp_path / "alembic.ini").write_text(INI)
+    for row in (("a1", "c1", None, None), ("b@1", None, None, None), ("c1", None, None, None)):
+        (versions / f"{row[0]}.py").write_text(FILE.format(*row))
+    with pytest.raises(InputError, match=r"versions/b@1\.py: Character\(s\) '@' not allowed"):
+        project.load(tmp_path / "alembic.ini")
 
 
 def test_files_in_several_directories_are_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from dbkit.project import revision_files
 from support.kit import REPOSITORY, SHOP_HEAD
 
-HEADER = 'revision = "{0}"\ndown_revision = {1}\nbranch_labels = None\ndepends_on = None\n'
+HEADER = 'revision = "{0}"\nbranch_labels = None\ndepends_on = None\ndown_revision = {1}\n'
 
 
 def write(directory: Path, name: str, text: str) -> Path:
@@ -24,13 +24,24 @@ def write(directory: Path, name: str, text: str) -> Path:
         (HEADER.format("c", '("a", "b")'), ("c", ("a", "b"))),
         (HEADER.format("c", "('a',)"), ("c", ("a",))),
         ("revision: str = 'b'\ndown_revision: Union[str, Sequence[str], None] = 'a'\ndepends_on: str | None = None\n", ("b", ("a",))),
-        ('"""Revises: a\n\nrevision = in prose\n"""\n' + HEADER.format("b", '"a"'), None),
+        ('"""Revises: a\n\nrevision = in prose\n"""\n' + HEADER.format("b", '"a"'), ("b", ("a",))),
         ('"""Text\nrevision = "x"\ndown_revision = "y"\n"""\nif True:\n    revision = "b"\n    down_revision = "a"\n', None),
-        (HEADER.format("b", '"a"') + 'revision = "c"\n', None),
+        (HEADER.format("b", '"a"') + 'revision = "c"\n', ("c", ("a",))),
+        (HEADER.format("b", '"a"') + 'if True:\n    revision = "c"\n', None),
+        (HEADER.format("b", '"a"') + "from elsewhere import *\n", None),
+        (HEADER.format("b", '"a"') + "def f():\n    global revision\n    revision = 'c'\nf()\n", None),
+        (HEADER.format("b", '"a"') + "for revision in 'cd': pass\n", None),
+        (HEADER.format("b", '"a"') + "del down_revision\n", None),
+        (HEADER.format("b", '"a"') + "class revision: pass\n", None),
+        (HEADER.format("b", '"a"') + "class A:\n    revision = 'c'\ndef f(revision):\n    revision = 'd'\n", ("b", ("a",))),
+        (HEADER.format("head", '"a"'), None),
+        (HEADER.format("b@c", '"a"'), None),
+        ('revision = ("b",)\ndown_revision = None\n', None),
+        ('revision = "b"\ndown_revision = ("a", None)\n', None),
         (HEADER.format("b", "make_parent()"), None),
         ('revision = "b" + "c"\ndown_revision = None\n', None),
         ('down_revision = "a"\n', None),
-        ('revision = "b"\ndown_revision = "a"\ndepends_on = "x"\n', None),
+        ('revision = "b"\ndown_revision = "a"\ndepends_on = "x"\n', ("b", ("a",))),
         ("", None),
     ],
 )  # fmt: skip
@@ -52,6 +63,11 @@ def test_a_file_is_read_for_certain_or_not_at_all(
         ([("a", "None"), ("a", "None")], None),
         ([("a", "None"), ("b", '"b"')], None),
         ([("a", "None"), ("b", '"c"'), ("c", '"b"')], None),
+        ([("a", "None"), ("b", '("a", "c")'), ("c", '"b"'), ("d", '"c"')], None),
+        ([("a", "None"), ("b", '"a"\ndepends_on = "a"')], {"b"}),
+        ([("a", "None"), ("b", 'None\ndepends_on = "a"')], {"a", "b"}),
+        ([("a", "None\ndepends_on = 'b'"), ("b", '"a"')], None),
+        ([("a", "None"), ("b", '"a"\ndepends_on = "lost"')], None),
     ],
 )
 def test_heads_are_those_that_no_other_follows(

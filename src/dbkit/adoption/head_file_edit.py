@@ -18,7 +18,7 @@ from dbkit.adoption.owned import read_file
 from dbkit.adoption.settings_text import NotEditable, SettingsText
 from dbkit.adoption.site import Site
 from dbkit.errors import InputError
-from dbkit.project import head_file, revision_files
+from dbkit.project import head_file
 
 PART = "head file"
 SECTION = "post_write_hooks"
@@ -54,18 +54,18 @@ def plan(site: Site, pending: Sequence[Change] = ()) -> list[Change]:
         require_edited_by_hand(path, site, _by_hand(path, kind))
     changes = [Change(path, PART, before, after)]
     if found.heads:
-        changes.append(_plan_file(site, is_hook_new=after != before))
+        changes.append(_plan_file(site, found, is_hook_new=after != before))
     return changes
 
 
-def _plan_file(site: Site, *, is_hook_new: bool) -> Change:
+def _plan_file(site: Site, found: revisions.Revisions, *, is_hook_new: bool) -> Change:
     """Plan the head file itself. Raises InputError where a file of another program has its name."""
     path = head_file.path_in(site.script_directory)
-    content = revisions.render_head_file(site)
+    content = head_file.render(found.docs)
     former = read_file(path)
     if former is None or _is_same(former, content):
         return Change(path, PART, former, content if former is None else former)
-    if not _names_revisions(former, site) and is_hook_new:
+    if not _names_revisions(former, found) and is_hook_new:
         raise InputError(f"{path} is there already, and is not the head file of dbkit.", "Rename it, or remove it.")
     note = "(it is not up to date: `make rebase-migration` writes it)"
     return Change(path, PART, former, former, note=hints.render(note))
@@ -76,11 +76,10 @@ def _is_same(former: bytes, content: bytes) -> bool:
     return former.replace(b"\r\n", b"\n") == content
 
 
-def _names_revisions(content: bytes, site: Site) -> bool:
+def _names_revisions(content: bytes, found: revisions.Revisions) -> bool:
     """Whether a file has a revision at the beginning of each line, as the hook writes it."""
     lines = content.decode(errors="replace").splitlines()
-    known = {each.revision for each in revision_files.read_revision_files(site.script_directory / "versions") if each}
-    return bool(lines) and all(line.partition(" ")[0] in known for line in lines)
+    return bool(lines) and all(line.partition(" ")[0] in found.known for line in lines)
 
 
 def plan_undo(site: Site, pending: Sequence[Change] = ()) -> list[Change]:
@@ -96,7 +95,7 @@ def plan_undo(site: Site, pending: Sequence[Change] = ()) -> list[Change]:
     changes = [Change(path, PART, before, after)]
     head = head_file.path_in(site.script_directory)
     content = read_file(head)
-    if content is not None and _names_revisions(content, site):
+    if content is not None and _names_revisions(content, revisions.read_revisions(site)):
         changes.append(Change(head, PART, content, None))
     elif content is not None:
         changes.append(Change(head, PART, content, content, left="it was edited since: remove it by hand"))

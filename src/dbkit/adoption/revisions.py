@@ -1,13 +1,13 @@
 """The revisions of a project that is adopted: its heads, and whether it can have a head file."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dbkit.adoption.site import Site
 from dbkit.errors import DbkitError
-from dbkit.project import alembic_features, head_file, heads_of, require_loadable, revision_files
+from dbkit.project import alembic_features, branches, head_file, heads_of, require_loadable, revision_files
 from dbkit.project.alembic_project import find_script
 
 
@@ -15,13 +15,21 @@ from dbkit.project.alembic_project import find_script
 class Revisions:
     """The heads of a project, and why they are not known, or cannot be in a head file."""
 
-    heads: tuple[str, ...]
+    docs: Mapping[str, str]
+    """The docstrings of the heads, by their ids."""
     problem: str = ""
     """Why the heads are not known."""
     newest: tuple[str, ...] = ()
     """The revisions from the head on, where they are one line that can be read without Alembic."""
     no_head_file: str = ""
     """Why the project cannot have a head file."""
+    known: frozenset[str] = frozenset()
+    """All revisions, as far as they can be read."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The ids of the heads."""
+        return tuple(sorted(self.docs))
 
     @property
     def baseline(self) -> str:
@@ -42,33 +50,26 @@ def read_revisions(site: Site) -> Revisions:
     try:
         script = find_script(site.settings_file, site.section)
         if script is None:
-            return Revisions((), "the settings file cannot be read")
-        places = [Path(place) for place in script._version_locations]
-        own = site.script_directory / "versions"
-        is_plain = len(places) == 1 and not alembic_features.is_recursive(script) and not script.sourceless
-        files = revision_files.read_revision_files(places[0]) if is_plain else [None]
-        found = revision_files.find_heads(files)
-        if found is not None:
-            is_elsewhere = places[0].resolve() != own.resolve()
-            reason = f"the revisions are in {places[0]}, and not in {own}" if is_elsewhere else ""
-            bases = [each for each in files if each and not each.down_revisions]
-            if len(found) > 1 or len(bases) > 1:
-                many = "head" if len(found) > 1 else "base"
-                reason = f"there are several {many}s, and it is for a chain with one"
-            return Revisions(tuple(sorted(found)), newest=_order(files) if not reason else (), no_head_file=reason)
-        if script.sourceless:
-            reason = "the revisions may be bytecode (sourceless)"
-        elif alembic_features.is_recursive(script):
-            reason = "the revisions are in directories below (recursive_version_locations)"
-        elif len(places) > 1:
-            reason = "the revisions are in several directories (version_locations)"
-        else:
-            reason = "a revision's ids are not plain literals, or it has depends_on"
+            return Revisions({}, "the settings file cannot be read")
+        paths = revision_files.list_revision_files(
+            [Path(place) for place in script._version_locations], is_recursive=alembic_features.is_recursive(script)
+        )
+        files = [revision_files.read_revision_file(path) for path in paths]
+        known = frozenset(each.revision for each in files if each)
+        found = None if script.sourceless else revision_files.find_heads(files)
+        if found is not None and len(found) < 2:
+            docs = {each.revision: each.doc for each in files if each and each.revision in found}
+            return Revisions(docs, newest=_order(files), known=known)
         try:
             require_loadable(script)
         except DbkitError as error:
-            return Revisions((), error.message.rstrip("."), no_head_file=reason)
-        return Revisions(tuple(head.revision for head in heads_of(script)), no_head_file=reason)
+            return Revisions({}, error.message.rstrip("."), known=known)
+        heads = heads_of(script)
+        reason = "the revisions may be bytecode (sourceless)" if script.sourceless else ""
+        if branches.find_forks(heads):
+            reason = "there are several heads of one branch"
+        known = frozenset(each.revision for each in script.walk_revisions())
+        return Revisions(head_file.docs_of(heads), no_head_file=reason, known=known)
     finally:
         os.chdir(here)
 
@@ -85,8 +86,3 @@ def _order(files: Iterable[revision_files.RevisionFile | None]) -> tuple[str, ..
         if len(above) > 1:
             return ()
     return tuple(found)
-
-
-def render_head_file(site: Site) -> bytes:
-    """Return the content of the head file."""
-    return head_file.render(site.script_directory).encode()

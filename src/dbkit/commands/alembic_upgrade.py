@@ -25,7 +25,8 @@ def upgrade(settings: Settings, ini: Path, to: str) -> None:
         return
     named = databases.list_settings(loaded, settings)
     if to == "head":
-        multiple_heads.require_one_head(loaded, named[0])
+        multiple_heads.require_no_fork(loaded, named[0])
+        to = "heads" if len(loaded.heads) > 1 else to
     started = time.monotonic()
     before = [alembic_command.read_position(loaded, each) for each in named]
     steps = alembic_command.run_alembic(loaded, settings, "upgrade", to, announce=True).steps

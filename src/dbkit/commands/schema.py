@@ -15,10 +15,10 @@ def schema(settings: Settings, ini: Path) -> None:
     loaded = project.load_project(settings)
     if not settings.is_foreign:
         loaded.require_gate()
-    multiple_heads.require_one_head(loaded, settings)
+    multiple_heads.require_no_fork(loaded, settings)
     with scratch_cluster.cluster(settings) as cluster:
         scratch = open_scratch(loaded, settings, cluster, cluster.target().dbname)
-        scratch.upgrade(("head",))
+        scratch.upgrade(("heads",))
         texts = {
             snapshot_path(loaded, name): make_snapshot(loaded, pg_dump.dump_schema(settings, target))
             for name, target in scratch.targets.items()

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from dbkit import catalog, project
-from dbkit.drift.compare import describe_difference
+from dbkit.drafts.describe import describe_difference
 from dbkit.drift.read import Facts
 from dbkit.errors import WRITE_FIRST, InputError
 from dbkit.postgres.cluster import Cluster
@@ -34,7 +34,8 @@ def make_snapshot(loaded: project.Project, dump: str) -> str:
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is no schema.", WRITE_FIRST)
     dump = LOGIN.sub(lambda match: redact.shapes(match[0]), dump)
-    return f"-- The schema at revision {loaded.heads[0].revision}. Written by `make schema`; do not edit.\n\n{dump}"
+    heads = " and ".join(head.revision for head in loaded.heads)
+    return f"-- The schema at revision {heads}. Written by `make schema`; do not edit.\n\n{dump}"
 
 
 def compare_snapshot(path: Path, want: str, cluster: Cluster, database: str = "") -> Iterator[str]:

@@ -33,7 +33,8 @@ def sql(settings: Settings, ini: Path, options: SqlOptions) -> None:
     loaded.require_gate()
     # with --from, nothing connects to a database
     named = [settings] if options.start else databases.list_settings(loaded, settings)
-    multiple_heads.require_one_head(loaded, named[0])
+    multiple_heads.require_no_fork(loaded, named[0])
+    to = "heads" if to == "head" and len(loaded.heads) > 1 else to
     for revision in (options.start, to):
         if revision is not None:
             alembic_command.require_revision_name(revision)

@@ -23,7 +23,7 @@ def suggest_join(loaded: Project, applied: Collection[str] | None) -> str:
 
     A revision that is neither applied nor published gets another parent; the others are joined by a merge revision.
     """
-    names = [head.revision for head in loaded.heads]
+    names = [head.revision for fork in branches.find_forks(loaded.heads) for head in fork]
     directory = Path(loaded.script.dir)
     if len(names) != 2:
         return MERGE
@@ -62,18 +62,31 @@ def _is_published(script: Script) -> bool:
     return result.returncode == 0 and bool(result.stdout.strip())
 
 
-def require_one_head(loaded: Project, settings: Settings) -> None:
-    """Raise CheckFailed, with the files, when two branches each added a migration."""
-    if len(loaded.heads) > 1:
+def require_no_fork(loaded: Project, settings: Settings) -> None:
+    """Raise CheckFailed, with the files, when two branches in git each added a migration to the same branch."""
+    if branches.find_forks(loaded.heads):
         raise multiple_heads_error(loaded, _read_applied(loaded, settings))
 
 
-def multiple_heads_error(loaded: Project, applied: Collection[str] | None) -> CheckFailed:
+def require_one_head(loaded: Project, settings: Settings) -> None:
+    """Raise CheckFailed for a fork as `require_no_fork`, and InputError where there are branches on purpose."""
+    require_no_fork(loaded, settings)
+    if len(loaded.heads) > 1:
+        raise multiple_heads_error(loaded, None)
+
+
+def multiple_heads_error(loaded: Project, applied: Collection[str] | None) -> CheckFailed | InputError:
     """Return the error for multiple heads, with what to do about them."""
-    names = " and ".join(head.revision for head in loaded.heads)
-    files = "\n".join(Path(head.path).name for head in loaded.heads)
+    heads = [head for fork in branches.find_forks(loaded.heads) for head in fork]
+    if not heads:
+        return InputError(
+            f"there are {len(loaded.heads)} heads, of branches on purpose: {branches.describe_heads(loaded.heads)}.",
+            "Name one of them with Alembic's own command, such as `alembic revision --head LABEL@head`.",
+        )
+    names = " and ".join(head.revision for head in heads)
+    files = "\n".join(Path(head.path).name for head in heads)
     return CheckFailed(
-        f"{len(loaded.heads)} heads, {names}: these files were added on separate branches:",
+        f"{len(heads)} heads, {names}: these files were added on separate branches:",
         f"{files}\nNext: `{suggest_join(loaded, applied)}`.",
     )
 

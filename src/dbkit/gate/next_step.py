@@ -12,7 +12,7 @@ from dbkit.gate import diagnosis, multiple_heads, protection, requirements
 from dbkit.postgres.connect import current_revisions, keeps_session
 from dbkit.postgres.locks import find_holder
 from dbkit.postgres.own_statements import OwnConnection
-from dbkit.project import Project
+from dbkit.project import Project, branches
 from dbkit.project.config import read_config
 from dbkit.settings import Settings, Target
 from dbkit.stash import pending
@@ -128,7 +128,7 @@ def _find_obstacle(loaded: Project, status: DatabaseStatus, settings: Settings) 
     if status.half_applied:
         revision = status.half_applied[0].revision
         return NextStep(f"look at what it did; then python -m dbkit resolve {revision}, or alembic stamp REV", 6)
-    if len(loaded.heads) > 1:
+    if branches.find_forks(loaded.heads):
         return NextStep(multiple_heads.suggest_join(loaded, loaded.applied(status.current)))
     if status.edited and protection.stated_environment(settings) in protection.EXPENDABLE:
         return NextStep(_suggest_after_edit(loaded, status))

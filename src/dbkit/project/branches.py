@@ -1,7 +1,7 @@
-"""Find the local one of two heads, and the first revision of its branch."""
+"""Tell forks from branches on purpose; find the local one of two heads, and the first revision of its branch."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from alembic.script import Script
@@ -10,6 +10,23 @@ from dbkit.errors import InputError
 from dbkit.project import head_file
 from dbkit.project.alembic_project import Project
 from dbkit.project.revision_order import ancestors, parents_of
+
+
+def find_forks(heads: Iterable[Script]) -> list[list[Script]]:
+    """Return the heads to join, by branch: those that have the same branch labels.
+
+    Heads with different labels are branches on purpose, whether they have a base in common or not.
+    """
+    branches: dict[frozenset[str], list[Script]] = {}
+    for head in heads:
+        branches.setdefault(frozenset(head.branch_labels), []).append(head)
+    return [fork for fork in branches.values() if len(fork) > 1]
+
+
+def describe_heads(heads: Iterable[Script]) -> str:
+    """Return the ids of heads, with the labels of their branches."""
+    labels = {head.revision: ", ".join(sorted(head.branch_labels)) for head in heads}
+    return " and ".join(f"{head} (branch {label})" if label else head for head, label in labels.items())
 
 
 def find_local_head(loaded: Project, directory: Path, heads: Sequence[str], named: str | None) -> str:

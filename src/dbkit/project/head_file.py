@@ -1,18 +1,21 @@
-"""The head file: HEAD beside the revisions, one line with the newest revision, tracked by git.
+"""The head file: HEAD in the script directory, one line for each head, tracked by git.
 
 Two branches that each add a revision both change that line, so that git reports a conflict, where it would otherwise
 merge two heads silently. Alembic runs `python -m dbkit.project.head_file FILE` after it has written a revision
 (`post_write_hooks` in alembic.ini), for `make revision` and the bare `alembic revision` alike.
 """
 
+import os
 import re
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-from alembic.script import Script
+from typing import TYPE_CHECKING
 
 from dbkit import files
-from dbkit.project import revision_files
+
+if TYPE_CHECKING:
+    from alembic.script import Script
 
 NAME = "HEAD"
 CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(?: .*)?$")
@@ -24,36 +27,38 @@ def path_in(script_directory: Path) -> Path:
     return script_directory / NAME
 
 
-def write(script_directory: Path) -> None:
-    """Write the head file: a line for each head."""
-    files.write_file(path_in(script_directory), render(script_directory))
+def docs_of(heads: "Iterable[Script]") -> dict[str, str]:
+    """Return what `render` needs of loaded revisions: their ids and docstrings."""
+    return {head.revision: head.longdoc for head in heads}
 
 
-def render(script_directory: Path) -> str:
-    """Return the content of the head file: a line for each head."""
-    known = [file for file in revision_files.read_revision_files(script_directory / "versions") if file]
-    parents = {parent for file in known for parent in file.down_revisions}
-    lines = sorted(f"{file.revision} {_message(file.path)}\n" for file in known if file.revision not in parents)
-    return "".join(lines)
+def write(script_directory: Path, heads: Mapping[str, str]) -> None:
+    """Write the head file; `heads` are their ids and docstrings."""
+    files.write_file(path_in(script_directory), render(heads))
 
 
-def _message(path: Path) -> str:
-    """The first line of a revision's docstring."""
-    text = path.read_text(encoding="utf-8")
-    found = re.search(r'"""(.*?)(?:"""|\n)', text)
-    return found[1].strip() if found else ""
+def render(heads: Mapping[str, str]) -> bytes:
+    """Return the content of the head file: a line for each head, with the first line of its docstring."""
+    lines = sorted(f"{head} {_first_line(doc)}".rstrip() for head, doc in heads.items())
+    return "".join(f"{line}\n" for line in lines).encode(errors="replace")
 
 
-def find_problem(script_directory: Path, head: Script) -> str:
-    """Describe what is wrong with the head file; "" when it names this head only."""
+def _first_line(doc: str) -> str:
+    return (doc.strip().splitlines() or [""])[0]
+
+
+def find_problem(script_directory: Path, heads: Iterable[str]) -> str:
+    """Describe what is wrong with the head file; "" when it names these heads."""
     path = path_in(script_directory)
     if not path.exists():
         return f"{path} is missing: with it, git reports a conflict where two branches each add a migration. {HINT}"
     if read_conflict(script_directory):
         return f"{path} has git's conflict markers: two branches each added a migration. {HINT}"
-    words = path.read_text(encoding="utf-8").split()
-    if words[:1] != [head.revision]:
-        return f"{path} names {' '.join(words[:1]) or 'nothing'}, but the head is {head.revision}. {HINT}"
+    named = [line.split()[0] for line in _read_lines(path) if line.strip()]
+    expected = sorted(heads)
+    if sorted(named) != expected:
+        is_or_are = "head is" if len(expected) == 1 else "heads are"
+        return f"{path} names {' '.join(named) or 'nothing'}, but the {is_or_are} {' '.join(expected)}. {HINT}"
     return ""
 
 
@@ -62,7 +67,7 @@ def read_conflict(script_directory: Path) -> tuple[list[str], list[str]] | None:
     path = path_in(script_directory)
     sides: dict[str, list[str]] = {"<<<<<<<": [], ">>>>>>>": [], "": []}
     side = ""
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in _read_lines(path) if path.exists() else ():
         mark = CONFLICT.match(line)
         if mark:
             # between ||||||| and ======= is the common ancestor
@@ -72,9 +77,19 @@ def read_conflict(script_directory: Path) -> tuple[list[str], list[str]] | None:
     return (sides["<<<<<<<"], sides[">>>>>>>"]) if sides["<<<<<<<"] and sides[">>>>>>>"] else None
 
 
+def _read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
 def main() -> None:
     """Write the head file after `alembic revision`: the entry point of the post-write hook."""
-    write(Path(sys.argv[1]).resolve().parents[1])
+    from dbkit.project import written_revision
+
+    file = Path(os.path.abspath(sys.argv[1]))  # noqa: PTH100  # a symbolic link stays as it is
+    found = written_revision.read_project(file)
+    if found is None:
+        sys.exit(f"{NAME} was not written: the project of {file} was not found, or cannot be loaded. {HINT}")
+    write(*found)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from alembic.script import Script, ScriptDirectory
-from alembic.script.revision import CycleDetected, Revision
+from alembic.script.revision import LoopDetected, Revision, RevisionError
 
 from dbkit.project import alembic_features, revision_files, revision_graph
 from dbkit.project.tracebacks import last_frame_in
@@ -28,12 +28,7 @@ def record_loaded(script: ScriptDirectory) -> list[Script]:
 def explain_load_error(error: BaseException, script: ScriptDirectory, loaded: Sequence[Script]) -> tuple[str, str]:
     """The message and the hint for an error while the revision files were loaded; `loaded` are those without errors."""
     places = [Path(place) for place in script._version_locations]
-    found = {
-        path
-        for place in places
-        for path in (place.rglob if alembic_features.is_recursive(script) else place.glob)("*.py")
-    }
-    files = sorted(path for path in found if revision_files.REVISION_FILE.match(path.name))
+    files = revision_files.list_revision_files(places, is_recursive=alembic_features.is_recursive(script))
     for path in files:
         try:
             compile(path.read_bytes(), path, "exec")
@@ -44,11 +39,14 @@ def explain_load_error(error: BaseException, script: ScriptDirectory, loaded: Se
     if frame:
         place = f"{frame.filename}, line {frame.lineno}"
         return f"{place}: {type(error).__name__}: {error}", "Correct the file; every Alembic command loads it."
+    done = {Path(each.path).resolve() for each in loaded}
+    stopped = next((path for path in files if path.resolve() not in done), None)
+    if stopped and isinstance(error, LoopDetected):
+        return revision_graph.self_loop_fault(error.revisions[0], stopped.name)
+    if stopped and isinstance(error, RevisionError):  # such as an id that Alembic does not take
+        return f"{stopped}: {error}", "Correct the file; every Alembic command loads it."
     fault = revision_graph.find_fault(loaded)
     if fault:
         return fault
-    if isinstance(error.__cause__, CycleDetected) and len(error.__cause__.revisions) == 1:
-        # Alembic does not load the file of a revision that follows itself
-        return revision_graph.self_loop_fault(error.__cause__.revisions[0], files)
     where = " and ".join(map(str, places))
     return f"the revisions in {where} cannot be loaded: {type(error).__name__}: {error}", ""

@@ -1,7 +1,6 @@
 """Find the fault between revision files without a valid history: a duplicate id, a missing parent, or a cycle."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from alembic.script import Script
@@ -37,6 +36,8 @@ def find_fault(scripts: Sequence[Script]) -> Fault | None:
         for revision, named in parents.items()
     }
     cycle = _cycle(edges)
+    if len(cycle) == 1:
+        return self_loop_fault(cycle[0][0], files[cycle[0][0]][0])
     if cycle:
         steps = ", ".join(f"{files[revision][0]} ({option} = {parent})" for revision, option, parent in cycle)
         return (
@@ -46,11 +47,9 @@ def find_fault(scripts: Sequence[Script]) -> Fault | None:
     return None
 
 
-def self_loop_fault(revision: str, files: Iterable[Path]) -> Fault:
-    """The fault of a revision that follows itself, of which Alembic does not report the file."""
-    assigned = re.compile(rf"^revision\b[^=\n]*=[ \t]*[\"']{re.escape(revision)}[\"']", re.MULTILINE)
-    named = [path.name for path in files if assigned.search(path.read_text(encoding="utf-8", errors="replace"))]
-    return f"revision {revision} follows itself: {', '.join(named)}.", "Correct its down_revision or depends_on."
+def self_loop_fault(revision: str, file: str) -> Fault:
+    """Describe a revision that follows or depends on itself."""
+    return f"revision {revision} follows itself: {file}.", "Correct its down_revision or depends_on."
 
 
 def _parents(script: Script) -> Iterator[tuple[str, str]]:
