@@ -1,0 +1,177 @@
+"""Compare the models of a project with its migrations, on a scratch cluster: for `revision`, `check` and `drift`."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from dbkit import catalog
+from dbkit.catalog import Difference, Fact
+from dbkit.catalog.facts import display_name
+from dbkit.drafts.comparison import Comparison, State
+from dbkit.drafts.given_names import take_over_names
+from dbkit.drafts.hooks import find_excluded
+from dbkit.drafts.models import CreatedModels, create_models, is_view
+from dbkit.drafts.orphans import find_orphans
+from dbkit.drafts.read_objects import read_catalog
+from dbkit.drafts.read_shapes import read_shapes
+from dbkit.drafts.renames import apply_renames
+from dbkit.drafts.scope import Facts, Scope
+from dbkit.drafts.sql_files import SqlSource, read_source
+from dbkit.drafts.sql_objects import find_origins, is_sql_object, name_in_comment
+from dbkit.errors import InputError
+from dbkit.postgres.cluster import Cluster
+from dbkit.postgres.connect import connect
+from dbkit.postgres.own_statements import OwnConnection, Session
+from dbkit.project import Project
+from dbkit.project.initial import Initial
+from dbkit.roundtrip.scratch_migrations import Models, ScratchMigrations, open_scratch
+from dbkit.settings import Settings, Target
+
+
+@dataclass(frozen=True)
+class Migrated:
+    """The scratch databases of a project at head, and its models, by the name of the database."""
+
+    loaded: Project
+    cluster: Cluster
+    scratch: ScratchMigrations
+    initial: Mapping[str, Facts]
+    """What they had before the first migration."""
+    models: Mapping[str, Models]
+    source: SqlSource
+
+    def compare_one(self) -> Comparison:
+        """Compare the one database of a project. Raises InputError where it has no models, and ModelsNotCreated."""
+        if not self.models:
+            raise InputError("env.py has no target_metadata, so there are no models to compare with the migrations.")
+        return self.compare(next(iter(self.models)))
+
+    def compare(self, name: str) -> Comparison:
+        """Compare one database with its models. Raises ModelsNotCreated."""
+        target, models = self.scratch.targets[name], self.models[name]
+        initial = self.initial.get(name, {})
+        return compare(self.cluster, target, models, self.loaded.initial, initial, name, self.source)
+
+
+def migrate_scratch(loaded: Project, settings: Settings, cluster: Cluster, dbname: str) -> Migrated:
+    """Run the migrations up to head on a scratch database. Raises CheckFailed for one that fails."""
+    scratch = open_scratch(loaded, settings, cluster, dbname)
+    initial = {name: _read_facts(target) for name, target in scratch.targets.items()} if loaded.initial else {}
+    if loaded.heads:
+        scratch.upgrade(("heads",))
+    return Migrated(loaded, cluster, scratch, initial, scratch.read_models(), read_source(settings, loaded))
+
+
+def _read_facts(target: Target) -> Facts:
+    with connect(target) as connection:
+        return catalog.read_facts(connection, version_tables=[target.history.table])
+
+
+def compare(
+    cluster: Cluster,
+    migrated: Target,
+    models: Models,
+    initial: Initial | None,
+    initial_facts: Facts,
+    name: str = "",
+    source: SqlSource | None = None,
+) -> Comparison:
+    """Compare a database of the migrations, at head, with one that the models create. Raises ModelsNotCreated.
+
+    `initial_facts` are those of the state in which the chain begins. `name` is that of the database, where the project
+    has several.
+    """
+    created = create_models(cluster, migrated, models.metadata, initial, name, source)
+    with _connect(migrated) as connection:
+        shapes = read_shapes(connection)
+    with _connect(created.target) as connection:
+        take_over_names(connection, models.metadata, shapes)
+        after = _read_state(connection, created.target)
+    origins = find_origins(after.facts, created.before, created.origins)
+    after = replace(after, origins=origins, texts=created.texts)
+    with _connect(migrated) as connection, connection.transaction(force_rollback=True):
+        renames = apply_renames(connection, models.metadata, after.shapes)
+        before = replace(_read_state(connection, migrated), origins=source.written if source else {})
+    scope = _make_scope(before, after, created, models, initial_facts)
+    found = scope.find_differences(before.facts, after.facts)
+    excluded = find_excluded(found, before, after, models) | _find_clashes(found, created)
+    found = [each for each in found if each.fact not in excluded]
+    orphans = find_orphans(before, after, found)
+    scope = replace(scope, excluded=excluded, orphans=frozenset(each.fact for each in orphans))
+    return Comparison(
+        migrated=before,
+        modelled=after,
+        differences=[*found, *orphans],
+        metadata=models.metadata,
+        renames=renames,
+        notes=[
+            *(f"table {'.'.join(filter(None, key))} cannot be created: {why}" for key, why in created.failed.items()),
+            *(
+                f"{'index' if isinstance(item, sa.Index) else 'constraint'} {name} of the model of {table}:"
+                " the models have that name twice"
+                for table, item, name, _ in created.clashes
+            ),
+        ],
+        scope=scope,
+    )
+
+
+def _find_clashes(found: Collection[Difference], created: CreatedModels) -> frozenset[Fact]:
+    """Return the indexes and constraints that cannot be compared, since the models have their name twice."""
+    names = {display_name(name) for *_, name, is_same in created.clashes if not is_same}
+    return frozenset(
+        each.fact
+        for each in found
+        if each.fact.kind in ("index", "constraint") and each.fact.identity.rsplit(" on ", 1)[0] in names
+    )
+
+
+def _connect(target: Target) -> OwnConnection:
+    """Connect with the search path of env.py's session."""
+    return connect(target, session=Session.PROJECT)
+
+
+def _read_state(connection: OwnConnection, target: Target) -> State:
+    facts, objects = read_catalog(connection, version_tables=[target.history.table])
+    return State(target, facts, read_shapes(connection), objects)
+
+
+def _make_scope(
+    migrated: State, modelled: State, created: CreatedModels, models: Models, initial_facts: Facts
+) -> Scope:
+    names = {catalog.object_name(name, schema) for schema, name in created.tables}
+    default = modelled.shapes.default_schema
+    marked = [
+        (table.schema, table.name) for each in models.metadata for table in each.tables.values() if is_view(table)
+    ]
+    others = {catalog.object_name(name, schema or default) for schema, name in (*marked, *created.failed)}
+    initial = {fact.identity for fact in initial_facts if fact.kind == "table"}
+    left_alone = (others | initial | _find_children(migrated, names)) - names
+    return Scope(
+        tables=frozenset(names),
+        left_alone=frozenset(left_alone),
+        initial=initial_facts.keys(),
+        before_models=created.before,
+        sql_files=frozenset(
+            fact
+            for state in (migrated, modelled)
+            for fact in state.facts
+            if is_sql_object(fact) and any(name_in_comment(each) in state.origins for each in (fact, *fact.of))
+        ),
+    )
+
+
+def _find_children(state: State, names: Collection[str]) -> set[str]:
+    """Return the partitions and the inheriting tables of these tables, and of the ones found."""
+    parents = {
+        catalog.object_name(table.name, table.schema): {
+            catalog.object_name(name, schema) for schema, name in table.parents
+        }
+        for table in state.shapes.tables.values()
+        if table.parents
+    }
+    found: set[str] = set()
+    while more := {child for child, above in parents.items() if child not in found and above & (found | set(names))}:
+        found |= more
+    return found

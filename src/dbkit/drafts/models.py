@@ -1,0 +1,313 @@
+"""Create what the models define in a scratch database: their tables and types, and the objects of the SQL files."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from dbkit import catalog
+from dbkit.catalog import Fact, object_name
+from dbkit.drafts.missing_extensions import create_missing
+from dbkit.drafts.name_clashes import Clash, left_out
+from dbkit.drafts.shapes import TableName
+from dbkit.drafts.sql_files import SqlSource
+from dbkit.errors import InputError, describe_error
+from dbkit.postgres.cluster import Cluster
+from dbkit.postgres.connect import connect
+from dbkit.postgres.own_statements import Session
+from dbkit.postgres.sql_quote import quote_ident
+from dbkit.project.initial import Initial
+from dbkit.settings import Target
+
+IS_VIEW = "is_view"
+"""The key of `Table.info` that marks a model of a view: it is neither created nor dropped."""
+
+CONCURRENTLY = re.compile(r"^(\s*CREATE (?:UNIQUE )?INDEX )CONCURRENTLY ")
+RELATIONS = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
+RELATION_KIND = "SELECT relkind::pg_catalog.text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(%(name)s)"
+TABLES = """
+    SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text
+    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+"""
+ENUMS = """
+    SELECT n.nspname::pg_catalog.text, t.typname::pg_catalog.text
+    FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+    WHERE t.typtype = 'e' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
+SCHEMAS = """
+    SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_namespace AS n
+    WHERE n.nspname <> 'information_schema' AND NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_')
+"""
+EXTENSIONS = """
+    SELECT e.extname::pg_catalog.text, n.nspname::pg_catalog.text
+    FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
+    ORDER BY e.oid
+"""
+
+
+class ModelsNotCreated(Exception):
+    """The models' tables cannot be created, also not with the functions of the migrations; str() is the reason."""
+
+
+@dataclass(frozen=True)
+class CreatedModels:
+    """A scratch database with what the models define, and no more."""
+
+    target: Target
+    tables: frozenset[TableName]
+    """The tables of the models, as the database names them."""
+    before: Collection[Fact] = ()
+    """The objects that it had before, besides schemas and extensions."""
+    failed: Mapping[tuple[str | None, str], str] = field(default_factory=dict)
+    """Why tables could not be created, by their schema, if they have one, and name."""
+    origins: Mapping[Fact, str] = field(default_factory=dict)
+    """By the object, the SQL file that it is from."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """By the name of an SQL file, its text."""
+    clashes: Sequence[Clash] = ()
+    """The indexes and constraints that could not be created, since another of the models has their name."""
+
+
+def modelled_tables(metadata: Sequence[sa.MetaData]) -> list[sa.Table]:
+    """Return the tables that the models define, without those that stand for views."""
+    return [table for each in metadata for table in each.tables.values() if not is_view(table)]
+
+
+def is_view(table: sa.Table) -> bool:
+    """Whether a model is marked as one of a view."""
+    return bool(table.info.get(IS_VIEW))
+
+
+def create_models(
+    cluster: Cluster,
+    migrated: Target,
+    metadata: Sequence[sa.MetaData],
+    initial: Initial | None,
+    name: str = "",
+    source: SqlSource | None = None,
+) -> CreatedModels:
+    """Create the models in a scratch database, as far as their names are not given twice. Raises ModelsNotCreated."""
+    with left_out(metadata) as clashes:
+        created = _create_models(cluster, migrated, metadata, initial, name, source)
+    return replace(created, clashes=clashes)
+
+
+def _create_models(
+    cluster: Cluster,
+    migrated: Target,
+    metadata: Sequence[sa.MetaData],
+    initial: Initial | None,
+    name: str = "",
+    source: SqlSource | None = None,
+) -> CreatedModels:
+    """Create the models' tables, and the objects of the SQL files, in a scratch database. Raises ModelsNotCreated.
+
+    They are created in an empty database with the schemas and extensions of the migrations. Where that fails, in a copy
+    of the migrations' database without the tables and types of the models, since a default may call a function of a
+    migration; and where that fails, too, each table by itself, without those that cannot be created. The session has
+    env.py's search path, which is in the target's history. `name` is that of the database, where the project has
+    several.
+    """
+    try:
+        target = replace(cluster.create_database(f"modelled{name}"), history=migrated.history)
+        if initial:
+            initial.apply(target)
+        _copy_schemas(migrated, target)
+        return _create(target, metadata, source, drops=bool(initial))
+    except (sa.exc.DBAPIError, psycopg.Error) as error:
+        first = error
+    except sa.exc.SQLAlchemyError as error:  # no database would take them
+        raise InputError(f"the models' tables cannot be created: {error}") from error
+    for number, is_tolerant in enumerate((False, True)):
+        try:
+            copied = cluster.create_database(f"modelled{name}_{number}", migrated.dbname)
+            copied = replace(copied, history=migrated.history)
+            return _create(copied, metadata, source, drops=True, is_copy=not initial, is_tolerant=is_tolerant)
+        except (sa.exc.SQLAlchemyError, psycopg.Error):
+            pass
+    raise ModelsNotCreated(describe_error(first)) from first
+
+
+def _copy_schemas(source: Target, target: Target) -> None:
+    """Create the schemas and extensions of a database in another one."""
+    with connect(source) as connection:
+        schemas = [row[0] for row in connection.execute(SCHEMAS)]
+        extensions = connection.execute(EXTENSIONS).fetchall()
+    with connect(target) as connection:
+        for schema in schemas:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_ident(schema)}".encode())
+        for extension, schema in extensions:
+            statement = f"CREATE EXTENSION IF NOT EXISTS {quote_ident(extension)} SCHEMA {quote_ident(schema)}"
+            connection.execute(statement.encode())
+
+
+def _create(
+    target: Target,
+    metadata: Sequence[sa.MetaData],
+    source: SqlSource | None,
+    *,
+    drops: bool,
+    is_copy: bool = False,
+    is_tolerant: bool = False,
+) -> CreatedModels:
+    """Create the models' tables; `drops` first what the database has under their names.
+
+    `is_copy` drops then the other tables and the types of the migrations, as far as nothing needs them.
+
+    `is_tolerant` leaves out the tables that cannot be created.
+    """
+    engine = _create_engine(target)
+    tables = modelled_tables(metadata)
+    before: Mapping[Fact, str] = {}
+    files = source.open_files(target.history.table) if source else None
+    with connect(target, session=Session.PROJECT, autocommit=True) as own:
+        if drops:
+            with engine.begin() as connection:
+                _drop(connection, metadata, tables)
+            if files and source:
+                files.drop_former(own, source.written)
+            before = catalog.read_facts(own, version_tables=[target.history.table])
+        try:
+            made, failed = _create_tables(engine, metadata, tables, is_tolerant)
+        except sa.exc.SQLAlchemyError as error:
+            # a table may need a function or an extension
+            if files:
+                files.apply(own)
+            made, failed = _create_with_extensions(engine, metadata, tables, own, error, is_tolerant=is_tolerant)
+        if is_copy:
+            _drop_rest(own, made, target.history.table)
+        if files:
+            files.apply(own)
+            files.require_applied()
+            _require_tables(own, made)
+        origins, texts = (files.find_origins(own), files.read_texts()) if files else ({}, {})
+    reasons = {(table.schema, table.name): reason for table, reason in failed.items()}
+    return CreatedModels(target, made, before.keys(), reasons, origins, texts)
+
+
+def _require_tables(connection: psycopg.Connection[Any], made: Collection[TableName]) -> None:
+    """Raise InputError for a table of a model that an SQL file has dropped or renamed."""
+    there = set(connection.execute(TABLES.encode()).fetchall())
+    for schema, name in sorted(set(made) - there):
+        raise InputError(
+            f"an SQL file drops or renames the table {object_name(name, schema)}, which is in a model.",
+            "SQL files create objects, one a file. What a migration has to do otherwise is written into the migration.",
+        )
+
+
+def _drop_rest(connection: psycopg.Connection[Any], made: Collection[TableName], version_table: str) -> None:
+    """Drop the tables and types of the migrations that no model has: what is left would not count as gone."""
+    rows = connection.execute(TABLES.encode()).fetchall()
+    tables = [quote_ident(*row) for row in rows if (row[0], row[1]) not in made and row[1] != version_table]
+    statements = [f"DROP TABLE {', '.join(tables)}", *(f"DROP TABLE {each}" for each in tables)] if tables else []
+    types = [f"DROP TYPE {quote_ident(*row)}" for row in connection.execute(ENUMS.encode())]
+    for statement in (*statements, *types):
+        with suppress(psycopg.Error), connection.transaction():
+            connection.execute(statement.encode())
+
+
+def _create_with_extensions(
+    engine: sa.Engine,
+    metadata: Sequence[sa.MetaData],
+    tables: Sequence[sa.Table],
+    connection: psycopg.Connection[Any],
+    error: sa.exc.SQLAlchemyError,
+    *,
+    is_tolerant: bool,
+) -> tuple[frozenset[TableName], dict[sa.Table, str]]:
+    """Create all tables again after an error, with the extensions that have what is missing."""
+    while True:
+        try:
+            return _create_tables(engine, metadata, tables, is_tolerant)
+        except sa.exc.SQLAlchemyError as again:
+            original = getattr(again, "orig", None)
+            if not isinstance(original, psycopg.Error) or not create_missing(connection, original):
+                raise again from error
+
+
+def _create_engine(target: Target) -> sa.Engine:
+    """Return an engine that executes CREATE INDEX CONCURRENTLY, of a model's option, without that word."""
+    engine = sa.create_engine(
+        "postgresql+psycopg://", creator=lambda: connect(target, session=Session.PROJECT), poolclass=sa.NullPool
+    )
+
+    def wait_for_index(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> tuple[str, Any]:
+        return CONCURRENTLY.sub(r"\1", statement), parameters
+
+    sa.event.listen(engine, "before_cursor_execute", wait_for_index, retval=True)
+    return engine
+
+
+def _create_tables(
+    engine: sa.Engine, metadata: Sequence[sa.MetaData], tables: Sequence[sa.Table], is_tolerant: bool
+) -> tuple[frozenset[TableName], dict[sa.Table, str]]:
+    """Create all tables. Returns their names in the database, and why others could not be created."""
+    failed: dict[sa.Table, str] = {}
+    with engine.begin() as connection:
+        for schema in sorted(_find_schemas(metadata, tables)):
+            connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+        former = set(connection.exec_driver_sql(TABLES))
+        for each in metadata:
+            if is_tolerant:
+                failed |= _create_each(connection, each)
+            else:
+                has_views = any(map(is_view, each.tables.values()))
+                each.create_all(connection, tables=_sorted(each) if has_views else None)
+        made = set(connection.exec_driver_sql(TABLES)) - former
+    return frozenset((row[0], row[1]) for row in made), failed
+
+
+def _find_schemas(metadata: Sequence[sa.MetaData], tables: Sequence[sa.Table]) -> set[str]:
+    """Return the schemas of the tables, the types and the sequences of models."""
+    named: list[Any] = [*tables, *(each for one in metadata for each in one._sequences.values())]
+    named += [each for table in tables for column in table.columns for each in _named(column.type)]
+    # types that belong to a MetaData; SQLAlchemy 2.1 has them in a collection
+    named += [each for one in metadata for each in getattr(one, "_objects", ())]
+    return {each.schema for each in named if getattr(each, "schema", None)}
+
+
+def _sorted(metadata: sa.MetaData) -> list[sa.Table]:
+    return [table for table in metadata.sorted_tables if not is_view(table)]
+
+
+def _create_each(connection: sa.Connection, metadata: sa.MetaData) -> dict[sa.Table, str]:
+    """Create each table by itself. Returns why the others could not be."""
+    failed = {}
+    for table in _sorted(metadata):
+        try:
+            with connection.begin_nested():
+                metadata.create_all(connection, tables=[table])
+        except sa.exc.SQLAlchemyError as error:
+            failed[table] = describe_error(error)
+    return failed
+
+
+def _drop(connection: sa.Connection, metadata: Sequence[sa.MetaData], tables: Sequence[sa.Table]) -> None:
+    """Drop what the models are about to create, and what depends on it."""
+    names = [(table.schema, table.name) for table in tables]
+    types = {
+        (type_.schema, type_.name) for table in tables for column in table.columns for type_ in _named(column.type)
+    }
+    sequences = {(each.schema, each.name) for one in metadata for each in one._sequences.values()}
+    for kind, found in (("TABLE", names), ("TYPE", types), ("SEQUENCE", sequences)):
+        for schema, name in found:
+            quoted = quote_ident(*filter(None, [schema, name]))
+            word = kind
+            if kind == "TABLE":
+                # that of a model that is not marked as one of a view may be one all the same
+                has = connection.exec_driver_sql(RELATION_KIND, {"name": quoted}).scalar()
+                word = RELATIONS.get(has or "", kind)
+            connection.exec_driver_sql(f"DROP {word} IF EXISTS {quoted} CASCADE".replace("%", "%%"))
+
+
+def _named(type_: Any) -> list[Any]:
+    """Return the enum and domain types that a column's type brings."""
+    inner = [getattr(type_, name, None) for name in ("item_type", "impl_instance", "impl")]
+    found = [type_] if getattr(type_, "name", None) and isinstance(type_, sa.Enum | sa.types.SchemaType) else []
+    return found + [each for one in inner if one is not None and one is not type_ for each in _named(one)]
