@@ -19,6 +19,7 @@ from dbkit.gate.plan import make_entry, record_steps, replace_plan, revisions_to
 from dbkit.gate.unlocked_run import run_unlocked
 from dbkit.postgres.locks import lock_name
 from dbkit.postgres.sql_quote import as_text, quote_history, quote_literal
+from dbkit.postgres.sql_text import Kind, tokenize
 from dbkit.project import revision_ids
 from dbkit.project.config import read_config
 from dbkit.settings import Settings
@@ -100,13 +101,18 @@ $dbkit$;
 
 
 class PostgresqlImpl(postgresql.PostgresqlImpl):
-    """Alembic's PostgreSQL implementation, which refuses bind parameters without a value in a script.
+    """Alembic's PostgreSQL implementation, whose scripts have each statement as the server gets it without a script.
 
-    SQLAlchemy reads a bind parameter `true` in `op.execute('{"a":true}')`. Online that is an error; in a script
-    Alembic writes NULL: https://github.com/sqlalchemy/alembic/issues/522
+    Alembic writes the percent signs and backslashes that its driver wants doubled, and four spaces for a tab, also in
+    strings. It refuses bind parameters without a value: SQLAlchemy reads a bind parameter `true` in
+    `op.execute('{"a":true}')`. Online that is an error; in a script Alembic writes NULL:
+    https://github.com/sqlalchemy/alembic/issues/522
     """
 
     __dialect__ = "postgresql"
+
+    def __init__(self, dialect: Any, connection: Any, as_sql: bool, *arguments: Any, **options: Any) -> None:
+        super().__init__(_script_dialect(dialect) if as_sql else dialect, connection, as_sql, *arguments, **options)
 
     def execute(self, sql: Any, execution_options: dict[str, Any] | None = None) -> None:
         """As Alembic's. Raises InputError, with the parameter's name, for one that has no value."""
@@ -120,3 +126,27 @@ class PostgresqlImpl(postgresql.PostgresqlImpl):
                             f"Write \\:{part.key} for the text itself.",
                         )
         super().execute(sql, execution_options)
+
+    def _exec(self, construct: Any, execution_options: Any = None, multiparams: Any = None, params: Any = None) -> Any:
+        if not self.as_sql or multiparams or params:
+            given = {"multiparams": multiparams, "params": params}
+            return super()._exec(construct, execution_options, **{name: each for name, each in given.items() if each})
+        clause = sa.text(construct) if isinstance(construct, str) else construct
+        compiling = {"literal_binds": True} if self.literal_binds and not isinstance(clause, sa.DDLElement) else {}
+        self.static_output(_as_statement(str(clause.compile(dialect=self.dialect, compile_kwargs=compiling))))
+        return None
+
+
+def _script_dialect(dialect: Any) -> Any:
+    """The same dialect for a script: no driver reads its percent signs, and strings are as in standard SQL."""
+    script_dialect = type(dialect)(paramstyle="named")
+    script_dialect._backslash_escapes = False
+    return script_dialect
+
+
+def _as_statement(text: str) -> str:
+    """A statement with its terminator, indented with spaces."""
+    tokens = list(tokenize(text.strip()))
+    pieces = [each.text.replace("\t", "    ") if each.kind == Kind.SPACE else each.text for each in tokens]
+    ends_in_comment = bool(tokens) and tokens[-1].kind == Kind.COMMENT and tokens[-1].text.startswith("--")
+    return "".join(pieces) + ("\n;" if ends_in_comment else ";")

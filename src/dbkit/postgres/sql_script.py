@@ -85,7 +85,7 @@ def run_script(connection: psycopg.Connection, path: Path) -> None:
     try:
         for step in split_script(text):
             try:
-                _run(connection, step)
+                run_step(connection, step)
             except psycopg.Error as error:
                 if not _may_fail(step, error):
                     raise _step_error(path, step, error) from error
@@ -95,7 +95,8 @@ def run_script(connection: psycopg.Connection, path: Path) -> None:
         ) from error
 
 
-def _run(connection: psycopg.Connection, step: Step) -> None:
+def run_step(connection: psycopg.Connection, step: Step) -> None:
+    """Run a statement to the letter, with its data."""
     cursor = psycopg.Cursor(connection)
     if step.data is None:
         cursor.execute(step.text.encode())
