@@ -139,6 +139,12 @@ VERBS = {
         (
             MESSAGE,
             option("--empty", **SWITCH, help="an empty one, to write by hand"),
+            option(
+                "--online",
+                dest="is_online",
+                **SWITCH,
+                help="in stages for a live database: several revisions, none of which locks a table for long",
+            ),
             option("--rev-id", dest="identifier", metavar="ID", help="its id, instead of a random one"),
         ),
         any_project=True,

@@ -72,22 +72,29 @@ def read_facts(
 
     Raises psycopg.Error; the caller's transaction is then aborted.
     """
-    with _settings_for_reading(connection):
+    return collect_facts(connection, version_tables=version_tables).facts
+
+
+def collect_facts(
+    connection: psycopg.Connection[Any], *, version_tables: Collection[str] = ("alembic_version",)
+) -> FactCollector:
+    """Read the facts as above, together with the OID of each object."""
+    with settings_for_reading(connection, SETTINGS):
         collector = FactCollector(psycopg.Cursor(connection, row_factory=tuple_row), list(version_tables))
         for query in QUERIES:
             query(collector)
-    return collector.facts
+    return collector
 
 
 @contextmanager
-def _settings_for_reading(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """Apply SETTINGS in a transaction, which is the caller's or a new one, and restore the former values."""
+def settings_for_reading(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> Iterator[None]:
+    """Apply settings in a transaction, which is the caller's or a new one, and restore the former values."""
     idle = connection.info.transaction_status == TransactionStatus.IDLE
     with connection.transaction() if idle else nullcontext():
         cursor = psycopg.Cursor(connection, row_factory=tuple_row)
         query = "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name"
-        former: dict[str, str] = dict(cursor.execute(query, [list(SETTINGS)]).fetchall())
-        _set_locally(cursor, SETTINGS)
+        former: dict[str, str] = dict(cursor.execute(query, [list(settings)]).fetchall())
+        _set_locally(cursor, settings)
         try:
             yield
         finally:

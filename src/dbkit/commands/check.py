@@ -1,17 +1,17 @@
 """`dbkit check`: check that the models, the migrations and the schema snapshot agree."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
-import sqlalchemy as sa
-from alembic.autogenerate import render_python_code
-from alembic.operations.ops import UpgradeOps
 
-from dbkit import catalog, gate, project
+from dbkit import gate, project
 from dbkit.commands.schema_snapshot import compare_snapshot, make_snapshot, snapshot_path
+from dbkit.drafts.compare import Migrated, migrate_scratch
+from dbkit.drafts.describe import describe_differences
+from dbkit.drafts.models import ModelsNotCreated
 from dbkit.drift import compare, read
 from dbkit.errors import (
     WRITE_FIRST,
@@ -31,7 +31,7 @@ from dbkit.postgres.cluster import Cluster, development_cluster
 from dbkit.postgres.connection_guard import ConnectionRefused
 from dbkit.project import head_file
 from dbkit.roundtrip.scratch_migrations import open_scratch
-from dbkit.settings import Settings, Target
+from dbkit.settings import Settings
 from dbkit.wording import counted
 
 
@@ -40,7 +40,7 @@ def check(settings: Settings, ini: Path) -> None:
     loaded = project.load_project(settings)
     if not settings.is_foreign:
         loaded.require_gate()
-    multiple_heads.require_one_head(loaded, settings)
+    multiple_heads.require_no_fork(loaded, settings)
     if not loaded.heads:
         raise InputError("there are no revisions yet, so there is nothing to check.", WRITE_FIRST)
     stale = _find_stale_head(settings, loaded)
@@ -67,9 +67,9 @@ def _find_stale_head(settings: Settings, loaded: project.Project) -> str:
     """Describe what is wrong with the head file, where the project has one: each of the kit's layout does."""
     directory = Path(loaded.script.dir)
     # revisions without their source are not in git, and need no head file
-    if loaded.script.sourceless or (settings.is_foreign and not head_file.path_in(directory).exists()):
+    if (loaded.script.sourceless or settings.is_foreign) and not head_file.path_in(directory).exists():
         return ""
-    return head_file.find_problem(directory, loaded.heads[0])
+    return head_file.find_problem(directory, [head.revision for head in loaded.heads])
 
 
 def _describe_finding(finding: LintFinding) -> str:
@@ -81,22 +81,18 @@ def _check_migrated(
     settings: Settings, loaded: project.Project, cluster: Cluster, matching: list[str]
 ) -> Iterator[str]:
     """Yield the findings, and add to `matching` what was compared."""
-    scratch = open_scratch(loaded, settings, cluster, cluster.target().dbname)
-    scratch.upgrade(("head",))
-    models = scratch.read_models()
-    if models.changes:
-        yield from map(_describe_changes, models.changes)
+    migrated = migrate_scratch(loaded, settings, cluster, cluster.target().dbname)
     has_snapshot = False
-    for name, target in scratch.targets.items():
-        if name in models.metadata and not models.changes:
-            yield from _compare_with_models(loaded, cluster, target, models.metadata[name], name)
+    for name, target in migrated.scratch.targets.items():
+        if name in migrated.models:
+            yield from _compare_with_models(migrated, name)
         path = snapshot_path(loaded, name)
         # a project that has never written one does without
         if path.exists() or not settings.is_foreign:
             want = make_snapshot(loaded, pg_dump.dump_schema(settings, target))
             yield from compare_snapshot(path, want, cluster, name)
             has_snapshot = True
-    if models.metadata or not settings.is_foreign:
+    if migrated.models or not settings.is_foreign:
         matching.append("The models match the migrations")
     else:
         matching.append("The migrations apply to a new database, env.py has no target_metadata to compare them with")
@@ -104,25 +100,17 @@ def _check_migrated(
     yield from _compare_with_live(settings, loaded, cluster)
 
 
-def _describe_changes(operations: UpgradeOps) -> str:
-    lines = render_python_code(operations).splitlines()
-    code = "\n".join(line for line in lines if not line.strip().startswith("# ###"))
-    return f'the models have changes that no migration has. Write it: `make revision m="…"`.\n{code}'
-
-
-def _compare_with_models(
-    loaded: project.Project, cluster: Cluster, target: Target, metadata: Sequence[sa.MetaData], name: str
-) -> Iterator[str]:
-    """Compare with tables that the models create: autogenerate ignores enum values and the text of a check."""
+def _compare_with_models(migrated: Migrated, name: str) -> Iterator[str]:
+    """Compare what the migrations make with what the models make."""
     try:
-        models = read.read_models(cluster, metadata, loaded.initial, target.history, name)
-    except read.ModelsNotCreated as error:
-        yield f"the models' tables cannot be created without the migrations, so they were not compared in full: {error}"
+        comparison = migrated.compare(name)
+    except ModelsNotCreated as error:
+        yield f"the models' tables cannot be created, so they were not compared: {error}"
         return
-    found = catalog.compare_facts(catalog.select_model_facts(read.read_facts(target), models.tables), models.facts)
-    lines = [compare.describe_difference(difference, "the migrations", "the models") for difference in found]
+    yield from comparison.notes
+    lines = list(describe_differences(comparison))
     if lines:
-        heading = 'autogenerate ignores these; write a migration by hand: `make revision empty=1 m="…"`.'
+        heading = 'the models have changes that no migration has. Write it: `make revision m="…"`.'
         yield "\n".join([heading, *lines])
 
 

@@ -1,6 +1,7 @@
 """`dbkit rebase-migration`: make an unapplied revision follow the one that another branch has added."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -32,16 +33,12 @@ def rebase_migration(settings: Settings, ini: Path, options: RebaseMigrationOpti
     """
     loaded = project.load_project(settings)
     directory = Path(loaded.script.dir)
-    heads = [head.revision for head in loaded.heads]
-    if loaded.script.sourceless:
-        raise InputError(
-            "the revisions may be bytecode only (sourceless in alembic.ini), and this command changes their source.",
-            "Run it where the files are written.",
-        )
-    if len(heads) == 1:
-        head_file.write(directory)
-        print(f"There is one head, {heads[0]}: nothing to rebase. {head_file.path_in(directory)} names it.")
+    forks = branches.find_forks(loaded.heads)
+    if not forks:
+        head_file.write(directory, head_file.docs_of(loaded.heads))
+        print(f"{_describe(loaded.heads)}: nothing to rebase. {head_file.path_in(directory)} is up to date.")
         return
+    heads = [head.revision for fork in forks for head in fork]
     if len(heads) != 2:
         raise InputError(f"there are {len(heads)} heads: {', '.join(heads)}.", 'Join them: make merge m="merge heads".')
     local = branches.find_local_head(loaded, directory, heads, options.revision)
@@ -50,8 +47,16 @@ def rebase_migration(settings: Settings, ini: Path, options: RebaseMigrationOpti
     _require_not_applied(loaded, settings, first)
     former = str(first.down_revision)
     _set_parent(Path(first.path), former, other)
-    head_file.write(directory)
+    # not loaded again: some projects cannot be
+    head_file.write(directory, head_file.docs_of(head for head in loaded.heads if head.revision != other))
     hints.show(f"{first.revision} follows {other} now, and no longer {former}: {Path(first.path).name}\n{NEXT_STEPS}")
+
+
+def _describe(heads: Sequence[Script]) -> str:
+    if not heads:
+        return "There are no revisions"
+    names = branches.describe_heads(heads)
+    return f"There is one head, {names}" if len(heads) == 1 else f"The heads {names} are branches on purpose"
 
 
 def _require_not_applied(loaded: project.Project, settings: Settings, first: Script) -> None:
@@ -70,6 +75,8 @@ def _require_not_applied(loaded: project.Project, settings: Settings, first: Scr
 
 def _set_parent(path: Path, former: str, parent: str) -> None:
     """Change down_revision and the line `Revises:` of a file. Raises InputError where it has no such assignment."""
+    if path.suffix != ".py":
+        raise InputError(f"{path} is bytecode, and this command changes source.", "Run it where the files are written.")
     text = path.read_bytes()
     old, new = re.escape(former.encode()), parent.encode()
     assigned = re.compile(rb"^(down_revision\b[^=\r\n]*=[ \t]*[\"'])" + old + rb"([\"'])", re.MULTILINE)

@@ -12,6 +12,7 @@ LONGEST_MESSAGE = 200  # characters
 RESERVED = ("head", "heads", "base")
 # https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters
 BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+NEXT_STEP = "Read it and correct it. Then: make migrate; make redo, to see it undone; make schema."
 HOW_TO_WRITE = 'Write what it does, with its ticket: make revision m="SHOP-12 add orders"'
 
 
@@ -42,11 +43,11 @@ def check_identifier(identifier: str) -> None:
 def print_written_files(run_context: RunContext, next_step: str) -> None:
     """Print the new revision files, renamed to ASCII, and what to do next."""
     for script in run_context.revision_files:
-        print(f"Wrote {_rename_to_ascii(Path(script.path))}")
+        print(f"Wrote {rename_to_ascii(Path(script.path))}")
         hints.show(next_step)
 
 
-def _rename_to_ascii(path: Path) -> Path:
+def rename_to_ascii(path: Path) -> Path:
     """Rename a file so that its name is the same on every file system: über_größe becomes uber_groe."""
     name = unicodedata.normalize("NFKD", path.stem).encode("ascii", "ignore").decode()
     new = path.with_name(f"{name}.py")

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 
 from dbkit import catalog
 from dbkit.catalog import Difference, Fact
-from dbkit.drift.read import Facts, Live, Models
+from dbkit.drafts.comparison import Comparison
+from dbkit.drafts.describe import describe_difference, describe_rename
+from dbkit.drift.read import Facts, Live
 from dbkit.errors import say
 
 # owners and privileges differ between machines, not between migrations
@@ -15,16 +17,6 @@ MOST_NAMED = 10
 OWN_TABLE = re.compile(r"dbkit_(?:journal|backfill)(?:_.*)?")  # beside another version table, its name follows
 
 
-def describe_difference(difference: Difference, first: str, second: str) -> str:
-    """Describe a difference between two states, which are called `first` and `second`."""
-    fact = difference.fact
-    if difference.after is None:
-        return f"{fact} is only in {first}: {difference.before}"
-    if difference.before is None:
-        return f"{fact} is only in {second}: {difference.after}"
-    return f"{fact} is {difference.before!r} in {first} and {difference.after!r} in {second}"
-
-
 def compare_two(migrated: Facts, live: Live) -> Iterator[str]:
     """Yield the differences between a database and the migrations in its version table, without foreign objects."""
     for difference in catalog.compare_facts(migrated, without_foreign(migrated, live.facts)):
@@ -32,11 +24,23 @@ def compare_two(migrated: Facts, live: Live) -> Iterator[str]:
             yield _database_moved(difference)
 
 
-def compare_three(models: Models, migrated: Facts, live: Live) -> Iterator[str]:
+def compare_models(comparison: Comparison) -> Iterator[str]:
+    """Yield the differences between the migrations and the models."""
+    yield from (f"the models moved: {describe_rename(each)}" for each in comparison.renames)
+    yield from (_describe_moved(each.fact, each, None) for each in comparison.differences)
+
+
+def compare_three(comparison: Comparison | None, migrated: Facts, live: Live) -> Iterator[str]:
     """Yield the differences between the three, each with the state that moved. The database must be at the head."""
-    migrated_facts, live_facts = (catalog.select_model_facts(facts, models.tables) for facts in (migrated, live.facts))
-    by_models = _by_fact(catalog.compare_facts(migrated_facts, models.facts))
-    by_live = _by_fact(catalog.compare_facts(migrated_facts, live_facts))
+    by_models: Mapping[Fact, Difference] = {}
+    by_live: Mapping[Fact, Difference] = {}
+    if comparison:
+        scope = comparison.scope
+        wanted = scope.select_modelled(comparison.modelled.facts)
+        found = catalog.compare_facts(*(scope.select_live(facts, wanted) for facts in (migrated, live.facts)))
+        by_models = {each.fact: each for each in comparison.differences}
+        by_live = {each.fact: each for each in found if not each.is_residue}
+        yield from (f"the models moved: {describe_rename(each)}" for each in comparison.renames)
     for fact in sorted(by_models.keys() | by_live.keys()):
         yield _describe_moved(fact, by_models.get(fact), by_live.get(fact))
     described = by_models.keys() | by_live.keys()
@@ -97,7 +101,3 @@ def _is_of_migrations(difference: Difference) -> bool:
 def _is_own(fact: Fact) -> bool:
     """Whether it is a table of dbkit, which no migration creates."""
     return bool(OWN_TABLE.fullmatch(fact.identity.rpartition(".")[2].strip('"')))
-
-
-def _by_fact(differences: list[Difference]) -> Mapping[Fact, Difference]:
-    return {each.fact: each for each in differences if not each.is_residue}

@@ -5,25 +5,40 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic.autogenerate.api import RevisionContext
 from alembic.runtime.environment import EnvironmentContext
 
-from dbkit.errors import DbkitError, InputError
+from dbkit.errors import DbkitError, InputError, say
+from dbkit.gate import drafts
 from dbkit.gate.context import RunContext
 from dbkit.gate.monitored_connection import driver_of
 from dbkit.postgres.own_statements import TEXT_FORMATS, change_settings, timeouts_off
 from dbkit.project import autogenerate
+from dbkit.project.models import as_metadata
 
 
 def configure_comparison(
     context: EnvironmentContext, run_context: RunContext, load_metadata: Callable[[], object]
 ) -> None:
-    """Import the models, and set Alembic's options for comparing them. Raises InputError where the import fails."""
-    run_context.metadata = _import_models(load_metadata)
-    writes_file = run_context.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
+    """Set Alembic's options for comparing the models. Raises InputError where they cannot be imported.
+
+    A bare `alembic` command gets the draft of `dbkit revision`; where there is none, and for that verb, when it cannot
+    compare on a scratch database, Alembic compares the models with the database itself.
+    """
     migration = context.get_context()
-    revisions = [Path(each.path) for each in context.script.walk_revisions()][::-1]
-    options = autogenerate.comparison_options(run_context.metadata, revisions, migration, writes_file=writes_file)
-    migration.opts.update(options)
+    revision_context: RevisionContext = migration.opts["revision_context"]
+    if not revision_context.command_args["autogenerate"]:
+        return
+    writes_file = run_context.command == "revision" or getattr(context.config.cmd_opts, "autogenerate", False)
+    if not run_context.command:
+        root = run_context.settings.root
+        answer = drafts.ask(root, Path(context.config.config_file_name or root / "alembic.ini"), proves=writes_file)
+        if not answer.unavailable:
+            migration.opts.update(drafts.options_for(answer, revision_context, writes_file=writes_file))
+            return
+        say(drafts.describe_fallback(answer.unavailable))
+    run_context.metadata = import_models(load_metadata)
+    migration.opts.update(autogenerate.comparison_options(run_context.metadata, migration, writes_file=writes_file))
 
 
 def reset_session_formats(connection: sa.Connection) -> None:
@@ -39,9 +54,10 @@ def reset_session_formats(connection: sa.Connection) -> None:
     connection.rollback()
 
 
-def _import_models(load_metadata: Callable[[], object]) -> list[sa.MetaData]:
+def import_models(load_metadata: Callable[[], object]) -> list[sa.MetaData]:
+    """Import the models of the project. Raises InputError where that fails."""
     try:
-        return autogenerate.as_metadata(load_metadata())
+        return as_metadata(load_metadata())
     except DbkitError:
         raise
     except Exception as error:  # importing the models runs the project's code

@@ -66,10 +66,11 @@ def _run_command(context: EnvironmentContext, root: Path, load_metadata: Callabl
     run_context = context.config.attributes.get(ATTRIBUTE) or RunContext(load(root, warn=True))
     run_context.is_gate_called = True
     if run_context.discovers:
-        from dbkit.project.autogenerate import as_metadata
+        from dbkit.gate.comparison import import_models
 
-        target = resolve_target(load(root))
-        run_context.found.append(FoundDatabase("", target, tuple(as_metadata(load_metadata()))))
+        settings = run_context.settings
+        target = resolve_target(settings if settings.scratch else load(root))
+        run_context.found.append(FoundDatabase("", target, tuple(import_models(load_metadata))))
         return
     if context.is_offline_mode():
         from dbkit.gate.offline import write_script

@@ -100,7 +100,7 @@ class ProjectGate:
                 "Check the URL that it connects with.",
             )
         if not self.reads_settings:
-            from dbkit.project.autogenerate import as_metadata  # only the verbs of dbkit need the models
+            from dbkit.project.models import as_metadata  # only the verbs of dbkit need the models
 
             self.run_context.metadata += as_metadata(options.get("target_metadata"))
         if migration.as_sql:

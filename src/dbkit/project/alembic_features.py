@@ -1,7 +1,6 @@
 """The features that older releases of Alembic do not have: one function for each."""
 
 import inspect
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from dbkit.errors import InputError
 
 READS_TOML = "toml_file" in inspect.signature(Config.__init__).parameters
 """Whether Alembic reads settings from pyproject.toml, since 1.16."""
-BY_NAME = "alembic.ext.checkconstraint_byname"
-"""The plugin that compares CHECK constraints by name, since 1.20."""
 
 
 def open_config(ini: Path, section: str) -> Config:
@@ -55,14 +52,3 @@ def runs_env_for_new_files(config: Config) -> bool:
 def is_recursive(script: ScriptDirectory) -> bool:
     """Whether the directories below those of the revisions are searched, too: an option since 1.10."""
     return bool(getattr(script, "recursive_version_locations", False))
-
-
-def compares_checks() -> bool:
-    """Whether a comparison of the models finds a named CHECK constraint that only one side has."""
-    return find_spec("alembic.ext") is not None and find_spec(BY_NAME) is not None
-
-
-def comparison_plugins() -> dict[str, Any]:
-    """Return the option of `context.configure` that makes a comparison find CHECK constraints, where it has one."""
-    # a list replaces Alembic's default, so its own plugins are named too
-    return {"autogenerate_plugins": ["alembic.autogenerate.*", BY_NAME]} if compares_checks() else {}

@@ -38,6 +38,8 @@ class ProjectConfig:
     """The object that Alembic's Config is made of, package.module:name, where env.py needs a library's own."""
     initial: str | None = None
     """The state in which the chain begins: a file of SQL, or package.module:function."""
+    sql: Path | None = None
+    """The directory of the SQL files, one object each, that drafts write views, functions and the like from."""
 
 
 def read_config(ini: Path) -> ProjectConfig:
@@ -150,6 +152,7 @@ PARSERS: dict[str, Callable[[str, Path], object]] = {
     "preflight_timeout": _seconds,
     "config": _text,
     "initial": _text,
+    "sql": _path,
 }
 HINTS = {
     "journal": "Write on or off, or remove the line.",

@@ -5,7 +5,7 @@ import io
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ from dbkit.errors import DbkitError, InputError, describe_error, sqlstate_of
 from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.project import Project, env_file
-from dbkit.project.autogenerate import as_metadata
 from dbkit.project.initial import EMPTY, MISSING
 from dbkit.project.initial import HINT as INITIAL_HINT
+from dbkit.project.models import as_metadata
 from dbkit.redaction import redact
 from dbkit.roundtrip.access import Access, Databases, environment_variables
 from dbkit.roundtrip.engine_pools import EnginePools
@@ -54,8 +54,8 @@ class EnvRunner:
     """The option that env.py gave to Alembic in its last run."""
     shares_transaction: bool = field(default=False, init=False)
     """Whether env.py runs all revisions of a command in one transaction, as Alembic does by default."""
-    models: dict[str, list[sa.MetaData]] = field(default_factory=dict, init=False)
-    """The models that env.py gave to Alembic in its last run, by the name of the database."""
+    models: dict[str, tuple[list[sa.MetaData], Mapping[str, Any]]] = field(default_factory=dict, init=False)
+    """The models that env.py gave to Alembic in its last run, and all options, by the name of the database."""
     pools: EnginePools = field(default_factory=EnginePools, init=False)
     """The connections that the runs of env.py leave open."""
 
@@ -199,7 +199,8 @@ class EnvRunner:
         dbname = getattr(getattr(getattr(connection, "engine", None), "url", None), "database", None)
         names = [name for name, target in self.databases.items() if target.dbname == dbname]
         found = as_metadata(options.get("target_metadata"))
-        self.models[names[0] if names else next(iter(self.databases))] = list(found)
+        if found:
+            self.models[names[0] if names else next(iter(self.databases))] = found, options
 
     @contextlib.contextmanager
     def _urls(self) -> Iterator[None]:

@@ -137,7 +137,7 @@ def _accept(
     return outcomes
 
 
-def _samples(loaded: project.Project) -> Path:
+def samples_directory(loaded: project.Project) -> Path:
     """Return the directory of a project's own rows: as set in its config file, or `samples` beside its revisions."""
     return loaded.dbkit.samples or Path(loaded.script.dir) / "samples"
 
@@ -152,7 +152,7 @@ def _walk(
 ) -> list[WalkResult]:
     """Prove the revisions of a plan: in several processes where that is possible, else in this one."""
     place, names = server.place, server.names
-    options = SampleRowOptions(request.rows, request.seed, _samples(environment.project), request.extra_rows)
+    options = SampleRowOptions(request.rows, request.seed, samples_directory(environment.project), request.extra_rows)
     _make_template(environment, server)
     parts = _split_plan(plan, request.jobs or _default_jobs(plan))
     if len(parts) > 1 and not any(map(mentions_server_objects, plan.scripts)):

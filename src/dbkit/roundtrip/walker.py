@@ -44,7 +44,7 @@ class Walker:
         self.empty_copy = EmptyCopy(work)
 
     def walk(self) -> WalkResult:
-        """Prove each revision, then take the chain down and up."""
+        """Prove each revision, then take the chain down and up, unless it is one revision on a database of others."""
         scripts = self.work.plan.scripts
         first = next(number for number, script in enumerate(scripts) if self.work.is_wanted(script))
         self._prove_all(scripts[:first])
@@ -55,7 +55,8 @@ class Walker:
         self.work.sample_rows.fill()
         self.work.sample_rows.close()
         outcomes = [self.work.make_outcome(script) for script in scripts if self.work.is_wanted(script)]
-        return self._make_result(outcomes, self._prove_chain(outcomes))
+        is_alone = bool(self.work.base) and len(outcomes) == 1
+        return self._make_result(outcomes, ChainResult() if is_alone else self._prove_chain(outcomes))
 
     def _prove_all(self, scripts: Sequence[Script]) -> None:
         """Apply revisions, and prove those that are to be proven."""
@@ -89,7 +90,7 @@ class Walker:
 
     def _applicable(self, scripts: Sequence[Script]) -> list[Script]:
         """Return the revisions that can be applied when those before them are."""
-        applied = {each.revision for each in self.work.applied}
+        applied = {*self.work.base, *(each.revision for each in self.work.applied)}
         found = []
         for script in scripts:
             if applied.issuperset(self.work.plan.parents[script.revision]):

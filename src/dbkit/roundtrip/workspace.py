@@ -45,7 +45,10 @@ class Workspace:
     """Whether every revision needs a clone: env.py migrates more than once, or its connection cannot be used."""
     assertions: Mapping[str, Collection[Assertion]]
     """By revision id, the project's own assertions."""
+    base: frozenset[str] = frozenset()
+    """The revisions of the database that the databases are copies of."""
     applied: list[Script] = field(default_factory=list, init=False)
+    """Those that were applied since."""
     results: dict[str, ProofResult] = field(default_factory=dict, init=False)
     """By revision id."""
     id_problems: dict[str, str] = field(default_factory=dict, init=False)
@@ -61,7 +64,7 @@ class Workspace:
 
     def missing_parents(self, script: Script) -> list[str]:
         """Return the revisions that a revision follows or depends on, and that are not applied."""
-        applied = {each.revision for each in self.applied}
+        applied = self.base | {each.revision for each in self.applied}
         return [parent for parent in self.plan.parents[script.revision] if parent not in applied]
 
     def prepare(self, script: Script, touched: Collection[int] | None = None) -> Collection[int]:
@@ -106,8 +109,11 @@ def open_workspace(
     report_progress: Progress,
     options: SampleRowOptions,
     trace: bool = False,
+    base: frozenset[str] = frozenset(),
 ) -> Workspace:
     """Create the databases, and run env.py once without a step. `names` are for copies of the databases.
+
+    `base` are the revisions that the environment's template has.
 
     Raises InputError when env.py does not find its database, and for a file of assertions that has none.
     """
@@ -115,7 +121,7 @@ def open_workspace(
     assertions = {revision: read_assertions(options.samples, revision) for revision in sorted(revisions)}
     databases = ProofDatabases(environment.databases, place, names, environment.settings, environment.template)
     databases.create()
-    calls = _prepare_databases(environment, databases)
+    calls = _prepare_databases(environment, databases, is_at_base=bool(base))
     return Workspace(
         environment=environment,
         place=place,
@@ -126,17 +132,19 @@ def open_workspace(
         report_progress=report_progress,
         needs_clones=calls > 1,
         assertions=assertions,
+        base=base,
     )
 
 
-def _prepare_databases(environment: EnvRunner, databases: ProofDatabases) -> int:
+def _prepare_databases(environment: EnvRunner, databases: ProofDatabases, *, is_at_base: bool) -> int:
     """Run env.py without a step, and commit what it creates. Returns how often it migrates."""
     calls = 0
 
     def migrations(heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
         nonlocal calls
         calls += 1
-        require_before_first(heads)
+        if not is_at_base:
+            require_before_first(heads)
         schema = context.version_table_schema or "public"
         databases.version_table = quote_ident(schema, context.version_table)
         databases.version_table_name = context.version_table

@@ -28,7 +28,7 @@ def read_sequences(collector: FactCollector) -> None:
             continue  # it belongs to the version table
         owner = () if how is None else (collector.relation(table),)
         if how == "i":
-            collector.identities[table, column] = (collector.schemas[schema], name, _sequence_options(*options))
+            collector.identities[table, column] = (collector.schemas[schema], name, sequence_options(*options))
             collector.objects["pg_class", oid] = Fact("sequence", former.identity, owner)
             continue
         persistence = "" if former_definition == PLAIN else former_definition
@@ -36,15 +36,13 @@ def read_sequences(collector: FactCollector) -> None:
             # an owned sequence has the persistence of its table
             usual = "UNLOGGED" if collector.facts[owner[0]].startswith("UNLOGGED") else ""
             persistence = "" if persistence == usual else persistence or "LOGGED"
-        parts = [persistence, options[0], _sequence_options(*options)]
+        parts = [persistence, options[0], sequence_options(*options)]
         if owner:
             parts.append(f"OWNED BY {owner[0].identity}.{column_name}")
         collector.add_fact("pg_class", oid, Fact("sequence", former.identity, owner), " ".join(filter(None, parts)))
 
 
-def _sequence_options(
-    type_name: str, increment: int, least: int, most: int, start: int, cache: int, cycle: bool
-) -> str:
+def sequence_options(type_name: str, increment: int, least: int, most: int, start: int, cache: int, cycle: bool) -> str:
     """The options that differ from the defaults of CREATE SEQUENCE."""
     limit = LIMITS[type_name]
     usual = (1, limit - 1) if increment > 0 else (-limit, -1)

@@ -49,11 +49,12 @@ def find_in_traces(
     """
     for trace in outcome.traces:
         for traced in read_statements(trace, version or trace.server_version // 10000, unreleased):
-            for identifier, violation in _check(traced):
+            for identifier, violation in check_statement(traced):
                 yield _finding(outcome, traced, identifier, violation)
 
 
-def _check(traced: TracedStatement) -> Iterator[Found]:
+def check_statement(traced: TracedStatement) -> Iterator[Found]:
+    """Yield what the rules find in one statement."""
     on_changes = [found for change in traced.changes for rule in CHANGE_RULES for found in _apply(rule, traced, change)]
     yield from on_changes
     reported = {table for _id, violation in on_changes if violation.blocks for table in violation.tables}

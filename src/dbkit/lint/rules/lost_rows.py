@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dbkit.findings.finding import Level
-from dbkit.lint.rules.objects import changes_of, is_reused
+from dbkit.lint.rules.objects import changes_of, is_reused, later_changes
 from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import find_changed_tables
@@ -81,7 +81,13 @@ def sequence_behind(traced: TracedStatement, change: Change) -> Iterator[Violati
         each.what == ChangeKind.TABLE_TRUNCATED and each.table == change.table for each in changes_of(traced.trace)
     )
     was_read = any(each.relation == change.table for statement in traced.until for each in statement.touched)
-    if not any(map(SETS_SEQUENCE.search, traced.sql_until)) or is_emptied or (change.valid and was_read):
+    is_set_again = any(
+        each.what == ChangeKind.SEQUENCE_SET and each.kind == change.kind
+        for each in later_changes(traced.trace, change)
+    )
+    if is_set_again or is_emptied or (change.valid and was_read):
+        return
+    if not any(map(SETS_SEQUENCE.search, traced.sql_until)):
         return
     there = f"{change.detail} is there" if not change.valid else "greater keys may be there"
     yield Violation(

@@ -1,0 +1,137 @@
+"""Write a revision from the comparison of the models with the migrations, and prove it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from alembic.script import Script
+
+from dbkit import hints, project
+from dbkit.commands.revision_message import NEXT_STEP, rename_to_ascii
+from dbkit.drafts import describe, draft, proof, write_file
+from dbkit.drafts.compare import Migrated, migrate_scratch
+from dbkit.drafts.comparison import Comparison
+from dbkit.drafts.models import ModelsNotCreated
+from dbkit.drafts.staged import stage
+from dbkit.drafts.steps import Draft
+from dbkit.drafts.write_file import NewRevision
+from dbkit.errors import CheckFailed, InputError, say
+from dbkit.gate import multiple_heads
+from dbkit.gate.drafts import report_drops
+from dbkit.lint.estimate import SMALL
+from dbkit.lint.table_sizes import read_sizes
+from dbkit.postgres.cluster import Cluster
+from dbkit.project import env_file
+from dbkit.roundtrip.access import database_names
+from dbkit.roundtrip.scratch_server import ScratchServer
+from dbkit.settings import Settings
+
+WITHOUT_GATE = "Read it and correct it. Then: alembic upgrade head, or dbkit adopt, for the other commands."
+
+FAILURES = {
+    write_file.DOES_NOT_RUN: "the draft does not run as it is",
+    write_file.NOT_COMPARED: "not all of the models could be compared",
+    write_file.IS_DANGEROUS: "not all of the draft can be staged for a live database",
+}
+"""By the heading of the reasons in the file, the message."""
+
+
+def write(settings: Settings, server: ScratchServer, new: NewRevision, *, is_online: bool = False) -> str:
+    """Write a revision, or say that there are no changes. Returns why the models cannot be compared, else "".
+
+    If `is_online`, it is staged for a live database: several revisions.
+
+    Raises CheckFailed for a draft that does not run, after it was written.
+    """
+    loaded = project.load_project(settings)
+    if not settings.is_foreign:
+        loaded.require_gate()
+    multiple_heads.require_one_head(loaded, settings)
+    try:
+        migrated, comparison = _compare(settings, loaded, server)
+    except _Unavailable as error:
+        return str(error)
+    _write_draft(settings, loaded, server, migrated, comparison, new, is_online=is_online)
+    return ""
+
+
+class _Unavailable(Exception):
+    """The models cannot be compared on a scratch database; str() is the reason."""
+
+
+def _compare(settings: Settings, loaded: project.Project, server: ScratchServer) -> tuple[Migrated, Comparison]:
+    """Compare the models with the migrations. Raises _Unavailable, and InputError for models that cannot be read."""
+    if len(database_names(loaded)) > 1:
+        raise _Unavailable("the project has several databases")
+    assert isinstance(server.place, Cluster)  # noqa: S101  # no server was named
+    try:
+        server.wait()
+        migrated = migrate_scratch(loaded, settings, server.place, "migrated")
+        return migrated, migrated.compare_one()
+    except ModelsNotCreated as error:
+        raise _Unavailable(f"the models' tables cannot be created: {error}") from error
+    except CheckFailed as error:
+        raise _Unavailable(error.message) from error
+    except InputError as error:
+        if not settings.is_foreign:
+            raise
+        raise _Unavailable(error.message) from error
+
+
+def _write_draft(
+    settings: Settings,
+    loaded: project.Project,
+    server: ScratchServer,
+    migrated: Migrated,
+    comparison: Comparison,
+    new: NewRevision,
+    *,
+    is_online: bool,
+) -> None:
+    if not comparison.has_changes:
+        if comparison.notes:
+            raise CheckFailed("no file was written, and not all could be compared:", "\n".join(comparison.notes))
+        say("no changes found; no file was written.")
+        return
+    made = _stage(loaded, draft.make_draft(comparison), comparison, is_online=is_online)
+    ids = write_file.make_ids(new, len(made.revisions))
+    with write_file.removed_after_interrupt(loaded, ids):
+        hook = migrated.scratch.run_hook
+        scripts = write_file.write_draft(loaded, made, new.message, ids, comparison.metadata, hook)
+        if not scripts:
+            say("process_revision_directives of env.py left no revision; no file was written.")
+            return
+        report_drops(list(describe.list_drops(made)))
+        problems = list(made.undecided)
+        if not problems:
+            proven = proof.prove_draft(server, settings, loaded, scripts, comparison)
+            problems = list(proven.problems)
+            for note in proven.notes:
+                say(f"the draft was not proven: {note}")
+    next_step = NEXT_STEP if env_file.has_gate(Path(loaded.script.dir)) else WITHOUT_GATE
+    reasons = {
+        write_file.DOES_NOT_RUN: problems,
+        write_file.NOT_COMPARED: comparison.notes,
+        write_file.IS_DANGEROUS: made.dangers,
+    }
+    _print(scripts, reasons, next_step)
+
+
+def _stage(loaded: project.Project, made: Draft, comparison: Comparison, *, is_online: bool) -> Draft:
+    """Stage a draft for a live database, where that is wanted, or where the sizes of its tables are known."""
+    sizes = read_sizes(loaded.dbkit.sizes) if loaded.dbkit.sizes else {}
+    if not sizes and not is_online:
+        return made
+    small = SMALL if loaded.dbkit.small_table is None else loaded.dbkit.small_table
+    return stage(made, comparison, sizes, small=small, known_only=not is_online)
+
+
+def _print(scripts: Sequence[Script], reasons: Mapping[str, Sequence[str]], next_step: str) -> None:
+    """Name the new files. Raises CheckFailed where there are `reasons` against them, which are put at the top."""
+    against = {heading: sentences for heading, sentences in reasons.items() if sentences}
+    for heading, sentences in reversed(against.items()):
+        write_file.add_comment(Path(scripts[0].path), [heading, *sentences])
+    for script in scripts:
+        print(f"Wrote {rename_to_ascii(Path(script.path))}")
+    hints.show(next_step)
+    for heading, sentences in against.items():
+        raise CheckFailed(f"{FAILURES[heading]}: {sentences[0]}", "All reasons are at the top of the first file.")
