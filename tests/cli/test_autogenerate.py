@@ -21,7 +21,7 @@ def test_a_drop_is_marked_in_the_file_and_said_aloud(kit: Kit) -> None:
         typed = road("revision", "m=rename") if road == kit.make else road("revision", "--autogenerate", "-m", "rename")
         assert typed.returncode == 0, typed.stderr
         assert "this revision drops column customers.full_name, with the data in it" in typed.stderr
-        assert "new_column_name" in typed.stderr
+        assert 'info={"renamed_from": "…"}' in typed.stderr
         text = kit.newest.read_text()
         assert "# DROPS column customers.full_name with its data. Was it renamed?" in text
         assert text.count("DROPS") == 1, "the drop in downgrade() undoes an add, and is not marked"
@@ -46,13 +46,20 @@ def test_tables_of_others_are_left_alone(kit: Kit) -> None:
 
 
 def test_changes_that_bare_autogenerate_does_not_see_are_seen(kit: Kit) -> None:
-    kit.query("ALTER TABLE orders ALTER currency SET DEFAULT 'XXX'")
-    kit.query("ALTER TABLE products ALTER sku TYPE varchar(7)")
-    kit.query("ALTER TABLE order_lines DROP CONSTRAINT ck_order_lines_quantity_positive")
+    change(kit, "orders", r'server_default="EUR"', 'server_default="XXX"')
+    change(kit, "orders", r"BETWEEN 0 AND 4", "BETWEEN 0 AND 5")
     shown = kit.alembic("check")
     assert shown.returncode != 0
-    for name in ("currency", "sku", "ck_order_lines_quantity_positive"):
+    for name in ("orders.currency", "ck_currencies_minor_units"):
         assert name in shown.stdout + shown.stderr
+
+
+def test_changes_by_hand_are_drift_and_no_draft(kit: Kit) -> None:
+    kit.query("ALTER TABLE orders ALTER currency SET DEFAULT 'XXX'")
+    for typed in (kit.alembic("check"), kit.make("revision", "m=nothing")):
+        assert typed.returncode == 0, typed.stderr
+    found = kit.dbkit("drift")
+    assert (found.returncode, "column orders.currency" in found.stderr) == (1, True)
 
 
 PAUSE = """
@@ -79,11 +86,30 @@ def test_a_comparison_does_not_depend_on_settings_of_the_database(kit: Kit) -> N
         assert "Couldn't determine database type" not in typed.stderr
 
 
-def test_a_database_that_is_behind_is_not_compared(kit: Kit) -> None:
+def test_a_database_that_is_behind_makes_no_difference(kit: Kit) -> None:
     kit.alembic("downgrade", "-1")
     typed = kit.make("revision", "m=x")
-    assert "the database lacks 1 migration" in typed.stderr
-    assert "make migrate" in typed.stderr
+    assert typed.returncode == 0, typed.stderr
+    assert "no changes found; no file was written" in typed.stderr
+
+
+def test_a_chain_that_needs_more_than_an_empty_database_is_compared_by_alembic(kit: Kit) -> None:
+    """Then nothing that no model has is dropped, since nothing shows who has made it."""
+    first = kit.versions[0]
+    first.write_text(
+        first.read_text().replace("def upgrade() -> None:\n", "def upgrade() -> None:\n    NEEDS_MORE\n", 1)
+    )
+    kit.query("CREATE TABLE of_others (id int)")
+    change(kit, "customers", r"^    full_name: .*\n", "    whole_name: Mapped[str | None]\n")
+    for road, *arguments in ((kit.make, "m=whole name"), (kit.alembic, "--autogenerate", "-m", "whole name")):
+        typed = road("revision", *arguments)
+        assert typed.returncode == 0, typed.stderr
+        assert "the models cannot be compared on a scratch database" in typed.stderr
+        assert "NEEDS_MORE" in typed.stderr
+        text = kit.newest.read_text()
+        assert "whole_name" in text
+        assert "drop_" not in text[: text.index("def downgrade")]
+        kit.newest.unlink()
 
 
 @pytest.mark.slow

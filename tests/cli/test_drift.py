@@ -6,8 +6,12 @@ import pytest
 from psycopg import Connection
 
 from dbkit import catalog
+from dbkit.database_url import Target
+from dbkit.drafts.comparison import Comparison, State
+from dbkit.drafts.scope import Scope
+from dbkit.drafts.shapes import Shapes
 from dbkit.drift.compare import compare_three
-from dbkit.drift.read import Facts, Live, Models
+from dbkit.drift.read import Facts, Live
 from dbkit.postgres.cluster import Cluster
 from support.kit import Kit
 from support.sessions import connect_as_project as connect
@@ -55,7 +59,7 @@ HARMLESS = [
     "CREATE SCHEMA theirs CREATE TABLE t (id int) CREATE VIEW v AS SELECT 1; CREATE TYPE theirs.mood AS ENUM ('a')",
     "CREATE TABLE logs_1 PARTITION OF logs FOR VALUES IN (1); COMMENT ON TABLE logs_1 IS 'x'",
 ]
-TABLES = ("p", "t")
+SCOPE = Scope(tables=frozenset({"p", "t"}), left_alone=frozenset({"logs"}))
 
 
 @pytest.fixture
@@ -80,9 +84,10 @@ def changed(connection: "Connection[tuple[object, ...]]") -> Callable[[str], Fac
 
 
 def compared(models: Facts, migrations: Facts, database: Facts) -> list[str]:
-    return list(
-        compare_three(Models(catalog.select_model_facts(models, TABLES), TABLES), migrations, Live(database, ()))
-    )
+    migrated, modelled = (State(Target("drift"), facts, Shapes()) for facts in (migrations, models))
+    found = SCOPE.find_differences(migrations, models)
+    comparison = Comparison(migrated, modelled, found, metadata=(), scope=SCOPE)
+    return list(compare_three(comparison, migrations, Live(database, ())))
 
 
 def test_each_of_the_three_is_told(changed: Callable[[str], Facts]) -> None:
@@ -140,7 +145,7 @@ def test_from_the_models_to_the_database(kit: Kit) -> None:
     moved = kit.make("drift")
     assert moved.returncode != 0
     assert "the database moved: index ix_by_hand on orders is only in the database" in moved.stderr
-    assert "the models moved: column extra.id is only in the models" in moved.stderr
+    assert "the models moved: table extra is only in the models" in moved.stderr
     assert "the database moved: index ix_by_hand on orders" in kit.make("check").stderr
 
 

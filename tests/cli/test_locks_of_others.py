@@ -43,6 +43,7 @@ UNTOUCHED = {
         "merge",
         "psql",
         "rebase-migration",
+        "revision",
         "roundtrip",
         "schema",
         "sizes",

@@ -62,12 +62,12 @@ def test_files_are_written_beside_its_own(project: OtherProject) -> None:
     files = set(project.versions.iterdir())
     done = project.dbkit("revision", "-m", "nothing")
     assert (done.returncode, set(project.versions.iterdir())) == (0, files), done.stderr
-    assert "no changes found; no file was written. `dbkit check -c alembic.ini` compares more." in done.stderr
+    assert "no changes found; no file was written." in done.stderr
     models = project.root / "team_models.py"
     models.write_text(models.read_text().replace('sa.Column("city"', 'sa.Column("zip", sa.Text), sa.Column("city"'))
     done = project.dbkit("check")
     assert done.returncode == 1
-    assert "op.add_column('customers', sa.Column('zip'" in done.stderr
+    assert "column customers.zip is only in the models: text" in done.stderr
     assert 'dbkit revision -c alembic.ini -m "…"' in done.stderr
     done = project.dbkit("drift")
     assert (done.returncode, "the models moved: column customers.zip" in done.stderr) == (1, True), done.stderr

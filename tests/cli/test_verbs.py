@@ -222,7 +222,7 @@ def test_check_is_clean_on_the_example(kit: Kit) -> None:
             "backend/app/models/products.py",
             "class Product(Base):",
             "class Product(Base):\n    x: Mapped[int]",
-            "op.add_column('products'",
+            "column products.x is only in the models: integer NOT NULL",
         ),
         ("backend/app/models/orders.py", "CANCELLED = ", "LOST = 'lost'\n    CANCELLED = ", "enum order_status"),
     ],

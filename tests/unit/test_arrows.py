@@ -18,6 +18,7 @@ ROOMS = [
     "reports",
     "preflight",
     "drift",
+    "drafts",
     "lint",
     "rollback",
     "roundtrip",
