@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import backfill, chain, drivers, gate, preflight, project_gate, restore, roundtrip, sizes, stash
+from benchmarks import (
+    backfill,
+    chain,
+    drivers,
+    gate,
+    preflight,
+    project_gate,
+    restore,
+    revision,
+    roundtrip,
+    sizes,
+    stash,
+)
 from benchmarks.timing import Comparison, Task, Times, in_turns
 from benchmarks.workspace import Copy, Failed, copy_of_project, environment
 
@@ -96,6 +108,7 @@ BENCHMARKS = {
     "sizes": Benchmark(sizes.sizes, 3),
     "preflight": Benchmark(preflight.preflight, 5),
     "peers": Benchmark(roundtrip.peers, 3),
+    "revision": Benchmark(revision.revision, 5),
     "noop": Benchmark(noop, 21),
     "fresh": Benchmark(fresh, 3),
     "growth": Benchmark(growth, 15),
