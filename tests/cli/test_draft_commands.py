@@ -77,7 +77,7 @@ EDITS = (
 )
 
 
-@pytest.mark.parametrize("edit", spread_slow(7, EDITS))
+@pytest.mark.parametrize("edit", spread_slow(14, EDITS))
 def test_a_draft_is_right(kit: Kit, edit: Edit) -> None:
     path = kit.path / "backend/app/models" / f"{edit.module}.py"
     text, count = re.subn(edit.pattern, edit.replacement, path.read_text(), count=1, flags=re.MULTILINE)

@@ -300,11 +300,11 @@ def test_a_locked_table_is_unknown_and_its_holder_is_named(make: Any) -> None:
 
 
 def test_a_query_that_takes_too_long_is_unknown(make: Any) -> None:
-    project = make(REFERENCE, rows="INSERT INTO orders SELECT n, 'x' FROM generate_series(1, 300000) AS n")
-    code, revisions = project.read("--timeout", "0.001")
+    project = make(REFERENCE, rows="INSERT INTO orders SELECT n, 'x' FROM generate_series(1, 2000000) AS n")
+    code, revisions = project.read("--timeout", "0.05")
     found = only(revisions)
-    assert (code, found["status"], found["reason"]) == (1, "unknown", "no answer within 0.001 s")
-    assert "unknown: orders.reference is not NULL: no answer within 0.001 s" in project.run("--timeout", "0.001").stdout
+    assert (code, found["status"], found["reason"]) == (1, "unknown", "no answer within 0.05 s")
+    assert "unknown: orders.reference is not NULL: no answer within 0.05 s" in project.run("--timeout", "0.05").stdout
 
 
 def test_without_the_right_to_read_it_is_unknown(make: Any) -> None:
