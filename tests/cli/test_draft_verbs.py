@@ -39,10 +39,13 @@ def test_the_bare_command_writes_the_same_draft(kit: Kit) -> None:
     assert "op.add_column" in codes[0]
 
 
-def test_a_draft_that_does_not_run_is_kept_with_its_reason(kit: Kit) -> None:
+@pytest.mark.parametrize("command", [("dbkit", "revision"), ("alembic", "revision", "--autogenerate")], ids=" ".join)
+def test_a_draft_that_does_not_run_is_kept_with_its_reason(kit: Kit, command: tuple[str, ...]) -> None:
     add_column(kit, "nick: Mapped[str]")
-    typed = kit.dbkit("revision", "-m", "nick")
+    typed = getattr(kit, command[0])(*command[1:], "-m", "nick")
     assert typed.returncode == 1
+    assert "All reasons are at the top of the first file." in typed.stderr
+    assert "Traceback" not in typed.stderr
     assert "the draft does not run as it is: column customers.nick is NOT NULL" in typed.stderr
     lines = kit.newest.read_text().splitlines()
     assert lines[0].startswith("# This draft does not run as it is")

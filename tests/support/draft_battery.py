@@ -16,6 +16,7 @@ from dbkit.settings import Target
 from support import (
     draft_cases_columns,
     draft_cases_constraints,
+    draft_cases_names,
     draft_cases_objects,
     draft_cases_scope,
     draft_cases_texts,
@@ -28,6 +29,7 @@ GROUPS = {
     "columns": draft_cases_columns.CASES,
     "constraints": draft_cases_constraints.CASES,
     "types": draft_cases_types.CASES,
+    "names": draft_cases_names.CASES,
     "objects": draft_cases_objects.CASES,
     "texts": draft_cases_texts.TEXTS,
     "phantoms": draft_cases_texts.PHANTOMS,
@@ -169,6 +171,11 @@ def prepare(case: ModelChange, project: DraftProject) -> None:
     project.write_files(case.files)
 
 
+REASONS = (
+    "# This draft does not run as it is",
+    "# Not all of the models",
+    "# For a live database, a person must decide",
+)
 NOT_STAGED = "not all of the draft can be staged for a live database"
 
 
@@ -221,7 +228,8 @@ def demand_decision(case: ModelChange, project: DraftProject, text: str) -> None
     if not project.drafts:
         raise Wrong("decision: no file")
     sentence = text.strip().splitlines()[-1]
-    comments = [line for line in project.drafts[-1].read_text().splitlines() if line.strip().startswith("#")]
+    texts = [path.read_text() for path in project.drafts]
+    comments = [line for each in texts for line in each.splitlines() if line.startswith(REASONS)]
     if not comments or case.decides not in text or not sentence.rstrip().endswith((".", "`")):
         raise Wrong(f"decision: {text!r}")
 

@@ -173,4 +173,33 @@ CASES = (
     ModelChange("becomes_unlogged", 'table("t", prefixes=["UNLOGGED"])', 'table("t")'),
     ModelChange("fillfactor", 'table("t", postgresql_with={"fillfactor": 70})', 'table("k")'),
     ModelChange("fillfactor_changes", 'table("t", postgresql_with={"fillfactor": 70})', 'table("t", postgresql_with={"fillfactor": 90})'),
+    *(
+        ModelChange(
+            f"comes_back_required_{name}",
+            'table("a", Column("x", Integer), Column("y", Integer), UniqueConstraint("x", "y"))\ntable("t", Column("k", Integer))',
+            'table("a", Column("x", Integer), Column("y", Integer), UniqueConstraint("x", "y"))\n' + table('Column("k", Integer)', *parts),
+            rows=rows, holds="SELECT count(*) = 2 FROM t", loses=True,
+        )
+        for name, rows, *parts in (
+            ("above_a_number", "INSERT INTO t (c) VALUES (9), (10)", 'Column("c", Integer, CheckConstraint("c > 5", name="ck"), nullable=False)'),
+            ("between", "INSERT INTO t (c) VALUES (9.5), (10)", 'Column("c", Numeric(5, 2), CheckConstraint("c BETWEEN 9 AND 11", name="ck"), nullable=False)'),
+            ("below_zero", "INSERT INTO t (c) VALUES (-9), (-10)", 'Column("c", BigInteger, CheckConstraint("c < 0 AND c <> -1", name="ck"), nullable=False)'),
+            ("one_of", "INSERT INTO t (c) VALUES ('x'), ('y')", 'Column("c", Text, CheckConstraint("c IN (\'x\', \'y\')", name="ck"), nullable=False)'),
+            ("not_empty", "INSERT INTO t (c) VALUES ('x'), ('y')", 'Column("c", String(20), CheckConstraint("c <> \'\'", name="ck"), nullable=False)'),
+            ("long_enough", "INSERT INTO t (c) VALUES ('xxxxx'), ('yyyyy')", 'Column("c", String(20), CheckConstraint("char_length(c) >= 5", name="ck"), nullable=False)'),
+            ("like", "INSERT INTO t (c) VALUES ('a@b'), ('c@d')", 'Column("c", Text, CheckConstraint("c LIKE \'%@%\'", name="ck"), nullable=False)'),
+            ("of_pattern", "INSERT INTO t (c) VALUES ('AB1'), ('CD2')", 'Column("c", Text, CheckConstraint("c ~ \'^[A-Z]{2}[0-9]$\'", name="ck"), nullable=False)'),
+            ("after_a_date", "INSERT INTO t (c) VALUES ('2024-05-05'), ('2025-05-05')", 'Column("c", Date, CheckConstraint("c >= \'2024-01-01\'", name="ck"), nullable=False)'),
+            ("above_another_column", "INSERT INTO t (k, c) VALUES (100, 101), (200, 202)", 'Column("c", Integer, nullable=False)', 'CheckConstraint("c > k", name="ck")'),
+            ("two_in_order", "INSERT INTO t (c, d) VALUES (1, 2), (3, 4)", 'Column("c", Integer, nullable=False), Column("d", Integer, nullable=False)', 'CheckConstraint("c < d", name="ck")'),
+            ("unique_above_a_number", "INSERT INTO t (c) VALUES (9), (10)", 'Column("c", Integer, CheckConstraint("c > 5", name="ck"), nullable=False, unique=True)'),
+            ("label_but_the_first", "INSERT INTO t (c) VALUES ('b'), ('b')", 'Column("c", Enum("a", "b", name="ab"), CheckConstraint("c <> \'a\'", name="ck"), nullable=False)'),
+            ("array_not_empty", "INSERT INTO t (c) VALUES ('{1}'), ('{1,2}')", 'Column("c", pg.ARRAY(Integer), CheckConstraint("cardinality(c) > 0", name="ck"), nullable=False)'),
+            ("true", "INSERT INTO t (c) VALUES (true), (true)", 'Column("c", Boolean, CheckConstraint("c", name="ck"), nullable=False)'),
+            ("of_two_references", "INSERT INTO a (x, y) VALUES (1, 2), (1, 3), (4, 5); INSERT INTO t (c, d) VALUES (1, 3), (4, 5)", 'Column("c", Integer, nullable=False), Column("d", Integer, nullable=False)', 'ForeignKeyConstraint(["c", "d"], ["a.x", "a.y"], name="fk")'),
+            ("of_a_kept_reference", "INSERT INTO a (x, y) VALUES (1, 2), (1, 3), (4, 5); INSERT INTO t (k, d) VALUES (1, 3), (4, 5)", 'Column("d", Integer, nullable=False)', 'ForeignKeyConstraint(["k", "d"], ["a.x", "a.y"], name="fk")'),
+            ("of_a_unique_reference", "INSERT INTO a (x, y) VALUES (1, 2), (1, 3), (4, 5); INSERT INTO t (c) VALUES (1), (2)", 'Column("c", ForeignKey("a.id", name="fk"), nullable=False, unique=True)'),
+            ("of_a_checked_reference", "INSERT INTO a (x, y) VALUES (1, 2), (1, 3), (4, 5); INSERT INTO t (c) VALUES (2), (3)", 'Column("c", ForeignKey("a.id", name="fk"), CheckConstraint("c > 1", name="ck"), nullable=False)'),
+        )
+    ),
 )

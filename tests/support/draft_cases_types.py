@@ -37,6 +37,18 @@ CASES = (
     ),
     column("label_in_array", 'pg.ARRAY(Enum("a", "b", name="mood"))', 'pg.ARRAY(Enum("a", "b", "c", name="mood"))'),
     column("labels_in_array_in_other_order", 'pg.ARRAY(Enum("a", "b", name="mood"))', 'pg.ARRAY(Enum("b", "a", name="mood"))'),
+    *(
+        column(f"required_while_{name}", f'{before.format(old)}', f'{after.format(new)}', rows=rows, holds_after="SELECT count(*) = 1 FROM t", may_decide=True, loses=True)
+        for name, before, after, old, new, rows in (
+            ("labels_of_array_move", "pg.ARRAY(Enum({}, name='mood'))", "pg.ARRAY(Enum({}, name='mood')), nullable=False", "'a', 'b'", "'b', 'a'", "INSERT INTO t (a) VALUES ('{a}')"),
+            ("label_of_array_comes", "pg.ARRAY(Enum({}, name='mood'))", "pg.ARRAY(Enum({}, name='mood')), nullable=False", "'a', 'b'", "'a', 'b', 'c'", "INSERT INTO t (a) VALUES ('{a}')"),
+            ("label_of_array_goes", "pg.ARRAY(Enum({}, name='mood'))", "pg.ARRAY(Enum({}, name='mood')), nullable=False", "'a', 'b', 'c'", "'a', 'b'", "INSERT INTO t (a) VALUES ('{a}')"),
+            ("label_of_array_is_renamed", "pg.ARRAY(Enum({}, name='mood'))", "pg.ARRAY(Enum({}, name='mood')), nullable=False, info={{'renamed_labels': {{'c': 'a'}}}}", "'a', 'b'", "'c', 'b'", "INSERT INTO t (a) VALUES ('{a}')"),
+            ("labels_move", "Enum({}, name='mood')", "Enum({}, name='mood'), nullable=False", "'a', 'b'", "'b', 'a'", "INSERT INTO t (a) VALUES ('a')"),
+            ("labels_move_with_default", "pg.ARRAY(Enum({}, name='mood'))", "pg.ARRAY(Enum({}, name='mood')), nullable=False, server_default='{{}}'", "'a', 'b'", "'b', 'a'", "INSERT INTO t (a) VALUES (NULL)"),
+        )
+    ),
+    column("optional_while_labels_of_array_move", "pg.ARRAY(Enum('a', 'b', name='mood')), nullable=False", "pg.ARRAY(Enum('b', 'a', name='mood'))", rows="INSERT INTO t (a) VALUES ('{a}')", holds="SELECT count(*) = 1 FROM t"),
     column("label_in_other_schema", 'Enum("On", "Off", name="rec", schema="kinds")', 'Enum("On", "Off", "Idle", name="rec", schema="kinds")'),
     part("enum_comes_in_other_schema", "", 'Column("a", Enum("On", "Off", name="rec", schema="kinds"))'),
     part("enum_comes_with_column", "", 'Column("a", Enum("x", "y", name="Odd Kind"))'),

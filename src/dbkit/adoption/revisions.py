@@ -66,7 +66,7 @@ def read_revisions(site: Site) -> Revisions:
             return Revisions({}, error.message.rstrip("."), known=known)
         heads = heads_of(script)
         reason = "the revisions may be bytecode (sourceless)" if script.sourceless else ""
-        if branches.find_forks(heads):
+        if branches.find_forks(script, heads):
             reason = "there are several heads of one branch"
         known = frozenset(each.revision for each in script.walk_revisions())
         return Revisions(head_file.docs_of(heads), no_head_file=reason, known=known)

@@ -16,7 +16,15 @@ from dbkit.drafts.steps import Draft
 from dbkit.drafts.write_file import NewRevision
 from dbkit.errors import CheckFailed, InputError, say
 from dbkit.gate import multiple_heads
-from dbkit.gate.drafts import report_drops
+from dbkit.gate.drafts import (
+    DOES_NOT_RUN,
+    IS_DANGEROUS,
+    NOT_COMPARED,
+    add_reasons,
+    raise_first,
+    report_drops,
+    require_all_compared,
+)
 from dbkit.lint.estimate import SMALL
 from dbkit.lint.table_sizes import read_sizes
 from dbkit.postgres.cluster import Cluster
@@ -26,14 +34,6 @@ from dbkit.roundtrip.scratch_server import ScratchServer
 from dbkit.settings import Settings
 
 WITHOUT_GATE = "Read it and correct it. Then: alembic upgrade head, or dbkit adopt, for the other commands."
-
-FAILURES = {
-    write_file.DOES_NOT_RUN: "the draft does not run as it is",
-    write_file.NOT_COMPARED: "not all of the models could be compared",
-    write_file.IS_DANGEROUS: "not all of the draft can be staged for a live database",
-}
-"""By the heading of the reasons in the file, the message."""
-
 
 def write(settings: Settings, server: ScratchServer, new: NewRevision, *, is_online: bool = False) -> str:
     """Write a revision, or say that there are no changes. Returns why the models cannot be compared, else "".
@@ -88,8 +88,7 @@ def _write_draft(
     is_online: bool,
 ) -> None:
     if not comparison.has_changes:
-        if comparison.notes:
-            raise CheckFailed("no file was written, and not all could be compared:", "\n".join(comparison.notes))
+        require_all_compared(comparison.notes)
         say("no changes found; no file was written.")
         return
     made = _stage(loaded, draft.make_draft(comparison), comparison, is_online=is_online)
@@ -109,9 +108,9 @@ def _write_draft(
                 say(f"the draft was not proven: {note}")
     next_step = NEXT_STEP if env_file.has_gate(Path(loaded.script.dir)) else WITHOUT_GATE
     reasons = {
-        write_file.DOES_NOT_RUN: problems,
-        write_file.NOT_COMPARED: comparison.notes,
-        write_file.IS_DANGEROUS: made.dangers,
+        DOES_NOT_RUN: problems,
+        NOT_COMPARED: comparison.notes,
+        IS_DANGEROUS: made.dangers,
     }
     _print(scripts, reasons, next_step)
 
@@ -127,11 +126,8 @@ def _stage(loaded: project.Project, made: Draft, comparison: Comparison, *, is_o
 
 def _print(scripts: Sequence[Script], reasons: Mapping[str, Sequence[str]], next_step: str) -> None:
     """Name the new files. Raises CheckFailed where there are `reasons` against them, which are put at the top."""
-    against = {heading: sentences for heading, sentences in reasons.items() if sentences}
-    for heading, sentences in reversed(against.items()):
-        write_file.add_comment(Path(scripts[0].path), [heading, *sentences])
+    add_reasons(Path(scripts[0].path), reasons)
     for script in scripts:
         print(f"Wrote {rename_to_ascii(Path(script.path))}")
     hints.show(next_step)
-    for heading, sentences in against.items():
-        raise CheckFailed(f"{FAILURES[heading]}: {sentences[0]}", "All reasons are at the top of the first file.")
+    raise_first(reasons)

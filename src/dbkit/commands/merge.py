@@ -21,7 +21,7 @@ def merge(settings: Settings, ini: Path, options: MergeOptions) -> None:
     """Write the revision that joins the heads of each branch. Raises InputError for a message that cannot be used."""
     message = check_message(options.message)
     loaded = project.load_project(settings)
-    forks = branches.find_forks(loaded.heads)
+    forks = branches.find_forks(loaded.script, loaded.heads)
     if not forks:
         heads = f"{branches.describe_heads(loaded.heads)} are branches on purpose"
         print(f"{heads if len(loaded.heads) > 1 else 'There is one head'}: nothing to merge.")

@@ -33,7 +33,7 @@ def rebase_migration(settings: Settings, ini: Path, options: RebaseMigrationOpti
     """
     loaded = project.load_project(settings)
     directory = Path(loaded.script.dir)
-    forks = branches.find_forks(loaded.heads)
+    forks = branches.find_forks(loaded.script, loaded.heads)
     if not forks:
         head_file.write(directory, head_file.docs_of(loaded.heads))
         print(f"{_describe(loaded.heads)}: nothing to rebase. {head_file.path_in(directory)} is up to date.")

@@ -22,7 +22,7 @@ from dbkit.drafts.proof import prove_draft
 from dbkit.drafts.render import render_revision
 from dbkit.drafts.write_file import NewRevision, make_ids, write_draft
 from dbkit.errors import DbkitError, say
-from dbkit.gate.drafts import Answer, AnswerRevision
+from dbkit.gate.drafts import DOES_NOT_RUN, NOT_COMPARED, Answer, AnswerRevision
 from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.scratch_server import open_server
 
@@ -36,12 +36,11 @@ def make_answer(root: Path, ini: Path, *, proves: bool) -> Answer:
         assert isinstance(server.place, Cluster)  # noqa: S101  # no server was named
         migrated = migrate_scratch(loaded, chosen, server.place, "migrated")
         comparison = migrated.compare_one()
-        for note in comparison.notes:
-            say(note)
+        reasons = {NOT_COMPARED: comparison.notes}
         if not comparison.has_changes:
-            return Answer()
+            return Answer(reasons=reasons)
         made = draft.make_draft(comparison)
-        problems = [*comparison.notes, *made.undecided]
+        problems = list(made.undecided)
         if proves and not problems:
             ids = make_ids(NewRevision("draft"), len(made.revisions))
             with _written_aside(loaded):
@@ -58,7 +57,7 @@ def make_answer(root: Path, ini: Path, *, proves: bool) -> Answer:
             ],
             differences=list(describe.describe_differences(comparison)),
             drops=list(describe.list_drops(made)),
-            problems=problems,
+            reasons={DOES_NOT_RUN: problems, **reasons},
         )
 
 

@@ -1,6 +1,6 @@
 """Write the revision file of a draft, with the project's template, hooks and file name."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,9 @@ from dbkit import files
 from dbkit.drafts.render import render_revision
 from dbkit.drafts.steps import Draft, DraftRevision, Phase, Step
 from dbkit.errors import InputError
-from dbkit.gate.drafts import DOES_NOT_RUN as DOES_NOT_RUN
-from dbkit.gate.drafts import comment_lines
 from dbkit.project import Project, head_file
 from dbkit.signals import defer_signals
 
-NOT_COMPARED = "Not all of the models could be compared:"
-IS_DANGEROUS = "For a live database, a person must decide on this:"
 LONGEST_ID = 32
 """Characters of a revision's id, as in the version table."""
 
@@ -117,9 +113,3 @@ def _write(loaded: Project, directive: ops.MigrationScript, metadata: Sequence[s
     if script is None:
         raise InputError("Alembic did not write a file.")
     return script
-
-
-def add_comment(path: Path, sentences: Iterable[str]) -> None:
-    """Put sentences at the top of a revision file, as a comment."""
-    text = path.read_text(encoding="utf-8")
-    path.write_text("\n".join([*comment_lines(sentences), text]), encoding="utf-8")

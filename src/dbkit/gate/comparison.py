@@ -34,7 +34,13 @@ def configure_comparison(
         root = run_context.settings.root
         answer = drafts.ask(root, Path(context.config.config_file_name or root / "alembic.ini"), proves=writes_file)
         if not answer.unavailable:
-            migration.opts.update(drafts.options_for(answer, revision_context, writes_file=writes_file))
+            options = context.config.cmd_opts
+            ends_with_code = options is not None and not getattr(options, "raiseerr", False)
+            migration.opts.update(
+                drafts.options_for(
+                    answer, revision_context, writes_file=writes_file, ends_with_code=ends_with_code
+                )
+            )
             return
         say(drafts.describe_fallback(answer.unavailable))
     run_context.metadata = import_models(load_metadata)

@@ -4,8 +4,8 @@ import json
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,19 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
 from alembic.util import rev_id
 
-from dbkit.errors import say
+from dbkit.errors import CheckFailed, say
 
 PROGRAM = "dbkit.drafts.for_alembic"
 """The module that makes the answer. It is above the gate, and has a process to itself."""
 DOES_NOT_RUN = "This draft does not run as it is, or cannot be undone:"
+NOT_COMPARED = "Not all of the models could be compared:"
+IS_DANGEROUS = "For a live database, a person must decide on this:"
+FAILURES = {
+    DOES_NOT_RUN: "the draft does not run as it is",
+    NOT_COMPARED: "not all of the models could be compared",
+    IS_DANGEROUS: "not all of the draft can be staged for a live database",
+}
+"""By the heading of the reasons in the file, the message."""
 COMMENT_WIDTH = 112
 UNUSED = "dbkit_unused"
 """The name, in the template, of what Alembic renders: the code of the answer takes its place."""
@@ -47,8 +55,8 @@ class Answer:
     """A sentence for each object that differs; none where nothing does."""
     drops: Sequence[str] = ()
     """What it drops with its data."""
-    problems: Sequence[str] = ()
-    """Why the draft does not run as it is."""
+    reasons: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By their heading, the sentences that are put at the top of the file: why the draft does not run as it is."""
     unavailable: str = ""
     """Why there is no answer."""
 
@@ -80,19 +88,24 @@ def ask(root: Path, ini: Path, *, proves: bool) -> Answer:
         return Answer(unavailable=f"the comparison ended with exit code {result.returncode}")
 
 
-def options_for(answer: Answer, revision_context: RevisionContext, *, writes_file: bool) -> dict[str, Any]:
-    """Return the options of `context.configure` that put the answer in the place of Alembic's own comparison."""
+def options_for(
+    answer: Answer, revision_context: RevisionContext, *, writes_file: bool, ends_with_code: bool = False
+) -> dict[str, Any]:
+    """Return the options of `context.configure` that put the answer in the place of Alembic's own comparison.
+
+    `ends_with_code` is for the `alembic` command, which would print a traceback of a DbkitError after env.py.
+    """
 
     def fill(_context: MigrationContext, _revision: Any, directives: list[ops.MigrationScript]) -> None:
         if answer.differences:
-            directives[:] = _Directives(answer, revision_context).fill(directives[0])
-        elif writes_file:  # the last directive of `alembic check` has to stay
+            directives[:] = _Directives(answer, revision_context, ends_with_code).fill(directives[0])
+            if writes_file:
+                report_drops(answer.drops)
+            return
+        require_all_compared(answer.reasons.get(NOT_COMPARED, ()))
+        if writes_file:  # the last directive of `alembic check` has to stay
             directives.clear()
             say("no changes found; no file was written.")
-        if writes_file:
-            report_drops(answer.drops)
-            for reason in answer.problems:
-                say(f"the draft does not run as it is: {reason}")
 
     return {
         "target_metadata": sa.MetaData(),
@@ -105,8 +118,11 @@ def options_for(answer: Answer, revision_context: RevisionContext, *, writes_fil
 class _Directives:
     """The directives for the revisions of an answer. Alembic renders nothing of them: it gets the code."""
 
-    def __init__(self, answer: Answer, revision_context: RevisionContext) -> None:
+    def __init__(self, answer: Answer, revision_context: RevisionContext, ends_with_code: bool) -> None:
         self.answer = answer
+        self.ends_with_code = ends_with_code
+        self.first: Script | None = None
+        """The first one that is written."""
         self.arguments = revision_context.template_args
         self.code: dict[str | None, AnswerRevision] = {}
         """By revision id."""
@@ -135,16 +151,52 @@ class _Directives:
         return found
 
     def _to_script(self, script: ops.MigrationScript) -> Script | None:
-        revision, reasons = self.code.pop(script.rev_id), []
-        if self.answer.problems and revision is self.answer.revisions[0]:
-            reasons = comment_lines([DOES_NOT_RUN, *self.answer.problems])
+        revision = self.code.pop(script.rev_id)
         code: Any = {
-            script.upgrade_ops_list[-1].upgrade_token: "\n    ".join([*reasons, revision.upgrade]),
+            script.upgrade_ops_list[-1].upgrade_token: revision.upgrade,
             script.downgrade_ops_list[-1].downgrade_token: revision.downgrade,
         }
         self.arguments.update(code)
         script.upgrade_ops_list[-1].upgrade_token = script.downgrade_ops_list[-1].downgrade_token = UNUSED
-        return self.to_script_originally(script)
+        written = self.to_script_originally(script)
+        self.first = self.first or written
+        if not self.code and self.first is not None and any(self.answer.reasons.values()):
+            add_reasons(Path(self.first.path), self.answer.reasons)
+            self._fail()
+        return written
+
+    def _fail(self) -> None:
+        """Raise CheckFailed; under the `alembic` command, print it and exit with its code."""
+        try:
+            raise_first(self.answer.reasons)
+        except CheckFailed as error:
+            if not self.ends_with_code:
+                raise
+            print(error, file=sys.stderr)
+            raise SystemExit(error.exit_code) from None
+
+
+def add_reasons(path: Path, reasons: Mapping[str, Sequence[str]]) -> None:
+    """Put the reasons against a draft at the top of its file, as a comment, below their headings."""
+    lines = [
+        line for heading, sentences in reasons.items() if sentences for line in comment_lines([heading, *sentences])
+    ]
+    if lines:
+        path.write_text("\n".join([*lines, path.read_text(encoding="utf-8")]), encoding="utf-8")
+
+
+def raise_first(reasons: Mapping[str, Sequence[str]]) -> None:
+    """Raise CheckFailed with the first of the reasons against a draft; return where there is none."""
+    for heading, sentences in reasons.items():
+        if sentences:
+            message = f"{FAILURES[heading]}: {sentences[0]}"
+            raise CheckFailed(message, "All reasons are at the top of the first file.")
+
+
+def require_all_compared(notes: Sequence[str]) -> None:
+    """Raise CheckFailed where nothing differs, but not all could be compared."""
+    if notes:
+        raise CheckFailed("no file was written, and not all could be compared:", "\n".join(notes))
 
 
 def describe_fallback(reason: str) -> str:

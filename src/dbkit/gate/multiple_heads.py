@@ -23,7 +23,7 @@ def suggest_join(loaded: Project, applied: Collection[str] | None) -> str:
 
     A revision that is neither applied nor published gets another parent; the others are joined by a merge revision.
     """
-    names = [head.revision for fork in branches.find_forks(loaded.heads) for head in fork]
+    names = [head.revision for fork in branches.find_forks(loaded.script, loaded.heads) for head in fork]
     directory = Path(loaded.script.dir)
     if len(names) != 2:
         return MERGE
@@ -64,7 +64,7 @@ def _is_published(script: Script) -> bool:
 
 def require_no_fork(loaded: Project, settings: Settings) -> None:
     """Raise CheckFailed, with the files, when two branches in git each added a migration to the same branch."""
-    if branches.find_forks(loaded.heads):
+    if branches.find_forks(loaded.script, loaded.heads):
         raise multiple_heads_error(loaded, _read_applied(loaded, settings))
 
 
@@ -77,11 +77,11 @@ def require_one_head(loaded: Project, settings: Settings) -> None:
 
 def multiple_heads_error(loaded: Project, applied: Collection[str] | None) -> CheckFailed | InputError:
     """Return the error for multiple heads, with what to do about them."""
-    heads = [head for fork in branches.find_forks(loaded.heads) for head in fork]
+    heads = [head for fork in branches.find_forks(loaded.script, loaded.heads) for head in fork]
     if not heads:
         return InputError(
             f"there are {len(loaded.heads)} heads, of branches on purpose: {branches.describe_heads(loaded.heads)}.",
-            "Name one of them with Alembic's own command, such as `alembic revision --head LABEL@head`.",
+            f"Name one of them with Alembic's own command, such as `alembic revision --head {loaded.heads[0].revision}`.",
         )
     names = " and ".join(head.revision for head in heads)
     files = "\n".join(Path(head.path).name for head in heads)

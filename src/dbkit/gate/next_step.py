@@ -128,7 +128,7 @@ def _find_obstacle(loaded: Project, status: DatabaseStatus, settings: Settings) 
     if status.half_applied:
         revision = status.half_applied[0].revision
         return NextStep(f"look at what it did; then python -m dbkit resolve {revision}, or alembic stamp REV", 6)
-    if branches.find_forks(loaded.heads):
+    if branches.find_forks(loaded.script, loaded.heads):
         return NextStep(multiple_heads.suggest_join(loaded, loaded.applied(status.current)))
     if status.edited and protection.stated_environment(settings) in protection.EXPENDABLE:
         return NextStep(_suggest_after_edit(loaded, status))

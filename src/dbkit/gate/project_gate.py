@@ -58,6 +58,8 @@ class ProjectGate:
         self.unconfirmed: list[CheckedExecution] = []
         """What was executed in transactions that env.py commits."""
         self.login = ProjectLogin(run_context, lambda: self.current, keeps_connections=self.reads_settings)
+        self.has_reported = False
+        """Whether it has been reported that Alembic compares the models."""
         self.current: ProjectConnection | None = None
         """The connection whose migrations run."""
 
@@ -214,6 +216,7 @@ class _Migration:
         gate.current = driver
         override_queries(self.migration, cast("OwnConnection", driver))
         if self.migration.opts["fn"].__name__ not in COMMANDS:
+            self._report_comparison()
             heads = self.migration.get_current_heads()
             requirements.require_consistent(gate.environment.script, heads, self.migration.version_table)
             driver.rollback()
@@ -230,6 +233,18 @@ class _Migration:
             session.leave()
         if session.is_external and run_of_command.execution is not None:
             gate.unconfirmed.append(run_of_command.execution)
+
+    def _report_comparison(self) -> None:
+        """Say, once, that a bare command compares in Alembic's way: its options and hooks are those of env.py."""
+        revision_context = self.migration.opts.get("revision_context")
+        if self.gate.run_context.command or revision_context is None or self.gate.has_reported:
+            return
+        if revision_context.command_args["autogenerate"]:
+            self.gate.has_reported = True
+            say(
+                "this is Alembic's own comparison, with the database of env.py: nothing is proven.\n"
+                "  `dbkit revision` drafts from the migrations, and proves the draft; `dbkit check` compares alike."
+            )
 
     def _open_driver(self) -> tuple[ProjectConnection, Target]:
         """Return the driver's connection for dbkit's statements, and its database.

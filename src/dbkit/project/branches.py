@@ -4,7 +4,8 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from alembic.script import Script
+from alembic.script import Script, ScriptDirectory
+from alembic.util import to_tuple
 
 from dbkit.errors import InputError
 from dbkit.project import head_file
@@ -12,15 +13,39 @@ from dbkit.project.alembic_project import Project
 from dbkit.project.revision_order import ancestors, parents_of
 
 
-def find_forks(heads: Iterable[Script]) -> list[list[Script]]:
-    """Return the heads to join, by branch: those that have the same branch labels.
+def find_forks(directory: ScriptDirectory, heads: Sequence[Script]) -> list[list[Script]]:
+    """Return the heads to join, by branch: those that have the same branch labels, and a base in common.
 
-    Heads with different labels are branches on purpose, whether they have a base in common or not.
+    Heads with different labels, or on different bases, are branches on purpose: `alembic revision --head base`.
     """
-    branches: dict[frozenset[str], list[Script]] = {}
+    if len(heads) < 2:
+        return []
+    branches: list[tuple[frozenset[str], set[str], list[Script]]] = []
     for head in heads:
-        branches.setdefault(frozenset(head.branch_labels), []).append(head)
-    return [fork for fork in branches.values() if len(fork) > 1]
+        labels, bases, members = frozenset(head.branch_labels), _find_bases(directory, head), [head]
+        same = [each for each in branches if each[0] == labels and each[1] & bases]
+        for each in same:
+            branches.remove(each)
+            bases |= each[1]
+            members = [*each[2], *members]
+        branches.append((labels, bases, members))
+    return [members for _, _, members in branches if len(members) > 1]
+
+
+def _find_bases(directory: ScriptDirectory, head: Script) -> set[str]:
+    """Return the revisions without a parent that a head goes back to; dependencies do not count."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    ahead = [head]
+    while ahead:
+        script = ahead.pop()
+        if script.revision in seen:
+            continue
+        seen.add(script.revision)
+        parents = to_tuple(script.down_revision, ())
+        ahead += directory.get_revisions(parents) if parents else ()
+        found |= set() if parents else {script.revision}
+    return found
 
 
 def describe_heads(heads: Iterable[Script]) -> str:

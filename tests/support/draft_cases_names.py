@@ -1,0 +1,48 @@
+"""Cases of the draft battery: a new object has the name of one that goes, or that is renamed away."""
+
+from support.draft_case import ModelChange
+
+# fmt: off
+
+KEEP = 'table("keep", Column("a", Integer))\n'
+
+
+def taken(name: str, before: str, after: str, **more: object) -> ModelChange:
+    """Return the case of a name, `taken`, that one object loses and another one gets."""
+    return ModelChange(f"name_of_{name}", KEEP + after, KEEP + before, loses=True, **more)  # type: ignore[arg-type]
+
+
+TABLE = 'table("taken", Column("b", Integer))'
+OLD = 'table("old", Column("a", Integer), {})'
+ENUM = 'table("t", Column("a", Enum("x", "y", name="taken")))'
+SEQUENCE = 'Sequence("taken", metadata=metadata)'
+INDEX = 'Index("taken", metadata.tables["keep"].c.a)'
+VIEW = {"taken.sql": "CREATE VIEW taken AS SELECT 1 AS one"}
+
+CASES = (
+    taken("index_of_dropped_table_for_table", OLD.format('Index("taken", "a")'), TABLE),
+    taken("key_of_dropped_table_for_table", OLD.format('UniqueConstraint("a", name="taken")'), TABLE),
+    taken("serial_of_dropped_table_for_table", 'Table("taken_id", metadata, Column("id", Integer, primary_key=True))\ntable("t")', 'table("taken_id_id_seq")\ntable("t")'),
+    taken("dropped_table_for_index", TABLE, INDEX),
+    taken("index_for_table", INDEX, TABLE),
+    taken("sequence_for_table", SEQUENCE, TABLE),
+    taken("dropped_table_for_sequence", TABLE, SEQUENCE),
+    taken("index_of_dropped_table_for_sequence", OLD.format('Index("taken", "a")'), SEQUENCE),
+    taken("sequence_for_index", SEQUENCE, INDEX),
+    taken("index_for_sequence", INDEX, SEQUENCE),
+    taken("enum_for_table", ENUM, 'table("t")\n' + TABLE),
+    taken("dropped_table_for_enum", 'table("t")\n' + TABLE, ENUM),
+    taken("sequence_for_enum", 'table("t")\n' + SEQUENCE, ENUM),
+    taken("enum_for_domain", ENUM, 'table("t", Column("a", pg.DOMAIN("taken", Text)))', rows="INSERT INTO t (a) VALUES ('x')", holds="SELECT a = 'x' FROM t"),
+    taken("view_for_table", "", TABLE, files_before=VIEW),
+    taken("dropped_table_for_view", TABLE, "", files=VIEW),
+    taken("sequence_for_view", SEQUENCE, "", files=VIEW),
+    taken("view_for_sequence", "", SEQUENCE, files_before=VIEW),
+    taken("view_for_enum", 'table("t")', ENUM, files_before=VIEW),
+    taken("index_for_renamed_table", OLD.format('Index("taken", "a")') + '\ntable("t")', 'table("taken", info={"renamed_from": "t"})', rows="INSERT INTO t DEFAULT VALUES"),
+    taken("index_of_renamed_table_for_itself", 'table("t", Column("a", Integer), Index("taken", "a"))', 'table("taken", Column("a", Integer), info={"renamed_from": "t"})', rows="INSERT INTO t DEFAULT VALUES"),
+    taken("renamed_table_for_index", TABLE, 'table("t", Column("b", Integer), info={"renamed_from": "taken"})\n' + INDEX, rows="INSERT INTO taken DEFAULT VALUES"),
+    taken("renamed_table_for_table", TABLE, 'table("t", Column("b", Integer), info={"renamed_from": "taken"})\ntable("taken", Column("c", Text))', rows="INSERT INTO taken DEFAULT VALUES"),
+    taken("index_in_other_schema", 'table("old", Column("a", Integer), Index("taken", "a"), schema="s 1")\ntable("t", schema="s 1")', 'table("t", schema="s 1")\ntable("taken", schema="s 1")'),
+    taken("index_of_63_bytes", 'table("old", Column("a", Integer), Index("n" * 63, "a"))', 'table("n" * 63)'),
+)
