@@ -35,6 +35,7 @@ from dbkit.settings import Settings
 
 WITHOUT_GATE = "Read it and correct it. Then: alembic upgrade head, or dbkit adopt, for the other commands."
 
+
 def write(settings: Settings, server: ScratchServer, new: NewRevision, *, is_online: bool = False) -> str:
     """Write a revision, or say that there are no changes. Returns why the models cannot be compared, else "".
 

@@ -25,6 +25,7 @@ class Changes:
         self.after = comparison.modelled.shapes
         self.facts = {difference.fact: difference for difference in comparison.differences}
         self._metadata = comparison.metadata
+        self._former = {rename.new: rename.old for rename in comparison.renames if rename.is_aside}
         self._facts = (comparison.migrated.facts, comparison.modelled.facts)
 
     def differs(self, fact: Fact) -> bool:
@@ -37,7 +38,7 @@ class Changes:
 
     def label(self, table: Table) -> str:
         """The name for a sentence."""
-        return table.fact.identity
+        return self._former.get(table.fact, table.fact).identity
 
     @cached_property
     def created(self) -> list[Table]:
@@ -187,16 +188,6 @@ class Changes:
             if other.kind != "f" and other.index == constraint.index
         ]
         return any(fact in remade or self.differs(fact) for fact in facts)
-
-    def is_taken(self, table: Table, constraint: Constraint) -> bool:
-        """Whether a table that is dropped later has an index with the name of a constraint's."""
-        return (table.schema, constraint.name) in self._names_of_dropped and constraint.kind in "pux"
-
-    @cached_property
-    def _names_of_dropped(self) -> set[TableName]:
-        return {
-            (table.schema, name) for table in self.dropped for name in (table.name, *table.indexes, *table.constraints)
-        }
 
     def _is_incomparable(self, table: Table, constraint: Constraint) -> bool:
         """Whether the columns of a foreign key change type so that they cannot be compared in between."""

@@ -1,6 +1,6 @@
 """Compare the models of a project with its migrations, on a scratch cluster: for `revision`, `check` and `drift`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -15,10 +15,12 @@ from dbkit.drafts.models import CreatedModels, create_models, is_view
 from dbkit.drafts.orphans import find_orphans
 from dbkit.drafts.read_objects import read_catalog
 from dbkit.drafts.read_shapes import read_shapes
-from dbkit.drafts.renames import apply_renames
+from dbkit.drafts.renames import apply_renames, execute_rename
 from dbkit.drafts.scope import Facts, Scope
 from dbkit.drafts.sql_files import SqlSource, read_source
 from dbkit.drafts.sql_objects import find_origins, is_sql_object, name_in_comment
+from dbkit.drafts.steps import Rename
+from dbkit.drafts.taken_names import free_names
 from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect
@@ -90,9 +92,28 @@ def compare(
         after = _read_state(connection, created.target)
     origins = find_origins(after.facts, created.before, created.origins)
     after = replace(after, origins=origins, texts=created.texts)
-    with _connect(migrated) as connection, connection.transaction(force_rollback=True):
-        renames = apply_renames(connection, models.metadata, after.shapes)
-        before = replace(_read_state(connection, migrated), origins=source.written if source else {})
+
+    def compare_renamed(freed: Sequence[Rename] = ()) -> Comparison:
+        with _connect(migrated) as connection, connection.transaction(force_rollback=True):
+            renames = [*apply_renames(connection, models.metadata, after.shapes), *freed]
+            for rename in freed:
+                execute_rename(connection, rename)
+            before = replace(_read_state(connection, migrated), origins=source.written if source else {})
+        return _compare_states(before, after, created, models, initial_facts, renames)
+
+    comparison = compare_renamed()
+    freed = free_names(comparison)
+    return replace(comparison, with_free_names=compare_renamed(freed)) if freed else comparison
+
+
+def _compare_states(
+    before: State,
+    after: State,
+    created: CreatedModels,
+    models: Models,
+    initial_facts: Facts,
+    renames: Sequence[Rename],
+) -> Comparison:
     scope = _make_scope(before, after, created, models, initial_facts)
     found = scope.find_differences(before.facts, after.facts)
     excluded = find_excluded(found, before, after, models) | _find_clashes(found, created)

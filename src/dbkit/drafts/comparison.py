@@ -45,6 +45,8 @@ class Comparison:
     """What counts in it."""
     is_reversed: bool = False
     """Whether it is for the downgrade."""
+    with_free_names: "Comparison | None" = None
+    """The one to draft from, where an object that goes has the name of one that comes: it has another name there."""
 
     @property
     def has_changes(self) -> bool:

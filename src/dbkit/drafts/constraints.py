@@ -75,7 +75,7 @@ def _drop_with_tables(changes: Changes) -> Iterator[Step]:
 
 def is_inline(changes: Changes, table: Table, constraint: Constraint) -> bool:
     """Whether CREATE TABLE makes a constraint of a new table."""
-    if inline_constraint(changes, table, constraint) is None or changes.is_taken(table, constraint):
+    if inline_constraint(changes, table, constraint) is None:
         return False
     if constraint.kind != "f":
         return True

@@ -19,7 +19,7 @@ def describe_difference(difference: Difference, first: str, second: str) -> str:
 
 def describe_differences(comparison: Comparison) -> Iterator[str]:
     """Yield a sentence for each difference between the migrations and the models."""
-    yield from map(describe_rename, comparison.renames)
+    yield from (describe_rename(each) for each in comparison.renames if not each.is_aside)
     for each in comparison.differences:
         yield describe_difference(each, "the migrations", "the models")
 

@@ -34,6 +34,7 @@ WRITERS: tuple[Callable[[Comparison], Iterable[Step]], ...] = (
 
 def make_draft(comparison: Comparison) -> Draft:
     """Write the differences of a comparison, as one revision unless a new value of an enum is used."""
+    comparison = comparison.with_free_names or comparison
     upgrade = write_steps(comparison)
     downgrade = write_steps(comparison.reversed())
     undecided = [

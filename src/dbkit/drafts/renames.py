@@ -17,6 +17,8 @@ from dbkit.drafts.read_shapes import read_shapes
 from dbkit.drafts.rename_labels import find_label_renames
 from dbkit.drafts.shapes import Constraint, Index, Shapes, Table, TableName, quote_name, schema_prefix
 from dbkit.drafts.steps import Phase, Rename, Step
+from dbkit.drafts.taken_names import free_for_tables
+from dbkit.errors import InputError
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.postgres.sql_text import unquote_name
 
@@ -33,15 +35,17 @@ def apply_renames(
     migrated = read_shapes(connection)
     for find in (_find_tables, _find_columns, _find_parts, _find_equal_parts):
         found = list(find(models, migrated, modelled))
+        if find is _find_tables:
+            found = [*_free_names(found, migrated), *found]
         for rename in found:
-            _execute(connection, rename)
+            execute_rename(connection, rename)
         done += found
         migrated = read_shapes(connection) if found else migrated
     for rename in _find_identity_sequences({rename.table for rename in done}, migrated, modelled):
-        _execute(connection, rename)
+        execute_rename(connection, rename)
         done.append(rename)
     for rename in find_label_renames(connection, models, modelled.default_schema):
-        _execute(connection, rename)
+        execute_rename(connection, rename)
         done.append(rename)
     return done
 
@@ -57,7 +61,21 @@ def write_renames(comparison: Comparison) -> Iterator[Step]:
             yield Step(phase, rename.forward, (rename.old, rename.new))
 
 
-def _execute(connection: psycopg.Connection[Any], rename: Rename) -> None:
+def _free_names(found: Sequence[Rename], migrated: Shapes) -> Iterator[Rename]:
+    """Yield the renames that free the new names of tables. Raises InputError for one that is not dropped."""
+    wanted = {rename.table: rename.old.identity for rename in found if rename.table}
+    for key, freed in free_for_tables(wanted, migrated):
+        if freed is None:
+            raise InputError(
+                f"table {wanted[key]} cannot be renamed to {object_name(key[1], key[0])}, as its model declares:"
+                " another object of the migrations has that name.",
+                "Drop or rename that in a migration first.",
+            )
+        yield freed
+
+
+def execute_rename(connection: psycopg.Connection[Any], rename: Rename) -> None:
+    """Carry out a rename on a database."""
     cursor = psycopg.Cursor(connection)
     for schema in rename.schemas:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_ident(schema)}".encode())

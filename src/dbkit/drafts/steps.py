@@ -109,6 +109,8 @@ class Rename:
     table: tuple[str, str] | None = None
     """The new schema and name of a table that is renamed, or whose column is."""
     is_label: bool = False
+    is_aside: bool = False
+    """Whether it only frees the name of an object that is dropped, for another one."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def write_tables(comparison: Comparison) -> Iterator[Step]:
             operation = ops.DropTableOp(table.name, schema=changes.schema(table.key))
             partitions = [each for each in changes.dropped if _goes_with_parent(changes, each)]
             facts = [fact for each in (table, *partitions) for fact in _facts(each)]
-            yield Step(Phase.DROP_TABLE, operation, tuple(facts), f"table {table.fact.identity}")
+            yield Step(Phase.DROP_TABLE, operation, tuple(facts), f"table {changes.label(table)}")
 
 
 def _facts(table: Table) -> tuple[Fact, ...]:

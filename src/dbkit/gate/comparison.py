@@ -37,9 +37,7 @@ def configure_comparison(
             options = context.config.cmd_opts
             ends_with_code = options is not None and not getattr(options, "raiseerr", False)
             migration.opts.update(
-                drafts.options_for(
-                    answer, revision_context, writes_file=writes_file, ends_with_code=ends_with_code
-                )
+                drafts.options_for(answer, revision_context, writes_file=writes_file, ends_with_code=ends_with_code)
             )
             return
         say(drafts.describe_fallback(answer.unavailable))

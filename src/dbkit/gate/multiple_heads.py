@@ -81,7 +81,8 @@ def multiple_heads_error(loaded: Project, applied: Collection[str] | None) -> Ch
     if not heads:
         return InputError(
             f"there are {len(loaded.heads)} heads, of branches on purpose: {branches.describe_heads(loaded.heads)}.",
-            f"Name one of them with Alembic's own command, such as `alembic revision --head {loaded.heads[0].revision}`.",
+            "Name one of them with Alembic's own command, such as"
+            f" `alembic revision --head {loaded.heads[0].revision}`.",
         )
     names = " and ".join(head.revision for head in heads)
     files = "\n".join(Path(head.path).name for head in heads)
