@@ -23,6 +23,7 @@ class Changes:
         self.is_reversed = comparison.is_reversed
         self.before = comparison.migrated.shapes
         self.after = comparison.modelled.shapes
+        self.after_target = comparison.modelled.target
         self.facts = {difference.fact: difference for difference in comparison.differences}
         self._metadata = comparison.metadata
         self._former = {rename.new: rename.old for rename in comparison.renames if rename.is_aside}
