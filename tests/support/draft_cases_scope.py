@@ -49,6 +49,23 @@ CASES = (
         follow_undo="DROP TABLE forgotten",
         drops=("table forgotten",),
     ),
+    *(
+        ModelChange(
+            f"table_that_no_model_has_below_{name}",
+            'table("t", Column("a", Text), Column("b", Integer, server_default=text("seven()")))',
+            BEFORE,
+            setup="CREATE FUNCTION seven() RETURNS int LANGUAGE sql AS 'SELECT 7'",
+            undo="DROP FUNCTION seven()",
+            follow=f"CREATE TABLE forgotten (id int PRIMARY KEY, x text); {sql}",
+            follow_undo=f"{undo}; DROP TABLE forgotten",
+            drops=("table forgotten",),
+        )
+        for name, sql, undo in (
+            ("a_view", "CREATE VIEW on_it AS SELECT id FROM forgotten", "DROP VIEW on_it"),
+            ("views", "CREATE VIEW on_it AS SELECT id FROM forgotten; CREATE MATERIALIZED VIEW on_view AS SELECT id FROM on_it; CREATE VIEW of_all AS SELECT o.id FROM on_view AS o, t", "DROP VIEW of_all; DROP MATERIALIZED VIEW on_view; DROP VIEW on_it"),
+            ("a_table_that_refers_to_it", "CREATE TABLE forgotten_too (id int REFERENCES forgotten)", "DROP TABLE forgotten_too"),
+        )
+    ),
     made_by_hand("table_marked_as_view", "CREATE VIEW totals AS SELECT count(*) AS n FROM t", "DROP VIEW totals", "SELECT n = 0 FROM totals", AFTER + '\nTable("totals", metadata, Column("n", BigInteger), info={"is_view": True})', excludes=("totals",)),
     made_by_hand("table_marked_as_view_that_is_a_table", "CREATE TABLE totals (n bigint)", "DROP TABLE totals", "SELECT to_regclass('totals') IS NOT NULL", AFTER + '\nTable("totals", metadata, Column("n", BigInteger), info={"is_view": True})', excludes=("totals",)),
     made_by_hand(

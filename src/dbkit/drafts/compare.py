@@ -117,6 +117,9 @@ def _compare_states(
     scope = _make_scope(before, after, created, models, initial_facts)
     found = scope.find_differences(before.facts, after.facts)
     excluded = find_excluded(found, before, after, models) | _find_clashes(found, created)
+    kept = {Fact("table", catalog.object_name(name, schema)): why for (schema, name), why in created.kept.items()}
+    blocked = {each.fact: kept[each.fact] for each in found if each.fact in kept and each.fact not in excluded}
+    excluded |= {each.fact for each in found if not blocked.keys().isdisjoint((each.fact, *each.fact.of))}
     found = [each for each in found if each.fact not in excluded]
     orphans = find_orphans(before, after, found)
     scope = replace(scope, excluded=excluded, orphans=frozenset(each.fact for each in orphans))
@@ -128,6 +131,7 @@ def _compare_states(
         renames=renames,
         notes=[
             *(f"table {'.'.join(filter(None, key))} cannot be created: {why}" for key, why in created.failed.items()),
+            *(f"table {fact.identity} has no model, and cannot be dropped: {why}" for fact, why in blocked.items()),
             *(
                 f"{'index' if isinstance(item, sa.Index) else 'constraint'} {name} of the model of {table}:"
                 " the models have that name twice"

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from dbkit.drafts.missing_extensions import create_missing
 from dbkit.drafts.name_clashes import Clash, left_out
 from dbkit.drafts.shapes import TableName
 from dbkit.drafts.sql_files import SqlSource
+from dbkit.drafts.unmodelled import TABLES, drop_unmodelled
 from dbkit.errors import InputError, describe_error
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect
@@ -29,17 +29,6 @@ IS_VIEW = "is_view"
 CONCURRENTLY = re.compile(r"^(\s*CREATE (?:UNIQUE )?INDEX )CONCURRENTLY ")
 RELATIONS = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
 RELATION_KIND = "SELECT relkind::pg_catalog.text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(%(name)s)"
-TABLES = """
-    SELECT n.nspname::pg_catalog.text, c.relname::pg_catalog.text
-    FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
-      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-"""
-ENUMS = """
-    SELECT n.nspname::pg_catalog.text, t.typname::pg_catalog.text
-    FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
-    WHERE t.typtype = 'e' AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-"""
 SCHEMAS = """
     SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_namespace AS n
     WHERE n.nspname <> 'information_schema' AND NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_')
@@ -70,6 +59,8 @@ class CreatedModels:
     """By the object, the SQL file that it is from."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """By the name of an SQL file, its text."""
+    kept: Mapping[TableName, str] = field(default_factory=dict)
+    """Why tables of the migrations, which no model has, could not be left out."""
     clashes: Sequence[Clash] = ()
     """The indexes and constraints that could not be created, since another of the models has their name."""
 
@@ -180,15 +171,14 @@ def _create(
             if files:
                 files.apply(own)
             made, failed = _create_with_extensions(engine, metadata, tables, own, error, is_tolerant=is_tolerant)
-        if is_copy:
-            _drop_rest(own, made, target.history.table)
+        kept = drop_unmodelled(own, made, target.history.table) if is_copy else {}
         if files:
             files.apply(own)
             files.require_applied()
             _require_tables(own, made)
         origins, texts = (files.find_origins(own), files.read_texts()) if files else ({}, {})
     reasons = {(table.schema, table.name): reason for table, reason in failed.items()}
-    return CreatedModels(target, made, before.keys(), reasons, origins, texts)
+    return CreatedModels(target, made, before.keys(), reasons, origins, texts, kept=kept)
 
 
 def _require_tables(connection: psycopg.Connection[Any], made: Collection[TableName]) -> None:
@@ -199,17 +189,6 @@ def _require_tables(connection: psycopg.Connection[Any], made: Collection[TableN
             f"an SQL file drops or renames the table {object_name(name, schema)}, which is in a model.",
             "SQL files create objects, one a file. What a migration has to do otherwise is written into the migration.",
         )
-
-
-def _drop_rest(connection: psycopg.Connection[Any], made: Collection[TableName], version_table: str) -> None:
-    """Drop the tables and types of the migrations that no model has: what is left would not count as gone."""
-    rows = connection.execute(TABLES.encode()).fetchall()
-    tables = [quote_ident(*row) for row in rows if (row[0], row[1]) not in made and row[1] != version_table]
-    statements = [f"DROP TABLE {', '.join(tables)}", *(f"DROP TABLE {each}" for each in tables)] if tables else []
-    types = [f"DROP TYPE {quote_ident(*row)}" for row in connection.execute(ENUMS.encode())]
-    for statement in (*statements, *types):
-        with suppress(psycopg.Error), connection.transaction():
-            connection.execute(statement.encode())
 
 
 def _create_with_extensions(
