@@ -21,6 +21,7 @@ from dbkit.drafts.sql_files import SqlSource, read_source
 from dbkit.drafts.sql_objects import find_origins, is_sql_object, name_in_comment
 from dbkit.drafts.steps import Rename
 from dbkit.drafts.taken_names import free_names
+from dbkit.drafts.unstated import find_unstated
 from dbkit.errors import InputError
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect
@@ -117,6 +118,7 @@ def _compare_states(
     scope = _make_scope(before, after, created, models, initial_facts)
     found = scope.find_differences(before.facts, after.facts)
     excluded = find_excluded(found, before, after, models) | _find_clashes(found, created)
+    excluded |= find_unstated(found, before.shapes, after.shapes, models.metadata)
     kept = {Fact("table", catalog.object_name(name, schema)): why for (schema, name), why in created.kept.items()}
     blocked = {each.fact: kept[each.fact] for each in found if each.fact in kept and each.fact not in excluded}
     excluded |= {each.fact for each in found if not blocked.keys().isdisjoint((each.fact, *each.fact.of))}
