@@ -53,7 +53,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", spread_slow(4, CASES), ids=lambda case: case[0])
+@pytest.mark.parametrize("case", spread_slow(9, CASES), ids=lambda case: case[0])
 def test_only_what_a_model_states_differs(
     server: Cluster, case: tuple[str, str, tuple[sa.schema.SchemaItem, ...], tuple[str, ...]]
 ) -> None:

@@ -176,4 +176,4 @@ def compare(migrated: State, modelled: State, metadata: sa.MetaData, renames: Se
 def write(comparison: Comparison) -> tuple[Draft, Code]:
     """The draft of a comparison, and its code."""
     draft = make_draft(comparison)
-    return draft, render_revision(draft.revisions[0], comparison.metadata)
+    return draft, render_revision(draft.revisions[0])

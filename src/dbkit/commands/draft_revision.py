@@ -96,7 +96,7 @@ def _write_draft(
     ids = write_file.make_ids(new, len(made.revisions))
     with write_file.removed_after_interrupt(loaded, ids):
         hook = migrated.scratch.run_hook
-        scripts = write_file.write_draft(loaded, made, new.message, ids, comparison.metadata, hook)
+        scripts = write_file.write_draft(loaded, made, new.message, ids, migrated.render_options, hook)
         if not scripts:
             say("process_revision_directives of env.py left no revision; no file was written.")
             return

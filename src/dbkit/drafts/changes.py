@@ -11,6 +11,7 @@ from dbkit.catalog import Fact
 from dbkit.drafts.casts import is_comparable
 from dbkit.drafts.column_types import make_type
 from dbkit.drafts.comparison import Comparison
+from dbkit.drafts.render_options import MODEL_TYPE
 from dbkit.drafts.shapes import Column, Constraint, Index, Table, TableName
 from dbkit.drafts.table_order import sort_tables
 from dbkit.postgres.sql_text import tokenize
@@ -86,7 +87,10 @@ class Changes:
         """SQLAlchemy's type of a column after; None where it has none."""
         model = self.models.get(table)
         types = [each.type for each in model.columns if each.name == column.name] if model is not None else []
-        return make_type(column, self._facts[1], types[0] if types else None)
+        made = make_type(column, self._facts[1], types[0] if types else None)
+        if made is not None and types and not self.is_reversed:
+            setattr(made, MODEL_TYPE, types[0])
+        return made
 
     @cached_property
     def models(self) -> Mapping[TableName, sa.Table]:

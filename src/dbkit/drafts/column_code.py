@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
 
+from dbkit.drafts.render_options import MODEL_TYPE
 from dbkit.drafts.shapes import Column, Table
 from dbkit.drafts.sql_escape import sql
 
@@ -39,6 +40,8 @@ def make_column(
     autoincrement = _autoincrement(column, table, type_)
     if autoincrement is not None:
         options["autoincrement"] = autoincrement
+    if hasattr(type_, MODEL_TYPE):
+        options["info"] = {MODEL_TYPE: getattr(type_, MODEL_TYPE)}
     return sa.Column(column.name, type_, *arguments, nullable=not required, **options)
 
 

@@ -16,6 +16,7 @@ from dbkit.drafts.orphans import find_orphans
 from dbkit.drafts.read_objects import read_catalog
 from dbkit.drafts.read_shapes import read_shapes
 from dbkit.drafts.renames import apply_renames, execute_rename
+from dbkit.drafts.render_options import RenderOptions, read_render_options
 from dbkit.drafts.scope import Facts, Scope
 from dbkit.drafts.sql_files import SqlSource, read_source
 from dbkit.drafts.sql_objects import find_origins, is_sql_object, name_in_comment
@@ -43,6 +44,11 @@ class Migrated:
     """What they had before the first migration."""
     models: Mapping[str, Models]
     source: SqlSource
+
+    @property
+    def render_options(self) -> RenderOptions:
+        """How env.py of a project with one database wants its revisions written."""
+        return read_render_options(next(iter(self.models.values())).options)
 
     def compare_one(self) -> Comparison:
         """Compare the one database of a project. Raises InputError where it has no models, and ModelsNotCreated."""

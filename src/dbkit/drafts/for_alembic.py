@@ -40,16 +40,17 @@ def make_answer(root: Path, ini: Path, *, proves: bool) -> Answer:
         if not comparison.has_changes:
             return Answer(reasons=reasons)
         made = draft.make_draft(comparison)
+        options = migrated.render_options
         problems = list(made.undecided)
         if proves and not problems:
             ids = make_ids(NewRevision("draft"), len(made.revisions))
             with _written_aside(loaded):
-                scripts = write_draft(loaded, made, "draft", ids, comparison.metadata, lambda _directives: None)
+                scripts = write_draft(loaded, made, "draft", ids, options, lambda _directives: None)
                 proof = prove_draft(server, chosen, loaded, scripts, comparison)
             problems = list(proof.problems)
             for note in proof.notes:
                 say(f"the draft was not proven: {note}")
-        code = [render_revision(each, comparison.metadata) for each in made.revisions]
+        code = [render_revision(each, options) for each in made.revisions]
         return Answer(
             revisions=[
                 AnswerRevision(each.upgrade, each.downgrade, list(each.imports), revision.message)

@@ -34,13 +34,19 @@ RAW_OPTIONS = ("postgresql_using", "postgresql_partition_by", "postgresql_with",
 class OperationWriter(SchemaItems):
     """Writes operations, each as one call."""
 
+    def write_call(self, operation: ops.MigrateOperation) -> ast.Call | None:
+        """Return an operation on a table as a call of Alembic's function; None where it takes other statements."""
+        write = None if _has_raw_percent(operation) else WRITERS.get(type(operation))
+        written = write(self, operation) if write else None
+        return written if isinstance(written, ast.Call) else None
+
     def write(self, operation: ops.MigrateOperation) -> str:
         """Return the statements of an operation."""
         if _has_raw_percent(operation):
             return "\n".join(self.write_execute(ops.ExecuteSQLOp(each)) for each in compile_operation(operation))
         write = WRITERS.get(type(operation))
         if write is None:
-            return render_operation(operation, self.imports)
+            return render_operation(operation, self.imports, self.options)
         written = write(self, operation)
         return write_expression(written) if isinstance(written, ast.expr) else written
 
@@ -60,7 +66,7 @@ class OperationWriter(SchemaItems):
             table.constraints,
             key=lambda each: (not isinstance(each, sa.PrimaryKeyConstraint), order.get(each.name, 0), str(each.name)),
         )
-        items = [self.write_column(each) for each in table.columns]
+        items = list(filter(None, map(self.write_column, table.columns)))
         items += filter(None, map(self.write_constraint, constraints))
         options = {
             "schema": write_schema(operation.schema),

@@ -1,14 +1,15 @@
 """Render the steps of a draft as the code of a revision file."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 from alembic.operations import ops
 
+from dbkit.drafts.batch_code import group_by_table, write_in_batch, write_opening
 from dbkit.drafts.operation_code import OperationWriter
 from dbkit.drafts.python_code import INDENT, call, indent_code, write_expression
+from dbkit.drafts.render_options import USUAL, RenderOptions
 from dbkit.drafts.steps import AutocommitOp, BackfillOp, CommentOp, DraftRevision
 
 
@@ -23,9 +24,9 @@ class Code:
     """Lines, sorted, without `import sqlalchemy as sa` and `from alembic import op`."""
 
 
-def render_revision(revision: DraftRevision, metadata: Sequence[sa.MetaData] = ()) -> Code:
+def render_revision(revision: DraftRevision, options: RenderOptions = USUAL) -> Code:
     """Render both directions of a revision."""
-    writer = OperationWriter()
+    writer = OperationWriter(options)
     upgrade, downgrade = (
         render_body(writer, [step.operation for step in steps]) for steps in (revision.upgrade, revision.downgrade)
     )
@@ -34,14 +35,31 @@ def render_revision(revision: DraftRevision, metadata: Sequence[sa.MetaData] = (
 
 def render_body(writer: OperationWriter, operations: Sequence[ops.MigrateOperation]) -> str:
     """Return the body of a function for a template: all lines but the first one are indented."""
-    return indent_code(_render_operations(writer, operations)).removeprefix(INDENT)
+    code = writer.options.replace_prefixes(_render_operations(writer, operations))
+    return indent_code(code).removeprefix(INDENT)
 
 
 def _render_operations(writer: OperationWriter, operations: Sequence[ops.MigrateOperation]) -> str:
-    code = [_render_operation(writer, each) for each in operations]
+    code = list(_render_batches(writer, operations) if writer.options.is_batch else _render_each(writer, operations))
     if operations and all(isinstance(each, CommentOp) for each in operations):
         code.append("pass")
     return "\n".join(code)
+
+
+def _render_each(writer: OperationWriter, operations: Sequence[ops.MigrateOperation]) -> Iterator[str]:
+    yield from (_render_operation(writer, each) for each in operations)
+
+
+def _render_batches(writer: OperationWriter, operations: Sequence[ops.MigrateOperation]) -> Iterator[str]:
+    """Yield the operations, those that follow each other on one table in one block."""
+    for table, group in group_by_table(operations):
+        calls = [(each, writer.write_call(each)) for each in group] if table else []
+        if table is None or any(written is None for _, written in calls):
+            yield from _render_each(writer, group)
+        else:
+            lines = [write_in_batch(each, written) for each, written in calls if written is not None]
+            body = indent_code("\n".join(lines))
+            yield f"{write_opening(table)}\n{body}\n"
 
 
 def _render_operation(writer: OperationWriter, operation: ops.MigrateOperation) -> str:

@@ -2,16 +2,19 @@
 
 import ast
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.sql.elements import ClauseElement, ColumnClause, TextClause
 
+from dbkit.drafts.autogenerate_context import make_autogenerate_context
 from dbkit.drafts.column_types import DIALECT
 from dbkit.drafts.python_code import call
+from dbkit.drafts.render_options import MODEL_TYPE, USUAL, RenderOptions
 from dbkit.drafts.sql_escape import escape
 from dbkit.drafts.type_code import POSTGRESQL_IMPORT, render_type
+from dbkit.errors import InputError
 
 UNQUOTED = {"collation", "concurrently", "lateral", "system_user", "tablesample"}
 """Reserved words of PostgreSQL that SQLAlchemy does not quote."""
@@ -19,22 +22,57 @@ IDENTITY_OPTIONS = (
     *("always", "on_null", "start", "increment", "minvalue", "maxvalue"),
     *("nominvalue", "nomaxvalue", "cycle", "cache", "order"),
 )
+ITEM_KINDS: Mapping[type[sa.Constraint], str] = {
+    sa.PrimaryKeyConstraint: "primary_key",
+    sa.ForeignKeyConstraint: "foreign_key",
+    sa.UniqueConstraint: "unique",
+    sa.CheckConstraint: "check",
+}
+"""What render_item calls them."""
 FOREIGN_KEY_OPTIONS = ("onupdate", "ondelete", "deferrable", "initially", "match")
 
 
 class SchemaItems:
     """Writes them, and remembers the imports that they need."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: RenderOptions = USUAL) -> None:
+        self.options = options
         self.imports: set[str] = set()
 
-    def write_type(self, type_: Any) -> ast.expr:
-        code = render_type(sa.types.to_instance(type_))
+    def ask_project(self, kind: str, item: Any) -> ast.expr | Literal[False] | None:
+        """Return the expression of the project's render_item; None to leave the item out, False for no answer.
+
+        Raises InputError for a text that is no expression.
+        """
+        if self.options.render_item is None:
+            return False
+        context = make_autogenerate_context(self.options)
+        rendered = self.options.render_item(kind, item, context)
+        self.imports |= context.imports
+        if rendered is None or rendered is False:
+            return rendered
+        try:
+            return ast.parse(str(rendered), mode="eval").body
+        except SyntaxError as error:
+            raise InputError(
+                f"render_item of env.py returns {rendered!r}, which is no expression of Python."
+            ) from error
+
+    def write_type(self, type_: Any, model: Any = None) -> ast.expr:
+        made = sa.types.to_instance(type_)
+        asked = self.ask_project("type", model or getattr(made, MODEL_TYPE, made))
+        if asked:
+            return asked
+        code = render_type(made, self.options.user_prefix)
         self.imports |= code.imports
         return ast.parse(code.text, mode="eval").body
 
-    def write_column(self, column: sa.Column[Any]) -> ast.expr:
-        arguments: list[Any] = [write_name(column.name), self.write_type(column.type)]
+    def write_column(self, column: sa.Column[Any]) -> ast.expr | None:
+        """A column; None where the project leaves it out."""
+        asked = self.ask_project("column", column)
+        if asked is not False:
+            return asked
+        arguments: list[Any] = [write_name(column.name), self.write_type(column.type, column.info.get(MODEL_TYPE))]
         options: dict[str, Any] = {}
         if isinstance(column.server_default, sa.Computed | sa.Identity):
             arguments.append(self.write_default(column.server_default))
@@ -48,6 +86,9 @@ class SchemaItems:
     def write_default(self, default: Any) -> ast.expr | str | None:
         """A server default: a string is a value, a text() is SQL."""
         if isinstance(default, sa.DefaultClause):
+            asked = self.ask_project("server_default", default)
+            if asked is not False:
+                return asked
             default = default.arg
         if isinstance(default, sa.Computed):
             return call("sa.Computed", write_sql(default.sqltext), persisted=default.persisted)
@@ -70,6 +111,10 @@ class SchemaItems:
 
     def write_constraint(self, constraint: sa.Constraint) -> ast.expr | None:
         """A constraint of a new table; None for one that the table or a type makes."""
+        kind = next((name for each, name in ITEM_KINDS.items() if isinstance(constraint, each)), "")
+        asked = self.ask_project(kind, constraint) if kind else False
+        if asked is not False:
+            return asked
         options = {"name": write_constraint_name(constraint.name)} | self.write_options(constraint.dialect_kwargs)
         deferring = read_attributes(constraint, ("deferrable", "initially"))
         match constraint:

@@ -25,9 +25,12 @@ class TypeCode:
     """The modules of libraries that it names."""
 
 
-def render_type(type_: TypeEngine[Any]) -> TypeCode:
-    """Render a type without variants. Raises ValueError where its repr() is no call with plain arguments."""
-    renderer = _Renderer()
+def render_type(type_: TypeEngine[Any], user_prefix: str | None = None) -> TypeCode:
+    """Render a type without variants. Raises ValueError where its repr() is no call with plain arguments.
+
+    With `user_prefix`, that is written before types of libraries, and their module is not imported.
+    """
+    renderer = _Renderer(user_prefix)
     text = renderer.render(type_)
     imports = {f"import {name}" for name in renderer.modules}
     if renderer.uses_postgresql:
@@ -36,7 +39,8 @@ def render_type(type_: TypeEngine[Any]) -> TypeCode:
 
 
 class _Renderer:
-    def __init__(self) -> None:
+    def __init__(self, user_prefix: str | None) -> None:
+        self.user_prefix = user_prefix
         self.modules: set[str] = set()
         self.uses_postgresql = False
 
@@ -60,6 +64,8 @@ class _Renderer:
         if getattr(postgresql, kind.__name__, None) is kind:
             self.uses_postgresql = True
             return f"postgresql.{kind.__name__}"
+        if self.user_prefix is not None:
+            return f"{self.user_prefix}{kind.__qualname__}"
         module = _find_module(kind)
         self.modules.add(module)
         return f"{module}.{kind.__qualname__}"

@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import sqlalchemy as sa
 from alembic.operations import ops
 from alembic.script import Script
 from alembic.util import CommandError, rev_id
 
 from dbkit import files
 from dbkit.drafts.render import render_revision
+from dbkit.drafts.render_options import RenderOptions
 from dbkit.drafts.steps import Draft, DraftRevision, Phase, Step
 from dbkit.errors import InputError
 from dbkit.project import Project, head_file
@@ -34,7 +34,7 @@ RunHook = Callable[[list[ops.MigrationScript]], None]
 
 
 def write_draft(
-    loaded: Project, draft: Draft, message: str, ids: Sequence[str], metadata: Sequence[sa.MetaData], run_hook: RunHook
+    loaded: Project, draft: Draft, message: str, ids: Sequence[str], options: RenderOptions, run_hook: RunHook
 ) -> list[Script]:
     """Write the revision files of a draft, each after the head. Raises InputError where Alembic cannot.
 
@@ -53,7 +53,7 @@ def write_draft(
         )
         directives = [script]
         run_hook(directives)
-        written += [_write(loaded, each, metadata) for each in directives]
+        written += [_write(loaded, each, options) for each in directives]
     return written
 
 
@@ -88,12 +88,12 @@ def make_ids(new: NewRevision, count: int) -> list[str]:
     return [new.identifier, *(f"{new.identifier[: LONGEST_ID - 3]}_{number:02}" for number in range(2, count + 1))]
 
 
-def _write(loaded: Project, directive: ops.MigrationScript, metadata: Sequence[sa.MetaData]) -> Script:
+def _write(loaded: Project, directive: ops.MigrationScript, options: RenderOptions) -> Script:
     upgrade, downgrade = (
         [Step(Phase.COMMENT, op) for container in several for op in container.ops]
         for several in (directive.upgrade_ops_list, directive.downgrade_ops_list)
     )
-    code = render_revision(DraftRevision(upgrade, downgrade), metadata)
+    code = render_revision(DraftRevision(upgrade, downgrade), options)
     try:
         script = loaded.script.generate_revision(
             directive.rev_id or rev_id(),
