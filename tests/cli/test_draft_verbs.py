@@ -5,11 +5,16 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from dbkit.settings import Target
+from support.draft_case import ModelChange
+from support.draft_project import make_project
 from support.kit import Kit
+from support.pair import run_python
 from support.running import foreground, spread_slow, until
 
 
@@ -149,11 +154,18 @@ def test_a_table_that_cannot_be_created_is_named_and_the_rest_is_drafted(kit: Ki
 MODELS = """
 import sqlalchemy as sa
 
+
+class Short(sa.types.TypeDecorator):
+    impl = sa.String(5)
+    cache_ok = True
+
+
 metadata = sa.MetaData()
-sa.Table("t", metadata, sa.Column("id", sa.Integer, primary_key=True))
+sa.Table("t", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("s", Short))
 sa.Table("of_others", metadata, sa.Column("id", sa.Integer, primary_key=True))
 """
-HOOKS = """from models import metadata as target_metadata
+HOOKS = """import models
+from models import metadata as target_metadata
 
 
 def number(context, revision, directives):
@@ -163,29 +175,65 @@ def number(context, revision, directives):
 
 def keep(object, name, type_, reflected, compare_to):
     return name != "of_others"
+
+
+def render(type_, item, context):
+    context.imports.add("import models")
+    return "models.Short()" if type_ == "type" and isinstance(item, models.Short) else False
+"""
+GIVEN = """target_metadata=target_metadata, include_object=keep, process_revision_directives=number,
+            render_item=render, sqlalchemy_module_prefix="sqlalchemy.", alembic_module_prefix="operations.\"
 """
 
 
-def test_hooks_of_another_env_count(tmp_path: Path) -> None:
-    """Without a database and without the gate: its env.py is run on a scratch database."""
+def run_in(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "200"}
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
+def test_options_of_another_env_count(tmp_path: Path) -> None:
+    """Without a database and without the gate: its env.py is run on a scratch database."""
+    run = partial(run_in, tmp_path)
     assert run("alembic", "init", "migrations").returncode == 0
     (tmp_path / "models.py").write_text(MODELS)
     env_py = tmp_path / "migrations/env.py"
     text = env_py.read_text().replace("target_metadata = None", HOOKS)
-    given = "target_metadata=target_metadata, include_object=keep, process_revision_directives=number"
     env_py.write_text(
-        text.replace("connection=connection, target_metadata=target_metadata", f"connection=connection, {given}")
+        text.replace("connection=connection, target_metadata=target_metadata", f"connection=connection, {GIVEN}")
     )
+    template = tmp_path / "migrations/script.py.mako"
+    named = template.read_text().replace("import sqlalchemy as sa", "import sqlalchemy")
+    template.write_text(named.replace("from alembic import op", "from alembic import op as operations"))
     typed = run("dbkit", "revision", "-c", "alembic.ini", "-m", "first")
     assert typed.returncode == 0, typed.stderr
     (file,) = (tmp_path / "migrations/versions").glob("*.py")
     assert file.name == "0001_first.py"
-    assert ("of_others" in file.read_text(), 'op.create_table(\n        "t"' in file.read_text()) == (False, True)
+    text = file.read_text()
+    assert ("of_others" in text, 'operations.create_table(\n        "t"' in text) == (False, True)
+    assert 'sqlalchemy.Column("s", models.Short(), nullable=True)' in text
+    assert "import models\n" in text
     again = run("dbkit", "revision", "-c", "alembic.ini", "-m", "again")
     assert "no changes found; no file was written" in again.stderr
+
+
+def test_stages_need_the_comparison_on_a_scratch_database(tmp_path: Path) -> None:
+    """Alembic's own comparison has no stages."""
+    assert run_in(tmp_path, "alembic", "init", "-t", "multidb", "migrations").returncode == 0
+    typed = run_in(tmp_path, "dbkit", "revision", "-c", "alembic.ini", "--online", "-m", "first")
+    assert typed.returncode == 2
+    assert "a revision for a live database needs a comparison on a scratch database" in typed.stderr
+    assert "the project has several databases" in typed.stderr
+    assert not list((tmp_path / "migrations/versions").glob("*.py"))
+
+
+def test_the_bare_command_reports_that_it_is_alembics_comparison(database: Target, tmp_path: Path) -> None:
+    """Behind gate.install, where env.py configures the comparison."""
+    project = make_project(tmp_path, database, tmp_path / "none", "compare_type=True")
+    project.write_models(ModelChange("", "").models('table("t")'))
+    typed = run_python(
+        "-m", "alembic", "revision", "--autogenerate", "-m", "first", cwd=project.root, env=project.variables()
+    )
+    assert typed.returncode == 0, typed.stderr
+    assert typed.stderr.count("this is Alembic's own comparison, with the database of env.py") == 1
+    assert "op.create_table('t'" in next(iter(project.drafts)).read_text()
