@@ -47,7 +47,7 @@ def _is_reordered(before: Constraint, after: Constraint) -> bool:
 
 
 def _behind_columns(key: Constraint) -> str:
-    """What follows the columns in the definition of a key, such as DEFERRABLE."""
+    """The end of the definition of a key, such as DEFERRABLE."""
     return key.definition.partition(")")[2] if not any(")" in each for each in key.columns) else key.definition
 
 
