@@ -163,6 +163,12 @@ def check_case(server: Cluster, name: str, case: DraftCase) -> None:
     sentences = [step.undecided for step in upgrade if step.undecided]
     if case.undecided:
         assert any(case.undecided in each for each in sentences), sentences
+        text = "\n".join(run(migrated, upgrade)) if case.expect else ""  # there are no rows
+        for part in case.expect:
+            assert part in text, text
+        if case.expect:
+            run(migrated, downgrade)
+            assert_equal(read(migrated)[0], original, [text])
         return
     assert not sentences, sentences
     assert not unwritten(comparison, upgrade), unwritten(comparison, upgrade)

@@ -13,7 +13,6 @@ FAMILIES = (
 """Types whose values can be compared with each other by one operator family."""
 STRINGS = {"text", "character varying", "character", "name", "citext"}
 STRING = "S"
-ENUM = "E"
 
 
 def is_comparable(columns: Sequence[Column]) -> bool:
@@ -52,7 +51,8 @@ def conversion(
         first, second = (before.type_name, "integer"), ("integer", after.type_name)
         if first in casts and second in casts:
             return f"{name}::integer::{after.type}"
-    if before.category == after.category == ENUM:
+    are_enums = before.uses and after.uses and before.uses.kind == after.uses.kind == "enum"
+    if are_enums and bool(before.element) == bool(after.element):
         return f"{name}::text::{after.type}"
     return None
 

@@ -140,9 +140,8 @@ def _alter_properties(changes: Changes, table: Table, before: Column, after: Col
         changed["modify_nullable"] = not after.is_required
     if changes.is_retyped(table, before, after):
         using = _using(changes, table, before, after)
-        if using is None:
-            yield _undecided_type(changes, table, before, after, fact)
-            return
+        undecided = "" if using is not None else _describe_undecided(changes, table, before, after)
+        using = f"{after.sql}::text::{after.type}" if using is None else using
         has_default = before.default is not None and not before.serial and not before.generated
         if has_default and not is_assignable(before, after, changes.before.casts):
             drop = ops.AlterColumnOp(
@@ -157,7 +156,8 @@ def _alter_properties(changes: Changes, table: Table, before: Column, after: Col
                 changed["modify_server_default"] = sql(after.default)
             else:
                 changed.pop("modify_server_default", None)
-        yield from _retype(changes, table, before, after, using, changed, fact)
+        first, *more = _retype(changes, table, before, after, using, changed, fact)
+        yield from (replace(first, undecided=undecided), *more)
         return
     if changed:
         yield Step(Phase.ALTER_COLUMN, _operation(changes, table, before, after, changed), (fact,))
@@ -200,16 +200,13 @@ def _using(changes: Changes, table: Table, before: Column, after: Column) -> str
     return conversion(before, after, changes.before.casts, is_downgrade=changes.is_reversed)
 
 
-def _undecided_type(changes: Changes, table: Table, before: Column, after: Column, fact: Fact) -> Step:
+def _describe_undecided(changes: Changes, table: Table, before: Column, after: Column) -> str:
     key = "postgresql_using_downgrade" if changes.is_reversed else "postgresql_using"
     direction = "the downgrade" if changes.is_reversed else "the upgrade"
-    sentence = (
+    return (
         f"column {table.fact.identity}.{after.name}: PostgreSQL has no cast from {before.type} to {after.type};"
         f' give the model\'s column info={{"{key}": "an SQL expression"}} for {direction}.'
     )
-    using = f"{after.sql}::text::{after.type}"
-    statement = f"ALTER TABLE {table.sql} ALTER COLUMN {after.sql} TYPE {after.type} USING {using}"
-    return Step(Phase.ALTER_COLUMN, ops.ExecuteSQLOp(statement), (fact,), undecided=sentence)
 
 
 def _change_sequence(changes: Changes, table: Table, before: Column, after: Column) -> Iterator[Step]:
