@@ -193,6 +193,8 @@ CASES = (
             ("above_another_column", "INSERT INTO t (k, c) VALUES (100, 101), (200, 202)", 'Column("c", Integer, nullable=False)', 'CheckConstraint("c > k", name="ck")'),
             ("two_in_order", "INSERT INTO t (c, d) VALUES (1, 2), (3, 4)", 'Column("c", Integer, nullable=False), Column("d", Integer, nullable=False)', 'CheckConstraint("c < d", name="ck")'),
             ("unique_above_a_number", "INSERT INTO t (c) VALUES (9), (10)", 'Column("c", Integer, CheckConstraint("c > 5", name="ck"), nullable=False, unique=True)'),
+            ("of_a_domain", "INSERT INTO t (c) VALUES (9), (10)", 'Column("c", pg.DOMAIN("above", Integer, check="VALUE > 5"), nullable=False)'),
+            ("of_a_domain_and_unique", "INSERT INTO t (c) VALUES (9), (10)", 'Column("c", pg.DOMAIN("above", Integer, check="VALUE > 5"), nullable=False, unique=True)'),
             ("label_but_the_first", "INSERT INTO t (c) VALUES ('b'), ('b')", 'Column("c", Enum("a", "b", name="ab"), CheckConstraint("c <> \'a\'", name="ck"), nullable=False)'),
             ("array_not_empty", "INSERT INTO t (c) VALUES ('{1}'), ('{1,2}')", 'Column("c", pg.ARRAY(Integer), CheckConstraint("cardinality(c) > 0", name="ck"), nullable=False)'),
             ("true", "INSERT INTO t (c) VALUES (true), (true)", 'Column("c", Boolean, CheckConstraint("c", name="ck"), nullable=False)'),

@@ -79,6 +79,12 @@ class Changes:
         found = [each for each in model.columns if each.name == column] if model is not None else []
         return found[0].info if found else {}
 
+    def domain_conditions(self, column: Column) -> list[str]:
+        """The constraints of the domain that a column has after, as text."""
+        if column.uses is None or column.uses.kind != "domain":
+            return []
+        return [text for fact, text in self._facts[1].items() if fact.kind == "constraint" and column.uses in fact.of]
+
     def old_type(self, column: Column) -> TypeEngine[Any] | None:
         """SQLAlchemy's type of a column before; None where it has none."""
         return make_type(column, self._facts[0])

@@ -50,6 +50,8 @@ NUMBERED_FROM = {
     "text": ("{value} || {n}", "{n} || {value}"),
 }
 """How a value of a condition is made another one for each row of a unique column."""
+NUMBER = "{n}"
+"""The number of the row, in these."""
 ROWS_TRIED = 50
 TYPE_NAMES = {
     "smallint": "int2",
@@ -100,9 +102,10 @@ def _find_value(changes: Changes, table: Table, column: Column, checks: Sequence
     neutral = _neutral_value(column)
     alone = [each for each in checks if set(each.columns) == {column.name}]
     together = [each for each in checks if each not in alone]
-    if not checks:
+    of_domain = changes.domain_conditions(column)
+    if not checks and not of_domain:
         return neutral
-    candidates = [*([neutral] if neutral else []), *_make_candidates(column, checks)]
+    candidates = [*([neutral] if neutral else []), *_make_candidates(column, _texts(checks) + of_domain)]
     allowed = _select_allowed(changes, column, candidates, alone)
     if not together:
         return allowed[0] if allowed else neutral
@@ -122,26 +125,23 @@ def _find_value(changes: Changes, table: Table, column: Column, checks: Sequence
 def _numbered_value(changes: Changes, column: Column, checks: Sequence[Constraint]) -> str | None:
     """Return an expression with another value for each row, which the conditions on this column allow."""
     alone = [each for each in checks if set(each.columns) == {column.name}]
+    of_domain = changes.domain_conditions(column)
+    is_limited = bool(alone or of_domain)
     usual = _lookup(NUMBERED, column)
     forms = NUMBERED_FROM.get(FAMILIES.get(column.type_name, ""), ())
-    found = [value for value in _make_candidates(column, checks) if forms] if alone else []
+    found = _make_candidates(column, _texts(alone) + of_domain) if is_limited and forms else []
     candidates = [usual] if usual else []
-    candidates += [form.format(value=value, n="{n}") for form in forms for value in found]
-    for shaped in _number_shapes(column) if alone else ():
-        candidates.append(shaped)
-    if alone:
+    candidates += [form.replace("{value}", value) for form in forms for value in found]
+    if is_limited:
+        candidates += _number_shapes(column)
         candidates = [each for each in candidates if _is_allowed_for_all(changes, column, each, alone)] or candidates
-    return candidates[0].format(n="numbered.number") if candidates else None
+    return candidates[0].replace(NUMBER, "numbered.number") if candidates else None
 
 
 def _number_shapes(column: Column) -> list[str]:
     """Return texts of common shapes with a number in them, as expressions."""
     shapes = make_shaped(_as_type(column), range(7, 8))
-    return [
-        quote_literal(text).replace("7", "' || lpad({n}::text, 1, '0') || '")
-        for text in shapes
-        if text.count("7") == 1 and "{" not in text
-    ]
+    return [quote_literal(text).replace("7", f"' || {NUMBER} || '") for text in shapes if text.count("7") == 1]
 
 
 def _referred_value(
@@ -177,9 +177,12 @@ def _referred_value(
     return f"({source} LIMIT 1{offset})"
 
 
-def _make_candidates(column: Column, checks: Sequence[Constraint]) -> list[str]:
+def _texts(checks: Sequence[Constraint]) -> list[str]:
+    return [each.expression or "" for each in checks]
+
+
+def _make_candidates(column: Column, conditions: Sequence[str]) -> list[str]:
     """Return values that conditions name, and those next to them, as SQL."""
-    conditions = [each.expression or "" for each in checks]
     texts = [read_string(each.text) for one in conditions for each in tokenize(one) if each.kind == Kind.STRING]
     if column.uses and column.uses.kind == "enum":
         return [f"{quote_literal(text)}::{column.type}" for text in texts] + [
@@ -206,17 +209,18 @@ def _select_allowed(
     changes: Changes, column: Column, candidates: Sequence[str], checks: Sequence[Constraint]
 ) -> list[str]:
     """Return the candidates that the conditions allow, by the scratch database."""
+    wanted = f"SELECT {column.sql} IS NOT NULL AND {_all_of(checks)}"
     with connect(changes.after_target, session=Session.PROJECT, autocommit=True) as connection:
         return [
             each
             for each in dict.fromkeys(candidates)
-            if _holds(connection, f"SELECT {_all_of(checks)} FROM (SELECT ({each})::{column.type}) AS v ({column.sql})")
+            if _holds(connection, f"{wanted} FROM (SELECT ({each})::{column.type}) AS v ({column.sql})")
         ]
 
 
 def _is_allowed_for_all(changes: Changes, column: Column, value: str, checks: Sequence[Constraint]) -> bool:
     """Whether a numbered expression is allowed for many numbers, and another value for each."""
-    numbered = value.format(n="n")
+    numbered = value.replace(NUMBER, "n")
     query = (
         f"SELECT bool_and({_all_of(checks)}) AND count(DISTINCT {column.sql}) = {ROWS_TRIED}"
         f" FROM (SELECT ({numbered})::{column.type} FROM generate_series(1, {ROWS_TRIED}) AS n) AS v ({column.sql})"
@@ -229,7 +233,9 @@ def _holds(connection: OwnConnection, query: str) -> bool:
     """Whether a query gives true; a value that the type does not have is not allowed."""
     try:
         row = connection.execute(query.encode()).fetchone()
-    except (psycopg.DataError, psycopg.ProgrammingError):
+    except psycopg.Error as error:
+        if error.sqlstate is None:  # no answer of the server
+            raise
         return False
     return bool(row and row[0])
 
