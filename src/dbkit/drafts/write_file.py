@@ -68,7 +68,9 @@ def removed_after_interrupt(loaded: Project, ids: Sequence[str]) -> Iterator[Non
     except BaseException:
         with defer_signals():
             for path in set(_list_files(loaded)) - before:
-                if any(each in path.read_text(encoding="utf-8", errors="replace") for each in ids):
+                text = path.read_text(encoding="utf-8", errors="replace")
+                # one that is interrupted while it is written may be empty
+                if not text or any(each in path.name or each in text for each in ids):
                     path.unlink()
             if former is not None and head.read_bytes() != former:
                 files.write_file(head, former)
