@@ -57,16 +57,15 @@ class Database:
             "psycopg": self.engine,
             "psycopg2": sa.create_engine(self.url.set(drivername="postgresql+psycopg2")),
         }
-        self.runner = asyncio.Runner() if hasattr(asyncio, "Runner") else None
+        self.loop = asyncio.new_event_loop()
         self.async_engine = create_async_engine(self.url.set(drivername="postgresql+asyncpg"))
 
     def close(self) -> None:
         self.connection.close()
         for engine in self.engines.values():
             engine.dispose()
-        if self.runner:
-            self.runner.run(self.async_engine.dispose())
-            self.runner.close()
+        self.loop.run_until_complete(self.async_engine.dispose())
+        self.loop.close()
 
     def empty(self) -> None:
         self.connection.rollback()
@@ -112,8 +111,7 @@ class Database:
             async with self.async_engine.begin() as connection:
                 await connection.run_sync(migrate)
 
-        assert self.runner
-        self.runner.run(run())
+        self.loop.run_until_complete(run())
 
 
 def write_script(names: dict[str, Any]) -> str:
@@ -143,6 +141,7 @@ class Bench:
         for database, metadata in ((self.migrated, before), (self.modelled, after)):
             database.empty()
             if metadata is not None:
+                remove_newer_syntax(metadata, database.connection.info.server_version)
                 database.create(metadata)
         modelled = self.modelled.read()
         if before is None:
@@ -163,6 +162,13 @@ class Bench:
         """Return what differs from the state before, without what PostgreSQL cannot undo."""
         found = compare_facts(self.original, self.migrated.read_facts())
         return [each for each in found if not each.is_residue]
+
+
+def remove_newer_syntax(metadata: sa.MetaData, version: int) -> None:
+    """Remove from models what a server of this version does not have."""
+    for constraint in (each for table in metadata.tables.values() for each in table.constraints):
+        if isinstance(constraint, sa.UniqueConstraint) and version < 150000:
+            constraint.dialect_options["postgresql"]["nulls_not_distinct"] = None
 
 
 def compare(migrated: State, modelled: State, metadata: sa.MetaData, renames: Sequence[Any] = ()) -> Comparison:
