@@ -35,6 +35,34 @@ CASES = (
         'Enum("sad", "ok", name="mood"), server_default="ok"',
         'Enum("sad", "ok", "happy", name="mood"), server_default="happy"',
     ),
+    ModelChange(
+        "labels_of_several_types_that_are_used",
+        'table("t", Column("a", Enum("x", "y", name="one"), server_default="y"), Column("b", Enum("x", "y", "z", name="two"), server_default="z"))',
+        'table("t", Column("a", Enum("x", name="one"), server_default="x"), Column("b", Enum("x", name="two"), server_default="x"))',
+    ),
+    ModelChange(
+        "label_in_default_of_array",
+        'table("t", Column("a", pg.ARRAY(Enum("x", "y, %:z", name="kind")), server_default=text("\'{x,\\"y, %\\\\:z\\"}\'")))',
+        'table("t", Column("a", pg.ARRAY(Enum("x", name="kind"))))',
+    ),
+    ModelChange(
+        "label_in_backfill",
+        'Kind = Enum("x", "y", name="kind")\ntable("t", Column("a", Kind), Column("b", Kind, nullable=False, info={"backfill": "\'y\'"}))',
+        'table("t", Column("a", Enum("x", name="kind")))',
+        rows="INSERT INTO t DEFAULT VALUES",
+        holds_after="SELECT b::text = 'y' FROM t",
+    ),
+    ModelChange(
+        "label_in_conversion",
+        """
+        Kind = Enum("x", "y", name="kind")
+        table("t", Column("a", Kind), Column("b", Kind, info={"postgresql_using": "CASE WHEN b THEN 'y'::kind END", "postgresql_using_downgrade": "b = 'y'"}))
+        """,
+        'table("t", Column("a", Enum("x", name="kind")), Column("b", Boolean))',
+        rows="INSERT INTO t (b) VALUES (true)",
+        holds_after="SELECT b::text = 'y' FROM t",
+        loses=True,
+    ),
     column("label_in_array", 'pg.ARRAY(Enum("a", "b", name="mood"))', 'pg.ARRAY(Enum("a", "b", "c", name="mood"))'),
     column("labels_in_array_in_other_order", 'pg.ARRAY(Enum("a", "b", name="mood"))', 'pg.ARRAY(Enum("b", "a", name="mood"))'),
     *(

@@ -279,6 +279,12 @@ STAGED = {
         ("",),
         undecided="a generated or identity column is written",
     ),
+    "domain with constraints": StagedCase(
+        ("CREATE DOMAIN zip{n} AS text NOT NULL", "ALTER TABLE {t} ADD COLUMN zip zip{n} DEFAULT '0'"),
+        ('op.drop_column("{t}", "zip")', "DROP DOMAIN zip{n}"),
+        ("",),
+        undecided="every row is rewritten for zip",
+    ),
     "wider number": StagedCase(
         ('op.alter_column("{t}", "count", existing_type=sa.Integer(), type_=sa.BigInteger())',),
         ('op.alter_column("{t}", "count", existing_type=sa.BigInteger(), type_=sa.Integer())',),

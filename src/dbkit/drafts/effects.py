@@ -68,6 +68,25 @@ def find_keyless(target: Target) -> frozenset[str]:
         return frozenset(row[0] for row in connection.execute(KEYLESS))
 
 
+CONSTRAINED = """
+WITH RECURSIVE domains AS (
+    SELECT d.oid, d.typbasetype,
+        d.typnotnull OR EXISTS (SELECT FROM pg_constraint AS c WHERE c.contypid = d.oid) AS is_constrained
+    FROM pg_type AS d WHERE d.typtype = 'd'
+), above AS (
+    SELECT oid FROM domains WHERE is_constrained
+    UNION SELECT domains.oid FROM domains JOIN above ON above.oid = domains.typbasetype
+)
+SELECT oid::regtype::text FROM above
+"""
+
+
+def find_constrained_domains(target: Target) -> frozenset[str]:
+    """Return the domains with constraints, by their names in SQL: a new column of such a type rewrites its table."""
+    with connect(target, session=Session.PROJECT) as connection:
+        return frozenset(row[0] for row in connection.execute(CONSTRAINED))
+
+
 def measure(steps: Sequence[Step], target: Target) -> list[Effect]:
     """Run steps on a database, in one transaction as a revision would, and return what each of them does.
 

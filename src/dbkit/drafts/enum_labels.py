@@ -1,11 +1,15 @@
 """The labels of a changed enum: those that are there, and those that are wanted."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator
 
 from dbkit.catalog import Fact
 from dbkit.drafts.comparison import Comparison
 from dbkit.drafts.object_steps import find_parts
 from dbkit.postgres.sql_quote import quote_literal
+
+SEVERAL_VALUES = re.compile(r"'[{(](?:[^']|'')*'")
+WITHOUT_ESCAPES = str.maketrans("", "", "\\\"'")
 
 
 def find_labels(comparison: Comparison, fact: Fact) -> tuple[list[str], list[str]]:
@@ -35,11 +39,24 @@ def is_used(comparison: Comparison, fact: Fact, labels: Collection[str]) -> bool
 
     The body of a function counts, since a statement of the same revision may call it.
     """
-    literals = [quote_literal(label) for label in labels]
-    return any(
-        literal in (comparison.modelled.facts.get(part) or "")
-        for difference in comparison.differences
-        if difference.fact != fact and difference.after is not None
-        for part in (difference.fact, *find_parts([difference.fact], comparison.modelled.objects))
-        for literal in literals
-    )
+    return any(_names_label(text, label) for text in _find_texts(comparison, fact) for label in labels)
+
+
+def _find_texts(comparison: Comparison, fact: Fact) -> Iterator[str]:
+    """Yield the SQL that may run in a draft: the definitions of other objects, and what the models' columns declare."""
+    objects = comparison.modelled.objects
+    for difference in comparison.differences:
+        if difference.fact != fact and difference.after is not None:
+            for part in (difference.fact, *find_parts([difference.fact], objects)):
+                yield comparison.modelled.facts.get(part) or ""
+    keys = ("postgresql_using_downgrade",) if comparison.is_reversed else ("postgresql_using", "backfill")
+    for column in (each for metadata in comparison.metadata for table in metadata.tables.values() for each in table.c):
+        yield from (str(column.info[key]) for key in keys if key in column.info)
+
+
+def _names_label(text: str, label: str) -> bool:
+    """Whether SQL has the label as a literal, or within one of an array or of a composite type."""
+    if quote_literal(label) in text:
+        return True
+    escaped = label.translate(WITHOUT_ESCAPES)
+    return any(escaped in each.translate(WITHOUT_ESCAPES) for each in SEVERAL_VALUES.findall(text))

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from dbkit.drafts import staged_columns, staged_constraints, staged_indexes, staged_values
 from dbkit.drafts.comparison import Comparison
-from dbkit.drafts.effects import Effect, copy_database, find_failing, find_keyless, measure
+from dbkit.drafts.effects import Effect, copy_database, find_constrained_domains, find_failing, find_keyless, measure
 from dbkit.drafts.stages import Place, Plan
 from dbkit.drafts.steps import AutocommitOp, Draft, DraftRevision
 from dbkit.errors import describe_error
@@ -65,7 +65,9 @@ def _stage_revision(
 ) -> tuple[list[DraftRevision], list[str]]:
     """Return the revisions that one becomes, and what is left dangerous; the copy is upgraded by them."""
     keyless = find_keyless(copy)
-    plan = Plan(measure(revision.upgrade, copy), [], shapes=comparison.modelled.shapes, keyless=keyless)
+    constrained = find_constrained_domains(comparison.modelled.target)
+    effects = measure(revision.upgrade, copy)
+    plan = Plan(effects, [], shapes=comparison.modelled.shapes, keyless=keyless, constrained=constrained)
     if not any(_is_concerned(each, tables) for each in plan.upgrade):
         return [revision], []
     plan.downgrade = measure(revision.downgrade, copy)

@@ -40,6 +40,9 @@ def fill(effect: Effect, plan: Plan) -> bool:
     is_plain = {each.what for each in effect.changes} <= WITH_COLUMN and not others
     if not (is_plain and change.after) or change.after.endswith((")s", ")v")) or change.table in plan.keyless:
         return False
+    column = plan.column_of(change)
+    if column and column.type in plan.constrained:
+        return False  # without its default, too, every row is rewritten, and NULL may be refused
     if change.after in IDENTITIES:
         return _fill_identity(effect, change, plan)
     sequence = NEXTVAL.fullmatch(change.after)

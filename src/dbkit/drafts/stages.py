@@ -90,6 +90,8 @@ class Plan:
     """The tables of the models."""
     keyless: frozenset[str] = frozenset()
     """The tables without a primary key, by their names in SQL: no batches are possible there."""
+    constrained: frozenset[str] = frozenset()
+    """The domains of the models that have constraints, by their names in SQL."""
 
     def column_of(self, change: Change) -> Column | None:
         """Return the column of the models that a change is about."""
