@@ -296,6 +296,12 @@ STAGED = {
         ("DROP MATERIALIZED VIEW mv{n}", 'op.drop_column("{t}", "slug")'),
         ("", "what needs them"),
     ),
+    "materialized view made again on a changed table": StagedCase(
+        ('op.add_column("{t}", sa.Column("slug", sa.Text))', "DROP MATERIALIZED VIEW mv{n}", "CREATE MATERIALIZED VIEW mv{n} AS SELECT id, slug FROM {t}"),
+        ("DROP MATERIALIZED VIEW mv{n}", "CREATE MATERIALIZED VIEW mv{n} AS SELECT id FROM {t}", 'op.drop_column("{t}", "slug")'),
+        ("", "what needs them"),
+        before=("CREATE MATERIALIZED VIEW mv{n} AS SELECT id FROM {t}",),
+    ),
     "nothing dangerous": StagedCase(
         ('op.add_column("{t}", sa.Column("kind", sa.Text, nullable=False, server_default="x"))', 'op.alter_column("{t}", "code", type_=sa.String(40))'),
         ('op.alter_column("{t}", "code", type_=sa.String(20))', 'op.drop_column("{t}", "kind")'),

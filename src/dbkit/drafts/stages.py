@@ -55,6 +55,25 @@ NOTE = re.compile(
 """A comment or a setting of an index or a constraint, and its name."""
 MOST_SUBJECTS = 3
 """In the message of one revision."""
+CREATE = {
+    ChangeKind.TABLE_CREATED,
+    ChangeKind.COLUMN_ADDED,
+    ChangeKind.CONSTRAINT_ADDED,
+    ChangeKind.INDEX_ADDED,
+    ChangeKind.TRIGGER_ADDED,
+    ChangeKind.RULE_ADDED,
+    ChangeKind.OBJECT_CREATED,
+}
+DROP = {
+    ChangeKind.TABLE_DROPPED,
+    ChangeKind.COLUMN_DROPPED,
+    ChangeKind.CONSTRAINT_DROPPED,
+    ChangeKind.INDEX_DROPPED,
+    ChangeKind.TRIGGER_DROPPED,
+    ChangeKind.RULE_DROPPED,
+    ChangeKind.POLICY_DROPPED,
+    ChangeKind.OBJECT_DROPPED,
+}
 APART = (Place.BUILD_INDEX,)
 """The stages in which each part gets a revision to itself."""
 
@@ -121,13 +140,17 @@ class Plan:
         return taken
 
     def take_counterparts(self, effect: Effect) -> list[Step]:
-        """Remove the downgrade's steps that undo a step, and return them."""
+        """Remove the downgrade's steps that undo a step, and return them.
+
+        Of an object that is made again, one step undoes that it is dropped, and another that it is created.
+        """
         made = {_object_of(each) for each in effect.changes}
         facts = set(effect.step.facts)
         taken = [
             each
             for each in self.downgrade
             if (made >= {*map(_object_of, each.changes)} if each.changes else facts & {*each.step.facts})
+            and not _does_the_same(effect, each)
         ]
         self.downgrade = [each for each in self.downgrade if each not in taken]
         return [each.step for each in taken]
@@ -213,6 +236,12 @@ def _names(operation: ops.MigrateOperation, name: str) -> bool:
 def _object_of(change: Change) -> tuple[str, str]:
     """Return the table and the name of what has changed."""
     return change.table, change.name
+
+
+def _does_the_same(effect: Effect, other: Effect) -> bool:
+    """Return whether both steps only create, or both only drop."""
+    changes = {each.what for each in (*effect.changes, *other.changes)}
+    return bool(effect.changes and other.changes) and (changes <= CREATE or changes <= DROP)
 
 
 def _revision(place: Place, parts: Sequence[Part]) -> DraftRevision:
