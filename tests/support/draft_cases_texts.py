@@ -8,6 +8,21 @@ HOSTILE = r"""it's 100% :sure, \:none, %%, %(x)s, "quoted", $$, $1, back\\slash,
 """As the text of a Python literal in triple quotes."""
 TEXT = f"TEXT = '''{HOSTILE}'''\nSQL = \"'\" + TEXT.replace(\"'\", \"''\").replace(':', '\\\\:') + \"'\"\n"
 """TEXT is the text, SQL a literal in SQL for `sqlalchemy.text`."""
+WORDS = """
+def q(name):
+    return sa.sql.quoted_name(name, quote=True)
+
+
+p = Table(q("lateral"), metadata, Column(q("lateral"), Integer, primary_key=True), Column(q("collation"), Integer, unique=True), Column(q("tablesample"), Text))
+t = table("t", Column(q("concurrently"), ForeignKey(p.c["collation"])), Column(q("system_user"), Integer))
+{}
+"""
+"""A model of names that SQLAlchemy does not quote by itself: more parts are missing."""
+PARTS = """
+Index("ix", p.c["tablesample"], postgresql_include=[p.c["lateral"], p.c["collation"]])
+t.append_constraint(UniqueConstraint(t.c["concurrently"], name="u", postgresql_include=[t.c["system_user"]]))
+t.append_constraint(ForeignKeyConstraint([t.c["system_user"]], [p.c["lateral"]], name="f"))
+"""
 
 
 def equal(name: str, models: str, **more: object) -> ModelChange:
@@ -76,6 +91,7 @@ TEXTS = (
         'table("keep")',
         'table("keep")\ntable("my-odd table")\ntable("ünï")\ntable("a.b")\ntable("100%", schema="Odd s")\ntable(\'say "x"\')', loses=True,
     ),
+    ModelChange("words_that_sqlalchemy_does_not_quote", WORDS.format(PARTS), WORDS.format("")),
     ModelChange(
         "reserved_words",
         """

@@ -107,7 +107,8 @@ class SchemaItems:
             return call("sa.text", write_sql(value))
         if isinstance(value, list | tuple):
             return type(value)(self.write_option(name, each) for each in value)
-        return str(value.name) if isinstance(value, ColumnClause) else value
+        value = str(value.name) if isinstance(value, ColumnClause) else value
+        return write_name(value) if name == "postgresql_include" else value
 
     def write_constraint(self, constraint: sa.Constraint) -> ast.expr | None:
         """A constraint of a new table; None for one that the table or a type makes."""
