@@ -19,10 +19,11 @@ from dbkit.drafts.draft import make_draft
 from dbkit.drafts.orphans import find_orphans
 from dbkit.drafts.read_objects import read_catalog, split_row_security
 from dbkit.drafts.read_shapes import read_shapes
-from dbkit.drafts.renames import apply_renames
+from dbkit.drafts.renames import apply_renames, execute_rename
 from dbkit.drafts.render import Code, render_revision
 from dbkit.drafts.scope import Scope
-from dbkit.drafts.steps import Draft
+from dbkit.drafts.steps import Draft, Rename
+from dbkit.drafts.taken_names import free_names
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.sql_quote import quote_ident
 
@@ -149,9 +150,19 @@ class Bench:
             self.original = migrated.facts
             return compare(migrated, modelled, after)
         self.original = self.migrated.read_facts()
+        comparison = self._compare_renamed(modelled, after)
+        freed = free_names(comparison)
+        return (
+            replace(comparison, with_free_names=self._compare_renamed(modelled, after, freed)) if freed else comparison
+        )
+
+    def _compare_renamed(self, modelled: State, after: sa.MetaData, freed: Sequence[Rename] = ()) -> Comparison:
+        """Compare after the declared renames, and those that free names, which are taken back."""
         connection = self.migrated.connection
         with connection.transaction(force_rollback=True):
-            renames = apply_renames(connection, [after], modelled.shapes)
+            renames = [*apply_renames(connection, [after], modelled.shapes), *freed]
+            for rename in freed:
+                execute_rename(connection, rename)
             return compare(self.migrated.read(), modelled, after, renames)
 
     def compare_with_models(self, comparison: Comparison) -> list[Difference]:
