@@ -160,7 +160,8 @@ class Bench:
         """Compare after the declared renames, and those that free names, which are taken back."""
         connection = self.migrated.connection
         with connection.transaction(force_rollback=True):
-            renames = [*apply_renames(connection, [after], modelled.shapes), *freed]
+            declared, _shapes = apply_renames(connection, [after], read_shapes(connection), modelled.shapes)
+            renames = [*declared, *freed]
             for rename in freed:
                 execute_rename(connection, rename)
             return compare(self.migrated.read(), modelled, after, renames)

@@ -156,7 +156,11 @@ def check_case(server: Cluster, name: str, case: DraftCase) -> None:
     build(migrated, case, case.before)
     metadata = build(modelled, case, case.after)
     after, _ = read(modelled)
-    before, done = read(migrated, lambda connection: renames.apply_renames(connection, [metadata], after.shapes))
+
+    def rename(connection: psycopg.Connection) -> Sequence[Rename]:
+        return renames.apply_renames(connection, [metadata], read_shapes(connection), after.shapes)[0]
+
+    before, done = read(migrated, rename)
     original, _ = read(migrated)
     comparison = compare(before, after, metadata, done)
     upgrade, downgrade = write(comparison), write(comparison.reversed())

@@ -27,6 +27,10 @@ class Fact:
     uses: "Fact | None" = field(default=None, compare=False, repr=False)
     """The type of a column, unless PostgreSQL brings it."""
 
+    def __hash__(self) -> int:
+        """Return the hash of the identity, which a str keeps: there are hundreds of thousands of look-ups."""
+        return hash(self.identity)
+
     def __str__(self) -> str:
         return f"{self.kind} {self.identity}"
 

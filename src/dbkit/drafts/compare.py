@@ -18,6 +18,7 @@ from dbkit.drafts.read_shapes import read_shapes
 from dbkit.drafts.renames import apply_renames, execute_rename
 from dbkit.drafts.render_options import RenderOptions, read_render_options
 from dbkit.drafts.scope import Facts, Scope
+from dbkit.drafts.shapes import Shapes
 from dbkit.drafts.sql_files import SqlSource, read_source
 from dbkit.drafts.sql_objects import find_origins, is_sql_object, name_in_comment
 from dbkit.drafts.steps import Rename
@@ -95,18 +96,18 @@ def compare(
     with _connect(migrated) as connection:
         shapes = read_shapes(connection)
     with _connect(created.target) as connection:
-        take_over_names(connection, models.metadata, shapes)
-        after = _read_state(connection, created.target)
+        after = _read_state(connection, created.target, take_over_names(connection, models.metadata, shapes))
     origins = find_origins(after.facts, created.before, created.origins)
     after = replace(after, origins=origins, texts=created.texts)
 
     def compare_renamed(freed: Sequence[Rename] = ()) -> Comparison:
         with _connect(migrated) as connection, connection.transaction(force_rollback=True):
-            renames = [*apply_renames(connection, models.metadata, after.shapes), *freed]
+            renames, renamed = apply_renames(connection, models.metadata, shapes, after.shapes)
             for rename in freed:
                 execute_rename(connection, rename)
-            before = replace(_read_state(connection, migrated), origins=source.written if source else {})
-        return _compare_states(before, after, created, models, initial_facts, renames)
+            before = _read_state(connection, migrated, read_shapes(connection) if freed else renamed)
+        before = replace(before, origins=source.written if source else {})
+        return _compare_states(before, after, created, models, initial_facts, [*renames, *freed])
 
     comparison = compare_renamed()
     freed = free_names(comparison)
@@ -165,9 +166,9 @@ def _connect(target: Target) -> OwnConnection:
     return connect(target, session=Session.PROJECT)
 
 
-def _read_state(connection: OwnConnection, target: Target) -> State:
+def _read_state(connection: OwnConnection, target: Target, shapes: Shapes) -> State:
     facts, objects = read_catalog(connection, version_tables=[target.history.table])
-    return State(target, facts, read_shapes(connection), objects)
+    return State(target, facts, shapes, objects)
 
 
 def _make_scope(

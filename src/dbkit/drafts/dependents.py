@@ -40,7 +40,7 @@ class _Dependents:
     def __init__(self, comparison: Comparison, steps: Collection[Step]) -> None:
         self.comparison = comparison
         self.present, self.left = _find_present_objects(comparison)
-        self.users = self.present.users()
+        self.users = self.present.users
         self.gone = _with_parts((each.fact for each in comparison.differences if each.after is None), self.present)
         new = (each.fact for each in comparison.differences if each.before is None)
         self.new = _with_parts(new, comparison.modelled.objects)

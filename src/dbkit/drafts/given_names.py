@@ -20,10 +20,14 @@ from dbkit.postgres.sql_text import unquote_name
 PREPARER = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
 
 
-def take_over_names(connection: psycopg.Connection[Any], metadata: Sequence[sa.MetaData], migrated: Shapes) -> None:
-    """Give objects of the models' database that no model names the names that they have in `migrated`."""
+def take_over_names(connection: psycopg.Connection[Any], metadata: Sequence[sa.MetaData], migrated: Shapes) -> Shapes:
+    """Give objects of the models' database that no model names the names that they have in `migrated`.
+
+    Returns the tables of the models' database as they are then.
+    """
     modelled = read_shapes(connection)
     cursor = psycopg.Cursor(connection)
+    has_renamed = False
     for each in metadata:
         for model in each.tables.values():
             key = str(model.schema or modelled.default_schema), str(model.name)
@@ -31,6 +35,8 @@ def take_over_names(connection: psycopg.Connection[Any], metadata: Sequence[sa.M
             if before and after and not before.is_partition:
                 for statement in (*_constraints(model, before, after, modelled), *_sequences(before, after, modelled)):
                     cursor.execute(statement.encode())
+                    has_renamed = True
+    return read_shapes(connection) if has_renamed else modelled
 
 
 def _constraints(model: sa.Table, before: Table, after: Table, modelled: Shapes) -> Iterator[str]:

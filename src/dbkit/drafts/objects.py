@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dbkit.catalog import Fact
 
@@ -66,8 +67,9 @@ class Objects:
     uses: Mapping[Fact, frozenset[Fact]] = field(default_factory=dict)
     """The objects that each depends on directly, by pg_depend: also columns and tables, and the table of a column."""
 
-    def users(self) -> dict[Fact, set[Fact]]:
-        """Return the direct dependents of each object."""
+    @cached_property
+    def users(self) -> Mapping[Fact, set[Fact]]:
+        """The direct dependents of each object."""
         result: dict[Fact, set[Fact]] = {}
         for user, used in self.uses.items():
             for each in used:
@@ -80,7 +82,7 @@ class Objects:
 
     def find_users(self, facts: Iterable[Fact]) -> set[Fact]:
         """Return all that depends on these objects, also through others."""
-        return _close(facts, self.users())
+        return _close(facts, self.users)
 
 
 def _close(facts: Iterable[Fact], edges: Mapping[Fact, Collection[Fact]]) -> set[Fact]:

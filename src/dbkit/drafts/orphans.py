@@ -13,7 +13,7 @@ def find_orphans(migrated: State, modelled: State, differences: Sequence[Differe
     What nothing used before is left alone, and so is what something else still uses, such as a view in no model.
     """
     objects = migrated.objects
-    users = objects.users()
+    users = objects.users
     gone = {each.fact for each in differences if each.after is None}
     known = set(gone)
     changed = {each.fact for each in differences if each.after is not None}

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from alembic.script import Script
 
+from dbkit import catalog
 from dbkit.drafts.comparison import Comparison
 from dbkit.drafts.describe import describe_difference
-from dbkit.drafts.read_objects import read_catalog
+from dbkit.drafts.read_objects import split_row_security
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres.connect import connect
 from dbkit.project import Project
@@ -51,6 +52,6 @@ def _describe(outcome: RevisionOutcome) -> list[str]:
 def _find_remaining(target: Target, comparison: Comparison) -> list[str]:
     """Describe what the models still have, or no longer have, after the upgrade."""
     with connect(target) as connection:
-        facts, _objects = read_catalog(connection, version_tables=[target.history.table])
+        facts = split_row_security(catalog.read_facts(connection, version_tables=[target.history.table]))
     remaining = comparison.scope.find_differences(facts, comparison.modelled.facts)
     return [f"after the upgrade, {describe_difference(each, 'the database', 'the models')}" for each in remaining]

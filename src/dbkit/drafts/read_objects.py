@@ -173,7 +173,7 @@ class _Reader:
             self._add(make_objects.make_row_security(fact, owner, definition.split(", ")))
 
     def _add(self, made: DatabaseObject, oid: int = 0) -> None:
-        self.objects[made.fact] = replace(made, oid=oid)
+        self.objects[made.fact] = replace(made, oid=oid) if oid else made
 
     def read_uses(self) -> dict[Fact, frozenset[Fact]]:
         """Read which object depends on which."""

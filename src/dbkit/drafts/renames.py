@@ -27,27 +27,27 @@ PREPARER = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-c
 
 
 def apply_renames(
-    connection: psycopg.Connection[Any], metadata: Sequence[sa.MetaData], modelled: Shapes
-) -> Sequence[Rename]:
-    """Rename what the models declare, in the caller's transaction. Return what was renamed, in order."""
+    connection: psycopg.Connection[Any], metadata: Sequence[sa.MetaData], migrated: Shapes, modelled: Shapes
+) -> tuple[Sequence[Rename], Shapes]:
+    """Rename what the models declare, in the caller's transaction.
+
+    Returns what was renamed, in order, and the tables of the migrated database as they are then.
+    """
     models = [table for each in metadata for table in each.tables.values()]
     done: list[Rename] = []
-    migrated = read_shapes(connection)
+    shapes = migrated
     for find in (_find_tables, _find_columns, _find_parts, _find_equal_parts):
-        found = list(find(models, migrated, modelled))
+        found = list(find(models, shapes, modelled))
         if find is _find_tables:
-            found = [*_free_names(found, migrated), *found]
-        for rename in found:
-            execute_rename(connection, rename)
-        done += found
-        migrated = read_shapes(connection) if found else migrated
-    for rename in _find_identity_sequences({rename.table for rename in done}, migrated, modelled):
-        execute_rename(connection, rename)
-        done.append(rename)
-    for rename in find_label_renames(connection, models, modelled.default_schema):
-        execute_rename(connection, rename)
-        done.append(rename)
-    return done
+            found = [*_free_names(found, shapes), *found]
+        if found:
+            _execute(connection, found)
+            done += found
+            shapes = read_shapes(connection)
+    last = list(_find_identity_sequences({rename.table for rename in done}, shapes, modelled))
+    last += find_label_renames(connection, models, modelled.default_schema)
+    _execute(connection, last)
+    return [*done, *last], read_shapes(connection) if last else shapes
 
 
 def write_renames(comparison: Comparison) -> Iterator[Step]:
@@ -80,6 +80,11 @@ def execute_rename(connection: psycopg.Connection[Any], rename: Rename) -> None:
     for schema in rename.schemas:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_ident(schema)}".encode())
     cursor.execute(rename.statement.encode())
+
+
+def _execute(connection: psycopg.Connection[Any], renames: Sequence[Rename]) -> None:
+    for rename in renames:
+        execute_rename(connection, rename)
 
 
 def _key(table: sa.Table, shapes: Shapes) -> TableName:

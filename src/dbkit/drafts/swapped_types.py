@@ -49,7 +49,7 @@ def _needs_swap(comparison: Comparison, fact: Fact) -> bool:
         return True
     was = dict(before.attributes)
     has_other = any(was.get(name, kind) != kind for name, kind in after.attributes)
-    return has_other and bool(comparison.migrated.objects.users().get(fact))
+    return has_other and bool(comparison.migrated.objects.users.get(fact))
 
 
 def _is_in_container(comparison: Comparison, fact: Fact) -> bool:
@@ -58,13 +58,13 @@ def _is_in_container(comparison: Comparison, fact: Fact) -> bool:
     types = {fact, *_type_users(comparison, {fact})}
     name = objects.by_fact[fact].name
     return len(types) > 1 or any(
-        objects.by_fact[each].base != name for each in objects.users().get(fact, ()) if each.kind == "column"
+        objects.by_fact[each].base != name for each in objects.users.get(fact, ()) if each.kind == "column"
     )
 
 
 def _type_users(comparison: Comparison, facts: set[Fact]) -> set[Fact]:
     """Return the types that are made of these, also through others."""
-    users = comparison.migrated.objects.users()
+    users = comparison.migrated.objects.users
     found: set[Fact] = set()
     waiting = list(facts)
     while waiting:
@@ -129,7 +129,7 @@ def _alter_columns(comparison: Comparison, swapped: Sequence[Fact]) -> Iterator[
     """Give the columns of each table the new type, all in one statement."""
     before, after = comparison.migrated.objects, comparison.modelled.objects
     dropped = {each.fact for each in comparison.differences if each.after is None}
-    users = before.users()
+    users = before.users
     changes: dict[Fact, list[Fact]] = {}
     for kind in swapped:
         for column in users.get(kind, ()):

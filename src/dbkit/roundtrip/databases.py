@@ -42,6 +42,10 @@ class ProofDatabases:
             name: self.place.create_database(next(self.names), target.dbname) for name, target in self.databases.items()
         }
 
+    def copy_template(self) -> dict[str, Target]:
+        """Return copies of what the databases were created from."""
+        return {name: self.place.create_database(next(self.names), self.template) for name in self.databases}
+
     def create_from(self, copy: Databases) -> None:
         """Create the databases as copies of a copy; their names must be free."""
         for name, target in self.databases.items():

@@ -18,6 +18,8 @@ class EmptyCopy:
         self.work = work
         self.databases: Databases = {}
         """Empty where there is no copy."""
+        self.is_template = False
+        """Whether the databases' template is one, so that they are copied when a copy is needed."""
         self.applied_count = 0
         """The number of the applied revisions that the copy has."""
         self.with_rows: Databases = {}
@@ -28,7 +30,8 @@ class EmptyCopy:
     def create(self) -> None:
         """Copy the databases, unless a role may have grants in the copy: the role could not be dropped then."""
         can_copy = not any(map(mentions_server_objects, self.work.applied))
-        self.databases = self.work.databases.copy() if can_copy else {}
+        self.is_template = bool(self.work.base) and not self.work.applied
+        self.databases = self.work.databases.copy() if can_copy and not self.is_template else {}
         self.applied_count = len(self.work.applied)
 
     def replace_databases(self) -> bool:
@@ -76,6 +79,8 @@ class EmptyCopy:
     def _update_copy(self) -> bool:
         """Give the databases' names to the copy, and apply what it lacks. Returns whether that succeeded."""
         missing = self.work.applied[self.applied_count :]
+        if self.is_template:
+            self.databases, self.is_template = self.work.databases.copy_template(), False
         if not self.databases or any(map(mentions_server_objects, missing)):
             return False
         self.work.databases.rename_back(self.databases)

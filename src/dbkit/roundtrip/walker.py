@@ -52,11 +52,10 @@ class Walker:
             self.empty_copy.create()
             self.work.sample_rows.is_active = True
         self._prove_all(scripts[first:])
-        self.work.sample_rows.fill()
+        self.work.sample_rows.fill(None if self.work.proves_chain else ())
         self.work.sample_rows.close()
         outcomes = [self.work.make_outcome(script) for script in scripts if self.work.is_wanted(script)]
-        is_alone = bool(self.work.base) and len(outcomes) == 1
-        return self._make_result(outcomes, ChainResult() if is_alone else self._prove_chain(outcomes))
+        return self._make_result(outcomes, self._prove_chain(outcomes) if self.work.proves_chain else ChainResult())
 
     def _prove_all(self, scripts: Sequence[Script]) -> None:
         """Apply revisions, and prove those that are to be proven."""

@@ -58,6 +58,11 @@ class Workspace:
     initial_facts: Facts | None = field(default=None, init=False)
     """The catalog before the first revision that is to be proven."""
 
+    @property
+    def proves_chain(self) -> bool:
+        """Whether the whole chain goes down and up at the end: not one revision alone on a database of others."""
+        return not self.base or len(self.plan.proven) > 1
+
     def is_wanted(self, script: Script) -> bool:
         """Whether a revision is to be proven, and not only applied."""
         return script.revision in self.plan.proven
@@ -75,7 +80,7 @@ class Workspace:
         self.report_progress(f"{len(self.applied) + 1}/{len(self.plan.scripts)} {name_of(script)}")
         if not self.is_wanted(script):
             return ()
-        if self.initial_facts is None:
+        if self.initial_facts is None and self.proves_chain:
             self.initial_facts = self.databases.read_catalog()
         return self.sample_rows.fill(touched)
 
