@@ -43,7 +43,7 @@ def read_both(server: Cluster) -> tuple[dict[Fact, str], dict[Fact, str]]:
     )
     metadata.create_all(engine)
     with connect(migrated, session=Session.PROJECT) as connection, connect(modelled, session=Session.PROJECT) as models:
-        take_over_names(models, [metadata], read_shapes(connection))
+        take_over_names(models, [metadata], read_shapes(connection), read_shapes(models))
         return read_facts(connection), read_facts(models)
 
 

@@ -24,13 +24,11 @@ PART = "head file"
 SECTION = "post_write_hooks"
 TOML_SECTION = f"tool.alembic.{SECTION}"
 COMMENT = "# dbkit adopt: HEAD names the newest revision, so that git reports a conflict where two branches add one"
-MODULES = ("dbkit.project.head_file", "dbkit.headfile")
-SCRIPT = "dbkit-head"
 OPTIONS = "REVISION_SCRIPT_FILENAME"
 KINDS = {
-    "module": {"type": "module", "module": MODULES[0], "options": OPTIONS},
+    "module": {"type": "module", "module": head_file.MODULES[0], "options": OPTIONS},
     # for releases of Alembic before 1.17
-    "console_scripts": {"type": "console_scripts", "entrypoint": SCRIPT, "options": OPTIONS},
+    "console_scripts": {"type": "console_scripts", "entrypoint": head_file.SCRIPT, "options": OPTIONS},
 }
 """The keys of the hook, by its type."""
 
@@ -42,8 +40,9 @@ def plan(site: Site, pending: Sequence[Change] = ()) -> list[Change]:
     found = revisions.read_revisions(site)
     reason = found.problem or found.no_head_file
     kind = "module" if "module" in write_hooks._registry else "console_scripts"
-    if kind == "console_scripts" and not entry_points(group="console_scripts", name=SCRIPT):
-        reason = f"this release of Alembic runs it by the script {SCRIPT}, and dbkit is not installed with its scripts"
+    if kind == "console_scripts" and not entry_points(group="console_scripts", name=head_file.SCRIPT):
+        script = head_file.SCRIPT
+        reason = f"this release of Alembic runs it by the script {script}, and dbkit is not installed with its scripts"
     if reason:
         return [Change(path, PART, before, before, left=f"no head file: {reason}")]
     try:
@@ -176,7 +175,7 @@ def _data_without_hook(text: SettingsText, hook: Mapping[str, str]) -> dict[str,
 def _add_to_ini(text: SettingsText, hook: Mapping[str, str]) -> bytes:
     section: dict[str, str] = text.data.get(SECTION, {})
     names = [each for each in re.split(r"[,\s]+", section.get("hooks") or "") if each]
-    if any(_is_ours(section.get(f"{name}.module"), section.get(f"{name}.entrypoint")) for name in names):
+    if any(head_file.is_written_by(section.get(f"{name}.module"), section.get(f"{name}.entrypoint")) for name in names):
         return text.content
     name = _free_name({*names, *(key.partition(".")[0] for key in section)})
     keys = {f"{name}.{key}": value for key, value in hook.items()}
@@ -198,7 +197,7 @@ def _add_to_ini(text: SettingsText, hook: Mapping[str, str]) -> bytes:
 
 def _add_to_toml(text: SettingsText, keys: Mapping[str, str]) -> bytes:
     hooks: list[dict[str, Any]] = text.data.get("tool", {}).get("alembic", {}).get(SECTION, [])
-    if any(_is_ours(each.get("module"), each.get("entrypoint")) for each in hooks):
+    if any(head_file.is_written_by(each.get("module"), each.get("entrypoint")) for each in hooks):
         return text.content
     hook = {"name": _free_name({each.get("name") for each in hooks}), **keys}
     expected = copy.deepcopy(text.data)
@@ -261,11 +260,6 @@ def _free_name(taken: set[Any]) -> str:
     while name in taken:
         name = "dbkit_head" if name == "head" else f"{name}_"
     return name
-
-
-def _is_ours(module: str | None, entrypoint: str | None) -> bool:
-    """Whether a hook writes the head file."""
-    return module in MODULES or entrypoint == SCRIPT
 
 
 def _by_hand(path: Path, kind: str) -> str:

@@ -11,7 +11,6 @@ from dbkit.drafts import describe, draft, proof, write_file
 from dbkit.drafts.compare import Migrated, migrate_scratch
 from dbkit.drafts.comparison import Comparison
 from dbkit.drafts.models import ModelsNotCreated
-from dbkit.drafts.staged import stage
 from dbkit.drafts.steps import Draft
 from dbkit.drafts.write_file import NewRevision
 from dbkit.errors import CheckFailed, InputError, say
@@ -25,8 +24,6 @@ from dbkit.gate.drafts import (
     report_drops,
     require_all_compared,
 )
-from dbkit.lint.estimate import SMALL
-from dbkit.lint.table_sizes import read_sizes
 from dbkit.postgres.cluster import Cluster
 from dbkit.project import env_file
 from dbkit.roundtrip.access import database_names
@@ -118,6 +115,12 @@ def _write_draft(
 
 def _stage(loaded: project.Project, made: Draft, comparison: Comparison, *, is_online: bool) -> Draft:
     """Stage a draft for a live database, where that is wanted, or where the sizes of its tables are known."""
+    if not loaded.dbkit.sizes and not is_online:
+        return made
+    from dbkit.drafts.staged import stage  # these load the lint rules
+    from dbkit.lint.estimate import SMALL
+    from dbkit.lint.table_sizes import read_sizes
+
     sizes = read_sizes(loaded.dbkit.sizes) if loaded.dbkit.sizes else {}
     if not sizes and not is_online:
         return made

@@ -1,7 +1,10 @@
 """Compare the models of a project with its migrations, on a scratch cluster: for `revision`, `check` and `drift`."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -9,9 +12,10 @@ from dbkit import catalog
 from dbkit.catalog import Difference, Fact
 from dbkit.catalog.facts import display_name
 from dbkit.drafts.comparison import Comparison, State
+from dbkit.drafts.create_tables import is_view
 from dbkit.drafts.given_names import take_over_names
 from dbkit.drafts.hooks import find_excluded
-from dbkit.drafts.models import CreatedModels, create_models, is_view
+from dbkit.drafts.models import CreatedModels, create_models
 from dbkit.drafts.orphans import find_orphans
 from dbkit.drafts.read_objects import read_catalog
 from dbkit.drafts.read_shapes import read_shapes
@@ -19,12 +23,13 @@ from dbkit.drafts.renames import apply_renames, execute_rename
 from dbkit.drafts.render_options import RenderOptions, read_render_options
 from dbkit.drafts.scope import Facts, Scope
 from dbkit.drafts.shapes import Shapes
-from dbkit.drafts.sql_files import SqlSource, read_source
+from dbkit.drafts.sql_files import SqlSource, read_source, read_texts
 from dbkit.drafts.sql_objects import find_origins, is_sql_object, name_in_comment
 from dbkit.drafts.steps import Rename
+from dbkit.drafts.tables_ahead import Creation, TablesAhead, creating_tables
 from dbkit.drafts.taken_names import free_names
 from dbkit.drafts.unstated import find_unstated
-from dbkit.errors import InputError
+from dbkit.errors import DbkitError, InputError
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import OwnConnection, Session
@@ -32,6 +37,11 @@ from dbkit.project import Project
 from dbkit.project.initial import Initial
 from dbkit.roundtrip.scratch_migrations import Models, ScratchMigrations, open_scratch
 from dbkit.settings import Settings, Target
+from dbkit.signals import defer_signals
+
+Result = TypeVar("Result")
+THREAD = "dbkit-catalog"
+"""The prefix of the name of the thread that reads a database."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,8 @@ class Migrated:
     """What they had before the first migration."""
     models: Mapping[str, Models]
     source: SqlSource
+    ahead: TablesAhead | None = None
+    """The models' tables, where they were created while the migrations ran."""
 
     @property
     def render_options(self) -> RenderOptions:
@@ -61,16 +73,36 @@ class Migrated:
         """Compare one database with its models. Raises ModelsNotCreated."""
         target, models = self.scratch.targets[name], self.models[name]
         initial = self.initial.get(name, {})
-        return compare(self.cluster, target, models, self.loaded.initial, initial, name, self.source)
+        return compare(self.cluster, target, models, self.loaded.initial, initial, name, self.source, self.ahead)
 
 
 def migrate_scratch(loaded: Project, settings: Settings, cluster: Cluster, dbname: str) -> Migrated:
     """Run the migrations up to head on a scratch database. Raises CheckFailed for one that fails."""
     scratch = open_scratch(loaded, settings, cluster, dbname)
     initial = {name: _read_facts(target) for name, target in scratch.targets.items()} if loaded.initial else {}
+    ahead = None
     if loaded.heads:
-        scratch.upgrade(("heads",))
-    return Migrated(loaded, cluster, scratch, initial, scratch.read_models(), read_source(settings, loaded))
+        with _creating_tables(loaded, settings, cluster, scratch) as creation:
+            scratch.upgrade(("heads",))
+        ahead = creation.result if creation else None
+    return Migrated(loaded, cluster, scratch, initial, scratch.read_models(), read_source(settings, loaded), ahead)
+
+
+@contextmanager
+def _creating_tables(
+    loaded: Project, settings: Settings, cluster: Cluster, scratch: ScratchMigrations
+) -> Iterator[Creation | None]:
+    """Create the models' tables meanwhile, where env.py gives the models without a database."""
+    models: Mapping[str, Models] = {}
+    if not (settings.is_foreign or loaded.initial):
+        with suppress(DbkitError):  # after the migrations, they are read again
+            models = scratch.read_models()
+    if not models:
+        yield None
+        return
+    metadata = [each for found in models.values() for each in found.metadata]
+    with creating_tables(cluster, "ahead", metadata, read_texts(loaded)) as creation:
+        yield creation
 
 
 def _read_facts(target: Target) -> Facts:
@@ -86,32 +118,29 @@ def compare(
     initial_facts: Facts,
     name: str = "",
     source: SqlSource | None = None,
+    ahead: TablesAhead | None = None,
 ) -> Comparison:
     """Compare a database of the migrations, at head, with one that the models create. Raises ModelsNotCreated.
 
     `initial_facts` are those of the state in which the chain begins. `name` is that of the database, where the project
     has several.
     """
-    created = create_models(cluster, migrated, models.metadata, initial, name, source)
-    with _connect(migrated) as connection:
-        shapes = read_shapes(connection)
-    with _connect(created.target) as connection:
-        after = _read_state(connection, created.target, take_over_names(connection, models.metadata, shapes))
-    origins = find_origins(after.facts, created.before, created.origins)
-    after = replace(after, origins=origins, texts=created.texts)
-
-    def compare_renamed(freed: Sequence[Rename] = ()) -> Comparison:
-        with _connect(migrated) as connection, connection.transaction(force_rollback=True):
-            renames, renamed = apply_renames(connection, models.metadata, shapes, after.shapes)
-            for rename in freed:
-                execute_rename(connection, rename)
-            before = _read_state(connection, migrated, read_shapes(connection) if freed else renamed)
-        before = replace(before, origins=source.written if source else {})
-        return _compare_states(before, after, created, models, initial_facts, [*renames, *freed])
-
-    comparison = compare_renamed()
+    created = create_models(cluster, migrated, models.metadata, initial, name, source, ahead)
+    shapes, before, after, renames = _read_both(migrated, created, models.metadata)
+    origins = source.written if source else {}
+    before = replace(before, origins=origins)
+    after = replace(after, origins=find_origins(after.facts, created.before, created.origins), texts=created.texts)
+    comparison = _compare_states(before, after, created, models, initial_facts, renames)
     freed = free_names(comparison)
-    return replace(comparison, with_free_names=compare_renamed(freed)) if freed else comparison
+    if not freed:
+        return comparison
+    with _connect(migrated) as connection, connection.transaction(force_rollback=True):
+        renames, _ = apply_renames(connection, models.metadata, shapes, after.shapes)
+        for rename in freed:
+            execute_rename(connection, rename)
+        before = replace(_read_state(connection, migrated, read_shapes(connection)), origins=origins)
+    renamed = _compare_states(before, after, created, models, initial_facts, [*renames, *freed])
+    return replace(comparison, with_free_names=renamed)
 
 
 def _compare_states(
@@ -149,6 +178,29 @@ def _compare_states(
         ],
         scope=scope,
     )
+
+
+def _read_both(
+    migrated: Target, created: CreatedModels, metadata: Sequence[sa.MetaData]
+) -> tuple[Shapes, State, State, Sequence[Rename]]:
+    """Read both databases, the models' one in a thread; with the tables before the renames, and the renames."""
+    with (
+        _connect(migrated) as connection,
+        connection.transaction(force_rollback=True),
+        _connect(created.target) as modelled,
+        ThreadPoolExecutor(1, thread_name_prefix=THREAD) as executor,
+    ):
+        reading = _submit(executor, read_shapes, modelled)
+        shapes = read_shapes(connection)
+        after = take_over_names(modelled, metadata, shapes, reading.result())
+        state = _submit(executor, _read_state, modelled, created.target, after)
+        renames, before = apply_renames(connection, metadata, shapes, after)
+        return shapes, _read_state(connection, migrated, before), state.result(), renames
+
+
+def _submit(executor: ThreadPoolExecutor, function: Callable[..., Result], *arguments: object) -> "Future[Result]":
+    with defer_signals():  # a signal within submit() would leave a thread that nothing waits for
+        return executor.submit(function, *arguments)
 
 
 def _find_clashes(found: Collection[Difference], created: CreatedModels) -> frozenset[Fact]:

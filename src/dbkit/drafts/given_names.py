@@ -20,12 +20,13 @@ from dbkit.postgres.sql_text import unquote_name
 PREPARER = postgresql.dialect().identifier_preparer  # type: ignore[no-untyped-call]
 
 
-def take_over_names(connection: psycopg.Connection[Any], metadata: Sequence[sa.MetaData], migrated: Shapes) -> Shapes:
+def take_over_names(
+    connection: psycopg.Connection[Any], metadata: Sequence[sa.MetaData], migrated: Shapes, modelled: Shapes
+) -> Shapes:
     """Give objects of the models' database that no model names the names that they have in `migrated`.
 
     Returns the tables of the models' database as they are then.
     """
-    modelled = read_shapes(connection)
     cursor = psycopg.Cursor(connection)
     has_renamed = False
     for each in metadata:

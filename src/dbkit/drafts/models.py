@@ -1,6 +1,5 @@
 """Create what the models define in a scratch database: their tables and types, and the objects of the SQL files."""
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,10 +9,19 @@ import sqlalchemy as sa
 
 from dbkit import catalog
 from dbkit.catalog import Fact, object_name
+from dbkit.drafts.create_tables import (
+    EXTENSIONS,
+    CreatedTables,
+    create_engine,
+    create_tables,
+    modelled_tables,
+    named_types,
+)
 from dbkit.drafts.missing_extensions import create_missing
 from dbkit.drafts.name_clashes import Clash, left_out
 from dbkit.drafts.shapes import TableName
 from dbkit.drafts.sql_files import SqlSource
+from dbkit.drafts.tables_ahead import TablesAhead
 from dbkit.drafts.unmodelled import TABLES, drop_unmodelled
 from dbkit.errors import InputError, describe_error
 from dbkit.postgres.cluster import Cluster
@@ -23,20 +31,11 @@ from dbkit.postgres.sql_quote import quote_ident
 from dbkit.project.initial import Initial
 from dbkit.settings import Target
 
-IS_VIEW = "is_view"
-"""The key of `Table.info` that marks a model of a view: it is neither created nor dropped."""
-
-CONCURRENTLY = re.compile(r"^(\s*CREATE (?:UNIQUE )?INDEX )CONCURRENTLY ")
 RELATIONS = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW", "f": "FOREIGN TABLE"}
 RELATION_KIND = "SELECT relkind::pg_catalog.text FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass(%(name)s)"
 SCHEMAS = """
     SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_namespace AS n
     WHERE n.nspname <> 'information_schema' AND NOT pg_catalog.starts_with(n.nspname::pg_catalog.text, 'pg_')
-"""
-EXTENSIONS = """
-    SELECT e.extname::pg_catalog.text, n.nspname::pg_catalog.text
-    FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace
-    ORDER BY e.oid
 """
 
 
@@ -65,16 +64,6 @@ class CreatedModels:
     """The indexes and constraints that could not be created, since another of the models has their name."""
 
 
-def modelled_tables(metadata: Sequence[sa.MetaData]) -> list[sa.Table]:
-    """Return the tables that the models define, without those that stand for views."""
-    return [table for each in metadata for table in each.tables.values() if not is_view(table)]
-
-
-def is_view(table: sa.Table) -> bool:
-    """Whether a model is marked as one of a view."""
-    return bool(table.info.get(IS_VIEW))
-
-
 def create_models(
     cluster: Cluster,
     migrated: Target,
@@ -82,10 +71,11 @@ def create_models(
     initial: Initial | None,
     name: str = "",
     source: SqlSource | None = None,
+    ahead: TablesAhead | None = None,
 ) -> CreatedModels:
     """Create the models in a scratch database, as far as their names are not given twice. Raises ModelsNotCreated."""
     with left_out(metadata) as clashes:
-        created = _create_models(cluster, migrated, metadata, initial, name, source)
+        created = _create_models(cluster, migrated, metadata, initial, name, source, ahead)
     return replace(created, clashes=clashes)
 
 
@@ -94,8 +84,9 @@ def _create_models(
     migrated: Target,
     metadata: Sequence[sa.MetaData],
     initial: Initial | None,
-    name: str = "",
-    source: SqlSource | None = None,
+    name: str,
+    source: SqlSource | None,
+    ahead: TablesAhead | None,
 ) -> CreatedModels:
     """Create the models' tables, and the objects of the SQL files, in a scratch database. Raises ModelsNotCreated.
 
@@ -103,14 +94,19 @@ def _create_models(
     of the migrations' database without the tables and types of the models, since a default may call a function of a
     migration; and where that fails, too, each table by itself, without those that cannot be created. The session has
     env.py's search path, which is in the target's history. `name` is that of the database, where the project has
-    several.
+    several. `ahead` has the tables already, where the migrations make no difference to them.
     """
+    with connect(migrated) as connection:
+        schemas = [row[0] for row in connection.execute(SCHEMAS)]
+        extensions = connection.execute(EXTENSIONS).fetchall()
+    is_ahead = ahead is not None and ahead.suits(migrated, schemas, extensions)
     try:
-        target = replace(cluster.create_database(f"modelled{name}"), history=migrated.history)
+        empty = ahead.target if ahead and is_ahead else cluster.create_database(f"modelled{name}")
+        target = replace(empty, history=migrated.history)
         if initial:
             initial.apply(target)
-        _copy_schemas(migrated, target)
-        return _create(target, metadata, source, drops=bool(initial))
+        _create_schemas(target, schemas, extensions)
+        return _create(target, metadata, source, drops=bool(initial), made=ahead.tables if ahead and is_ahead else None)
     except (sa.exc.DBAPIError, psycopg.Error) as error:
         first = error
     except sa.exc.SQLAlchemyError as error:  # no database would take them
@@ -125,11 +121,8 @@ def _create_models(
     raise ModelsNotCreated(describe_error(first)) from first
 
 
-def _copy_schemas(source: Target, target: Target) -> None:
-    """Create the schemas and extensions of a database in another one."""
-    with connect(source) as connection:
-        schemas = [row[0] for row in connection.execute(SCHEMAS)]
-        extensions = connection.execute(EXTENSIONS).fetchall()
+def _create_schemas(target: Target, schemas: Sequence[str], extensions: Sequence[tuple[str, str]]) -> None:
+    """Create the schemas and extensions that a database lacks."""
     with connect(target) as connection:
         for schema in schemas:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_ident(schema)}".encode())
@@ -146,39 +139,41 @@ def _create(
     drops: bool,
     is_copy: bool = False,
     is_tolerant: bool = False,
+    made: CreatedTables | None = None,
 ) -> CreatedModels:
-    """Create the models' tables; `drops` first what the database has under their names.
+    """Create the models' tables, unless they were `made`; `drops` first what the database has under their names.
 
     `is_copy` drops then the other tables and the types of the migrations, as far as nothing needs them.
 
     `is_tolerant` leaves out the tables that cannot be created.
     """
-    engine = _create_engine(target)
-    tables = modelled_tables(metadata)
+    engine = create_engine(target)
     before: Mapping[Fact, str] = {}
     files = source.open_files(target.history.table) if source else None
     with connect(target, session=Session.PROJECT, autocommit=True) as own:
         if drops:
             with engine.begin() as connection:
-                _drop(connection, metadata, tables)
+                _drop(connection, metadata)
             if files and source:
                 files.drop_former(own, source.written)
             before = catalog.read_facts(own, version_tables=[target.history.table])
         try:
-            made, failed = _create_tables(engine, metadata, tables, is_tolerant)
+            if made is None:
+                with engine.connect() as connection:
+                    made = create_tables(connection, metadata, is_tolerant=is_tolerant)
         except sa.exc.SQLAlchemyError as error:
             # a table may need a function or an extension
             if files:
                 files.apply(own)
-            made, failed = _create_with_extensions(engine, metadata, tables, own, error, is_tolerant=is_tolerant)
-        kept = drop_unmodelled(own, made, target.history.table) if is_copy else {}
+            made = _create_with_extensions(engine, metadata, own, error, is_tolerant=is_tolerant)
+        kept = drop_unmodelled(own, made.names, target.history.table) if is_copy else {}
         if files:
             files.apply(own)
             files.require_applied()
-            _require_tables(own, made)
+            _require_tables(own, made.names)
         origins, texts = (files.find_origins(own), files.read_texts()) if files else ({}, {})
-    reasons = {(table.schema, table.name): reason for table, reason in failed.items()}
-    return CreatedModels(target, made, before.keys(), reasons, origins, texts, kept=kept)
+    reasons = {(table.schema, table.name): reason for table, reason in made.failed.items()}
+    return CreatedModels(target, made.names, before.keys(), reasons, origins, texts, kept=kept)
 
 
 def _require_tables(connection: psycopg.Connection[Any], made: Collection[TableName]) -> None:
@@ -194,84 +189,28 @@ def _require_tables(connection: psycopg.Connection[Any], made: Collection[TableN
 def _create_with_extensions(
     engine: sa.Engine,
     metadata: Sequence[sa.MetaData],
-    tables: Sequence[sa.Table],
-    connection: psycopg.Connection[Any],
+    own: psycopg.Connection[Any],
     error: sa.exc.SQLAlchemyError,
     *,
     is_tolerant: bool,
-) -> tuple[frozenset[TableName], dict[sa.Table, str]]:
+) -> CreatedTables:
     """Create all tables again after an error, with the extensions that have what is missing."""
     while True:
         try:
-            return _create_tables(engine, metadata, tables, is_tolerant)
+            with engine.connect() as connection:
+                return create_tables(connection, metadata, is_tolerant=is_tolerant)
         except sa.exc.SQLAlchemyError as again:
             original = getattr(again, "orig", None)
-            if not isinstance(original, psycopg.Error) or not create_missing(connection, original):
+            if not isinstance(original, psycopg.Error) or not create_missing(own, original):
                 raise again from error
 
 
-def _create_engine(target: Target) -> sa.Engine:
-    """Return an engine that executes CREATE INDEX CONCURRENTLY, of a model's option, without that word."""
-    engine = sa.create_engine(
-        "postgresql+psycopg://", creator=lambda: connect(target, session=Session.PROJECT), poolclass=sa.NullPool
-    )
-
-    def wait_for_index(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> tuple[str, Any]:
-        return CONCURRENTLY.sub(r"\1", statement), parameters
-
-    sa.event.listen(engine, "before_cursor_execute", wait_for_index, retval=True)
-    return engine
-
-
-def _create_tables(
-    engine: sa.Engine, metadata: Sequence[sa.MetaData], tables: Sequence[sa.Table], is_tolerant: bool
-) -> tuple[frozenset[TableName], dict[sa.Table, str]]:
-    """Create all tables. Returns their names in the database, and why others could not be created."""
-    failed: dict[sa.Table, str] = {}
-    with engine.begin() as connection:
-        for schema in sorted(_find_schemas(metadata, tables)):
-            connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-        former = set(connection.exec_driver_sql(TABLES))
-        for each in metadata:
-            if is_tolerant:
-                failed |= _create_each(connection, each)
-            else:
-                has_views = any(map(is_view, each.tables.values()))
-                each.create_all(connection, tables=_sorted(each) if has_views else None)
-        made = set(connection.exec_driver_sql(TABLES)) - former
-    return frozenset((row[0], row[1]) for row in made), failed
-
-
-def _find_schemas(metadata: Sequence[sa.MetaData], tables: Sequence[sa.Table]) -> set[str]:
-    """Return the schemas of the tables, the types and the sequences of models."""
-    named: list[Any] = [*tables, *(each for one in metadata for each in one._sequences.values())]
-    named += [each for table in tables for column in table.columns for each in _named(column.type)]
-    # types that belong to a MetaData; SQLAlchemy 2.1 has them in a collection
-    named += [each for one in metadata for each in getattr(one, "_objects", ())]
-    return {each.schema for each in named if getattr(each, "schema", None)}
-
-
-def _sorted(metadata: sa.MetaData) -> list[sa.Table]:
-    return [table for table in metadata.sorted_tables if not is_view(table)]
-
-
-def _create_each(connection: sa.Connection, metadata: sa.MetaData) -> dict[sa.Table, str]:
-    """Create each table by itself. Returns why the others could not be."""
-    failed = {}
-    for table in _sorted(metadata):
-        try:
-            with connection.begin_nested():
-                metadata.create_all(connection, tables=[table])
-        except sa.exc.SQLAlchemyError as error:
-            failed[table] = describe_error(error)
-    return failed
-
-
-def _drop(connection: sa.Connection, metadata: Sequence[sa.MetaData], tables: Sequence[sa.Table]) -> None:
+def _drop(connection: sa.Connection, metadata: Sequence[sa.MetaData]) -> None:
     """Drop what the models are about to create, and what depends on it."""
+    tables = modelled_tables(metadata)
     names = [(table.schema, table.name) for table in tables]
     types = {
-        (type_.schema, type_.name) for table in tables for column in table.columns for type_ in _named(column.type)
+        (type_.schema, type_.name) for table in tables for column in table.columns for type_ in named_types(column.type)
     }
     sequences = {(each.schema, each.name) for one in metadata for each in one._sequences.values()}
     for kind, found in (("TABLE", names), ("TYPE", types), ("SEQUENCE", sequences)):
@@ -283,10 +222,3 @@ def _drop(connection: sa.Connection, metadata: Sequence[sa.MetaData], tables: Se
                 has = connection.exec_driver_sql(RELATION_KIND, {"name": quoted}).scalar()
                 word = RELATIONS.get(has or "", kind)
             connection.exec_driver_sql(f"DROP {word} IF EXISTS {quoted} CASCADE".replace("%", "%%"))
-
-
-def _named(type_: Any) -> list[Any]:
-    """Return the enum and domain types that a column's type brings."""
-    inner = [getattr(type_, name, None) for name in ("item_type", "impl_instance", "impl")]
-    found = [type_] if getattr(type_, "name", None) and isinstance(type_, sa.Enum | sa.types.SchemaType) else []
-    return found + [each for one in inner if one is not None and one is not type_ for each in _named(one)]

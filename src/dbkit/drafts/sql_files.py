@@ -69,10 +69,14 @@ class SqlSource:
 
 def read_source(settings: Settings, loaded: Project) -> SqlSource:
     """Read where a project has its SQL files. Raises InputError for a directory that is not there."""
-    scripts = reversed(list(loaded.script.walk_revisions()))
-    sources = (path for script in scripts if not is_bytecode(path := str(script.path)))
-    written = find_written(revision_source.read_source(path).decode(errors="replace") for path in sources)
-    return SqlSource(find_directory(settings, loaded.dbkit.sql), settings.root, written)
+    return SqlSource(find_directory(settings, loaded.dbkit.sql), settings.root, find_written(read_texts(loaded)))
+
+
+def read_texts(loaded: Project) -> Iterator[str]:
+    """Yield the texts of the revision files, in the order in which they run."""
+    for script in reversed(list(loaded.script.walk_revisions())):
+        if not is_bytecode(path := str(script.path)):
+            yield revision_source.read_source(path).decode(errors="replace")
 
 
 def find_directory(settings: Settings, named: Path | None) -> Path | None:

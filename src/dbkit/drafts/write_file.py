@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alembic.operations import ops
 from alembic.script import Script
@@ -97,21 +98,38 @@ def _write(loaded: Project, directive: ops.MigrationScript, options: RenderOptio
     )
     code = render_revision(DraftRevision(upgrade, downgrade), options)
     try:
-        script = loaded.script.generate_revision(
-            directive.rev_id or rev_id(),
-            directive.message,
-            head=directive.head,
-            splice=directive.splice,
-            branch_labels=directive.branch_label,
-            version_path=directive.version_path,
-            depends_on=directive.depends_on,
-            config=loaded.config,
-            upgrades=code.upgrade,
-            downgrades=code.downgrade,
-            imports="\n".join(sorted({*code.imports, *directive.imports})),
-        )
+        with _writing_head_file(loaded):
+            script = loaded.script.generate_revision(
+                directive.rev_id or rev_id(),
+                directive.message,
+                head=directive.head,
+                splice=directive.splice,
+                branch_labels=directive.branch_label,
+                version_path=directive.version_path,
+                depends_on=directive.depends_on,
+                config=loaded.config,
+                upgrades=code.upgrade,
+                downgrades=code.downgrade,
+                imports="\n".join(sorted({*code.imports, *directive.imports})),
+            )
     except CommandError as error:
         raise InputError(f"{str(error).rstrip('.')}.") from error
     if script is None:
         raise InputError("Alembic did not write a file.")
     return script
+
+
+@contextmanager
+def _writing_head_file(loaded: Project) -> Iterator[None]:
+    """Write the head file after a revision, where a hook does: Alembic would start another Python for that."""
+    hooks: Any = loaded.script.hooks
+    others = hooks
+    if isinstance(hooks, list):  # in older releases of Alembic, it is a section of the settings
+        others = [each for each in hooks if not head_file.is_written_by(each.get("module"), each.get("entrypoint"))]
+    loaded.script.hooks = others
+    try:
+        yield
+    finally:
+        loaded.script.hooks = hooks
+    if len(others) < len(hooks):
+        head_file.write(Path(loaded.script.dir), head_file.docs_of(loaded.heads))

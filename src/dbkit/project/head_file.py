@@ -2,7 +2,7 @@
 
 Two branches that each add a revision both change that line, so that git reports a conflict, where it would otherwise
 merge two heads silently. Alembic runs `python -m dbkit.project.head_file FILE` after it has written a revision
-(`post_write_hooks` in alembic.ini), for `make revision` and the bare `alembic revision` alike.
+(`post_write_hooks` in alembic.ini); `make revision` does the same without another process.
 """
 
 import os
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 NAME = "HEAD"
+MODULES = ("dbkit.project.head_file", "dbkit.headfile")
+"""The modules that a hook of Alembic may name: this one, and its alias."""
+SCRIPT = "dbkit-head"
+"""The console script that a hook may name."""
 CONFLICT = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(?: .*)?$")
 HINT = "Write it: `make rebase-migration`."
 
@@ -79,6 +83,11 @@ def read_conflict(script_directory: Path) -> tuple[list[str], list[str]] | None:
 
 def _read_lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def is_written_by(module: str | None, script: str | None) -> bool:
+    """Whether a hook of Alembic writes the head file, by the module or the console script that it names."""
+    return module in MODULES or script == SCRIPT
 
 
 def main() -> None:
