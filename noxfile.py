@@ -159,6 +159,13 @@ def types(session: nox.Session) -> None:
     session.run("mypy", *session.posargs)
 
 
+@nox.session(default=False)
+def migrations_prove(session: nox.Session) -> None:
+    """Check each migration as migrations_roundtrip and migrations_lint do, in one run: nox -s migrations_prove"""
+    install(session)
+    session.run("python", "-m", "dbkit", "prove", *session.posargs)
+
+
 @nox.session
 def migrations_roundtrip(session: nox.Session) -> None:
     """Check that each migration can be undone and applied again: nox -s migrations_roundtrip -- --since origin/main"""

@@ -31,8 +31,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from dbkit import settings  # noqa: E402
 from dbkit.postgres import scratch_cluster  # noqa: E402
 from support.battery import BATTERY, make_project  # noqa: E402
-from support.dangers import DANGERS, PIECE, SAFE, SETUP, Case, numbered  # noqa: E402
-from support.plain import Revision, write_project  # noqa: E402
+from support.dangers import chain_of_dangers  # noqa: E402
+from support.plain import write_project  # noqa: E402
 
 COMMANDS = (
     ("roundtrip", "--format", "json"),
@@ -82,22 +82,6 @@ def unpack(reference: str, to: Path) -> Path:
     return next(to / name for name in ("src", "scripts") if (to / name / "dbkit").is_dir())
 
 
-def dangers() -> Iterator[Revision]:
-    """A chain: for each case its tables, and then the statements."""
-    parent = None
-    cases: list[Case] = [*DANGERS.values(), *SAFE.values()]
-    for number, case in enumerate(cases):
-        if not case.sql:
-            continue
-        setup = numbered("; ".join((SETUP, PIECE, *case.before)), number)
-        yield f"tables{number}", parent, setup, "SELECT 1"
-        lines = [f"op.execute({numbered(statement, number)!r})" for statement in case.sql]
-        if case.block:
-            lines = ["with op.get_context().autocommit_block():", *(f"    {line}" for line in lines)]
-        yield f"case{number}", f"tables{number}", "python:" + "\n    ".join(lines), "SELECT 1"
-        parent = f"case{number}"
-
-
 def projects(directory: Path) -> Iterator[tuple[str, Path]]:
     """Projects by name, made in `directory`."""
     shop = directory / "shop"
@@ -105,7 +89,7 @@ def projects(directory: Path) -> Iterator[tuple[str, Path]]:
     shutil.copy(ROOT / "alembic.ini", shop)
     yield "shop", shop / "alembic.ini"
     yield "battery", make_project(directory / "battery", BATTERY)
-    yield "dangers", write_project(directory / "dangers", dangers())
+    yield "dangers", write_project(directory / "dangers", chain_of_dangers())
 
 
 def parse(text: str, kind: str) -> Any:

@@ -73,6 +73,13 @@ PROOF = (
     option("--baseline", metavar="REV", help="accept all findings up to this revision"),
     *SCRATCH,
 )
+TRACE = option("--trace", action="store_true", help="also show the locks of each statement, as dbkit trace does")
+STRICT = option("--strict", action="store_true", help="a failure that only extreme values cause is a finding, too")
+LINT = (
+    option("--level", default="warning", choices=("danger", "warning", "note"), help="the lowest level shown"),
+    option("--sizes", type=Path, metavar="FILE", help="the sizes of the tables: the result of dbkit sizes"),
+    option("--postgresql", dest="version", type=major_version, default=0, metavar="N", help=POSTGRESQL),
+)
 
 
 class Database(Enum):
@@ -255,14 +262,28 @@ VERBS = {
         any_project=True,
     ),
     "schema": Verb("write the schema snapshot", any_project=True),
+    "prove": Verb(
+        "run roundtrip and lint in one: prove each migration, and report what it would do to a live database",
+        "dbkit prove --since origin/main",
+        (
+            ONLY,
+            *PROOF,
+            TRACE,
+            STRICT,
+            *LINT,
+            format_option("text", "json", "github", "junit", "sarif"),
+        ),
+        any_project=True,
+        is_proof=True,
+    ),
     "roundtrip": Verb(
         "prove on a scratch database that each migration can be undone and applied again",
         "dbkit roundtrip --config path/to/alembic.ini --since origin/main",
         (
             ONLY,
             *PROOF,
-            option("--trace", action="store_true", help="also show the locks of each statement, as dbkit trace does"),
-            option("--strict", action="store_true", help="a failure that only extreme values cause is a finding, too"),
+            TRACE,
+            STRICT,
             format_option("text", "json", "junit", "github"),
         ),
         any_project=True,
@@ -274,9 +295,7 @@ VERBS = {
         (
             ONLY,
             *PROOF,
-            option("--level", default="warning", choices=("danger", "warning", "note"), help="the lowest level shown"),
-            option("--sizes", type=Path, metavar="FILE", help="the sizes of the tables: the result of dbkit sizes"),
-            option("--postgresql", dest="version", type=major_version, default=0, metavar="N", help=POSTGRESQL),
+            *LINT,
             format_option("text", "json", "github", "sarif"),
         ),
         any_project=True,

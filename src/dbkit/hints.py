@@ -22,6 +22,7 @@ DBKIT_VERBS = {
     "drift": "drift",
     "log": "log",
     "preflight": "preflight",
+    "prove": "prove",
     "roundtrip": "roundtrip",
     "wait": "wait",
     "psql": "psql",

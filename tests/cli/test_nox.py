@@ -19,6 +19,7 @@ def copy_environment(kit: Kit, session: str) -> None:
     ("session", "verb", "said", "installs"),
     [
         ("migrations_roundtrip", "roundtrip", "the whole chain went down and up again", False),
+        pytest.param("migrations_prove", "prove", "dangers", False, marks=pytest.mark.slow),
         # the packages installed, and of another session: for the slow run
         pytest.param("migrations_lint", "lint", "dangers", True, marks=pytest.mark.slow),
     ],
@@ -46,6 +47,7 @@ def test_every_session_says_what_it_is_for(kit: Kit) -> None:
         "linters",
         "hostile",
         "types",
+        "migrations_prove",
         "migrations_roundtrip",
         "migrations_lint",
         "migrations_check",

@@ -120,6 +120,7 @@ ELSEWHERE = {
     "revision",
     "merge",
     "rebase-migration",
+    "prove",
     "roundtrip",
     "lint",
     "trace",

@@ -327,3 +327,18 @@ SAFE = {
     "timestamp with zone, in the zone of its values": Case(("SET LOCAL timezone = 'UTC'", "ALTER TABLE {t} ALTER COLUMN at TYPE timestamptz")),
     "statistics": Case(("ALTER TABLE {t} ALTER COLUMN note SET STATISTICS 500",)),
 }  # fmt: skip
+
+
+def chain_of_dangers() -> Iterator[tuple[str, str | None, str, str]]:
+    """Revisions for `plain.write_project`: for each case its tables, and then the statements."""
+    parent = None
+    for number, case in enumerate([*DANGERS.values(), *SAFE.values()]):
+        if not case.sql:
+            continue
+        setup = numbered("; ".join((SETUP, PIECE, *case.before)), number)
+        yield f"tables{number}", parent, setup, "SELECT 1"
+        lines = [f"op.execute({numbered(statement, number)!r})" for statement in case.sql]
+        if case.block:
+            lines = ["with op.get_context().autocommit_block():", *(f"    {line}" for line in lines)]
+        yield f"case{number}", f"tables{number}", "python:" + "\n    ".join(lines), "SELECT 1"
+        parent = f"case{number}"

@@ -57,7 +57,24 @@ def lint_project(
     `version` is the major version of that database; 0: that of the server. `sizes` is the saved result of
     `dbkit sizes`. Raises InputError if there is nothing to run.
     """
-    outcome, loaded = prove_at(scratch_server, settings, ini, replace(request, trace=True, extra_rows=False), progress)
+    request = replace(request, trace=True, extra_rows=False)
+    outcome, loaded = prove_at(scratch_server, settings, ini, request, progress)
+    return lint_outcome(scratch_server, outcome, loaded, request, version, sizes)
+
+
+def lint_outcome(
+    scratch_server: ScratchServer,
+    outcome: Outcome,
+    loaded: project.Project,
+    request: Request,
+    version: int = 0,
+    sizes: Path | None = None,
+) -> LintOutcome:
+    """Return the findings in the outcome of a traced proof, whose server is open; the rest is as for `lint_project`.
+
+    What assertions and rows that meet the statements have shown is for the round trip.
+    """
+    outcome = outcome.with_ordinary_rows()
     is_unreleased = bool(request.scope.after or request.scope.since)
     found = _find(outcome, loaded, version, is_unreleased=is_unreleased)
     findings = _apply_sizes(scratch_server, found, loaded, sizes)

@@ -24,6 +24,14 @@ def render_lint(outcome: "LintOutcome", name: str, least: "Level") -> str:
     return render(outcome, least)
 
 
+def render_prove(
+    outcome: "Outcome", linted: "LintOutcome", name: str, least: "Level", *, with_trace: bool = False
+) -> str:
+    """Render the outcome of a round trip, and the findings of lint of the same run; `with_trace`: the traces, too."""
+    render: Callable[[Outcome, LintOutcome, Level], str] = _load_format(name).render_prove
+    return render(outcome if with_trace else outcome.without_traces(), linted, least)
+
+
 def render_trace(outcome: "Outcome", name: str) -> str:
     """Render the traces of revisions in a format."""
     render: Callable[[Outcome], str] = _load_format(name).render_trace

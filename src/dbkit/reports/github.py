@@ -46,6 +46,11 @@ def render_lint(outcome: "LintOutcome", least: Level) -> str:
     return "\n".join([*lines, text.summarize_lint(outcome, least)])
 
 
+def render_prove(outcome: Outcome, linted: "LintOutcome", least: Level) -> str:
+    """Render the annotations of the round trip, then those of lint."""
+    return f"{render_roundtrip(outcome)}\n{render_lint(linted, least)}"
+
+
 def _annotate(annotation: str, path: Path, line: int | None, title: str, message: str) -> str:
     properties = f"file={_escape_property(_repository_path(path))},line={line or 1},title={_escape_property(title)}"
     return f"::{annotation} {properties}::{_escape(redact.text(message))}"

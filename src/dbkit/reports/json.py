@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
 def render_roundtrip(outcome: Outcome) -> str:
     """Render the outcome of a round trip, with the traces where there are some."""
-    document = {
+    return _dump(_roundtrip(outcome))
+
+
+def render_prove(outcome: Outcome, linted: "LintOutcome", _least: "Level") -> str:
+    """Render both documents, each as its own verb does, in one."""
+    return _dump({"roundtrip": _roundtrip(outcome), "lint": _lint(linted)})
+
+
+def _roundtrip(outcome: Outcome) -> dict[str, Any]:
+    return {
         "project": outcome.project,
         "server": outcome.server,
         "seconds": round(outcome.seconds, 3),
@@ -29,7 +38,6 @@ def render_roundtrip(outcome: Outcome) -> str:
         "rows": _sample_rows(outcome.sample_rows),
         "revisions": [_revision(each) for each in outcome.revisions],
     }
-    return _dump(document)
 
 
 def _dump(document: dict[str, Any]) -> str:
@@ -104,7 +112,11 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def render_lint(outcome: "LintOutcome", _least: "Level") -> str:
     """Render all findings of lint, accepted ones included, whatever their level."""
-    document = {
+    return _dump(_lint(outcome))
+
+
+def _lint(outcome: "LintOutcome") -> dict[str, Any]:
+    return {
         "project": outcome.project,
         "server": outcome.server,
         "seconds": round(outcome.seconds, 3),
@@ -112,7 +124,6 @@ def render_lint(outcome: "LintOutcome", _least: "Level") -> str:
         "rows": _sample_rows(outcome.sample_rows),
         "findings": [_lint_finding(each) for each in outcome.findings],
     }
-    return _dump(document)
 
 
 def _lint_finding(each: "LintFinding") -> dict[str, Any]:

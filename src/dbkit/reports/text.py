@@ -164,6 +164,12 @@ def summarize_lint(outcome: "LintOutcome", least: Level) -> str:
     return f"{'; '.join(parts)}."
 
 
+def render_prove(outcome: Outcome, linted: "LintOutcome", least: Level) -> str:
+    """Render the traces, where there are some, then the round trip, then the findings of lint."""
+    traces = [render_trace(outcome)] if any(each.traces for each in outcome.revisions) else []
+    return "\n".join([*traces, render_roundtrip(outcome), render_lint(linted, least)])
+
+
 def render_trace(outcome: Outcome) -> str:
     """Render each statement on relations that existed before, by revision and direction, with its effects."""
     lines = []

@@ -61,12 +61,14 @@ class _CloneProof:
         self.work.applied.append(self.script)
         if not self.work.is_wanted(self.script):
             return self._result(Verdict.UNPROVEN)
-        result = self._prove_assertions(self._prove_applied(before, after))
-        result = prove_with_extra_rows(self.exercise, result, None)
+        result = self._prove_applied(before, after)
+        if self.work.sample_rows.options.extra:
+            with self.work.traces.paused():
+                result = prove_with_extra_rows(self.exercise, self._prove_assertions(result.with_ordinary()), None)
         if result.findings:
             with self.exercise.connect() as connection:
                 statements = [run.sql for runs in self.exercise.runs.values() for run in runs]
-                result = mark_touched_columns(result, connection, statements)
+                result = result.changed(lambda each: mark_touched_columns(each, connection, statements))
         if self.exercise.backup:
             self.databases.drop(self.exercise.backup)
         return result

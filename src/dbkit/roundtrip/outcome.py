@@ -117,6 +117,8 @@ class RevisionOutcome:
     """The traces of its first upgrade and its first downgrade, with --trace."""
     untraced: str = ""
     """Why there is no trace of it, although it works and --trace was given."""
+    ordinary: "RevisionOutcome | None" = None
+    """Its outcome before assertions and further rows were tried; None where they were not."""
 
     @property
     def name(self) -> str:
@@ -149,7 +151,8 @@ class RevisionOutcome:
         """Return the outcome with a finding that showed only in the whole chain."""
         worse = Verdict.BROKEN if finding.failure else Verdict.DIRTY
         verdict = worse if self.verdict in PASSED else self.verdict
-        return replace(self, verdict=verdict, findings=(*self.findings, finding))
+        ordinary = self.ordinary and self.ordinary.with_chain(finding)
+        return replace(self, verdict=verdict, findings=(*self.findings, finding), ordinary=ordinary)
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,14 @@ class Outcome:
     def count(self, verdict: Verdict) -> int:
         """Return how many revisions have this verdict."""
         return sum(outcome.verdict == verdict for outcome in self.revisions)
+
+    def with_ordinary_rows(self) -> "Outcome":
+        """Return the outcome before assertions and further rows were tried."""
+        return replace(self, revisions=tuple(each.ordinary or each for each in self.revisions))
+
+    def without_traces(self) -> "Outcome":
+        """Return the outcome without the traces."""
+        return replace(self, revisions=tuple(replace(each, traces=()) for each in self.revisions))
 
     @property
     def failed(self) -> Sequence[RevisionOutcome]:

@@ -128,8 +128,19 @@ def _accept(
     walks: Sequence[WalkResult], plan: Plan, request: Request, baseline: str, strict: bool
 ) -> tuple[RevisionOutcome, ...]:
     """Return the outcomes with what the revision files and the baseline accept."""
+    found = [each for walked in walks for each in walked.outcomes]
+    accepted = _accept_outcomes(found, plan, request, baseline, strict)
+    if not request.extra_rows:
+        return accepted
+    ordinary = _accept_outcomes([each.ordinary or each for each in found], plan, request, baseline, strict)
+    return tuple(replace(each, ordinary=other) for each, other in zip(accepted, ordinary, strict=True))
+
+
+def _accept_outcomes(
+    found: Sequence[RevisionOutcome], plan: Plan, request: Request, baseline: str, strict: bool
+) -> tuple[RevisionOutcome, ...]:
     covered = ancestors([baseline], plan.parents) if baseline else set()
-    found = [each.as_strict() if strict else each for walked in walks for each in walked.outcomes]
+    found = [each.as_strict() if strict else each for each in found]
     outcomes = tuple(acceptance.apply_acceptance(each, covered, baseline) for each in found)
     # a baseline of the settings file is also for `dbkit lint`, which reports when neither needs it
     if request.baseline and request.scope.everything:

@@ -1,6 +1,6 @@
 """The result of the proof of a revision, and the end of a run of env.py that proves several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,11 +65,21 @@ class ProofResult:
     """The failures that only extreme values cause."""
     preconditions: tuple[Precondition, ...] = ()
     """What the rows that exist must satisfy."""
+    ordinary: "ProofResult | None" = None
+    """The result before assertions and further rows were tried; None where they were not."""
 
     @property
     def schema_verdict(self) -> Verdict:
         """Return the verdict with empty tables; the findings distinguish the REVERSIBLE ones."""
         return self.without_rows or self.verdict
+
+    def with_ordinary(self) -> "ProofResult":
+        """Return the result, before assertions and further rows are tried."""
+        return replace(self, ordinary=self)
+
+    def changed(self, change: "Callable[[ProofResult], ProofResult]") -> "ProofResult":
+        """Return the result with a change that concerns its ordinary one, too."""
+        return replace(change(self), ordinary=change(self.ordinary) if self.ordinary else None)
 
 
 def failed_upgrade(script: Script, error: BaseException, earlier: ProofResult | None = None) -> ProofResult:
@@ -78,7 +88,7 @@ def failed_upgrade(script: Script, error: BaseException, earlier: ProofResult | 
     finding = Finding("up", failure=failure, line=failure.line)
     if earlier is None:
         return ProofResult(Verdict.BROKEN, (finding,), 0.0)
-    return replace(earlier, verdict=Verdict.BROKEN, findings=(finding, *earlier.findings))
+    return earlier.changed(lambda each: replace(each, verdict=Verdict.BROKEN, findings=(finding, *each.findings)))
 
 
 def add_rows(result: ProofResult, findings: Sequence[Finding]) -> ProofResult:
@@ -137,6 +147,10 @@ def add_failure(result: ProofResult, failure: Failure) -> ProofResult:
 
 def combine_results(with_rows: ProofResult, without_rows: ProofResult) -> ProofResult:
     """Return the result of two proofs of a revision, of which the one with rows has failed."""
+    return with_rows.changed(lambda each: _combine(each, without_rows))
+
+
+def _combine(with_rows: ProofResult, without_rows: ProofResult) -> ProofResult:
     without_rows = replace(without_rows, preconditions=with_rows.preconditions)
     failures = [each for each in with_rows.findings if each.failure and each.phase != "rows" and not each.is_assertion]
     phases = {finding.phase for finding in without_rows.findings if finding.failure}
@@ -177,6 +191,7 @@ def make_outcome(script: Script, result: ProofResult, id_problem: str) -> Revisi
         coverage=result.coverage,
         preconditions=result.preconditions,
         also=tuple(also),
+        ordinary=make_outcome(script, result.ordinary, id_problem) if result.ordinary else None,
     )
 
 

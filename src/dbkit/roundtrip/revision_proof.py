@@ -118,11 +118,17 @@ class RevisionProof:
         self.keywords = keywords
         self.connection.begin(UP)
         result = add_rows(self._prove_with_ordinary_rows(), self._sequence_findings())
+        if self.work.sample_rows.options.extra:
+            with self.work.traces.paused():
+                result = self._prove_further(result.with_ordinary())
+        result = result.changed(lambda each: mark_touched_columns(each, self.connection.driver, self.statements))
+        return replace(result, seconds=time.perf_counter() - started)
+
+    def _prove_further(self, result: ProofResult) -> ProofResult:
+        """Add what assertions and further rows show."""
         result = self._prove_assertions(result)
         extreme = self._prove_with_extreme_rows if is_extreme_pass_wanted(self) else None
-        result = prove_with_extra_rows(self, result, extreme)
-        result = mark_touched_columns(result, self.connection.driver, self.statements)
-        return replace(result, seconds=time.perf_counter() - started)
+        return prove_with_extra_rows(self, result, extreme)
 
     def _prove_assertions(self, result: ProofResult) -> ProofResult:
         """Add what the project's own assertions find; the upgrade, with the savepoint after it, stays."""

@@ -37,11 +37,11 @@ class Traces:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Record nothing meanwhile: what is run is a trial, on other rows."""
-        self._is_paused = True
+        was_paused, self._is_paused = self._is_paused, True
         try:
             yield
         finally:
-            self._is_paused = False
+            self._is_paused = was_paused
 
     @contextmanager
     def recording(self, script: Script, connection: sa.Connection, *, up: bool, again: bool = False) -> Iterator[None]:

@@ -90,8 +90,9 @@ class Workspace:
 
     def record_result(self, script: Script, result: ProofResult, concerns: Callable[[int, str], bool]) -> ProofResult:
         """Record the result of a proof, with a finding for each empty table that `concerns` the revision."""
-        result = mark_reasoned_backfills(result, script)
-        result = replace(result, findings=(*result.findings, *self.sample_rows.unfilled_findings(concerns)))
+        result = result.changed(lambda each: mark_reasoned_backfills(each, script))
+        unfilled = tuple(self.sample_rows.unfilled_findings(concerns))
+        result = result.changed(lambda each: replace(each, findings=(*each.findings, *unfilled)))
         self.results[script.revision] = result
         return result
 
@@ -102,8 +103,9 @@ class Workspace:
     def make_outcome(self, script: Script) -> RevisionOutcome:
         """Return the outcome of a revision, with its traces."""
         outcome = make_outcome(script, self.results[script.revision], self.id_problems.get(script.revision, ""))
-        traces = self.traces.traces_of(script.revision)
-        return replace(outcome, traces=traces, untraced=self.traces.left_out.get(script.revision, ""))
+        traces, untraced = self.traces.traces_of(script.revision), self.traces.left_out.get(script.revision, "")
+        ordinary = outcome.ordinary and replace(outcome.ordinary, traces=traces, untraced=untraced)
+        return replace(outcome, traces=traces, untraced=untraced, ordinary=ordinary)
 
 
 def open_workspace(
