@@ -1,8 +1,11 @@
 """Measure, and print a table or JSON: `python -m benchmarks [--runs N] [--json] [NAME ...]`, in ./venv.
 
 Wall-clock seconds of whole processes, in copies of the project that are gone afterwards. A and B take turns in one
-run; a ratio is the median of A by the median of B, and its range is that of the single turns. Exit code 0 whatever
-the figures are; 1 when something did not run.
+run; a ratio is the median of A by the median of B, and its range is that of the single turns.
+
+A ratio that is more than a quarter above the one in benchmarks/expected.json, that of the last release, is named on
+standard error. Exit code 1 for that, and when something did not run; 0 otherwise, also where an aim is missed.
+`--update-expected` writes the ratios that were measured to that file.
 """
 
 import argparse
@@ -12,13 +15,19 @@ import platform
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks.speed import BENCHMARKS
+from benchmarks.expected import find_slower, read_expected, write_expected
+from benchmarks.lint import of_others
+from benchmarks.speed import BENCHMARKS, Benchmark
 from benchmarks.timing import Comparison, Times
 from benchmarks.workspace import Failed, temporary_directory
 
+CHAIN = "chain"
+CHAIN_HELP = "the directory of another project with an alembic.ini, whose env.py takes its URL from DATABASE_URL"
 HEADER = ("name", "A", "A, seconds", "B", "B, seconds", "A / B", "aim", "met")
 
 
@@ -30,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o022)  # as root, PostgreSQL runs under another account, which must be able to read what we make
     comparisons: list[Comparison] = []
     failed = False
-    for name in options.names or BENCHMARKS:
-        benchmark = BENCHMARKS[name]
+    for name, benchmark in _choose(options).items():
         runs = options.runs or benchmark.runs
         print(f"benchmarks: {name}, {runs} runs", file=sys.stderr)
         try:
@@ -44,7 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_json(comparisons))
     elif comparisons:
         print(_table(comparisons))
-    return 1 if failed else 0
+    slower = list(find_slower(comparisons, read_expected()))
+    for each in slower:
+        print(f"benchmarks: slower than the last release: {each}", file=sys.stderr)
+    if options.update_expected:
+        write_expected([each for each in comparisons if not each.name.startswith(CHAIN)])
+        return 1 if failed else 0
+    return 1 if failed or slower else 0
+
+
+def _choose(options: argparse.Namespace) -> dict[str, Benchmark]:
+    """Return the benchmarks that were named, or all; and one for each chain that was given."""
+    names = options.names or ([] if options.chain else BENCHMARKS)
+    chains = {f"{CHAIN} {root}": Benchmark(partial(of_others, root.resolve()), 3) for root in options.chain}
+    return {**chains, **{name: BENCHMARKS[name] for name in names}}
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -52,6 +73,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=summary, epilog=explanation)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; all when none is named")
     parser.add_argument("--runs", type=int, metavar="N", help="runs of each command, instead of the usual number")
+    parser.add_argument("--chain", type=Path, action="append", default=[], metavar="PATH", help=CHAIN_HELP)
+    parser.add_argument("--update-expected", action="store_true", help="write the ratios to benchmarks/expected.json")
     parser.add_argument("--json", action="store_true", help="print JSON, with the seconds of each run")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in BENCHMARKS]

@@ -138,8 +138,8 @@ def _content(number: int) -> str:
     table = _table(number)
     return FILE.substitute(
         message=Template(step.message).substitute(table=table),
-        revision=_revision(number),
-        down_revision=f'"{_revision(number - 1)}"' if number else None,
+        revision=revision_id(number),
+        down_revision=f'"{revision_id(number - 1)}"' if number else None,
         upgrade=Template(step.upgrade).substitute(table=table),
         downgrade=Template(step.downgrade).substitute(table=table),
     )
@@ -148,12 +148,13 @@ def _content(number: int) -> str:
 def _file_name(number: int) -> str:
     slug = Template(STEPS[number % len(STEPS)].message).substitute(table=_table(number))
     when = FIRST + number * PAUSE
-    return f"{when:%Y%m%d_%H%M%S}_{_revision(number)}_{slug.replace(' ', '_').replace('.', '_')}.py"
+    return f"{when:%Y%m%d_%H%M%S}_{revision_id(number)}_{slug.replace(' ', '_').replace('.', '_')}.py"
 
 
 def _table(number: int) -> str:
     return f"item_{number // len(STEPS):03}"
 
 
-def _revision(number: int) -> str:
+def revision_id(number: int) -> str:
+    """Return the id of a revision by its place in the chain."""
     return hashlib.sha256(f"revision {number}".encode()).hexdigest()[:12]

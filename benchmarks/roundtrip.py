@@ -74,7 +74,7 @@ def roundtrip(directory: Path, runs: int) -> list[Comparison]:
     Of schemas: the three have empty tables, too.
     """
     found = []
-    with _cluster() as cluster:
+    with open_cluster() as cluster:
         projects = [make_project(directory, size) for size in SIZES]
         tasks = [task for project in projects for task in _tasks(project, cluster)]
         times = in_turns(tasks, runs)
@@ -137,7 +137,7 @@ def peers(directory: Path, runs: int) -> list[Comparison]:
     """
     if importlib.util.find_spec("pytest_alembic") is None:
         raise Failed("pytest-alembic is not installed here: `nox -s bench` has it")
-    with _cluster() as cluster:
+    with open_cluster() as cluster:
         project = make_project(directory, 500)
         (project.root / "conftest.py").write_text(CONFTEST)
         (project.root / "test_chain.py").write_text("from pytest_alembic.tests import *\n")
@@ -181,6 +181,11 @@ def _three_processes(project: Project, cluster: Cluster) -> float:
     return sum(project.run(sys.executable, "-m", "alembic", *command, environment=environment)[0] for command in THREE)
 
 
+def bare_upgrade(project: Project, cluster: Cluster) -> float:
+    """Return the seconds of `alembic upgrade head` on an empty database."""
+    return project.run(sys.executable, "-m", "alembic", "upgrade", "head", environment=_fresh(cluster))[0]
+
+
 def _fresh(cluster: Cluster) -> dict[str, str]:
     """The URL of an empty database, as a variable."""
     cluster.drop_database(DATABASE)
@@ -191,7 +196,7 @@ def _fresh(cluster: Cluster) -> dict[str, str]:
 
 
 @contextmanager
-def _cluster() -> Iterator[Cluster]:
+def open_cluster() -> Iterator[Cluster]:
     """The same kind of server as the proof makes for itself."""
     with scratch_cluster.cluster(settings.load(ROOT, environ={}, dotenv=False)) as cluster:
         yield cluster

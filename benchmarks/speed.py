@@ -10,8 +10,12 @@ from pathlib import Path
 from benchmarks import (
     backfill,
     chain,
+    clones,
     drivers,
+    everyday,
     gate,
+    incremental,
+    lint,
     preflight,
     project_gate,
     restore,
@@ -95,8 +99,11 @@ def fresh(directory: Path, runs: int) -> list[Comparison]:
 
 
 BENCHMARKS = {
-    "roundtrip": Benchmark(roundtrip.roundtrip, 5),
     "rows": Benchmark(roundtrip.rows, 5),
+    "incremental": Benchmark(incremental.incremental, 3),
+    "lint": Benchmark(lint.lint, 5),
+    "clones": Benchmark(clones.clones, 5),
+    "roundtrip": Benchmark(roundtrip.roundtrip, 5),
     "drivers": Benchmark(drivers.drivers, 3),
     "trace": Benchmark(roundtrip.trace, 5),
     "gate": Benchmark(gate.gate, 7),
@@ -112,6 +119,7 @@ BENCHMARKS = {
     "noop": Benchmark(noop, 21),
     "fresh": Benchmark(fresh, 3),
     "growth": Benchmark(growth, 15),
+    "everyday": Benchmark(everyday.everyday, 7),
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dbkit.trace.queries import Cursor
+from dbkit.trace.prepared_queries import PreparedQueries
 from dbkit.trace.records import Change, ChangeKind
 
 # xmin differs between transactions, cmin between the commands of one
@@ -183,35 +183,34 @@ class CatalogObjects:
         return {each.shown for group in self.objects for each in group.values()}
 
 
-def read_catalog_objects(cursor: Cursor, earlier: CatalogObjects) -> CatalogObjects:
+def read_catalog_objects(queries: PreparedQueries, earlier: CatalogObjects) -> CatalogObjects:
     """Read the objects and the privileges, without those that have not changed since an earlier reading."""
-    cursor.execute(VERSIONS)
-    (row,) = cursor.fetchall()
+    (row,) = queries.read("object_versions", VERSIONS)
     versions = tuple(row)
     if versions == earlier.versions:
         return earlier
     was = earlier.versions or (object(),) * len(versions)
     objects = tuple(
-        _read_objects(cursor, query) if versions[number] != was[number] else earlier.objects[number]
+        _read_objects(queries, number, query) if versions[number] != was[number] else earlier.objects[number]
         for number, query in enumerate(OBJECTS)
     )
-    privileges = _read_privileges(cursor) if versions[-1] != was[-1] else earlier.privileges
+    privileges = _read_privileges(queries) if versions[-1] != was[-1] else earlier.privileges
     return CatalogObjects(versions, objects, privileges)
 
 
-def _read_objects(cursor: Cursor, query: str) -> dict[int, CatalogObject]:
-    cursor.execute(query)
+def _read_objects(queries: PreparedQueries, number: int, query: str) -> dict[int, CatalogObject]:
     return {
         oid: CatalogObject(kind, schema, schema_name, name, shown, tuple(words), source, tuple(options))
-        for oid, kind, schema, schema_name, name, shown, words, source, options in cursor.fetchall()
+        for oid, kind, schema, schema_name, name, shown, words, source, options in queries.read(
+            f"objects_{number}", query
+        )
     }
 
 
-def _read_privileges(cursor: Cursor) -> dict[tuple[str, int, int], Privileges]:
-    cursor.execute(PRIVILEGES)
+def _read_privileges(queries: PreparedQueries) -> dict[tuple[str, int, int], Privileges]:
     return {
         (kind, oid, sub): Privileges(name, frozenset(granted), frozenset(standard))
-        for kind, oid, sub, name, granted, standard in cursor.fetchall()
+        for kind, oid, sub, name, granted, standard in queries.read("privileges", PRIVILEGES)
     }
 
 

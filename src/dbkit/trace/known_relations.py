@@ -3,9 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from dbkit.trace import queries
 from dbkit.trace.catalog_objects import CatalogObjects, read_catalog_objects
-from dbkit.trace.queries import TABLE_KINDS, Cursor, LockedRelation, Relation, TableShape
+from dbkit.trace.prepared_queries import PreparedQueries
+from dbkit.trace.queries import (
+    TABLE_KINDS,
+    LockedRelation,
+    Relation,
+    TableShape,
+    read_locks_of_others,
+    read_relations,
+    read_shape_hashes,
+    read_shapes,
+)
 
 Tables = Mapping[int, tuple[Relation, TableShape]]
 """By OID, tables with their definitions."""
@@ -38,12 +47,14 @@ class KnownRelations:
         """Return the shape of a table, by its name."""
         return next((shape for oid, shape in self.shapes.items() if self.relations[oid].name == table), None)
 
-    def updated(self, cursor: Cursor, changed: Iterable[LockedRelation], dropped: set[int]) -> "KnownRelations":
+    def updated(
+        self, queries: PreparedQueries, changed: Iterable[LockedRelation], dropped: set[int]
+    ) -> "KnownRelations":
         """Return what is known once relations were changed, which are read again, and dropped."""
         found = {each.oid: each for each in changed}
         relations = {oid: each.as_relation().with_name_of(self.relations.get(oid)) for oid, each in found.items()}
         tables = [oid for oid, each in found.items() if each.kind in TABLE_KINDS]
-        shapes = queries.read_shapes(cursor, tables)
+        shapes = read_shapes(queries, tables)
         return KnownRelations(
             {oid: each for oid, each in {**self.relations, **relations}.items() if oid not in dropped},
             {oid: each for oid, each in {**self.shapes, **shapes}.items() if oid not in dropped},
@@ -51,28 +62,28 @@ class KnownRelations:
             self.objects,
         )
 
-    def with_objects(self, cursor: Cursor) -> "KnownRelations":
+    def with_objects(self, queries: PreparedQueries) -> "KnownRelations":
         """Return what is known with the objects as they are now."""
-        objects = read_catalog_objects(cursor, self.objects)
+        objects = read_catalog_objects(queries, self.objects)
         return self if objects is self.objects else replace(self, objects=objects)
 
 
-def read_known_relations(cursor: Cursor, earlier: KnownRelations | None = None) -> KnownRelations:
+def read_known_relations(queries: PreparedQueries, earlier: KnownRelations | None = None) -> KnownRelations:
     """Read all relations, and the shapes of tables but for those that have the same hash as in `earlier`.
 
     Tables that another session has locked are left out: reading an expression would wait for the lock, and the session
     may be one of the migration's own that goes on only afterwards.
     """
-    relations, hashes = queries.read_relations(cursor), queries.read_shape_hashes(cursor)
-    locked = queries.read_locks_of_others(cursor)
+    relations, hashes = read_relations(queries), read_shape_hashes(queries)
+    locked = read_locks_of_others(queries)
     tables = [oid for oid, each in relations.items() if each.kind in TABLE_KINDS and oid not in locked]
     same = {
         oid: earlier.shapes[oid]
         for oid in (tables if earlier else ())
         if earlier and oid in hashes and earlier.hashes.get(oid) == hashes[oid]
     }
-    shapes = queries.read_shapes(cursor, [oid for oid in tables if oid not in same])
-    objects = read_catalog_objects(cursor, earlier.objects if earlier else CatalogObjects())
+    shapes = read_shapes(queries, [oid for oid in tables if oid not in same])
+    objects = read_catalog_objects(queries, earlier.objects if earlier else CatalogObjects())
     return KnownRelations(relations, {**same, **shapes}, hashes, objects)
 
 

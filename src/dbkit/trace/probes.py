@@ -10,7 +10,8 @@ from dbkit.errors import describe_error
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.trace import queries
 from dbkit.trace.known_relations import KnownRelations
-from dbkit.trace.queries import Column, Cursor, LockedRelation, TableShape
+from dbkit.trace.prepared_queries import Cursor
+from dbkit.trace.queries import Column, LockedRelation, TableShape
 from dbkit.trace.records import Change, ChangeKind, Lock, RelationAccess
 
 SAVEPOINT = "dbkit_probe"

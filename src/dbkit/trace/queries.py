@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from dbkit.postgres.sql_text import unquote_name
+from dbkit.trace.prepared_queries import Cursor, PreparedQueries
 from dbkit.trace.records import Lock
 
 UNIQUE_KEY = re.compile(r" USING btree \(([^()]+)\)(?: INCLUDE \([^()]+\))?(?: NULLS NOT DISTINCT)?$")
@@ -13,14 +14,6 @@ LOCKED_BY_COMMANDS = frozenset({"pg_description", "pg_shdescription", "pg_largeo
 """Tables of the system on which commands such as COMMENT keep the lock of a writer."""
 FIRST_OWN_OID = 16384
 """OIDs below are the system's own."""
-
-
-class Cursor(Protocol):
-    """A DBAPI cursor."""
-
-    def execute(self, operation: str, /) -> object: ...
-
-    def fetchall(self) -> Sequence[Sequence[Any]]: ...
 
 
 class LockedRelation(NamedTuple):
@@ -61,12 +54,32 @@ class RowCounts(NamedTuple):
         return RowCounts(*(max(0, now - then) for now, then in zip(self, before, strict=True)))
 
 
-# OIDs below 16384 are the system's own: their locks are read as far as a statement writes to such tables itself.
+# The tables of the system whose rows make up tables and other objects: where nothing was written, nothing has changed
+CATALOGS = (
+    *("pg_class", "pg_attribute", "pg_attrdef", "pg_constraint", "pg_index", "pg_trigger", "pg_policy", "pg_rewrite"),
+    *("pg_inherits", "pg_publication_rel", "pg_publication", "pg_proc", "pg_type", "pg_enum", "pg_sequence"),
+    *("pg_namespace", "pg_extension", "pg_default_acl", "pg_database", "pg_authid"),
+)
+WRITES = " + ".join(
+    f"pg_stat_get_xact_tuples_{how}('{name}'::regclass)"
+    for name in CATALOGS
+    for how in ("inserted", "updated", "deleted")
+)
+# The first row is that of the session, the others are those of relations that it has locked, with what it has counted
+# there. OIDs below 16384 are the system's own: their locks are read as far as a statement writes to such tables itself.
 # TOAST tables are left out: their tables have the same locks.
-LOCKED = """
+STATE = f"""
+SELECT 0::oid, current_setting('lock_timeout'), current_setting('session_replication_role'), 0::oid, 0, 0::oid, 0::oid,
+    current_setting('track_counts')::bool, current_setting('search_path'), {WRITES}, 0::bigint, 0::bigint, 0::bigint,
+    0::bigint
+UNION ALL
 SELECT l.relation, coalesce(l.relation::regclass::text, ''), coalesce(c.relkind::text, ''), coalesce(c.relfilenode, 0),
        l.mode, coalesce(i.indrelid, 0), CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END,
-       l.writes, coalesce(c.relnamespace || '.' || c.relname, '')
+       l.writes, coalesce(c.relnamespace || '.' || c.relname, ''),
+       CASE WHEN c.relkind IN ('r', 'm') THEN pg_stat_get_xact_numscans(c.oid) END,
+       pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid),
+       pg_stat_get_xact_tuples_inserted(c.oid), pg_stat_get_xact_tuples_updated(c.oid),
+       pg_stat_get_xact_tuples_deleted(c.oid)
 FROM (
     SELECT relation, max(array_position(
         ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock',
@@ -81,7 +94,7 @@ FROM (
 LEFT JOIN pg_class AS c ON c.oid = l.relation
 LEFT JOIN pg_index AS i ON i.indexrelid = l.relation
 WHERE c.relnamespace IS DISTINCT FROM 'pg_toast'::regnamespace AND (l.relation >= 16384 OR c.relkind = 'r')
-"""
+"""  # noqa: S608
 
 # What a session has counted and not flushed yet: also in earlier transactions.
 # Rows are read by a scan of the table (returned), or through an index (fetched).
@@ -120,7 +133,6 @@ LIMIT 1
 """
 # The greatest key, and whether the next one of a sequence is above it
 GREATEST = "SELECT coalesce(max({column})::text, ''), coalesce(max({column}) < {following}, true) FROM {table}"
-SETTINGS = "SELECT current_setting('lock_timeout'), current_setting('session_replication_role')"
 TIME_ZONE = "SELECT source FROM pg_settings WHERE name = 'TimeZone'"
 
 SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_database()"
@@ -159,24 +171,24 @@ COLUMNS = """
 SELECT a.attrelid, a.attnum, a.attname, a.atttypid, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text || a.attgenerated::text
 FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ('{%s}')
+WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1)
 """
 
 CONSTRAINTS = """
 SELECT conrelid, oid, conname, contype::text, convalidated, confrelid, pg_get_constraintdef(oid),
        coalesce(conkey, '{}')::int[]
-FROM pg_constraint WHERE conrelid = ANY ('{%s}') AND contype <> 't'
+FROM pg_constraint WHERE conrelid = ANY ($1) AND contype <> 't'
 """
 
 INDEXES = """
 SELECT i.indrelid, i.indexrelid, c.relname, i.indisunique, i.indisvalid, pg_get_indexdef(i.indexrelid), c.relfilenode
-FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = ANY ('{%s}')
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = ANY ($1)
 """
 
 TRIGGERS = """
 SELECT tgrelid, t.oid, tgname, tgisinternal, tgenabled IN ('O', 'A'), tgtype, tgfoid,
     CASE WHEN tgisinternal THEN '' ELSE prosrc END, t.xmin::text
-FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = tgfoid WHERE tgrelid = ANY ('{%s}')
+FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = tgfoid WHERE tgrelid = ANY ($1)
 """
 
 ACCESS = """
@@ -198,7 +210,7 @@ SELECT oid, relowner::regrole::text, relrowsecurity, relforcerowsecurity,
                 ELSE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indislive
                     AND CASE relreplident WHEN 'd' THEN indisprimary ELSE indisreplident END) END
             THEN 'published without identity' END], NULL)
-FROM pg_class AS c WHERE oid = ANY ('{%s}')
+FROM pg_class AS c WHERE oid = ANY ($1)
 """
 COMMANDS = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
 """By pg_policy.polcmd, the commands that a policy is for."""
@@ -343,20 +355,37 @@ class Relation(NamedTuple):
 TABLE_KINDS = ("r", "p", "m", "f")
 
 
-def read_locks(cursor: Cursor) -> dict[int, LockedRelation]:
-    """Return, by OID, the relations that the session has locked."""
-    cursor.execute(LOCKED)
-    found = (
-        LockedRelation(oid, name, kind, filenode, Lock(lock), *rest)
-        for oid, name, kind, filenode, lock, *rest in cursor.fetchall()
-    )
-    return {each.oid: each for each in found}
+@dataclass(frozen=True)
+class SessionState:
+    """The state of a session at one time."""
+
+    lock_timeout: str
+    replication_role: str
+    search_path: str
+    counts_writes: bool
+    """Whether the server counts what the session writes."""
+    catalog_writes: int
+    """How many rows of CATALOGS the session has written; those of earlier transactions may have left the count."""
+    locks: Mapping[int, LockedRelation]
+    """By OID, the relations that it has locked, the system's own ones, too."""
+    counts: Mapping[int, RowCounts]
+    """By OID, what it has read and written in each table that it has locked."""
 
 
-def read_row_counts(cursor: Cursor) -> dict[int, RowCounts]:
+def read_state(queries: PreparedQueries) -> SessionState:
+    """Read the state of the session."""
+    (_, timeout, role, _, _, _, _, is_counted, search_path, writes, *_), *rows = queries.read("state", STATE)
+    locks, counts = {}, {}
+    for oid, name, kind, filenode, lock, table, root, opened, catalog_name, *counted in rows:
+        locks[oid] = LockedRelation(oid, name, kind, filenode, Lock(lock), table, root, opened, catalog_name)
+        if counted[0] is not None:
+            counts[oid] = RowCounts(*counted)
+    return SessionState(timeout, role, search_path, is_counted, writes, locks, counts)
+
+
+def read_row_counts(queries: PreparedQueries) -> dict[int, RowCounts]:
     """Return, by OID, what the session has read and written in each table, without those where it has done neither."""
-    cursor.execute(COUNTED)
-    return {row[0]: RowCounts(*row[1:]) for row in cursor.fetchall()}
+    return {row[0]: RowCounts(*row[1:]) for row in queries.read("counted", COUNTED)}
 
 
 def read_sizes(cursor: Cursor, relations: Iterable[int]) -> dict[int, int]:
@@ -374,44 +403,36 @@ def read_sequences(cursor: Cursor, sequences: Mapping[int, str]) -> dict[int, tu
     return {oid: (last, called) for oid, last, called in cursor.fetchall()}
 
 
-def read_locks_of_others(cursor: Cursor) -> set[int]:
+def read_locks_of_others(queries: PreparedQueries) -> set[int]:
     """Return the OIDs of the relations that another session has locked, or waits to lock, against readers."""
-    cursor.execute(LOCKED_BY_OTHERS)
-    return {row[0] for row in cursor.fetchall()}
+    return {row[0] for row in queries.read("locked_by_others", LOCKED_BY_OTHERS)}
 
 
-def read_relations(cursor: Cursor) -> dict[int, Relation]:
+def read_relations(queries: PreparedQueries) -> dict[int, Relation]:
     """Return, by OID, all relations that are not the system's."""
-    cursor.execute(RELATIONS)
-    return {row[0]: Relation(*row[1:]) for row in cursor.fetchall()}
+    return {row[0]: Relation(*row[1:]) for row in queries.read("relations", RELATIONS)}
 
 
-def read_shape_hashes(cursor: Cursor) -> dict[int, int]:
+def read_shape_hashes(queries: PreparedQueries) -> dict[int, int]:
     """Return, by OID of a table, a hash that changes whenever the table's catalog rows change."""
-    cursor.execute(VERSIONS)
-    return dict(cursor.fetchall())  # type: ignore[arg-type]  # two columns
+    return dict(queries.read("versions", VERSIONS))  # type: ignore[arg-type]  # two columns
 
 
-def read_shapes(cursor: Cursor, tables: Iterable[int]) -> dict[int, TableShape]:
+def read_shapes(queries: PreparedQueries, tables: Iterable[int]) -> dict[int, TableShape]:
     """Return, by OID, the shapes of tables; those of dropped tables are empty."""
     listed = list(tables)
     if not listed:
         return {}
     oids = ",".join(map(str, listed))
     found = {oid: TableShape() for oid in listed}
-
-    def rows(query: str) -> Sequence[Sequence[Any]]:
-        cursor.execute(query % oids)
-        return cursor.fetchall()
-
-    for table, number, *rest in rows(COLUMNS):
+    for table, number, *rest in queries.read_of("columns", COLUMNS, oids):
         found[table].columns[number] = Column(*rest)  # type: ignore[index]  # a dict of this function, until it is returned
-    for table, oid, name, kind, valid, references, text, columns in rows(CONSTRAINTS):
+    for table, oid, name, kind, valid, references, text, columns in queries.read_of("constraints", CONSTRAINTS, oids):
         found[table].constraints[oid] = Constraint(name, kind, valid, references, text, tuple(columns))  # type: ignore[index]
-    for table, oid, *rest in rows(INDEXES):
+    for table, oid, *rest in queries.read_of("indexes", INDEXES, oids):
         found[table].indexes[oid] = Index(*rest)  # type: ignore[index]
-    for table, oid, *rest in rows(TRIGGERS):
+    for table, oid, *rest in queries.read_of("triggers", TRIGGERS, oids):
         found[table].triggers[oid] = Trigger(*rest)  # type: ignore[index]
-    for table, *rest in rows(ACCESS):
+    for table, *rest in queries.read_of("access", ACCESS, oids):
         found[table] = replace(found[table], access=Access(*rest))
     return found

@@ -14,8 +14,9 @@ from dbkit.trace.catalog_objects import compare_objects
 from dbkit.trace.effects import Effects, RelationState, probed_access, relation_access
 from dbkit.trace.known_relations import KnownRelations, read_known_relations, tables_before_and_after
 from dbkit.trace.lock_probe import ProbedLocks, probe_locks
+from dbkit.trace.prepared_queries import PreparedQueries
 from dbkit.trace.probes import Sequences, add_details, find_truncated
-from dbkit.trace.queries import LockedRelation, RowCounts
+from dbkit.trace.queries import LockedRelation, RowCounts, SessionState
 from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Lock, RelationAccess
 from dbkit.trace.schema_diff import compare_shapes
 from dbkit.trace.statement_text import controls_transaction, ends_own_transactions
@@ -25,6 +26,7 @@ PASSED_BY = "-- run past SQLAlchemy"
 SETS_TRANSACTION = re.compile(
     r"set (?:transaction\b|(?:session |local )?transaction_(?:isolation|read_only|deferrable)\b)"
 )
+ROLLS_BACK = re.compile(r"\brollback\b", re.IGNORECASE)
 UNITS = {"": 1, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 LONGEST_TIMEOUT = 60_000
 """Milliseconds; a lock_timeout above is as good as none for the queries that wait behind it."""
@@ -67,6 +69,12 @@ class OpenTransaction:
     """The tables of the system that it has written to by itself."""
     sequences: Sequences = field(default_factory=Sequences)
 
+    def take_locks(self, state: SessionState) -> dict[int, LockedRelation]:
+        """Take over the locks of a state of the session. Returns those of relations that are not the system's."""
+        self.locks = {oid: each for oid, each in state.locks.items() if oid >= queries.FIRST_OWN_OID}
+        self.catalogs = frozenset(each.name for oid, each in state.locks.items() if oid not in self.locks)
+        return self.locks
+
 
 class TracedSession:
     """A connection, from its first statement until the revision ends."""
@@ -87,21 +95,24 @@ class TracedSession:
         self.transaction = OpenTransaction()
         self.statement = RunningStatement()
         was_idle = self._is_idle()
-        ((self.pid, self.version, self.database),) = self._query(queries.SESSION)
-        ((self.lock_timeout, source, standard),) = self._query(queries.LOCK_TIMEOUT)
+        self.queries = PreparedQueries(self.cursor, driver)
+        ((self.pid, self.version, self.database),) = self.queries.read("session", queries.SESSION)
+        ((self.lock_timeout, source, standard),) = self.queries.read("lock_timeout", queries.LOCK_TIMEOUT)
         # the limit that RESET brings back is that of the server, unless env.py connects with another one
         is_of_server = source in (*SERVER_SOURCES, "session")
         self.default_timeouts = {0, milliseconds(standard)} if is_of_server else {0}
         """The limits that neither env.py nor the migration has set."""
         self.role = ORIGIN
         """session_replication_role after the last statement."""
-        self.known = read_known_relations(self.cursor, known(self.database))
+        self.known = read_known_relations(self.queries, known(self.database))
         self.existing = frozenset(self.known.relations)
         """The OIDs of what existed before the revision."""
-        if not was_idle:
-            self.transaction.locks, self.transaction.catalogs = self._read_locks()
-        self.counts: dict[int, RowCounts] = queries.read_row_counts(self.cursor)
+        self.counts: dict[int, RowCounts] = queries.read_row_counts(self.queries)
         """The counters of the session after the last statement."""
+        self.state = queries.read_state(self.queries)
+        """The state of the session after the last statement."""
+        if not was_idle:
+            self.transaction.take_locks(self.state)
         if was_idle and not connection.autocommit:
             connection.rollback()
 
@@ -140,6 +151,7 @@ class TracedSession:
         transaction.begins = False
         if transaction.is_unread and not statement.sets_transaction:
             transaction.is_unread = False
+            self.counts = queries.read_row_counts(self.queries)
             self._read_session()
 
     def end(self, text: str, line: int | None) -> ExecutedStatement:
@@ -147,7 +159,8 @@ class TracedSession:
         statement = self.statement
         seconds = time.perf_counter() - statement.started
         statement.probe.close()
-        effects = self._read_effects(statement)
+        self.queries.note_statement(text)
+        effects = self._read_effects(statement, text)
         # what is rolled back was recorded with the statement that did it
         is_undone = statement.has_own_transactions and rolls_back(text)
         names = {**effects.former_names, **self.known.names}
@@ -209,8 +222,8 @@ class TracedSession:
         is_known = (not transaction.begins and not transaction.is_unread) or not transaction.number
         if self._is_idle() or not is_known:
             return None
-        found = (self._read_locks()[0], queries.read_row_counts(self.cursor))
-        if found == (transaction.locks, self.counts):
+        state = queries.read_state(self.queries)
+        if OpenTransaction().take_locks(state) == transaction.locks and self._counts_with(state) == self.counts:
             return None
         self.statement = RunningStatement(started=self.statement.started)
         executed = self.end(PASSED_BY, None)
@@ -219,21 +232,22 @@ class TracedSession:
 
     # Effects
 
-    def _read_effects(self, statement: RunningStatement) -> Effects:
+    def _read_effects(self, statement: RunningStatement, text: str) -> Effects:
         if statement.has_own_transactions:
             return self._effects_of_own_transactions(statement)
-        return Effects() if statement.sets_transaction else self._effects_in_transaction()
+        return Effects() if statement.sets_transaction else self._effects_in_transaction(text)
 
-    def _effects_in_transaction(self) -> Effects:
+    def _effects_in_transaction(self, text: str) -> Effects:
         """Return what a statement has done in a transaction that is still open."""
         before, counts, known = self.transaction.locks, self.counts, self.known
-        catalogs = self.transaction.catalogs
+        catalogs, state = self.transaction.catalogs, self.state
         self._read_session()
         now = self.transaction.locks
         others = [*self._find_settings(), *_find_written_catalogs(catalogs, self.transaction.catalogs)]
         dropped = {oid for oid, each in now.items() if not each.kind}
         changed = {oid for oid, each in now.items() if each.lock >= Lock.SHARE_UPDATE_EXCLUSIVE} - dropped
-        self.known = known.updated(self.cursor, (now[oid] for oid in changed), dropped).with_objects(self.cursor)
+        if self._may_have_changed_catalog(state, text):
+            self.known = known.updated(self.queries, (now[oid] for oid in changed), dropped).with_objects(self.queries)
         nothing = RowCounts()
         accesses = {
             oid: relation_access(
@@ -251,6 +265,15 @@ class TracedSession:
         tables = tables_before_and_after(known, self.known, changed | dropped)
         return Effects(inherited, [*touched.values()], *tables, others)
 
+    def _may_have_changed_catalog(self, before: SessionState, text: str) -> bool:
+        """Whether a table or another object may be another one than in an earlier state of the session."""
+        now = self.state
+        is_counted = before.counts_writes and now.counts_writes
+        if not is_counted or (before.catalog_writes, before.search_path) != (now.catalog_writes, now.search_path):
+            return True
+        # what is rolled back stays counted, and its locks do not stay
+        return text == PASSED_BY or bool(ROLLS_BACK.search(text)) or not before.locks.keys() <= now.locks.keys()
+
     def _find_others(self, known: KnownRelations, touched: dict[int, RelationAccess]) -> list[Change]:
         """Return the changes to what is no part of a table, and to rows, that no lock and no counter shows."""
         sequences, locks = self.transaction.sequences, self.transaction.locks
@@ -263,7 +286,7 @@ class TracedSession:
     def _find_settings(self) -> Iterator[Change]:
         """Yield the settings that a statement has changed, of those that decide on what others notice."""
         had_timeout, role, timeout = self.has_lock_timeout, self.role, self.lock_timeout
-        ((self.lock_timeout, self.role),) = self._query(queries.SETTINGS)
+        self.lock_timeout, self.role = self.state.lock_timeout, self.state.replication_role
         is_long = milliseconds(timeout) <= LONGEST_TIMEOUT < milliseconds(self.lock_timeout)
         if had_timeout and (is_long or not self.has_lock_timeout):
             yield Change(ChangeKind.SETTING_CHANGED, "", "lock_timeout", before=timeout, after=self.lock_timeout)
@@ -276,7 +299,7 @@ class TracedSession:
         self.end_transaction()
         if not self._is_idle():
             return Effects()
-        self.known = read_known_relations(self.cursor)
+        self.known = read_known_relations(self.queries)
         if not self.connection.autocommit:
             self.connection.rollback()
         touched = [
@@ -292,19 +315,15 @@ class TracedSession:
     # The connection
 
     def _read_session(self) -> None:
-        """Read the session's locks and counters."""
-        self.transaction.locks, self.transaction.catalogs = self._read_locks()
-        self.counts = queries.read_row_counts(self.cursor)
+        """Read the session's settings, locks and counters."""
+        self.state = queries.read_state(self.queries)
+        self.transaction.take_locks(self.state)
+        self.counts = self._counts_with(self.state)
 
-    def _read_locks(self) -> tuple[dict[int, LockedRelation], frozenset[str]]:
-        """Return the relations that the session has locked, and the tables of the system that it has written to."""
-        locks = queries.read_locks(self.cursor)
-        own = {oid: each for oid, each in locks.items() if oid >= queries.FIRST_OWN_OID}
-        return own, frozenset(each.name for oid, each in locks.items() if oid not in own)
-
-    def _query(self, query: str) -> Any:
-        self.cursor.execute(query)
-        return self.cursor.fetchall()
+    def _counts_with(self, state: SessionState) -> dict[int, RowCounts]:
+        """Return the counters of all tables: within a transaction, only those of locked ones have changed."""
+        counts = {oid: each for oid, each in self.counts.items() if oid not in state.counts}
+        return counts | {oid: each for oid, each in state.counts.items() if any(each)}
 
     def _is_outside(self) -> bool:
         """Whether a statement would run in autocommit."""
