@@ -73,12 +73,17 @@ def read_revision_file(path: Path) -> RevisionFile | None:
 
 def list_revision_files(directories: Iterable[Path], *, is_recursive: bool = False) -> list[Path]:
     """Return the files that Alembic would load from directories, each once, by directory and name."""
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for directory in directories:
         for place, below, names in os.walk(directory):
             if not place.endswith("__pycache__"):
-                paths = [Path(place, name) for name in sorted(names) if REVISION_FILE.match(name)]
-                found |= {path.resolve(): path for path in paths if path.resolve() not in found}
+                real = os.path.realpath(place)
+                for name in sorted(names):
+                    if REVISION_FILE.match(name):
+                        path = os.path.join(place, name)  # noqa: PTH118  # a Path takes much longer
+                        # only a link is somewhere else than its directory
+                        key = os.path.realpath(path) if os.path.islink(path) else os.path.join(real, name)  # noqa: PTH114, PTH118
+                        found.setdefault(key, Path(path))
             below[:] = sorted(below) if is_recursive else []
     return list(found.values())
 
@@ -119,6 +124,11 @@ def _bound_names(node: ast.stmt) -> Iterator[str]:
     """The names that a statement of a module may bind, and `*`. What a function binds is its own."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield node.name
+        return
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        yield from (each.asname or each.name for each in node.names)
+        return
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
         return
     for each in ast.walk(node):
         if isinstance(each, ast.Name):

@@ -96,6 +96,8 @@ SELECT oid, 'publication', 0, '', pubname, pubname,
 FROM pg_publication AS p
 """,
 )
+SCHEMAS = 3
+"""Their place in OBJECTS."""
 # Only objects whose privileges were changed; the others have the default ones
 PRIVILEGES = """
 SELECT kind, oid, sub, name,
@@ -176,6 +178,11 @@ class CatalogObjects:
     """By OID, in the order of OBJECTS."""
     privileges: Mapping[tuple[str, int, int], Privileges] = field(default_factory=dict)
     """By kind, OID and number of a column."""
+
+    @property
+    def schemas(self) -> Mapping[int, CatalogObject]:
+        """Return the schemas, by OID."""
+        return self.objects[SCHEMAS]
 
     @property
     def names(self) -> set[str]:

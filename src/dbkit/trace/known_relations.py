@@ -9,12 +9,14 @@ from dbkit.trace.queries import (
     TABLE_KINDS,
     LockedRelation,
     Relation,
+    SessionState,
     TableShape,
     read_locks_of_others,
     read_relations,
     read_shape_hashes,
     read_shapes,
 )
+from dbkit.trace.records import Lock
 
 Tables = Mapping[int, tuple[Relation, TableShape]]
 """By OID, tables with their definitions."""
@@ -29,6 +31,8 @@ class KnownRelations:
     hashes: Mapping[int, int]
     """The hashes of the shapes; none of those that were read within a transaction, which may be rolled back."""
     objects: CatalogObjects = field(default_factory=CatalogObjects)
+    read_at: SessionState | None = None
+    """The state of the session, in a transaction, at which all of this is as the server has it; None where unknown."""
 
     @property
     def names(self) -> dict[int, str]:
@@ -38,6 +42,11 @@ class KnownRelations:
     def root_of(self, relation: Relation) -> str:
         """Return the name of the table that it is a partition of; "" where it is none."""
         return self.relations[relation.root].name if relation.root in self.relations else ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the shape of each table is known."""
+        return all(oid in self.shapes for oid, each in self.relations.items() if each.kind in TABLE_KINDS)
 
     def tables(self, oids: set[int]) -> Tables:
         """Return those of these relations that are tables."""
@@ -61,6 +70,25 @@ class KnownRelations:
             {oid: value for oid, value in self.hashes.items() if oid not in found.keys() | dropped},
             self.objects,
         )
+
+    def holds_at(self, now: SessionState) -> bool:
+        """Whether all of this is as the server has it, since the same transaction has changed nothing in between."""
+        then = self.read_at
+        return (
+            then is not None
+            and then.transaction == now.transaction != 0
+            and (then.catalog_writes, then.search_path) == (now.catalog_writes, now.search_path)
+            and then.counts_writes
+            and now.counts_writes
+            # what was rolled back in between stays counted, and its locks do not stay
+            and then.locks.keys() <= now.locks.keys()
+        )
+
+    def with_renamed_indexes(self, queries: PreparedQueries, now: SessionState) -> "KnownRelations":
+        """Return what is known with the shapes of tables of which only an index was locked, and perhaps altered."""
+        strong = {oid: each for oid, each in now.locks.items() if each.lock >= Lock.SHARE_UPDATE_EXCLUSIVE}
+        tables = {each.table for each in strong.values() if each.table in self.shapes} - strong.keys()
+        return replace(self, shapes={**self.shapes, **read_shapes(queries, sorted(tables))})
 
     def with_objects(self, queries: PreparedQueries) -> "KnownRelations":
         """Return what is known with the objects as they are now."""

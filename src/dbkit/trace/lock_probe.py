@@ -81,8 +81,10 @@ def probe_locks(target: Target, pid: int) -> Iterator[ProbedLocks]:
 def _blocker(target: Target, tables: str, mode: str) -> Iterator[psycopg.Connection]:
     """Open a session that has locked tables."""
     with closing(connect(target, settings={"lock_timeout": LOCK_TIMEOUT})) as connection:
-        for (table,) in connection.execute(tables.encode()).fetchall():
-            connection.execute(sql.SQL("LOCK TABLE ONLY {} IN {} MODE").format(sql.SQL(table), sql.SQL(mode)))
+        lock = sql.SQL("LOCK TABLE ONLY {} IN {} MODE")
+        found = [lock.format(sql.SQL(table), sql.SQL(mode)) for (table,) in connection.execute(tables.encode())]
+        if found:
+            connection.execute(sql.SQL("; ").join(found))
         yield connection
 
 

@@ -1,5 +1,6 @@
 """Queries about the own session, in the server's views: its locks, what it has read and written, and its tables."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -70,8 +71,8 @@ WRITES = " + ".join(
 # TOAST tables are left out: their tables have the same locks.
 STATE = f"""
 SELECT 0::oid, current_setting('lock_timeout'), current_setting('session_replication_role'), 0::oid, 0, 0::oid, 0::oid,
-    current_setting('track_counts')::bool, current_setting('search_path'), {WRITES}, 0::bigint, 0::bigint, 0::bigint,
-    0::bigint
+    current_setting('track_counts')::bool, current_setting('search_path'), {WRITES},
+    coalesce(pg_current_xact_id_if_assigned()::text::bigint, 0), 0::bigint, 0::bigint, 0::bigint
 UNION ALL
 SELECT l.relation, coalesce(l.relation::regclass::text, ''), coalesce(c.relkind::text, ''), coalesce(c.relfilenode, 0),
        l.mode, coalesce(i.indrelid, 0), CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid ELSE 0 END,
@@ -148,51 +149,57 @@ WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
 
 # A table's catalog rows have other xmin values when its definition changes, or is created again
 VERSIONS = """
-SELECT "table", sum(hashtext(version)::bigint)::bigint
+SELECT "table", sum(version::bigint)::bigint
 FROM (
-    SELECT attrelid, 'column ' || attnum || ' ' || xmin FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0
-    UNION ALL SELECT adrelid, 'default ' || oid || ' ' || xmin FROM pg_attrdef WHERE adrelid >= 16384
-    UNION ALL SELECT conrelid, 'constraint ' || oid || ' ' || xmin FROM pg_constraint WHERE conrelid >= 16384
-    UNION ALL SELECT indrelid, 'index ' || indexrelid || ' ' || i.xmin || ' ' || c.xmin
+    SELECT attrelid, hashint8((attnum::bigint << 32) + xmin::text::bigint)
+        FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0
+    UNION ALL SELECT adrelid, hashint8((oid::bigint << 32) + xmin::text::bigint)
+        FROM pg_attrdef WHERE adrelid >= 16384
+    UNION ALL SELECT conrelid, hashint8((oid::bigint << 32) + xmin::text::bigint)
+        FROM pg_constraint WHERE conrelid >= 16384
+    UNION ALL SELECT indrelid, hashint8((indexrelid::bigint << 32) + i.xmin::text::bigint # c.xmin::text::bigint << 3)
         FROM pg_index AS i JOIN pg_class AS c ON c.oid = indexrelid WHERE indrelid >= 16384
-    UNION ALL SELECT tgrelid, 'trigger ' || oid || ' ' || xmin FROM pg_trigger WHERE tgrelid >= 16384
-    UNION ALL SELECT polrelid, 'policy ' || oid || ' ' || xmin FROM pg_policy
-    UNION ALL SELECT ev_class, 'rule ' || oid || ' ' || xmin FROM pg_rewrite WHERE ev_class >= 16384
-    UNION ALL SELECT prrelid, 'publication ' || oid FROM pg_publication_rel
-    UNION ALL SELECT inhrelid, 'parent ' || inhparent FROM pg_inherits
-    UNION ALL SELECT oid, 'table ' || relowner || relrowsecurity || relforcerowsecurity || relispopulated
-            || relreplident::text || coalesce(reloptions::text, '') FROM pg_class
+    UNION ALL SELECT tgrelid, hashint8((oid::bigint << 32) + xmin::text::bigint)
+        FROM pg_trigger WHERE tgrelid >= 16384
+    UNION ALL SELECT polrelid, hashint8((oid::bigint << 32) + xmin::text::bigint) FROM pg_policy
+    UNION ALL SELECT ev_class, hashint8((oid::bigint << 32) + xmin::text::bigint)
+        FROM pg_rewrite WHERE ev_class >= 16384
+    UNION ALL SELECT prrelid, hashint8(oid::bigint << 31) FROM pg_publication_rel
+    UNION ALL SELECT inhrelid, hashint8(inhparent::bigint << 30) FROM pg_inherits
+    UNION ALL SELECT oid, hashtext('table ' || relowner || relrowsecurity || relforcerowsecurity || relispopulated
+            || relreplident::text || coalesce(reloptions::text, '')) FROM pg_class
         WHERE oid >= 16384 AND relkind IN ('r', 'p', 'm', 'f')
 ) AS part ("table", version)
 GROUP BY "table"
 """
 
 COLUMNS = """
-SELECT a.attrelid, a.attnum, a.attname, a.atttypid, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+SELECT a.attrelid::bigint, a.attnum, a.attname, a.atttypid::bigint, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text || a.attgenerated::text
 FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1)
 """
 
 CONSTRAINTS = """
-SELECT conrelid, oid, conname, contype::text, convalidated, confrelid, pg_get_constraintdef(oid),
-       coalesce(conkey, '{}')::int[]
+SELECT conrelid::bigint, oid::bigint, conname, contype::text, convalidated, confrelid::bigint,
+       pg_get_constraintdef(oid), coalesce(conkey, '{}')::int[]
 FROM pg_constraint WHERE conrelid = ANY ($1) AND contype <> 't'
 """
 
 INDEXES = """
-SELECT i.indrelid, i.indexrelid, c.relname, i.indisunique, i.indisvalid, pg_get_indexdef(i.indexrelid), c.relfilenode
+SELECT i.indrelid::bigint, i.indexrelid::bigint, c.relname, i.indisunique, i.indisvalid, pg_get_indexdef(i.indexrelid),
+    c.relfilenode::bigint
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = ANY ($1)
 """
 
 TRIGGERS = """
-SELECT tgrelid, t.oid, tgname, tgisinternal, tgenabled IN ('O', 'A'), tgtype, tgfoid,
+SELECT tgrelid::bigint, t.oid::bigint, tgname, tgisinternal, tgenabled IN ('O', 'A'), tgtype, tgfoid::bigint,
     CASE WHEN tgisinternal THEN '' ELSE prosrc END, t.xmin::text
 FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = tgfoid WHERE tgrelid = ANY ($1)
 """
 
 ACCESS = """
-SELECT oid, relowner::regrole::text, relrowsecurity, relforcerowsecurity,
+SELECT oid::bigint, relowner::regrole::text, relrowsecurity, relforcerowsecurity,
     ARRAY(SELECT polname FROM pg_policy WHERE polrelid = c.oid)::text[],
     (SELECT coalesce(string_agg(polcmd::text, ''), '') FROM pg_policy WHERE polrelid = c.oid AND polpermissive),
     (SELECT coalesce(string_agg(polcmd::text, ''), '') FROM pg_policy WHERE polrelid = c.oid AND polpermissive
@@ -212,6 +219,12 @@ SELECT oid, relowner::regrole::text, relrowsecurity, relforcerowsecurity,
             THEN 'published without identity' END], NULL)
 FROM pg_class AS c WHERE oid = ANY ($1)
 """
+SHAPES = "SELECT " + ", ".join(  # noqa: S608
+    f"(SELECT json_agg(json_build_array({names})) FROM ({query}) AS part ({names}))::text"  # noqa: S608
+    for query, count in ((COLUMNS, 7), (CONSTRAINTS, 8), (INDEXES, 7), (TRIGGERS, 9), (ACCESS, 10))
+    for names in [", ".join(f"value_{number}" for number in range(count))]
+)
+"""Each list of rows as JSON, so that it is one query."""
 COMMANDS = {"r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
 """By pg_policy.polcmd, the commands that a policy is for."""
 
@@ -366,6 +379,8 @@ class SessionState:
     """Whether the server counts what the session writes."""
     catalog_writes: int
     """How many rows of CATALOGS the session has written; those of earlier transactions may have left the count."""
+    transaction: int
+    """The id of the transaction; 0 where it has none."""
     locks: Mapping[int, LockedRelation]
     """By OID, the relations that it has locked, the system's own ones, too."""
     counts: Mapping[int, RowCounts]
@@ -374,13 +389,15 @@ class SessionState:
 
 def read_state(queries: PreparedQueries) -> SessionState:
     """Read the state of the session."""
-    (_, timeout, role, _, _, _, _, is_counted, search_path, writes, *_), *rows = queries.read("state", STATE)
+    (_, timeout, role, _, _, _, _, is_counted, search_path, writes, transaction, *_), *rows = queries.read(
+        "state", STATE
+    )
     locks, counts = {}, {}
     for oid, name, kind, filenode, lock, table, root, opened, catalog_name, *counted in rows:
         locks[oid] = LockedRelation(oid, name, kind, filenode, Lock(lock), table, root, opened, catalog_name)
         if counted[0] is not None:
             counts[oid] = RowCounts(*counted)
-    return SessionState(timeout, role, search_path, is_counted, writes, locks, counts)
+    return SessionState(timeout, role, search_path, is_counted, writes, transaction, locks, counts)
 
 
 def read_row_counts(queries: PreparedQueries) -> dict[int, RowCounts]:
@@ -425,14 +442,16 @@ def read_shapes(queries: PreparedQueries, tables: Iterable[int]) -> dict[int, Ta
         return {}
     oids = ",".join(map(str, listed))
     found = {oid: TableShape() for oid in listed}
-    for table, number, *rest in queries.read_of("columns", COLUMNS, oids):
+    (texts,) = queries.read_of("shapes", SHAPES, oids)
+    columns, constraints, indexes, triggers, access = (json.loads(text or "[]") for text in texts)
+    for table, number, *rest in columns:
         found[table].columns[number] = Column(*rest)  # type: ignore[index]  # a dict of this function, until it is returned
-    for table, oid, name, kind, valid, references, text, columns in queries.read_of("constraints", CONSTRAINTS, oids):
-        found[table].constraints[oid] = Constraint(name, kind, valid, references, text, tuple(columns))  # type: ignore[index]
-    for table, oid, *rest in queries.read_of("indexes", INDEXES, oids):
+    for table, oid, name, kind, valid, references, text, numbers in constraints:
+        found[table].constraints[oid] = Constraint(name, kind, valid, references, text, tuple(numbers))  # type: ignore[index]
+    for table, oid, *rest in indexes:
         found[table].indexes[oid] = Index(*rest)  # type: ignore[index]
-    for table, oid, *rest in queries.read_of("triggers", TRIGGERS, oids):
+    for table, oid, *rest in triggers:
         found[table].triggers[oid] = Trigger(*rest)  # type: ignore[index]
-    for table, *rest in queries.read_of("access", ACCESS, oids):
+    for table, *rest in access:
         found[table] = replace(found[table], access=Access(*rest))
     return found

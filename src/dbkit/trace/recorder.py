@@ -65,7 +65,11 @@ class Recorder:
         finally:
             for name, listener in listeners.items():
                 sa.event.remove(sa.Engine, name, listener)
-            self.known |= {session.database: session.known for session in self._sessions.values()}
+            is_alone = len(self._sessions) == 1
+            self.known |= {
+                session.database: session.known_at_end() if is_alone else session.known
+                for session in self._sessions.values()
+            }
             for session in self._sessions.values():
                 session.close()
             self._sessions.clear()

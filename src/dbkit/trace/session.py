@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dbkit.postgres.sql_text import ends_transaction, plain, rolls_back
@@ -104,13 +104,17 @@ class TracedSession:
         """The limits that neither env.py nor the migration has set."""
         self.role = ORIGIN
         """session_replication_role after the last statement."""
-        self.known = read_known_relations(self.queries, known(self.database))
+        self.state = queries.read_state(self.queries)
+        """The state of the session after the last statement."""
+        self.known = self._read_known(known(self.database))
+        self.before = (self.known, self.state.search_path)
+        """What was known before the revision, with the search path."""
         self.existing = frozenset(self.known.relations)
         """The OIDs of what existed before the revision."""
         self.counts: dict[int, RowCounts] = queries.read_row_counts(self.queries)
         """The counters of the session after the last statement."""
-        self.state = queries.read_state(self.queries)
-        """The state of the session after the last statement."""
+        self.has_written_catalog = False
+        """Whether a statement has written to a table of the system by itself."""
         if not was_idle:
             self.transaction.take_locks(self.state)
         if was_idle and not connection.autocommit:
@@ -120,6 +124,23 @@ class TracedSession:
     def has_lock_timeout(self) -> bool:
         """Whether env.py, or a migration, had set a lock_timeout after the last statement."""
         return milliseconds(self.lock_timeout) not in self.default_timeouts
+
+    def _read_known(self, earlier: KnownRelations | None) -> KnownRelations:
+        if earlier and earlier.holds_at(self.state):
+            return earlier.with_renamed_indexes(self.queries, self.state)
+        return read_known_relations(self.queries, earlier)
+
+    def known_at_end(self) -> KnownRelations:
+        """Return what is known after the revision, which may hold until the transaction changes something else."""
+        before, search_path = self.before
+        is_exact = (
+            not self.has_written_catalog
+            and self.state.search_path == search_path
+            # the names of relations have changed with a schema's
+            and before.objects.schemas == self.known.objects.schemas
+            and self.known.is_complete
+        )
+        return replace(self.known, read_at=self.state if is_exact else None)
 
     # One statement
 
@@ -243,7 +264,9 @@ class TracedSession:
         catalogs, state = self.transaction.catalogs, self.state
         self._read_session()
         now = self.transaction.locks
-        others = [*self._find_settings(), *_find_written_catalogs(catalogs, self.transaction.catalogs)]
+        written = [*_find_written_catalogs(catalogs, self.transaction.catalogs)]
+        self.has_written_catalog = self.has_written_catalog or bool(written)
+        others = [*self._find_settings(), *written]
         dropped = {oid for oid, each in now.items() if not each.kind}
         changed = {oid for oid, each in now.items() if each.lock >= Lock.SHARE_UPDATE_EXCLUSIVE} - dropped
         if self._may_have_changed_catalog(state, text):
@@ -299,7 +322,7 @@ class TracedSession:
         self.end_transaction()
         if not self._is_idle():
             return Effects()
-        self.known = read_known_relations(self.queries)
+        self.known = read_known_relations(self.queries, known)
         if not self.connection.autocommit:
             self.connection.rollback()
         touched = [
