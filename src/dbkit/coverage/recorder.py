@@ -33,7 +33,7 @@ class StatementRun:
     sql: str
     """With its parameters as literals, and without comments."""
     template: str
-    """As the migration has it, where it is the only statement of a string."""
+    """As the migration has it, with placeholders where it is the only statement of a string, and without comments."""
     rows: int | None
     """The number of rows that it returned or changed; None where that is not known."""
     writes: int | None
@@ -121,15 +121,21 @@ def make_runs(
     `counts`: by statement, how many rows it met. Comments are left out: the statement begins with its verb.
     """
     runs = []
+    template = _split(query)
     for text in rendered:
-        parts = [without_comments(part).strip() for part in statements(text)]
+        parts = _split(text)
         rows = counts if len(counts) == len(parts) else [None] * len(parts)
-        templates = [query] if len(parts) == 1 else parts
+        templates = template if len(parts) == len(template) == 1 else parts
         runs += [
             StatementRun(part, template, number, writes, line)
             for part, template, number in zip(parts, templates, rows, strict=True)
         ]
     return runs
+
+
+def _split(text: str) -> list[str]:
+    """Return the statements of a string, without comments: the same ones where the tracer has executed each alone."""
+    return [without_comments(part).strip() for part in statements(text)]
 
 
 def is_of_migration() -> bool:

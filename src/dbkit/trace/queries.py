@@ -1,6 +1,7 @@
 """Queries about the own session, in the server's views: its locks, what it has read and written, and its tables."""
 
 import json
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -139,13 +140,14 @@ TIME_ZONE = "SELECT source FROM pg_settings WHERE name = 'TimeZone'"
 SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_database()"
 LOCK_TIMEOUT = "SELECT current_setting(name), source, reset_val || unit FROM pg_settings WHERE name = 'lock_timeout'"
 
-RELATIONS = """
+RELATION_KINDS = ("r", "p", "m", "v", "f", "i", "I", "S")
+RELATIONS = f"""
 SELECT oid, oid::regclass::text, relkind::text, relfilenode,
        CASE WHEN relispartition THEN pg_partition_root(oid)::oid ELSE 0 END, relnamespace || '.' || relname
 FROM pg_class
 WHERE oid >= 16384 AND relnamespace <> 'pg_toast'::regnamespace
-    AND relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I', 'S')
-"""
+    AND relkind IN {RELATION_KINDS}
+"""  # noqa: S608
 
 # A table's catalog rows have other xmin values when its definition changes, or is created again
 VERSIONS = """
@@ -178,24 +180,28 @@ SELECT a.attrelid::bigint, a.attnum, a.attname, a.atttypid::bigint, format_type(
        coalesce(pg_get_expr(d.adbin, d.adrelid), '') || a.attidentity::text || a.attgenerated::text
 FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1)
+ORDER BY a.attrelid, a.attnum
 """
 
 CONSTRAINTS = """
 SELECT conrelid::bigint, oid::bigint, conname, contype::text, convalidated, confrelid::bigint,
        pg_get_constraintdef(oid), coalesce(conkey, '{}')::int[]
 FROM pg_constraint WHERE conrelid = ANY ($1) AND contype <> 't'
+ORDER BY conrelid, conname
 """
 
 INDEXES = """
 SELECT i.indrelid::bigint, i.indexrelid::bigint, c.relname, i.indisunique, i.indisvalid, pg_get_indexdef(i.indexrelid),
     c.relfilenode::bigint
 FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = ANY ($1)
+ORDER BY i.indrelid, i.indexrelid
 """
 
 TRIGGERS = """
 SELECT tgrelid::bigint, t.oid::bigint, tgname, tgisinternal, tgenabled IN ('O', 'A'), tgtype, tgfoid::bigint,
     CASE WHEN tgisinternal THEN '' ELSE prosrc END, t.xmin::text
 FROM pg_trigger AS t JOIN pg_proc AS p ON p.oid = tgfoid WHERE tgrelid = ANY ($1)
+ORDER BY tgrelid, tgname
 """
 
 ACCESS = """
@@ -393,7 +399,9 @@ def read_state(queries: PreparedQueries) -> SessionState:
         "state", STATE
     )
     locks, counts = {}, {}
-    for oid, name, kind, filenode, lock, table, root, opened, catalog_name, *counted in rows:
+    for oid, name, kind, filenode, lock, table, root, opened, catalog_name, *counted in sorted(
+        rows, key=operator.itemgetter(0)
+    ):
         locks[oid] = LockedRelation(oid, name, kind, filenode, Lock(lock), table, root, opened, catalog_name)
         if counted[0] is not None:
             counts[oid] = RowCounts(*counted)

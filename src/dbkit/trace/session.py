@@ -140,7 +140,9 @@ class TracedSession:
             and before.objects.schemas == self.known.objects.schemas
             and self.known.is_complete
         )
-        return replace(self.known, read_at=self.state if is_exact else None)
+        # a statement that locks a composite type has added it
+        relations = {oid: each for oid, each in self.known.relations.items() if each.kind in queries.RELATION_KINDS}
+        return replace(self.known, relations=relations, read_at=self.state if is_exact else None)
 
     # One statement
 
