@@ -122,6 +122,8 @@ class Cluster:
         """Create an empty database, or a copy of `template`, whose sessions are ended."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(dbname), sql.Identifier(template))
         with self._connect() as connection:
+            if not self.durable and connection.info.server_version >= 15_00_00:
+                statement += sql.SQL(" STRATEGY file_copy")  # without fsync faster than by way of the log
             if template != "template1":
                 end_sessions(connection, template)
             connection.execute(statement)

@@ -79,6 +79,16 @@ def enable_write_counters(connection: pq.abc.PGconn) -> bool:
     return _rows(connection.exec_(query.encode())) == [["on"]]
 
 
+def read_known_fingerprints(
+    connection: pq.abc.PGconn, oids: Collection[int], catalogs: Collection[str]
+) -> KnownFingerprints:
+    """Read the fingerprints of some relations, and of what some of the system tables of COMMON have."""
+    statements = _content_statements(connection)
+    rows = _rows(connection.exec_params(statements["relations"].encode(), [_array(oids)])) if oids else []
+    common = {name: str(_rows(connection.exec_(statements[name].encode()))[0][0]) for name in catalogs}
+    return KnownFingerprints(_as_relations(rows), common)
+
+
 class FingerprintReader:
     """Reads fingerprints on a connection that is in use, between its statements and in its transaction.
 
@@ -144,8 +154,7 @@ class FingerprintReader:
         return _rows(self.connection.exec_(statements.encode()))
 
     def _relations(self, oids: set[int]) -> dict[int, tuple[str, str]]:
-        rows = self._call("relations", ("{" + ",".join(map(str, oids)) + "}").encode())
-        found = {int(oid or 0): (str(name), str(fingerprint)) for oid, name, fingerprint in rows}
+        found = _as_relations(self._call("relations", _array(oids)))
         return {oid: value for oid, value in found.items() if oid not in self.ignored}
 
     def _common(self, name: str) -> str:
@@ -166,24 +175,38 @@ class FingerprintReader:
                 " + ".join(_write_count(oids[name]) for name in RARE if name in oids),
             )
         )
-        # pg_attver is the server's own
-        options = """
-            CASE WHEN a.attoptions IS NOT NULL THEN (
-                SELECT array_agg(o ORDER BY o) FROM unnest(a.attoptions) AS o WHERE o !~ '^pg_') END
-        """
-        relation = RELATION.format(
-            options=options, compression="a.attcompression" if self.connection.server_version >= 14_00_00 else "NULL"
-        )
         statements = {
             "begin": BEGIN,
             "read": READ.replace("{held}", HELD),
             **{f"written_{name}": query for name, query in WRITTEN.items()},
-            "relations": RELATIONS,
-            **{name: f"SELECT md5(coalesce(({query})::text, ''))" for name, query in COMMON.items()},
         }
-        for name, statement in statements.items():
-            text = statement.format(first=FIRST_NORMAL_OID, counters=counters, relation=relation)
+        texts = {
+            name: statement.format(first=FIRST_NORMAL_OID, counters=counters) for name, statement in statements.items()
+        }
+        for name, text in (texts | _content_statements(self.connection)).items():
             _rows(self.connection.prepare(f"dbkit_{name}".encode(), text.encode()))
+
+
+def _content_statements(connection: pq.abc.PGconn) -> dict[str, str]:
+    """Return the statements that read fingerprints: of relations, and of what each system table of COMMON has."""
+    # pg_attver is the server's own
+    options = """
+        CASE WHEN a.attoptions IS NOT NULL THEN (
+            SELECT array_agg(o ORDER BY o) FROM unnest(a.attoptions) AS o WHERE o !~ '^pg_') END
+    """
+    has_compression = connection.server_version >= 14_00_00
+    relation = RELATION.format(options=options, compression="a.attcompression" if has_compression else "NULL")
+    common = {name: f"SELECT md5(coalesce(({query})::text, ''))" for name, query in COMMON.items()}
+    statements = {"relations": RELATIONS, **common}
+    return {name: text.format(first=FIRST_NORMAL_OID, relation=relation) for name, text in statements.items()}
+
+
+def _array(oids: Collection[int]) -> bytes:
+    return ("{" + ",".join(map(str, oids)) + "}").encode()
+
+
+def _as_relations(rows: Rows) -> dict[int, tuple[str, str]]:
+    return {int(oid or 0): (str(name), str(fingerprint)) for oid, name, fingerprint in rows}
 
 
 def _write_count(oid: str) -> str:

@@ -1,9 +1,10 @@
 """The scratch databases that a proof applies revisions to, under the names that env.py knows; and copies of them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from dbkit import catalog
+from dbkit.catalog.tables import list_table_oids
 from dbkit.postgres import pg_dump, scratch_database
 from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
@@ -11,7 +12,8 @@ from dbkit.project import revision_ids
 from dbkit.project.initial import EMPTY
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.access import Databases
-from dbkit.roundtrip.compare import Facts, Snapshot
+from dbkit.roundtrip.compare import Facts
+from dbkit.roundtrip.row_versions import RowVersions, read_row_versions
 from dbkit.settings import Settings, Target
 
 
@@ -74,24 +76,41 @@ class ProofDatabases:
             self.place.drop_database(target.dbname)
 
     def read_catalog(self) -> Facts:
-        """Return the catalog facts; of several databases, the name of an object begins with that of its database."""
+        """Return the catalog facts of all databases."""
         facts: Facts = {}
         for name, target in self.databases.items():
-            with connect(target, autocommit=True) as connection:
-                found = catalog.read_facts(connection, version_tables=[self.version_table_name])
-            if name:
-                found = {replace(fact, identity=f"{name}: {fact.identity}"): text for fact, text in found.items()}
-            facts |= found
+            facts |= self.read_facts(name, target)
         return facts
 
-    def read_snapshot(self, facts: Facts | None = None, *, with_rows: bool) -> Snapshot:
-        """Return the catalog (`facts`, where it is known) and, `with_rows`, the rows of all tables."""
+    def read_facts(self, name: str, target: Target) -> Facts:
+        """Return the catalog facts of one database, or of a copy of it.
+
+        Of several databases, the name of an object begins with that of its database.
+        """
+        with connect(target, autocommit=True) as connection:
+            found = catalog.read_facts(connection, version_tables=[self.version_table_name])
+        if name:
+            found = {replace(fact, identity=f"{name}: {fact.identity}"): text for fact, text in found.items()}
+        return found
+
+    def read_row_versions(self, target: Target, *, with_rows: bool) -> RowVersions:
+        """Return the versions of the rows of one database."""
+        with connect(target, autocommit=True) as connection:
+            return read_row_versions(connection, [self.version_table_name], with_rows=with_rows)
+
+    def read_rows(self, name: str, target: Target, oids: Collection[int]) -> row_snapshot.RowSnapshot:
+        """Return the rows of tables of one database, or of a copy of it."""
+        with connect(target, autocommit=True) as connection:
+            return row_snapshot.read_rows(connection, oids, prefix=f"{name}: " if name else "")
+
+    def read_all_rows(self) -> row_snapshot.RowSnapshot:
+        """Return the rows of all tables of all databases."""
         found: row_snapshot.RowSnapshot = {}
-        for name, target in self.databases.items() if with_rows else ():
+        for name, target in self.databases.items():
             with connect(target, autocommit=True) as connection:
-                prefix = f"{name}: " if name else ""
-                found |= row_snapshot.read_rows(connection, [self.version_table_name], prefix=prefix)
-        return Snapshot(self.read_catalog() if facts is None else facts, found)
+                oids = list_table_oids(connection, [self.version_table_name])
+            found |= self.read_rows(name, target, oids)
+        return found
 
     def dump_schema(self) -> str:
         """Return pg_dump's text of the schema."""

@@ -48,7 +48,6 @@ class EmptyCopy:
             self.with_rows = {}
             self.is_usable = False
             return False
-        self.work.facts = None
         return True
 
     def keep(self) -> None:
@@ -73,7 +72,6 @@ class EmptyCopy:
             self.databases, self.applied_count = self.work.databases.rename_away(), len(self.work.applied)
         self.work.databases.rename_back(self.with_rows)
         self.with_rows = {}
-        self.work.facts = None
         return True
 
     def _update_copy(self) -> bool:

@@ -21,6 +21,8 @@ from dbkit.roundtrip.compare import Snapshot
 from dbkit.roundtrip.event_recorder import record_statements
 from dbkit.roundtrip.outcome import Failure
 from dbkit.roundtrip.preconditions import Preconditions, find_unsatisfying
+from dbkit.roundtrip.row_snapshot import find_oids
+from dbkit.roundtrip.row_versions import RowVersions
 from dbkit.roundtrip.workspace import Workspace
 
 
@@ -44,11 +46,14 @@ class CloneExercise:
         """The databases after the upgrade, while copies of the backup have their names."""
         self._connection: psycopg.Connection[Any] | None = None
         """To a copy of the backup that nothing has been committed in."""
+        self._versions: RowVersions | None = None
+        """Of the rows that are planted, where only some of them are read."""
 
     def restore(self) -> "psycopg.Connection[Any] | None":
         """Return a connection to the first database as it was before the upgrade, in a transaction."""
         if self.backup is None:
             return None
+        self._versions = None
         if self._connection is None:
             self._drop_copy()
             self._applied = self._applied or self.databases.rename_away()
@@ -64,9 +69,15 @@ class CloneExercise:
             self._connection.commit()
             self._close()
 
-    def read_rows(self, _names: Collection[str] | None) -> Snapshot:
-        """Return the rows of all tables."""
-        return self.databases.read_snapshot({}, with_rows=True)
+    def read_rows(self, names: Collection[str] | None) -> Snapshot:
+        """Return the rows of these tables (as SQL); None for all, as always of several databases."""
+        (name, target), *others = self.databases.databases.items()
+        if others or names is None:
+            return Snapshot({}, self.databases.read_all_rows())
+        if self._versions is None:
+            self._versions = self.databases.read_row_versions(target, with_rows=True)
+        with self.connect() as connection:
+            return Snapshot({}, self.databases.read_rows(name, target, find_oids(connection, names)))
 
     def upgrade(self) -> Failure | None:
         """Apply the revision."""
@@ -117,8 +128,13 @@ class CloneExercise:
             yield
 
     def find_written_tables(self) -> set[str]:
-        """Return nothing: all tables are read."""
-        return set()
+        """Return the tables of before, as SQL, that may have other rows now; none where all are read."""
+        if self._versions is None:
+            return set()
+        target = next(iter(self.databases.databases.values()))
+        now = self.databases.read_row_versions(target, with_rows=True)
+        names = self._versions.names
+        return {names[oid] for oid in self._versions.changed_rows(now) & names.keys()}
 
     def mentions(self, table: str) -> bool:
         """Whether the revision contains the name of a table."""

@@ -10,7 +10,8 @@ from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import Session
 from dbkit.project.revision_source import mentions_server_objects, mentions_table
 from dbkit.roundtrip.assertions import prove_assertions
-from dbkit.roundtrip.compare import Snapshot, compare_down_and_up
+from dbkit.roundtrip.clone_states import CloneStates
+from dbkit.roundtrip.compare import compare_down_and_up
 from dbkit.roundtrip.exercise_in_clone import CloneExercise
 from dbkit.roundtrip.extra_rows import prove_with_extra_rows
 from dbkit.roundtrip.notes import mark_touched_columns
@@ -40,6 +41,7 @@ class _CloneProof:
         self.script = script
         self.databases = work.databases
         self.with_rows = work.sample_rows.is_active
+        self.states = CloneStates(work.databases, with_rows=self.with_rows)
         self.exercise = CloneExercise(work, script)
 
     def prove(self) -> ProofResult:
@@ -48,20 +50,19 @@ class _CloneProof:
         if missing:
             words = f"it follows {', '.join(missing)}, which could not be applied"
             return self._result(Verdict.UNPROVEN, Finding("up", failure=Failure(words)))
-        before = self.databases.read_snapshot(self.work.facts, with_rows=self.with_rows)
+        if not self.work.is_wanted(self.script):
+            return self._apply()
+        self.states.read_before()
         failed = self._upgrade()
         if failed and self._may_try_again() and self.exercise.remove_violating_rows(failed):
-            before = self.databases.read_snapshot(self.work.facts, with_rows=True)
+            self.states.read_before()
             failed = self._upgrade()
         if failed:
-            self.work.facts = before.facts
             return self._result(Verdict.BROKEN, Finding("up", failure=failed, line=failed.line))
-        after = self.databases.read_snapshot(with_rows=self.with_rows)
-        self.work.facts = after.facts
+        self.states.read_after()
         self.work.applied.append(self.script)
-        if not self.work.is_wanted(self.script):
-            return self._result(Verdict.UNPROVEN)
-        result = self._prove_applied(before, after)
+        result = self._prove_applied()
+        self.exercise.touched_names |= self.states.touched_tables()
         if self.work.sample_rows.options.extra:
             with self.work.traces.paused():
                 result = prove_with_extra_rows(self.exercise, self._prove_assertions(result.with_ordinary()), None)
@@ -69,15 +70,23 @@ class _CloneProof:
             with self.exercise.connect() as connection:
                 statements = [run.sql for runs in self.exercise.runs.values() for run in runs]
                 result = result.changed(lambda each: mark_touched_columns(each, connection, statements))
-        if self.exercise.backup:
-            self.databases.drop(self.exercise.backup)
+        self.databases.drop(self.states.before.copy)
         return result
 
-    def _prove_applied(self, before: Snapshot, after: Snapshot) -> ProofResult:
-        result = self._down_and_up(before, after)
+    def _apply(self) -> ProofResult:
+        """Apply the revision without a proof."""
+        failed = self._upgrade()
+        if failed:
+            return self._result(Verdict.BROKEN, Finding("up", failure=failed, line=failed.line))
+        self.databases.drop(self.states.before.copy)
+        self.work.applied.append(self.script)
+        return self._result(Verdict.UNPROVEN)
+
+    def _prove_applied(self) -> ProofResult:
+        result = self._down_and_up()
         failed = next((each.failure for each in result.findings if each.failure), None)
         if failed and self._may_be_trace(failed):
-            return self._down_and_up_untraced(before, after, failed)
+            return self._down_and_up_untraced(failed)
         return result
 
     def _prove_assertions(self, result: ProofResult) -> ProofResult:
@@ -109,10 +118,9 @@ class _CloneProof:
         if failed:
             traces.left_out.pop(self.script.revision, None)
             self.databases.replace_by(backup)
-        elif self._may_exercise():
-            self.exercise.backup = backup
         else:
-            self.databases.drop(backup)
+            self.states.before.copy = backup
+            self.exercise.backup = backup if self._may_exercise() else None
         return failed
 
     def _may_exercise(self) -> bool:
@@ -124,24 +132,26 @@ class _CloneProof:
         is_repeatable = not mentions_server_objects(self.script)
         return self.with_rows and is_repeatable and self.work.is_wanted(self.script)
 
-    def _down_and_up(self, before: Snapshot, after: Snapshot) -> ProofResult:
-        clone = self.databases.copy()
+    def _down_and_up(self) -> ProofResult:
+        states = self.states
+        states.after.copy = clone = self.databases.copy()
+        reads = iter((states.read_undone, states.read_again))
         verdict, findings = compare_down_and_up(
             self.script,
-            before,
-            after,
+            states.before.snapshot,
+            states.after.snapshot,
             run=self.exercise.run_and_check,
-            read=lambda: self.databases.read_snapshot(with_rows=self.with_rows),
+            read=lambda: next(reads)(),
             is_named=lambda table: mentions_table(self.script, table),
         )
         self.databases.replace_by(clone)
         return self._result(verdict, *findings)
 
-    def _down_and_up_untraced(self, before: Snapshot, after: Snapshot, failed: Failure) -> ProofResult:
+    def _down_and_up_untraced(self, failed: Failure) -> ProofResult:
         """Prove it again without a trace, which may be why it failed."""
         left_out = self.work.traces.left_out
         left_out[self.script.revision] = failed.words
-        result = self._down_and_up(before, after)
+        result = self._down_and_up()
         if any(each.failure for each in result.findings):
             del left_out[self.script.revision]
         return result

@@ -36,7 +36,6 @@ def prove_in_transactions(work: Workspace, scripts: Sequence[Script]) -> RunEnd:
     finally:
         run.close()
         work.sample_rows.close()
-        work.facts = None
     return run.end
 
 

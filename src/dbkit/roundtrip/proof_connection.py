@@ -9,6 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from dbkit import catalog
+from dbkit.catalog.tables import list_table_oids
 from dbkit.postgres.row_hash import FORMAT
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.alembic_steps import connection_of, keep_local_settings
@@ -136,7 +137,11 @@ class ProofConnection:
         if not with_rows:
             return Snapshot(facts)
         with self._formats():
-            return Snapshot(facts, row_snapshot.read_rows(self.driver, self.version_tables, only=only))
+            if only is None:
+                oids = list_table_oids(self.driver, self.version_tables)
+            else:
+                oids = row_snapshot.find_oids(self.driver, only)
+            return Snapshot(facts, row_snapshot.read_rows(self.driver, oids))
 
     @contextmanager
     def _formats(self) -> Iterator[None]:

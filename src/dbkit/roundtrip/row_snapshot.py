@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from dbkit.catalog.tables import TableColumns, list_table_oids, read_columns
+from dbkit.catalog.tables import TableColumns, read_columns
 from dbkit.postgres.row_hash import hash_columns, hash_sql, hashes_sql
 from dbkit.wording import counted
 
@@ -70,21 +70,14 @@ class RowDifference:
         return f"{name}: {text}{f' ({self.reason})' if self.reason else ''}"
 
 
-def read_rows(
-    connection: psycopg.Connection,
-    version_tables: Collection[str],
-    *,
-    prefix: str = "",
-    only: Collection[str] | None = None,
-) -> RowSnapshot:
-    """Return the rows of all tables but the version tables, or of `only` these (as SQL), without inherited rows.
+def find_oids(connection: psycopg.Connection, names: Collection[str]) -> list[int]:
+    """Return the OIDs of tables, by their names as SQL, as far as they exist."""
+    found: list[int] = connection.execute(OIDS, [list(names)]).fetchall()[0][0]
+    return found
 
-    The names begin with `prefix`.
-    """
-    if only is None:
-        oids = list_table_oids(connection, version_tables)
-    else:
-        oids = connection.execute(OIDS, [list(only)]).fetchall()[0][0]
+
+def read_rows(connection: psycopg.Connection, oids: Collection[int], *, prefix: str = "") -> RowSnapshot:
+    """Return the rows of tables, without inherited rows. The names begin with `prefix`."""
     tables = read_columns(connection, oids)
     if not tables:
         return {}

@@ -53,8 +53,6 @@ class Workspace:
     """By revision id."""
     id_problems: dict[str, str] = field(default_factory=dict, init=False)
     """By revision id, why the version table cannot record it."""
-    facts: Facts | None = field(default=None, init=False)
-    """The catalog of the databases, where it was just read."""
     initial_facts: Facts | None = field(default=None, init=False)
     """The catalog before the first revision that is to be proven."""
 

@@ -1,0 +1,149 @@
+"""The versions of the rows of a database at rest: which objects and tables differ between two states of it.
+
+Each UPDATE or INSERT gives a row a new `xmin`, also in a system table. So the rows of an object whose hash is the same
+in two states of a database, or of a copy of it, were not written between them. What the server changes in place has no
+new `xmin`: counts and flags that are no part of a schema.
+
+The rule is one-sided: equal hashes mean equal rows. Where hashes differ, the content decides: a table may have been
+written with the values that it had.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+
+from dbkit.catalog import FIRST_NORMAL_OID
+from dbkit.catalog.tables import IS_PROJECT_TABLE
+from dbkit.postgres.sql_quote import quote_literal
+from dbkit.roundtrip.fingerprint_sql import COMMON, RARE
+
+Key = TypeVar("Key", int, str)
+VERSION = "hashint8extended(r.xmin::text::bigint, {seed})"
+# By system table, the column with the OID of the relation
+PARTS = {
+    "pg_class": "oid",
+    "pg_attribute": "attrelid",
+    "pg_attrdef": "adrelid",
+    "pg_constraint": "conrelid",
+    "pg_index": "indrelid",
+    "pg_inherits": "inhrelid",
+    "pg_partitioned_table": "partrelid",
+    "pg_policy": "polrelid",
+    "pg_rewrite": "ev_class",
+    "pg_sequence": "seqrelid",
+    "pg_trigger": "tgrelid",
+}
+# before PostgreSQL 14, the state of an index was changed in place
+SEEDS = {"pg_index": "r.indisvalid::int + 2 * r.indisready::int"}
+RELATIONS = """
+WITH part (oid, version) AS ({parts}), owner (oid, relation) AS (
+    SELECT c.oid, coalesce(x.indrelid, t.oid, c.oid) FROM pg_class AS c
+    LEFT JOIN pg_index AS x ON x.indexrelid = c.oid
+    LEFT JOIN pg_class AS t ON c.relkind = 't' AND t.reltoastrelid = c.oid
+    WHERE c.oid >= {first}
+)
+SELECT c.oid::bigint, found.version FROM (
+    SELECT owner.relation, concat(count(*), ' ', sum(part.version)) AS version
+    FROM part JOIN owner USING (oid) GROUP BY owner.relation
+) AS found JOIN pg_class AS c ON c.oid = found.relation
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relname <> ALL (%(version_tables)s)
+"""
+# Which rows of a system table count; all of the others
+CONDITIONS = {
+    "pg_type": f"r.oid >= {FIRST_NORMAL_OID} AND r.typrelid = 0 AND (r.typelem = 0 OR r.typcategory <> 'A')",
+    "pg_constraint": "r.contypid > 0",
+    "pg_proc": f"r.oid >= {FIRST_NORMAL_OID}",
+    "pg_description": f"r.objoid >= {FIRST_NORMAL_OID} OR r.classoid = 'pg_namespace'::regclass",
+    # members of extensions
+    "pg_depend": "r.deptype = 'e'",
+}
+OF_THE_SERVER = ("pg_database", "pg_db_role_setting")
+"""System tables of the whole server that are no part of a schema, and that each copy of a database writes to."""
+TABLES = f"""
+SELECT c.oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.oid >= {FIRST_NORMAL_OID} AND c.relname <> ALL (%(version_tables)s) AND {IS_PROJECT_TABLE}
+"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class RowVersions:
+    """For each object of a database, a text that differs when one of its rows was written."""
+
+    relations: Mapping[int, str]
+    """By OID: the rows of the system tables that describe a relation, its columns, indexes, constraints, and so on."""
+    catalogs: Mapping[str, str]
+    """By system table: those of its rows that describe no relation."""
+    rows: Mapping[int, str]
+    """By OID of a table: its own rows; empty where rows are not compared."""
+    names: Mapping[int, str]
+    """By OID, the names of these tables, as SQL."""
+
+    def changed_relations(self, other: "RowVersions") -> set[int]:
+        """Return the OIDs of the relations that differ, or that only one of the states has."""
+        return _changed(self.relations, other.relations)
+
+    def changed_catalogs(self, other: "RowVersions") -> set[str]:
+        """Return the system tables that differ."""
+        return _changed(self.catalogs, other.catalogs)
+
+    def changed_rows(self, other: "RowVersions") -> set[int]:
+        """Return the OIDs of the tables whose rows or columns may differ."""
+        tables = self.rows.keys() | other.rows.keys()
+        return _changed(self.rows, other.rows) | (self.changed_relations(other) & tables)
+
+
+def _changed(one: Mapping[Key, str], other: Mapping[Key, str]) -> set[Key]:
+    return {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
+
+
+def read_row_versions(
+    connection: "psycopg.Connection[Any]", version_tables: Collection[str], *, with_rows: bool
+) -> RowVersions:
+    """Read the versions of the rows of a database, but not those of the version tables."""
+    ignored = {"version_tables": list(version_tables)}
+    relations: dict[int, str] = dict(connection.execute(_relations_query(), ignored).fetchall())
+    names: dict[int, str] = dict(connection.execute(TABLES, ignored).fetchall()) if with_rows else {}
+    known = [*COMMON, *RARE, "pg_depend"]
+    query = "SELECT relname::text FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relname = ANY (%s)"
+    present = [str(name) for (name,) in connection.execute(query, [known]) if name not in OF_THE_SERVER]
+    catalogs: dict[str, str] = dict(connection.execute(_catalogs_query(present)).fetchall())
+    return RowVersions(relations, catalogs, _read_tables(connection, names), names)
+
+
+def _relations_query() -> bytes:
+    parts = [_versions(name, column) for name, column in PARTS.items()]
+    of_relation = "classid = 'pg_class'::regclass"
+    parts += [
+        f"{_versions('pg_description', 'objoid')} AND r.classoid = 'pg_class'::regclass",
+        # the owner of a sequence, and the extension of a relation
+        f"{_versions('pg_depend', 'objid')} AND r.{of_relation} AND r.deptype IN ('a', 'e', 'i')",
+    ]
+    return RELATIONS.format(parts=" UNION ALL ".join(parts), first=FIRST_NORMAL_OID).encode()
+
+
+def _versions(catalog: str, column: str) -> str:
+    version = VERSION.format(seed=SEEDS.get(catalog, "0"))
+    return f"SELECT r.{column}, {version} FROM {catalog} AS r WHERE r.{column} >= {FIRST_NORMAL_OID}"  # noqa: S608
+
+
+def _catalogs_query(names: Collection[str]) -> bytes:
+    return " UNION ALL ".join(
+        f"SELECT {quote_literal(name)}, {_sum()} FROM {name} AS r WHERE {CONDITIONS.get(name, 'true')}"  # noqa: S608
+        for name in names
+    ).encode()
+
+
+def _read_tables(connection: "psycopg.Connection[Any]", names: Mapping[int, str]) -> dict[int, str]:
+    if not names:
+        return {}
+    rows = " UNION ALL ".join(f"SELECT {oid}::bigint AS oid, xmin FROM ONLY {name}" for oid, name in names.items())  # noqa: S608
+    query = f"SELECT r.oid, {_sum()} FROM ({rows}) AS r GROUP BY r.oid"  # noqa: S608
+    found: dict[int, str] = dict(connection.execute(query.encode()).fetchall())
+    return {oid: found.get(oid, "") for oid in names}
+
+
+def _sum() -> str:
+    return f"concat(count(*), ' ', sum({VERSION.format(seed='0')}))"
