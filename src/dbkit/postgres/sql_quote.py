@@ -22,11 +22,13 @@ def as_text(composed: sql.Composable) -> str:
 
 def quote_ident(*parts: str) -> str:
     """Quote a name as an SQL identifier; several parts make a qualified name."""
-    return as_text(sql.Identifier(*parts))
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
 def quote_literal(text: str | None) -> str:
     """Quote a text as an SQL literal without a type; NULL for None. Raises psycopg.DataError for a NUL character."""
+    if isinstance(text, str) and "\\" not in text and "\0" not in text:
+        return "'" + text.replace("'", "''") + "'"  # what psycopg makes of it, by far faster
     # psycopg puts a space before E'…'
     return as_text(sql.Literal(text)).strip()
 

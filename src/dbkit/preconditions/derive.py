@@ -44,8 +44,8 @@ class _Derivation:
             if each.is_valid and self._is_new(each) and not self._is_unclear(self._texts_of(each)):
                 yield from self._of_constraint(each)
         for index in self.now.indexes:
-            if not self._is_unclear([*index.expressions, index.predicate]):
-                yield from self._of_index(index)
+            if self._is_new_key(index) and not self._is_unclear([*index.expressions, index.predicate]):
+                yield self._of_index(index)
         yield from self._of_domains()
         if self.now.bounds and self.now.bounds != self.was.bounds and not self._is_bound_above():
             words = f"every row of {self.was.label} is within the bounds {self.now.bounds}"
@@ -141,14 +141,17 @@ class _Derivation:
             operators=() if is_plain else constraint.operators,
         )
 
-    def _of_index(self, index: Index) -> Iterator[Precondition]:
+    def _is_new_key(self, index: Index) -> bool:
+        """Whether it is unique, and no index was before by which no two rows were equal in it."""
         if not (index.is_unique and index.is_valid):
-            return
+            return False
         texts = [*index.expressions, index.predicate]
-        if any(_implies(each, index) for each in self.was.indexes) and not self._differs(texts):
-            return
+        return not any(_implies(each, index) for each in self.was.indexes) or self._differs(texts)
+
+    def _of_index(self, index: Index) -> Precondition:
         key = Key(index.expressions, index.predicate, index.are_nulls_equal)
-        yield conditions.unique(self._source(texts, is_only=self.was.has_children), key)
+        source = self._source([*index.expressions, index.predicate], is_only=self.was.has_children)
+        return conditions.unique(source, key)
 
     def _is_parent_partition(self) -> bool:
         """Whether the table above, which existed before, is asked the same."""

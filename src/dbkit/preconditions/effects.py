@@ -76,6 +76,8 @@ class Effects:
     trees: list[exp.Expr] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     """The statements that may change rows, and cannot be read."""
+    _changes: dict[int, list[RowChange]] = field(default_factory=dict)
+    """By OID of a table, the changes of its rows."""
 
     def __post_init__(self) -> None:
         for number, text in enumerate(dict.fromkeys(self.sql)):
@@ -217,13 +219,11 @@ class Effects:
         return f"(SELECT {', '.join(listed)} FROM {text} AS {quote_ident(step.alias)})"  # noqa: S608
 
     def _changes_of(self, table: TableShape) -> list[RowChange]:
-        found = []
-        for tree in self.trees:
-            if isinstance(tree, exp.Update | exp.Delete) and self._is_table(tree.this, table):
-                change = self._read_change(tree)
-                if change:
-                    found.append(change)
-        return found
+        if table.oid not in self._changes:
+            trees = [tree for tree in self.trees if isinstance(tree, exp.Update | exp.Delete)]
+            read = [self._read_change(tree) for tree in trees if self._is_table(tree.this, table)]
+            self._changes[table.oid] = [change for change in read if change]
+        return self._changes[table.oid]
 
     def _read_change(self, tree: exp.Update | exp.Delete) -> RowChange | None:
         try:
@@ -348,7 +348,7 @@ def find_table(named: exp.Expr | None, shapes: Shapes) -> TableShape | None:
     """Return the table that a statement names; None where the name could be another table's."""
     if not isinstance(named, exp.Table):
         return None
-    found = [each for each in shapes.tables.values() if _bare(each) == named.name]
+    found: Sequence[TableShape] = shapes.by_name.get(named.name, ())
     if named.db:
         found = [
             each

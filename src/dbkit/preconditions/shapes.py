@@ -1,8 +1,9 @@
 """Read what the catalog demands of the rows of tables: NOT NULL, constraints, unique indexes, types, bounds."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -190,6 +191,14 @@ class Shapes:
     """Of types, likewise."""
     version: int = 0
     """Of the server, as server_version_num: 180001."""
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Sequence[TableShape]]:
+        """The tables by their names without a schema."""
+        found: dict[str, list[TableShape]] = {}
+        for table in self.tables.values():
+            found.setdefault(table.label.rpartition(".")[2], []).append(table)
+        return found
 
 
 def read_shapes(connection: "psycopg.Connection[Any]", oids: Collection[int] | None = None) -> Shapes:

@@ -45,15 +45,16 @@ def generate_rows(
     columns, where the constraints allow them.
     """
     factors = _factors(connection, table, parents, numbers, extreme)
-    made = [_row_number(factors, number, rows) for number in range(4 * rows)]
+    made = [_pick_row(factors, number, rows) for number in range(4 * rows)]
     random_source = random.Random(f"{seed}:{table.shown}:{numbers.start}")  # noqa: S311  # the same each time
     checks = _checks_of_several(table)
     if not checks:
-        return made + [_merge(map(random_source.choice, factors)) for _ in range(2 * rows)]
+        made += [[random_source.choice(factor) for factor in factors] for _ in range(2 * rows)]
+        return list(map(_merge, made))
     found: list[Row] = []
     for number in RANDOM:
-        made += [_merge(map(random_source.choice, factors)) for _ in range(number)]
-        found += _filter_rows(connection, table, checks, made)
+        made += [[random_source.choice(factor) for factor in factors] for _ in range(number)]
+        found += map(_merge, _filter_rows(connection, table, checks, made))
         if len(found) >= 2 * rows:
             break
         made = []
@@ -61,17 +62,23 @@ def generate_rows(
 
 
 def _merge(parts: Iterable[Row]) -> Row:
-    return {name: value for part in parts for name, value in part.items()}
+    row: Row = {}
+    for part in parts:
+        row.update(part)
+    return row
 
 
-def _row_number(factors: Sequence[Sequence[Row]], number: int, rows: int) -> Row:
-    """Return row `number`. The first `rows` rows have the first `rows` values of each column, in shifted order."""
+def _pick_row(factors: Sequence[Sequence[Row]], number: int, rows: int) -> list[Row]:
+    """Return the parts of row `number`.
+
+    The first `rows` rows have the first `rows` values of each column, in shifted order.
+    """
     picked = []
     for offset, factor in enumerate(factors):
         window = min(rows, len(factor))
         at = (number + offset) % window if number < rows else number % len(factor)
         picked.append(factor[at])
-    return _merge(picked)
+    return picked
 
 
 def extreme_values(table: Table) -> ExtremeValues:
@@ -173,18 +180,25 @@ def _checks_of_several(table: Table) -> list[Check]:
 
 
 def _filter_rows(
-    connection: psycopg.Connection, table: Table, checks: Sequence[Check], rows: Sequence[Row]
-) -> list[Row]:
-    """Return the rows that the CHECK constraints on several columns allow."""
-    columns = [column for column in table.columns if column.name in rows[0]]
-    texts = ", ".join(_array_sql([row.get(column.name) for row in rows]) for column in columns)
-    read = ", ".join(f"v.c{n}::{column.type_sql} AS {quote_ident(column.name)}" for n, column in enumerate(columns))
+    connection: psycopg.Connection, table: Table, checks: Sequence[Check], rows: Sequence[Sequence[Row]]
+) -> list[Sequence[Row]]:
+    """Return the rows, as their parts, that the CHECK constraints on several columns allow."""
+    read = {name for check in checks for name in check.columns}
+    given = {name for part in rows[0] for name in part}
+    columns = [column for column in table.columns if column.name in given and (column.name in read or not read)]
+    places = [(at, column.name) for column in columns for at, part in enumerate(rows[0]) if column.name in part]
+    # few values are different where only a few columns are read
+    values = [tuple(row[at].get(name) for at, name in places) for row in rows]
+    unique = list(dict.fromkeys(values))
+    texts = ", ".join(_array_sql(each) for each in zip(*unique, strict=True))
+    casts = ", ".join(f"v.c{n}::{column.type_sql} AS {quote_ident(column.name)}" for n, column in enumerate(columns))
     names = ", ".join(f"c{n}" for n in range(len(columns)))
     query = (
         f"SELECT v.n FROM unnest({texts}) WITH ORDINALITY AS v ({names}, n) "  # noqa: S608
-        f"WHERE EXISTS (SELECT FROM (SELECT {read}) AS made WHERE {_all_sql([check.sql for check in checks])})"
+        f"WHERE EXISTS (SELECT FROM (SELECT {casts}) AS made WHERE {_all_sql([check.sql for check in checks])})"
     )
-    return _select_items(connection, query, rows)
+    allowed = set(_select_items(connection, query, unique))
+    return [row for row, value in zip(rows, values, strict=True) if value in allowed]
 
 
 def _select_items(connection: psycopg.Connection, query: str, items: Sequence[Item]) -> list[Item]:
