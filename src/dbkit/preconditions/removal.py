@@ -39,9 +39,9 @@ def remove_violating_rows(
 def turn_triggers_off(connection: "psycopg.Connection[Any]") -> bool:
     """Turn triggers off for the transaction, also those of foreign keys. Returns whether the role may do that."""
     try:
-        with connection.transaction():
-            connection.execute(WITHOUT_TRIGGERS)
+        connection.execute(f"SAVEPOINT dbkit_triggers; {WITHOUT_TRIGGERS}; RELEASE SAVEPOINT dbkit_triggers".encode())
     except psycopg.errors.InsufficientPrivilege:
+        connection.execute("ROLLBACK TO SAVEPOINT dbkit_triggers; RELEASE SAVEPOINT dbkit_triggers")
         return False
     return True
 
@@ -76,10 +76,12 @@ def _repair(connection: "psycopg.Connection[Any]", each: Precondition) -> int:
         return 0
     statement = f"UPDATE {each.source.table} SET {each.repair} WHERE {_is_in(each, each.query)}"  # noqa: S608
     try:
-        with connection.transaction():
-            return connection.execute(statement.encode()).rowcount
+        cursor = connection.execute(f"SAVEPOINT dbkit_repair; {statement}; RELEASE SAVEPOINT dbkit_repair".encode())
     except psycopg.Error:  # a constraint forbids the value: the rows are removed
+        connection.execute("ROLLBACK TO SAVEPOINT dbkit_repair; RELEASE SAVEPOINT dbkit_repair")
         return 0
+    cursor.nextset()
+    return cursor.rowcount
 
 
 def _delete(each: Precondition, query: str) -> str:

@@ -84,14 +84,20 @@ LABELS = "SELECT enumtypid::bigint, enumlabel::text FROM pg_enum ORDER BY enumty
 BASE_TYPES = f"""
 SELECT oid::bigint, format_type(typbasetype, typtypmod) FROM pg_type WHERE typtype = 'd' AND oid >= {FIRST_NORMAL_OID}
 """  # noqa: S608
-FUNCTIONS = """
-SELECT p.proname::text, min(n.nspname::text) FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-GROUP BY p.proname HAVING count(DISTINCT n.oid) = 1 AND min(n.nspname::text) NOT IN ('pg_catalog', 'information_schema')
-"""
-TYPES = """
-SELECT t.typname::text, min(n.nspname::text) FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
-GROUP BY t.typname HAVING count(*) = 1 AND min(n.nspname::text) NOT IN ('pg_catalog', 'information_schema')
-"""
+# those of extensions and of the project: the server's own are in pg_catalog and information_schema
+FUNCTIONS = f"""
+SELECT DISTINCT p.proname::text, n.nspname::text
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE p.oid >= {FIRST_NORMAL_OID} AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (
+    SELECT FROM pg_proc AS other WHERE other.proname = p.proname AND other.pronamespace <> p.pronamespace)
+"""  # noqa: S608
+TYPES = f"""
+SELECT t.typname::text, n.nspname::text FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+WHERE t.oid >= {FIRST_NORMAL_OID} AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (
+    SELECT FROM pg_type AS other WHERE other.typname = t.typname AND other.oid <> t.oid)
+"""  # noqa: S608
+CONTENTS = (COLUMNS, CONSTRAINTS, INDEXES, DOMAINS, LABELS, BASE_TYPES, FUNCTIONS, TYPES)
+"""The queries for what belongs to tables."""
 QUALIFY = "SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off"
 
 
@@ -209,30 +215,40 @@ def read_shapes(connection: "psycopg.Connection[Any]", oids: Collection[int] | N
             oid: TableShape(oid, label, name, has_children, tuple(parents), bounds, tuple(key))
             for oid, label, name, has_children, parents, bounds, key in rows
         }
-        only = {"oids": list(tables)}
-        for oid, *column in connection.execute(COLUMNS, only):
-            tables[oid].columns[column[0]] = Column(*column)
-        for oid, *rest in connection.execute(CONSTRAINTS, only):
-            number, kind, text, is_valid, columns, parent, keys, is_full, is_only, operators, index = rest
-            tables[oid].constraints.append(
-                Constraint(
-                    number, kind, text, is_valid, tuple(columns), parent, tuple(keys), is_full, is_only,
-                    tuple(operators), index,
-                )
-            )  # fmt: skip
-        for oid, number, is_unique, is_valid, are_nulls_equal, predicate, texts in connection.execute(INDEXES, only):
-            index = Index(number, is_unique, is_valid, are_nulls_equal, predicate, tuple(texts))
-            tables[oid].indexes.append(index)
-        domains: dict[int, dict[int, str]] = {}
-        for root, constraint, expression in connection.execute(DOMAINS, only):
-            domains.setdefault(root, {})[constraint] = expression
-        labels: dict[int, tuple[str, ...]] = {}
-        for oid, label in connection.execute(LABELS):
-            labels[oid] = (*labels.get(oid, ()), label)
-        bases, functions, types = (
-            dict(connection.execute(query).fetchall()) for query in (BASE_TYPES, FUNCTIONS, TYPES)
-        )
-    return Shapes(tables, domains, labels, bases, functions, types, connection.info.server_version)
+        contents = _read_together(connection, CONTENTS, {"oids": list(tables)})
+    columns, constraints, indexes, checks, enum_labels, bases, functions, types = contents
+    for oid, *column in columns:
+        tables[oid].columns[column[0]] = Column(*column)
+    for oid, *rest in constraints:
+        number, kind, text, is_valid, keys, parent, parent_keys, is_full, is_only, operators, index = rest
+        tables[oid].constraints.append(
+            Constraint(
+                number, kind, text, is_valid, tuple(keys), parent, tuple(parent_keys), is_full, is_only,
+                tuple(operators), index,
+            )
+        )  # fmt: skip
+    for oid, number, is_unique, is_valid, are_nulls_equal, predicate, texts in indexes:
+        tables[oid].indexes.append(Index(number, is_unique, is_valid, are_nulls_equal, predicate, tuple(texts)))
+    domains: dict[int, dict[int, str]] = {}
+    for root, constraint, expression in checks:
+        domains.setdefault(root, {})[constraint] = expression
+    labels: dict[int, tuple[str, ...]] = {}
+    for oid, label in enum_labels:
+        labels[oid] = (*labels.get(oid, ()), label)
+    version = connection.info.server_version
+    return Shapes(tables, domains, labels, dict(bases), dict(functions), dict(types), version)
+
+
+def _read_together(
+    connection: "psycopg.Connection[Any]", queries: Sequence[str], parameters: Mapping[str, Any]
+) -> list[list[tuple[Any, ...]]]:
+    """Return the rows of several queries that are sent at once."""
+    cursor = psycopg.ClientCursor(connection)
+    cursor.execute(";".join(queries), parameters)
+    found = [cursor.fetchall()]
+    while cursor.nextset():
+        found.append(cursor.fetchall())
+    return found
 
 
 @contextmanager

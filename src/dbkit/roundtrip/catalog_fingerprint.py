@@ -9,7 +9,7 @@ that they do not cover, `dbkit.catalog` decides. tests/postgres/test_fingerprint
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from psycopg import OperationalError, pq
@@ -152,6 +152,17 @@ class FingerprintReader:
     def execute(self, statements: str) -> Rows:
         """Execute statements, and return the rows of the last one as texts."""
         return _rows(self.connection.exec_(statements.encode()))
+
+    def query(self, statements: Sequence[str]) -> Rows:
+        """Execute statements at once, and return the rows of the only one that has a result."""
+        self.connection.send_query("; ".join(statements).encode())
+        results = []
+        while (result := self.connection.get_result()) is not None:
+            results.append(result)
+        found: Rows = []
+        for result in results:
+            found += _rows(result)
+        return found
 
     def _relations(self, oids: set[int]) -> dict[int, tuple[str, str]]:
         found = _as_relations(self._call("relations", _array(oids)))

@@ -125,8 +125,8 @@ class ProofConnection:
         """Return, for each of these tables (by OID, its name as SQL), a text that differs when its rows do."""
         if not tables:
             return {}
-        with self._formats():
-            rows = self.fingerprints.execute(row_snapshot.table_hash_query(list(tables.values())))
+        begin, end = self._formats_around()
+        rows = self.fingerprints.query((begin, row_snapshot.table_hash_query(list(tables.values())), end))
         found = {int(number or 0): str(text) for number, text in rows}
         return {oid: found[number] for number, oid in enumerate(tables)}
 
@@ -146,10 +146,19 @@ class ProofConnection:
     @contextmanager
     def _formats(self) -> Iterator[None]:
         """Read values in fixed formats, whatever the migration has set."""
-        is_idle = self.driver.pgconn.transaction_status == TransactionStatus.IDLE
-        self.fingerprints.execute(f"{'BEGIN' if is_idle else 'SAVEPOINT dbkit_format'}; {SET_FORMATS}")
+        begin, end = self._formats_around()
+        self.fingerprints.execute(begin)
         yield
-        self.fingerprints.execute("ROLLBACK" if is_idle else "ROLLBACK TO SAVEPOINT dbkit_format; RELEASE dbkit_format")
+        self.fingerprints.execute(end)
+
+    def _formats_around(self) -> tuple[str, str]:
+        """Return the statements before and after those that read values in fixed formats."""
+        if self.driver.pgconn.transaction_status == TransactionStatus.IDLE:
+            return f"BEGIN; {SET_FORMATS}", "ROLLBACK"
+        return (
+            f"SAVEPOINT dbkit_format; {SET_FORMATS}",
+            "ROLLBACK TO SAVEPOINT dbkit_format; RELEASE dbkit_format",
+        )
 
 
 class SharedProofConnection(ProofConnection):

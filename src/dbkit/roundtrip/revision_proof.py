@@ -9,7 +9,7 @@ is proven in a clone of the databases.
 
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
@@ -400,13 +400,13 @@ class RevisionProof:
         context.impl.memo.clear()
         self.connection.prepare_driver()
         try:
-            with (
-                # before the trace, which divides strings with several statements
-                self.connection.recorder.recording(str(self.script.path)),
-                self.work.traces.recording(self.script, connection_of(context), up=up),
-                self.guard.guarding(self.statements),
-                self.branches.tracing(),
-            ):
+            with ExitStack() as stack:
+                if self.work.is_wanted(self.script):
+                    # before the trace, which divides strings with several statements
+                    stack.enter_context(self.connection.recorder.recording(str(self.script.path)))
+                    stack.enter_context(self.work.traces.recording(self.script, connection_of(context), up=up))
+                    stack.enter_context(self.branches.tracing())
+                stack.enter_context(self.guard.guarding(self.statements))
                 migration_function(self.script, up=up)(**self.keywords)
         except (LeavesTransaction, TraceFailed) as error:
             raise EnvRunStopped(NeedsClone()) from error

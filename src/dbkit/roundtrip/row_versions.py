@@ -67,6 +67,26 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.oid >= {FIRST_NORMAL_OID} AND c.relname <> ALL (%(version_tables)s) AND {IS_PROJECT_TABLE}
 """  # noqa: S608
 
+# A value of an enum is read as its label, which can change without the rows
+LABELS = f"""
+WITH RECURSIVE used (relation, type) AS (
+    SELECT a.attrelid, a.atttypid FROM pg_attribute AS a
+    WHERE a.attrelid = ANY (%(oids)s) AND a.attnum > 0 AND a.atttypid >= {FIRST_NORMAL_OID}
+    UNION
+    SELECT used.relation, part.oid FROM used JOIN pg_type AS t ON t.oid = used.type
+    CROSS JOIN LATERAL (
+        SELECT unnest(ARRAY[t.typelem, t.typbasetype])
+        UNION ALL
+        SELECT r.rngsubtype FROM pg_range AS r WHERE r.rngtypid = t.oid
+        UNION ALL
+        SELECT a.atttypid FROM pg_attribute AS a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0
+    ) AS part (oid)
+    WHERE part.oid >= {FIRST_NORMAL_OID}
+)
+SELECT used.relation::bigint, sum(hashtextextended(e.enumlabel, e.oid::bigint))::text
+FROM used JOIN pg_enum AS e ON e.enumtypid = used.type GROUP BY used.relation
+"""  # noqa: S608
+
 
 @dataclass(frozen=True)
 class RowVersions:
@@ -77,7 +97,7 @@ class RowVersions:
     catalogs: Mapping[str, str]
     """By system table: those of its rows that describe no relation."""
     rows: Mapping[int, str]
-    """By OID of a table: its own rows; empty where rows are not compared."""
+    """By OID of a table: its own rows, with the labels of its enums; empty where rows are not compared."""
     names: Mapping[int, str]
     """By OID, the names of these tables, as SQL."""
 
@@ -142,7 +162,8 @@ def _read_tables(connection: "psycopg.Connection[Any]", names: Mapping[int, str]
     rows = " UNION ALL ".join(f"SELECT {oid}::bigint AS oid, xmin FROM ONLY {name}" for oid, name in names.items())  # noqa: S608
     query = f"SELECT r.oid, {_sum()} FROM ({rows}) AS r GROUP BY r.oid"  # noqa: S608
     found: dict[int, str] = dict(connection.execute(query.encode()).fetchall())
-    return {oid: found.get(oid, "") for oid in names}
+    labels: dict[int, str] = dict(connection.execute(LABELS, {"oids": list(names)}).fetchall())
+    return {oid: f"{found.get(oid)} {labels.get(oid)}" for oid in names}
 
 
 def _sum() -> str:

@@ -26,10 +26,11 @@ SET_SETTINGS = "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s:
 def fixed_settings(connection: "psycopg.Connection[Any]") -> Iterator[None]:
     """Use fixed formats meanwhile, and check each constraint at once: a row is refused where it is inserted."""
     names = list(SETTINGS)
-    values, deferred = connection.execute(READ_SETTINGS, [names]).fetchall()[0]
-    connection.execute(SET_SETTINGS, [names, list(SETTINGS.values())])
-    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    cursor = psycopg.ClientCursor(connection)
+    cursor.execute(
+        f"{READ_SETTINGS}; {SET_SETTINGS}; SET CONSTRAINTS ALL IMMEDIATE", [names, names, list(SETTINGS.values())]
+    )
+    values, deferred = cursor.fetchall()[0]
     yield
-    connection.execute(SET_SETTINGS, [names, values])
-    if deferred:
-        connection.execute(f"SET CONSTRAINTS {deferred} DEFERRED".encode())
+    again = f"; SET CONSTRAINTS {deferred.replace('%', '%%')} DEFERRED" if deferred else ""
+    cursor.execute(SET_SETTINGS + again, [names, values])

@@ -210,14 +210,12 @@ def _select_items(connection: psycopg.Connection, query: str, items: Sequence[It
 def _try_query(connection: psycopg.Connection, query: str) -> list[tuple[Any, ...]] | None:
     """Return the result of a query; None when it fails."""
     try:
-        cursor = connection.execute(f"SAVEPOINT dbkit_query; {query}".encode())
+        cursor = connection.execute(f"SAVEPOINT dbkit_query; {query}; RELEASE dbkit_query".encode())
     except psycopg.Error:
         connection.execute("ROLLBACK TO dbkit_query; RELEASE dbkit_query")
         return None
     cursor.nextset()
-    rows = cursor.fetchall()
-    connection.execute("RELEASE dbkit_query")
-    return rows
+    return cursor.fetchall()
 
 
 def _array_sql(texts: Sequence[str | None]) -> str:
