@@ -56,8 +56,8 @@ CONDITIONS = {
     "pg_constraint": "r.contypid > 0",
     "pg_proc": f"r.oid >= {FIRST_NORMAL_OID}",
     "pg_description": f"r.objoid >= {FIRST_NORMAL_OID} OR r.classoid = 'pg_namespace'::regclass",
-    # members of extensions
-    "pg_depend": "r.deptype = 'e'",
+    # members of extensions, and what depends on one
+    "pg_depend": "r.deptype IN ('e', 'x')",
 }
 OF_THE_SERVER = ("pg_database", "pg_db_role_setting")
 """System tables of the whole server that are no part of a schema, and that each copy of a database writes to."""
@@ -139,7 +139,7 @@ def _relations_query() -> bytes:
     parts += [
         f"{_versions('pg_description', 'objoid')} AND r.classoid = 'pg_class'::regclass",
         # the owner of a sequence, and the extension of a relation
-        f"{_versions('pg_depend', 'objid')} AND r.{of_relation} AND r.deptype IN ('a', 'e', 'i')",
+        f"{_versions('pg_depend', 'objid')} AND r.{of_relation} AND r.deptype IN ('a', 'e', 'i', 'x')",
     ]
     return RELATIONS.format(parts=" UNION ALL ".join(parts), first=FIRST_NORMAL_OID).encode()
 
