@@ -4,6 +4,7 @@ from dbkit.postgres import scratch_database
 from dbkit.project.revision_source import mentions_server_objects
 from dbkit.roundtrip.access import Databases
 from dbkit.roundtrip.apply import reapply_revisions, run_revisions
+from dbkit.roundtrip.run_state import RunState
 from dbkit.roundtrip.workspace import Workspace
 
 
@@ -24,6 +25,8 @@ class EmptyCopy:
         """The number of the applied revisions that the copy has."""
         self.with_rows: Databases = {}
         """The databases with rows, while they are replaced."""
+        self.state_with_rows: RunState | None = None
+        """What is known of these."""
         self.is_usable = True
         """Whether it can replace the databases: False once a migration was found to need rows."""
 
@@ -42,6 +45,7 @@ class EmptyCopy:
         if not self.is_usable:
             return False
         self.work.sample_rows.close()
+        self.state_with_rows, self.work.run_state = self.work.run_state, None
         self.with_rows = self.work.databases.rename_away()
         if not self._update_copy() and not self._apply_on_new_server():
             self.work.databases.replace_by(self.with_rows)
@@ -72,6 +76,7 @@ class EmptyCopy:
             self.databases, self.applied_count = self.work.databases.rename_away(), len(self.work.applied)
         self.work.databases.rename_back(self.with_rows)
         self.with_rows = {}
+        self.work.run_state = self.state_with_rows
         return True
 
     def _update_copy(self) -> bool:

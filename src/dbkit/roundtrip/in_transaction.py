@@ -15,7 +15,8 @@ from dbkit.roundtrip.alembic_steps import MigrationStep, commit_if_external
 from dbkit.roundtrip.apply import widen_version_table
 from dbkit.roundtrip.proof_connection import ProofConnection, open_proof_connection
 from dbkit.roundtrip.results import NeedsClone, ProofResult, Proven, Retry, RunEnd, Unsupported, failed_upgrade
-from dbkit.roundtrip.revision_proof import EnvRunStopped, RevisionProof, RunState
+from dbkit.roundtrip.revision_proof import EnvRunStopped, RevisionProof
+from dbkit.roundtrip.run_state import RunState
 from dbkit.roundtrip.transaction_guard import TransactionGuard
 from dbkit.roundtrip.workspace import Workspace
 
@@ -23,6 +24,13 @@ from dbkit.roundtrip.workspace import Workspace
 def prove_in_transactions(work: Workspace, scripts: Sequence[Script]) -> RunEnd:
     """Run env.py once: apply revisions one after the other, and prove those that are wanted. Returns how it ended."""
     run = _TransactionRun(work, scripts)
+    end = _run(work, run)
+    # another step of the proof, or a copy, changes the databases otherwise
+    work.run_state = run.state if isinstance(end, Retry) and run.stage is not Stage.AFTER else None
+    return end
+
+
+def _run(work: Workspace, run: "_TransactionRun") -> RunEnd:
     try:
         work.environment.run(run.migrations, run.guard.refuse_connection)
     except EnvRunStopped as stopped:
@@ -65,6 +73,8 @@ class _TransactionRun:
         """The result of the last proof, until it is recorded."""
         self.stage = Stage.BEFORE
         self.connection: ProofConnection | None = None
+        self.state = work.run_state
+        """What is known of the databases; None until the first reading."""
 
     def close(self) -> None:
         """Leave the session to the driver, which env.py may still use in another run."""
@@ -93,7 +103,7 @@ class _TransactionRun:
         self.connection = connection
         self.stage = Stage.OURS
         self.guard.attach(context)
-        state = RunState(connection.fingerprints.read_all())
+        self.state = state = self.state or RunState(connection.fingerprints.read_all())
         is_known = True
         """Whether the fingerprints in `state` are those of the database as it is."""
         for script in self.scripts:

@@ -10,7 +10,7 @@ is proven in a clone of the databases.
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
 
@@ -26,7 +26,7 @@ from dbkit.project.revision_source import function_line, mentions_table
 from dbkit.roundtrip.alembic_steps import connection_of, migration_function
 from dbkit.roundtrip.assertions import prove_assertions
 from dbkit.roundtrip.branches import RevisionBranches
-from dbkit.roundtrip.catalog_fingerprint import KnownFingerprints, TransactionFingerprints
+from dbkit.roundtrip.catalog_fingerprint import TransactionFingerprints
 from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_up
 from dbkit.roundtrip.extra_rows import prove_with_extra_rows
 from dbkit.roundtrip.extreme_pass import is_extreme_pass_wanted, prove_with_extreme_rows
@@ -37,12 +37,11 @@ from dbkit.roundtrip.preconditions import Preconditions, find_unsatisfying
 from dbkit.roundtrip.proof_connection import DOWN, UP, ProofConnection
 from dbkit.roundtrip.results import NeedsClone, ProofResult, Retry, RunEnd, add_rows, failed_upgrade
 from dbkit.roundtrip.row_snapshot import RowDifference
+from dbkit.roundtrip.run_state import RunState
 from dbkit.roundtrip.sequences import find_sequences_behind
 from dbkit.roundtrip.transaction_guard import LeavesTransaction, TransactionGuard, mentions_extension
 from dbkit.roundtrip.workspace import Workspace
 from dbkit.trace.records import TraceFailed
-
-"""The classes of SQLSTATE of errors that values of rows cause."""
 
 
 class EnvRunStopped(EnvInterrupt):
@@ -60,19 +59,6 @@ class Doubt(Enum):
     ROWS = auto()
     SCHEMA = auto()
     """The schema, and rows, too."""
-
-
-@dataclass
-class RunState:
-    """The known state of the database between the revisions of one run."""
-
-    fingerprints: KnownFingerprints
-    facts: Facts | None = None
-    """The catalog, where it was just read."""
-    table_hashes: dict[int, str] = field(default_factory=dict)
-    """By OID, the rows of each table as one text; empty when rows are not compared."""
-    touched: set[int] | None = None
-    """The OIDs of what the last revision has touched; None when that is not known."""
 
 
 class RevisionProof:

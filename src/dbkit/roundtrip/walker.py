@@ -120,6 +120,7 @@ class Walker:
         if was_applied:
             self.work.applied.remove(script)
         is_copy = self.empty_copy.replace_databases()
+        self.work.run_state = None
         if not is_copy and (was_applied or not self.work.sample_rows.remove()):
             self.work.applied += [script] if was_applied else []
             return False

@@ -19,6 +19,7 @@ from dbkit.roundtrip.env_runner import EnvRunner
 from dbkit.roundtrip.notes import mark_reasoned_backfills
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.results import ProofResult, make_outcome
+from dbkit.roundtrip.run_state import RunState
 from dbkit.roundtrip.sample_rows import SampleRowOptions, SampleRows
 from dbkit.roundtrip.selection import Plan
 from dbkit.roundtrip.tracing import Traces
@@ -53,6 +54,8 @@ class Workspace:
     """By revision id."""
     id_problems: dict[str, str] = field(default_factory=dict, init=False)
     """By revision id, why the version table cannot record it."""
+    run_state: RunState | None = field(default=None, init=False)
+    """What is known of the databases from the last run of env.py, as long as nothing else has changed them."""
     initial_facts: Facts | None = field(default=None, init=False)
     """The catalog before the first revision that is to be proven."""
 
