@@ -1,6 +1,6 @@
 """The tables that goals name, with rows to base planted rows on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +29,7 @@ class KnownTables:
     """Names of tables that get no rows, such as the version table."""
     seed: int = 0
     _tables: dict[Name, Table | None] = field(default_factory=dict)
-    _rows: dict[tuple[int, int, int], list[Row]] = field(default_factory=dict)
+    _rows: dict[tuple[int, int, int], Iterator[Row]] = field(default_factory=dict)
     _used: int = FIRST_NUMBER
     _by_oid: dict[int, Table | None] = field(default_factory=dict)
     _children: dict[int, list[tuple[Table, Reference]]] = field(default_factory=dict)
@@ -123,13 +123,15 @@ class KnownTables:
 
     def _next_row(self, table: Table) -> Row:
         key = (table.oid, len(table.columns), len(table.unique))
-        if not self._rows.get(key):
+        row = next(self._rows[key], None) if key in self._rows else None
+        if row is None:
             parents = self._parents(table)
             rows = generate_rows(self.connection, table, parents, BASE_ROWS, self.next_numbers(), self.seed)
-            if not rows:
+            row = next(rows, None)
+            if row is None:
                 raise CannotFill("no rows were found that its CHECK constraints allow")
-            self._rows[key] = rows[::-1]
-        return self._rows[key].pop()
+            self._rows[key] = rows
+        return row
 
     def _parents(self, table: Table) -> Mapping[Reference, list[tuple[str, ...]]]:
         parents = {}

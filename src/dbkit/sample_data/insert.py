@@ -83,7 +83,7 @@ class FillTurn:
 
     def _generate(self, table: Table, keys: Keys) -> list[Row]:
         extreme = self.extreme.get(table.oid, NO_EXTREMES)
-        return generate_rows(self.connection, table, keys, self.rows, self.next_numbers(), self.seed, extreme)
+        return list(generate_rows(self.connection, table, keys, self.rows, self.next_numbers(), self.seed, extreme))
 
     def _record(self, table: Table, reason: str) -> None:
         """Record why a table has no rows, if it has none."""

@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -37,28 +37,32 @@ def generate_rows(
     numbers: range,
     seed: int,
     extreme: ExtremeValues = NO_EXTREMES,
-) -> list[Row]:
-    """Return rows to try, those that migrations most often fail on first. Raises CannotFill where there are none.
+) -> Iterator[Row]:
+    """Yield rows to try, those that migrations most often fail on first. Raises CannotFill where there are none.
 
     `parents`: the keys of the tables that have rows; a reference that is not in it must be nullable, and becomes NULL.
     `numbers`: for values that only have to differ, also from those of other turns. `extreme` come first in their
     columns, where the constraints allow them.
     """
     factors = _factors(connection, table, parents, numbers, extreme)
-    made = [_pick_row(factors, number, rows) for number in range(4 * rows)]
-    random_source = random.Random(f"{seed}:{table.shown}:{numbers.start}")  # noqa: S311  # the same each time
     checks = _checks_of_several(table)
+    usual = (_pick_row(factors, number, rows) for number in range(4 * rows))
     if not checks:
-        made += [[random_source.choice(factor) for factor in factors] for _ in range(2 * rows)]
-        return list(map(_merge, made))
-    found: list[Row] = []
+        yield from map(_merge, usual)
+    random_source = random.Random(f"{seed}:{table.shown}:{numbers.start}")  # noqa: S311  # the same each time
+    if not checks:
+        for _ in range(2 * rows):
+            yield _merge(map(random_source.choice, factors))
+        return
+    made, count = list(usual), 0
     for number in RANDOM:
         made += [[random_source.choice(factor) for factor in factors] for _ in range(number)]
-        found += map(_merge, _filter_rows(connection, table, checks, made))
-        if len(found) >= 2 * rows:
-            break
+        found = _filter_rows(connection, table, checks, made)
+        yield from map(_merge, found)
+        count += len(found)
+        if count >= 2 * rows:
+            return
         made = []
-    return found
 
 
 def _merge(parts: Iterable[Row]) -> Row:

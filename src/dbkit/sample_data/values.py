@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, timedelta
 from decimal import ROUND_DOWN, Decimal
+from functools import lru_cache
 
 from dbkit.postgres.sql_text import Kind, read_string, tokenize
 from dbkit.sample_data.constraints import Check, Type
@@ -112,7 +113,13 @@ def _letters(number: int) -> str:
 
 def values_from_checks(kind: Type, checks: Iterable[Check | str]) -> list[str]:
     """Return the literals in conditions on a column, and the values next to them."""
-    conditions = [check if isinstance(check, str) else check.sql for check in checks]
+    return list(
+        _values_from_conditions(kind, tuple(check if isinstance(check, str) else check.sql for check in checks))
+    )
+
+
+@lru_cache(maxsize=512)  # rows are generated several times for each revision that touches the table
+def _values_from_conditions(kind: Type, conditions: tuple[str, ...]) -> Sequence[str]:
     texts = [
         read_string(token.text)
         for condition in conditions
