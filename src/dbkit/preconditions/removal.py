@@ -30,7 +30,10 @@ def remove_violating_rows(
         has_triggers = not turn_triggers_off(connection)
         keys = list(_foreign_keys(before))
         for _ in range(MOST_ROUNDS):
-            if not sum(_satisfy(connection, each) for each in (*preconditions, *keys)):
+            changed = sum(_satisfy(connection, each) for each in preconditions)
+            # a schema has many keys, and few of them lose their rows
+            changed += sum(_satisfy(connection, each) for each in _find_violated(connection, keys))
+            if not changed:
                 break
         if not has_triggers:
             connection.execute(WITH_TRIGGERS)
@@ -56,6 +59,14 @@ def _foreign_keys(shapes: Shapes) -> Iterable[Precondition]:
             keys = [parent.columns[number].name for number in each.parent_columns]
             source = Source(table.sql, table.label, (), table.sql)
             yield foreign_key(source, names, Source(parent.sql, parent.label), keys, operators=each.operators)
+
+
+def _find_violated(connection: "psycopg.Connection[Any]", keys: Sequence[Precondition]) -> list[Precondition]:
+    """Return the foreign keys that rows violate."""
+    if not keys:
+        return []
+    query = " UNION ALL ".join(f"SELECT {at} WHERE EXISTS ({each.query})" for at, each in enumerate(keys))
+    return [keys[at] for (at,) in connection.execute(query.encode()).fetchall()]
 
 
 def _satisfy(connection: "psycopg.Connection[Any]", each: Precondition) -> int:
