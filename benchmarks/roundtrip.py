@@ -90,19 +90,25 @@ def roundtrip(directory: Path, runs: int) -> list[Comparison]:
 
 
 def rows(directory: Path, runs: int) -> list[Comparison]:
-    """The proof with rows, as it is by default, against the proof with empty tables; in one process.
+    """The proof with rows, as it is by default, against upgrade head, downgrade base, upgrade head; all in turns.
 
-    Bounded for the shop. In a quarter of a generated chain's revisions there is something to find, which takes longer.
+    In two processes, where a sixth of the revisions loses rows and a sixth has preconditions, and in one, on a chain
+    in which nothing is lost. For the shop against the proof with empty tables.
     """
-    projects = [Project(ROOT, 0), *(make_project(directory, size) for size in SIZES[:2])]
-    tasks = [
-        Task(f"--rows {number}", partial(_with_rows, project, number)) for project in projects for number in ("5", "0")
-    ]
-    times = in_turns(tasks, runs)
+    shop = Project(ROOT, 0)
+    with open_cluster() as cluster:
+        projects = [make_project(directory, size) for size in SIZES]
+        clean = [make_project(directory / "clean", size, steps=chain.CLEAN) for size in SIZES]
+        tasks = [Task(f"--rows {number}", partial(_with_rows, shop, number)) for number in ("5", "0")]
+        for project, jobs in ((project, jobs) for jobs, group in (("2", projects), ("1", clean)) for project in group):
+            tasks.append(Task(f"dbkit roundtrip --jobs {jobs}", partial(_with_rows, project, "5", jobs)))
+            tasks.append(Task("three times alembic", partial(_three_processes, project, cluster)))
+        filled, empty, *times = in_turns(tasks, runs)
+    labels = [f"{words}, {size}" for words in ("with rows, findings", "with rows, no finding") for size in SIZES]
+    pairs = zip(labels, times[0::2], times[1::2], strict=True)
     return [
-        Comparison(f"rows, {project.size or 'the shop'}", filled, empty, bound, bound)
-        for project, filled, empty in zip(projects, times[0::2], times[1::2], strict=True)
-        for bound in [None if project.size else ROWS_BOUND]
+        *(Comparison(label, ours, bare, BARE_BOUND) for label, ours, bare in pairs),
+        Comparison("rows, the shop", filled, empty, ROWS_BOUND, ROWS_BOUND),
     ]
 
 
@@ -125,9 +131,9 @@ def _traced(project: Project, options: Sequence[str]) -> float:
     return project.run(*_proof(project, "1", "5"), *options, may_find=True)[0]
 
 
-def _with_rows(project: Project, number: str) -> float:
+def _with_rows(project: Project, number: str, jobs: str = "1") -> float:
     """Seconds. That it finds something in the generated chain is no failure."""
-    return project.run(*_proof(project, "1", number), may_find=True)[0]
+    return project.run(*_proof(project, jobs, number), may_find=True)[0]
 
 
 def peers(directory: Path, runs: int) -> list[Comparison]:
@@ -202,10 +208,12 @@ def open_cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-def make_project(directory: Path, size: int, template: str = "generic") -> Project:
+def make_project(
+    directory: Path, size: int, template: str = "generic", steps: Sequence[chain.Step] = chain.STEPS
+) -> Project:
     """Write a project with a generated chain; `template` is the name of Alembic's own. Raises Failed."""
     root = directory / f"{template}-{size}"
-    root.mkdir()
+    root.mkdir(parents=True)
     project = Project(root, size)
     project.run(sys.executable, "-m", "alembic", "init", "--template", template, "migrations")
     env = root / "migrations/env.py"
@@ -215,7 +223,7 @@ def make_project(directory: Path, size: int, template: str = "generic") -> Proje
         raise Failed("Alembic's template has changed")
     url = 'import os\nconfig.set_main_option("sqlalchemy.url", os.environ["DATABASE_URL"].replace("%", "%%"))\n'
     env.write_text(text.replace(known, known + url, 1))
-    chain.write(root / "migrations/versions", size)
+    chain.write(root / "migrations/versions", size, steps)
     # Python has its bytecode then
     project.run(sys.executable, "-m", "compileall", "-q", root)
     return project
