@@ -154,7 +154,13 @@ def split_statements(text: str, start: int = 0) -> Iterator[list[Token]]:
 
 def statements(text: str) -> list[str]:
     """The single statements of a text, as they are written; the text itself where there is none."""
+    if ";" not in text and not _may_have_comments(text):
+        return [text.strip() or text]
     return ["".join(token.text for token in each).strip() for each in split_statements(text)] or [text]
+
+
+def _may_have_comments(text: str) -> bool:
+    return "--" in text or "/*" in text
 
 
 def plain(text: str) -> str:
@@ -172,6 +178,8 @@ def plain_statements(text: str) -> list[str]:
 
 def without_comments(text: str) -> str:
     """The text with a space in place of each comment."""
+    if not _may_have_comments(text):
+        return text
     return "".join(" " if token.kind == Kind.COMMENT else token.text for token in tokenize(text))
 
 
