@@ -284,6 +284,7 @@ VERBS = {
             *PROOF,
             TRACE,
             STRICT,
+            option("--no-cache", action="store_true", help="neither use nor keep verdicts of other runs"),
             format_option("text", "json", "junit", "github"),
         ),
         any_project=True,

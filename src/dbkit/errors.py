@@ -13,8 +13,13 @@ LOCK_HINT = "Look for long transactions in pg_stat_activity; then run the same c
 WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
 
 
+said: list[str] = []
+"""What this process has printed to stderr for people."""
+
+
 def say(words: str) -> None:
     """Print a message to stderr, without secrets. A closed stderr is no error."""
+    said.append(words)
     with suppress(OSError):
         print(f"dbkit: {redact.text(hints.render(words))}", file=sys.stderr)
 

@@ -19,7 +19,8 @@ def run(
     if verb.only_here:
         raise InputError(f"{invocation.verb} is not for this project: {verb.only_here}.")
     hints.for_project(*_options_of(invocation))
-    keeps, is_gated = _read_gate(ini, invocation.section)
+    # without a connection, a proof does not depend on it, and Alembic need not be loaded
+    keeps, is_gated = (False, False) if verb.is_proof and not verb.connects else _read_gate(ini, invocation.section)
     if verb.is_proof:
         settings = load(ini.parent, ini=ini, dotenv=False, connects=verb.connects and not keeps)
     elif is_gated and not keeps:

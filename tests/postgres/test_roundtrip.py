@@ -13,6 +13,7 @@ from dbkit.catalog import Difference, Fact
 from dbkit.errors import InputError
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres.cluster import Cluster
+from dbkit.proof_cache.codec import decode, encode
 from dbkit.reports import github, junit, text
 from dbkit.reports import json as json_report
 from dbkit.roundtrip.outcome import Failure, Finding, Outcome, RevisionOutcome
@@ -68,6 +69,12 @@ def test_rows_hide_no_fault_of_a_schema(local_settings: Settings, battery_projec
     with_rows = prove(local_settings, battery_project, Request(jobs=1))
     for case, found in zip(BATTERY, with_rows.revisions, strict=True):
         assert case.verdict in ("proven", found.verdict, *found.also), (case.name, found)
+
+
+def test_each_outcome_is_the_same_after_it_was_written_and_read(battery: Outcome) -> None:
+    written = json.dumps(encode(battery))
+    assert decode(Outcome, json.loads(written)) == battery
+    assert json.dumps(encode(decode(Outcome, json.loads(written)))) == written
 
 
 def test_the_battery_is_what_it_is_said_to_be() -> None:

@@ -30,6 +30,7 @@ ROOMS = [
     "sample_data",
     "preconditions",
     "findings",
+    "proof_cache",
     "project",
     "journal",
     "postgres",

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from dbkit.database_url import parse_url
 from dbkit.errors import InputError
-from dbkit.roundtrip.scratch_server import ScratchServer, open_server
 from dbkit.settings import Settings, Target
 
 if TYPE_CHECKING:
     from dbkit.roundtrip.prove import Request
+    from dbkit.roundtrip.scratch_server import ScratchServer
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,10 @@ class ProofOptions(ScratchOptions):
 
 
 @contextmanager
-def open_proof(settings: Settings, options: ProofOptions) -> Iterator[tuple[ScratchServer, "Request"]]:
+def open_proof(settings: Settings, options: ProofOptions) -> Iterator[tuple["ScratchServer", "Request"]]:
     """Start a scratch server and make the request of a proof on it. Raises InputError."""
+    from dbkit.roundtrip.scratch_server import open_server  # it loads psycopg
+
     _require_given(options)
     with open_server(settings, parse_server(options.server)) as server:
         yield server, make_proof_request(options)  # while the server starts: the import of Alembic takes as long
@@ -58,8 +60,10 @@ def make_proof_request(options: ProofOptions) -> "Request":
 
 
 @contextmanager
-def open_scratch_server(settings: Settings, options: ScratchOptions) -> Iterator[tuple[ScratchServer, "Request"]]:
+def open_scratch_server(settings: Settings, options: ScratchOptions) -> Iterator[tuple["ScratchServer", "Request"]]:
     """Start a scratch server and make the request for all revisions on it. Raises InputError."""
+    from dbkit.roundtrip.scratch_server import open_server  # it loads psycopg
+
     _require_given(options)
     with open_server(settings, parse_server(options.server)) as server:
         # while the server starts: the import of Alembic takes as long

@@ -62,6 +62,12 @@ def client_program(settings: Settings, name: str, major: int = 0) -> Path:
     raise InputError(f"{name} was not found{where}.{why}", "Install PostgreSQL's client, or set PG_BINDIR in .env.")
 
 
+def find_program(settings: Settings, name: str) -> Path | None:
+    """The first place of `psql` or `pg_dump`, which is not run; None where there is none."""
+    found = (bindir / name for bindir in _candidates(settings, system=True))
+    return next((program for program in found if _is_program(program)), None)
+
+
 def program_major(program: Path) -> int:
     """The major version of a PostgreSQL program. Raises InputError when it does not run."""
     try:

@@ -32,6 +32,7 @@ def _roundtrip(outcome: Outcome) -> dict[str, Any]:
         "project": outcome.project,
         "server": outcome.server,
         "seconds": round(outcome.seconds, 3),
+        "kept": outcome.kept,
         "summary": {verdict.value: outcome.count(verdict) for verdict in Verdict},
         "chain": outcome.chain,
         "chain_length": outcome.chain_length,

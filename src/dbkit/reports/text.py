@@ -102,7 +102,10 @@ def summarize_roundtrip(outcome: Outcome) -> str:
     coverage = describe_coverage(
         (each for revision in outcome.revisions for each in revision.coverage), "data statement"
     )
-    details = filter(None, [f"{outcome.seconds:.1f} s", _sample_rows(outcome.sample_rows), coverage])
+    kept = f"{counted(outcome.kept, 'verdict')} kept" if outcome.kept else ""
+    if outcome.not_kept:
+        kept = f"nothing is kept for the next run: {outcome.not_kept}"
+    details = filter(None, [f"{outcome.seconds:.1f} s", kept, _sample_rows(outcome.sample_rows), coverage])
     return f"{'; '.join(parts)} ({'; '.join(details)})."
 
 

@@ -188,6 +188,10 @@ class Outcome:
     """The number of revisions in the chain."""
     shares_transaction: bool = False
     """Whether env.py runs all revisions of a command in one transaction; the proof gives each its own."""
+    kept: int = 0
+    """The number of verdicts that an earlier run has found, and that nothing has changed since."""
+    not_kept: str = ""
+    """Why this run cannot be kept for the next one; "" where it can."""
 
     def count(self, verdict: Verdict) -> int:
         """Return how many revisions have this verdict."""

@@ -17,6 +17,7 @@ from typing import cast
 from dbkit.errors import CheckFailed, DbkitError, say
 from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect
+from dbkit.proof_cache import recorder
 from dbkit.roundtrip.access import environment_variables
 from dbkit.roundtrip.env_runner import EnvRunner
 from dbkit.roundtrip.sample_rows import SampleRowOptions
@@ -180,6 +181,8 @@ def _collect(workers: Sequence[_Worker], place: scratch_database.ProofServer, pr
             message = worker.receive()
             if isinstance(message, WalkResult):
                 found[worker.number] = message
+            elif isinstance(message, recorder.Report):
+                recorder.join(message)
             elif isinstance(message, DbkitError) and worker is not workers[0]:
                 return []  # env.py may go to the first process's database: it read its settings when it was imported
             elif isinstance(message, DbkitError):
@@ -217,6 +220,8 @@ class _Work:
     names: scratch_database.DatabaseNames
     options: SampleRowOptions
     trace: bool
+    is_recorded: bool
+    """Whether what the project reads is recorded."""
 
     @classmethod
     def of_part(
@@ -234,7 +239,8 @@ class _Work:
             databases = {name: place.target(next(names)) for name in environment.databases}
             environment = replace(environment, databases=databases)
         revisions = tuple(script.revision for script in part.scripts)
-        return cls(environment, place, revisions, part.proven, dict(part.parents), names, options, trace)
+        recorded = recorder.active() is not None
+        return cls(environment, place, revisions, part.proven, dict(part.parents), names, options, trace, recorded)
 
     def walk(self, progress: Progress) -> WalkResult:
         """Walk over the part."""
@@ -248,8 +254,13 @@ def _run(work: _Work, sender: Connection) -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent ends us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if work.is_recorded and not recorder.active():
+        recorder.Recorder().start()  # it is no fork: what it reads when it loads the project, the parent has read, too
     try:
-        sender.send(work.walk(sender.send))
+        result = work.walk(sender.send)
+        if report := recorder.report():
+            sender.send(report)
+        sender.send(result)
     except DbkitError as error:
         sender.send(error)
 

@@ -1,6 +1,5 @@
 """Select the revisions to apply, in order, and those of them to prove."""
 
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from alembic.util import CommandError
 
 from dbkit.errors import WRITE_FIRST, InputError
 from dbkit.project import Project, require_known
+from dbkit.project.git_files import new_files
 from dbkit.project.revision_order import ancestors, parents_of, sort_revisions
 
 
@@ -59,7 +59,7 @@ def select_revisions(project: Project, scope: Scope) -> Plan:
     if not proven and scope.applied is None:
         raise InputError(f"there is nothing to prove{_reason(scope)}.", "Nothing was run.")
     if scope.since:
-        new = _new_files(_directories(everything.values()), scope.since)
+        new = new_files(_directories(everything.values()), scope.since)
         proven &= {identifier for identifier, script in everything.items() if Path(script.path).resolve() in new}
     # apply also the revisions that they need
     needed = ancestors(proven, parents) if not scope.everything else applied
@@ -91,48 +91,6 @@ def _resolve(project: Project, names: Sequence[str]) -> set[str]:
 
 def _directories(scripts: Iterable[Script]) -> set[Path]:
     return {Path(script.path).resolve().parent for script in scripts}
-
-
-def _new_files(directories: Iterable[Path], reference: str) -> set[Path]:
-    """Return the files that the commit `reference` does not have: committed since then, or not committed yet."""
-    found: set[Path] = set()
-    for directory in directories:
-        top = Path(_git(directory, reference, "rev-parse", "--show-toplevel").rstrip("\n"))
-        commit = _git(
-            directory, reference, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}"
-        )
-        listings = (
-            (
-                "diff",
-                "--no-relative",
-                "--name-only",
-                "--no-renames",
-                "--diff-filter=A",
-                "-z",
-                commit.strip(),
-                "--",
-                ".",
-            ),
-            ("ls-files", "--others", "--exclude-standard", "--full-name", "-z", "--", "."),
-        )
-        for listing in listings:
-            found |= {top / name for name in _git(directory, reference, *listing).split("\0") if name}
-    return found
-
-
-def _git(directory: Path, reference: str, *arguments: str) -> str:
-    try:
-        command = ["git", *arguments]
-        result = subprocess.run(
-            command, cwd=directory, capture_output=True, encoding="utf-8", errors="surrogateescape", check=False
-        )
-    except OSError:  # not FileNotFoundError alone: a directory of PATH may be forbidden
-        raise InputError("--since needs git, and there is none on PATH.", "Name the revisions with --only.") from None
-    if result.returncode:
-        words = result.stderr.strip().splitlines()
-        reason = words[-1] if words else f"there is no commit {reference!r}"
-        raise InputError(f"--since {reference}: {reason}.", "Name a commit, branch or tag of the project's repository.")
-    return result.stdout
 
 
 def _reason(scope: Scope) -> str:

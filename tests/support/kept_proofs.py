@@ -1,0 +1,169 @@
+"""A project whose proofs are kept: one that reads in every way, a process that proves it, and what it answers."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+ENV = """\
+import os
+import pkgutil
+from pathlib import Path
+
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+import team_settings
+import team_tables
+
+HERE = Path(__file__).parent
+os.getenv("TEAM_MODE")
+if (HERE / "local.toml").exists():
+    (HERE / "local.toml").read_text()
+try:
+    import team_local
+except ImportError:
+    pass
+try:
+    (HERE / "not_there.json").open()
+except FileNotFoundError:
+    pass
+[each.name for each in pkgutil.iter_modules([str(HERE / "plugins")])]
+sorted((HERE / "sql").glob("*.sql"))
+{extra}
+
+with create_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool).connect() as connection:
+    context.configure(connection=connection, target_metadata=team_tables.metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+FIRST = '''\
+"""make things"""
+from alembic import op
+revision = "r1"
+down_revision = None
+def upgrade():
+    op.execute("CREATE TABLE things (id int PRIMARY KEY, name text)")
+def downgrade():
+    op.execute("DROP TABLE things")
+'''
+SECOND = '''\
+"""fill things"""
+from pathlib import Path
+from alembic import op
+revision = "r2"
+down_revision = "r1"
+def upgrade():
+    import team_words
+    op.execute(Path(__file__).with_name("words.txt").read_text())
+def downgrade():
+    pass
+'''
+FILES = {
+    "alembic.ini": "[alembic]\nscript_location = %(here)s/migrations\nprepend_sys_path = .\n",
+    "team_settings.py": "NAME = 'team'\n",
+    "team_tables.py": "import sqlalchemy as sa\nmetadata = sa.MetaData()\n",
+    "team_words.py": "WORDS = 1\n",
+    "migrations/plugins/one.py": "",
+    "migrations/sql/one.sql": "",
+    "migrations/samples/r1.sql": "INSERT INTO things VALUES (77, 'seven')\n",
+    "migrations/versions/r1.py": FIRST,
+    "migrations/versions/r2.py": SECOND,
+    "migrations/versions/words.txt": "UPDATE things SET name = 'x'",
+}
+
+RUNNER = """
+import io, json, os, sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from dbkit import cli, hints, settings
+from dbkit.commands import roundtrip
+from dbkit.redaction import redact
+
+redact.learn_variables(os.environ)
+path, directory = list(sys.path), os.getcwd()
+for line in sys.stdin:
+    options, variables, only_look = json.loads(line)
+    sys.path[:] = path  # Alembic adds to it
+    os.chdir(directory)
+    for name in [name for name in os.environ if name.startswith(("TEAM_", "PGTZ"))]:
+        del os.environ[name]
+    os.environ.update(variables)
+    invocation = cli.parse(["roundtrip", "-c", "alembic.ini", *options])
+    _function, (chosen,) = invocation.load()
+    ini = Path("alembic.ini").resolve()
+    own = settings.load(ini.parent, ini=ini, dotenv=False)
+    if only_look:
+        from dbkit.proof_cache.run_entry import RunCache
+        from dbkit.roundtrip.outcome import Outcome
+        print(json.dumps(RunCache.open(own, ini, "roundtrip", chosen).find(Outcome) is not None), flush=True)
+        continue
+    out = io.StringIO()
+    with redirect_stdout(out):
+        code = roundtrip.roundtrip(own, ini, chosen)
+    print(json.dumps([code, out.getvalue()]), flush=True)
+"""
+
+
+def make_project(root: Path, extra: str = "") -> Path:
+    """Write the project; `extra` is code of its env.py. Returns its directory."""
+    for name, text in {**FILES, "migrations/env.py": ENV.format(extra=extra)}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+@dataclass
+class Prover:
+    """A process that proves a project whenever it is asked to."""
+
+    root: Path
+    fresh: tuple[int, str] = (0, "")
+    """What it said of the proof without the cache."""
+
+    def __enter__(self) -> "Prover":
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("TEAM_", "PG"))}
+        # neither options nor code on the command line: all processes have the same path
+        runner = self.root.parent / f"{self.root.name}-runner.py"
+        runner.write_text(RUNNER)
+        self.process = subprocess.Popen(
+            [sys.executable, str(runner)],
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+
+    def ask(self, options: tuple[str, ...], variables: Mapping[str, str], *, only_look: bool) -> Any:
+        """Prove, and return the exit code and the output; or `only_look` whether there is a kept outcome."""
+        assert self.process.stdin
+        assert self.process.stdout
+        print(json.dumps([options, variables, only_look]), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def prove(self, *options: str, env: Mapping[str, str] = {}) -> tuple[int, str]:
+        """Prove the project. Returns the exit code and the output."""
+        code, text = self.ask(options, env, only_look=False)
+        return code, text
+
+    def is_kept(self, *options: str, env: Mapping[str, str] = {}) -> bool:
+        """Whether a proof now would be the outcome of an earlier one."""
+        return bool(self.ask(options, env, only_look=True))
+
+
+def entries(root: Path) -> list[Path]:
+    """Return the files of the outcomes that are kept."""
+    return sorted(path for path in (root / ".dbkit").glob("proofs*/*-*") if path.is_file())
