@@ -285,6 +285,7 @@ VERBS = {
             TRACE,
             STRICT,
             option("--no-cache", action="store_true", help="neither use nor keep verdicts of other runs"),
+            option("--full", action="store_true", help="keep verdicts, and take the whole chain down and up again"),
             format_option("text", "json", "junit", "github"),
         ),
         any_project=True,

@@ -1,6 +1,6 @@
 """The options of the verbs that run a project's migrations on scratch databases, and the request that they make."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from dbkit.errors import InputError
 from dbkit.settings import Settings, Target
 
 if TYPE_CHECKING:
+    from dbkit.postgres.cluster import Cluster
     from dbkit.roundtrip.prove import Request
     from dbkit.roundtrip.scratch_server import ScratchServer
 
@@ -41,12 +42,17 @@ class ProofOptions(ScratchOptions):
 
 
 @contextmanager
-def open_proof(settings: Settings, options: ProofOptions) -> Iterator[tuple["ScratchServer", "Request"]]:
-    """Start a scratch server and make the request of a proof on it. Raises InputError."""
+def open_proof(
+    settings: Settings, options: ProofOptions, prepare: "Callable[[Cluster], object]" = lambda _cluster: None
+) -> Iterator[tuple["ScratchServer", "Request"]]:
+    """Start a scratch server and make the request of a proof on it. Raises InputError.
+
+    `prepare` is called before a scratch cluster starts.
+    """
     from dbkit.roundtrip.scratch_server import open_server  # it loads psycopg
 
     _require_given(options)
-    with open_server(settings, parse_server(options.server)) as server:
+    with open_server(settings, parse_server(options.server), prepare) as server:
         yield server, make_proof_request(options)  # while the server starts: the import of Alembic takes as long
 
 

@@ -1,8 +1,8 @@
 """`dbkit roundtrip`: prove on a scratch database that each migration can be undone and applied again."""
 
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ class RoundtripOptions(ProofOptions):
     strict: bool
     report: str
     no_cache: bool
+    full: bool
 
 
 def roundtrip(settings: Settings, ini: Path, options: RoundtripOptions) -> int:
@@ -43,17 +44,45 @@ def _find_or_prove(settings: Settings, ini: Path, options: RoundtripOptions) -> 
 
     started = time.monotonic()
     # the state of a server that is not made for the proof is not known
-    cache = None if options.no_cache or options.server else RunCache.open(settings, ini, "roundtrip", options)
-    kept = cache.find(Outcome) if cache else None
+    if options.no_cache or options.server:
+        return _prove(settings, ini, options)
+    cache = RunCache.open(settings, ini, "roundtrip", options)
+    kept = None if options.full else cache.find(Outcome)
     if kept:
         return replace(kept, seconds=time.monotonic() - started, kept=len(kept.revisions))
-    with cache.recording() if cache else nullcontext(), open_proof(settings, options) as (server, request):
+    return _prove_and_keep(cache, settings, ini, options)
+
+
+def _prove(settings: Settings, ini: Path, options: RoundtripOptions) -> "Outcome":
+    with open_proof(settings, options) as (server, request):
         from dbkit.roundtrip.prove import prove_at
 
         request = replace(request, trace=options.trace, strict=options.strict or None)
-        outcome, loaded = prove_at(server, settings, ini, request, make_progress_line())
-    if cache:
-        files = [Path(script.path) for script in loaded.script.walk_revisions()]
-        files += [settings.root / ".env", *(ini.with_name(name) for name in ("alembic.ini", "pyproject.toml"))]
-        cache.keep(outcome, files, ["DATABASE_URL", *options.url_env, *(name for name, _ in options.set_env)])
-    return replace(outcome, not_kept=cache.problem) if cache else outcome
+        return prove_at(server, settings, ini, request, make_progress_line())[0]
+
+
+def _prove_and_keep(cache: RunCache, settings: Settings, ini: Path, options: RoundtripOptions) -> "Outcome":
+    """Prove from where an earlier run can be gone on from, and keep what a later run needs."""
+    from dbkit.postgres.cluster import Cluster
+    from dbkit.proof_cache.walk_entry import find_walk, keep_walk
+    from dbkit.roundtrip.kept_walk import KeptWalk, WalkCache
+
+    found = find_walk(cache, KeptWalk)
+    prepare = found.restore if found else (lambda _cluster: None)
+    with cache.recording(), open_proof(settings, options, prepare) as (server, request):
+        from dbkit.roundtrip.prove import prove_at, samples_directory
+
+        request = replace(request, trace=options.trace, strict=options.strict or None)
+        walks = WalkCache(lambda: found.walk if found and found.is_restored else None, options.full)
+        outcome, loaded = prove_at(server, settings, ini, request, make_progress_line(), walks)
+        revisions = [(script.revision, Path(script.path)) for script in loaded.script.walk_revisions()]
+        beside = [settings.root / ".env", *(ini.with_name(name) for name in ("alembic.ini", "pyproject.toml"))]
+        own_variables = ["DATABASE_URL", *options.url_env, *(name for name, _ in options.set_env)]
+        used = found.inputs if found and walks.kept else None
+        cache.find_inputs([*(path for _, path in revisions), *beside], own_variables, used)
+        made = walks.made
+        if made and isinstance(cluster := server.place, Cluster):
+            samples = samples_directory(loaded)
+            keep_walk(cache, made, made.revisions, dict(revisions), samples, partial(made.archive, cluster))
+    cache.keep(replace(outcome, kept=0), [path for _, path in revisions])
+    return replace(outcome, not_kept=cache.problem)

@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 MISSING = "-"
@@ -49,6 +49,26 @@ class Inputs:
     def from_json(cls, content: Mapping[str, object]) -> "Inputs":
         """Return what `as_json` was given."""
         return cls(**content)  # type: ignore[arg-type]  # the checksum of the entry holds
+
+    def without(self, files: Collection[str], listings: Collection[str]) -> "Inputs":
+        """Return the inputs without these files, and without what was listed of these directories."""
+        return replace(
+            self,
+            files={path: state for path, state in self.files.items() if path not in files},
+            listings={path: names for path, names in self.listings.items() if path not in listings},
+        )
+
+    def join(self, other: "Inputs", environment: Mapping[str, str]) -> "Inputs":
+        """Return these inputs and those of an earlier run that are still the same."""
+        variables = sorted({*self.variables, *other.variables})
+        return Inputs(
+            other.files | self.files,
+            other.listings | self.listings,
+            other.modules | self.modules,
+            variables,
+            self.salt,
+            digest_values(variables, self.salt, environment),
+        )
 
     def is_current(self, digest: Callable[[str], str], environment: Mapping[str, str]) -> bool:
         """Whether everything is as it was; `digest` returns that of a file."""

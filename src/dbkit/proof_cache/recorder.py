@@ -34,6 +34,8 @@ FINDER = "<frozen importlib._bootstrap_external>"
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn")
 LOOK_FOR_LIBRARIES = ("/ctypes/util.py", "/uuid.py", "/platform.py")
 """Modules of the standard library that start programs to find out what the system is."""
+ALEMBIC = f"alembic{os.sep}script{os.sep}base.py"
+"""The module that lists the revision files."""
 CLOCK_STEP = 20_000_000
 """Nanoseconds by which the time of a file can be behind the clock."""
 
@@ -50,6 +52,8 @@ class Recorder:
         self.looked_for: dict[str, bool] = {}
         """By path, whether something was there."""
         self.listings: dict[str, str] = {}
+        self.listed_by_project: set[str] = set()
+        """The directories that other code than this program and Alembic has listed."""
         self.modules: dict[str, str] = {}
         self.variables: set[str] = set()
         self.problems: set[str] = set()
@@ -82,7 +86,7 @@ class Recorder:
 
     def report(self) -> "Report":
         """Return what a process that was forked has recorded, for `join`."""
-        names = ("opened", "looked_for", "listings", "modules", "variables", "problems")
+        names = ("opened", "looked_for", "listings", "listed_by_project", "modules", "variables", "problems")
         self._check_messages()
         return Report({name: getattr(self, name) for name in names} | {"loaded": set(loaded_files())})
 
@@ -152,13 +156,16 @@ class Recorder:
 
     def _record_listing(self, name: object) -> None:
         path = _path_of(name or ".")
-        if path is None or _is_library(path):
+        if path is None or _is_library(path) or path.endswith("__pycache__"):
             return
         if _is_called_by_finder():
             if path not in self.modules and not path.startswith(SITE):
                 self.modules[path] = list_modules(path)
-        elif path not in self.listings:
+            return
+        if path not in self.listings:
             self.listings[path] = list_names(path)
+        if path not in self.listed_by_project and not is_own_caller(4, (ALEMBIC,)):
+            self.listed_by_project.add(path)
 
     def record_variable(self, name: object) -> None:
         """Record that a variable was read."""

@@ -23,7 +23,7 @@ from dbkit.redaction import redact
 from dbkit.settings import Settings
 
 T = TypeVar("T")
-NOT_IN_KEY = ("report", "no_cache")
+NOT_IN_KEY = ("report", "no_cache", "full")
 """Options that do not change the outcome."""
 NO_INPUT = ("target", "app_env", "wait", "confirm", "stash")
 """Settings that a proof does not use."""
@@ -38,6 +38,8 @@ class RunCache:
     since: str | None
     digests: Digests
     recorder: Recorder
+    inputs: Inputs | None = None
+    """What this run has depended on; None where it is not known."""
     problem: str = ""
     """Why the outcome of this run is not kept; "" where it is."""
 
@@ -90,19 +92,21 @@ class RunCache:
         finally:
             self.recorder.stop()
 
-    def keep(self, outcome: object, revision_files: Iterable[Path], own_variables: Iterable[str]) -> None:
-        """Keep the outcome of the run that was recorded, unless what it depends on cannot be known."""
-        files = [str(path) for path in revision_files]
-        inputs = self.recorder.inputs(self.digests, files, own_variables)
-        if inputs is None:
-            self.problem = min(self.recorder.problems)
+    def find_inputs(self, files: Iterable[Path], own_variables: Iterable[str], kept: Inputs | None) -> None:
+        """Find what the run that was recorded has depended on, these files too, and what `kept` verdicts depend on."""
+        found = self.recorder.inputs(self.digests, map(str, files), own_variables)
+        self.inputs = found.join(kept, self.recorder.environment) if found and kept else found
+        self.problem = "" if found else min(self.recorder.problems)
+
+    def keep(self, outcome: object, revision_files: Iterable[Path]) -> None:
+        """Keep the outcome of the run that was recorded, unless what it depends on is not known."""
+        store = open_store(self.root, create=True) if self.inputs else None
+        if store is None or self.inputs is None:
             return
-        store = self.digests.store = open_store(self.root, create=True)
-        if store is None:
-            return
-        entry = {"inputs": inputs.as_json(), "outcome": redact.tree(encode(outcome)), "directory": os.getcwd()}  # noqa: PTH109
+        self.digests.store = store
+        entry = {"inputs": self.inputs.as_json(), "outcome": redact.tree(encode(outcome)), "directory": os.getcwd()}  # noqa: PTH109
         if self.since:
-            directories = sorted({str(path.resolve().parent) for path in map(Path, files)})
+            directories = sorted({str(path.resolve().parent) for path in revision_files})
             entry |= {"directories": directories, "new": self._list_new(directories)}
         store.write_variant(self.key, entry)
         self.digests.save()

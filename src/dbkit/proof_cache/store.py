@@ -25,6 +25,9 @@ VARIANTS = 4
 """The most entries with the same key, which differ in their inputs: those of branches that take turns."""
 ABANDONED_AFTER = 3600.0  # seconds until a file that a killed process has left unfinished is removed
 UNFINISHED = "unfinished-"
+ARCHIVE = "archive-"
+MOST_ARCHIVES = 2
+"""The most archives of clusters, of some 60 MB each."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +99,13 @@ class Store:
         for name in self._names(UNFINISHED):
             if time.time() - self._last_use(name) > ABANDONED_AFTER:
                 self.remove(name)
+        for name in sorted(self._names(ARCHIVE), key=self._last_use, reverse=True)[MOST_ARCHIVES:]:
+            self.remove(name)
         room = LARGEST
         for name in sorted(self._names(""), key=self._last_use, reverse=True):
             path = self.directory / name
             with suppress(OSError):
-                if path.is_file() and not name.startswith(UNFINISHED):
+                if path.is_file() and not name.startswith((UNFINISHED, ARCHIVE)):
                     room -= path.stat().st_size
                     if room < 0:
                         self.remove(name)

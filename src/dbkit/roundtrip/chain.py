@@ -25,6 +25,8 @@ class ChainResult:
     findings: Sequence[Attributed] = ()
     length: int = 0
     """The number of revisions that went down and up again."""
+    is_exact: bool = False
+    """Whether nothing at all differed, not even what PostgreSQL cannot undo."""
 
 
 def prove_chain(work: Workspace, outcomes: Sequence[RevisionOutcome]) -> ChainResult:
@@ -51,13 +53,14 @@ class _ChainProof:
         chain = [script.revision for script in self.chain]
         has_dirty = not self.dirty.isdisjoint(chain)
         found: list[tuple[str | None, Finding]] = []
-        for revision, finding in self._down_and_up():
+        differences = self._down_and_up()
+        for revision, finding in differences:
             if finding.failure and has_dirty:
                 # it fails on what the dirty revisions leave behind, which is reported already
                 chain = chain[: chain.index(revision or "")]
             elif not self._is_known(finding):
                 found.append((revision, finding))
-        return ChainResult(self._attribute(found), len(chain))
+        return ChainResult(self._attribute(found), len(chain), is_exact=not differences)
 
     def _down_and_up(self) -> list[tuple[str | None, Finding]]:
         """Return what differs, with the revision where that is known."""

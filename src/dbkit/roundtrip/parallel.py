@@ -44,6 +44,7 @@ def walk_in_parallel(
     options: SampleRowOptions,
     trace: bool = False,
     own_sockets: frozenset[str] = frozenset(),
+    checkpoint_at: int | None = None,
 ) -> list[WalkResult]:
     """Return the results of the walks over the parts, in their order; none when only one process can do it.
 
@@ -61,6 +62,9 @@ def walk_in_parallel(
     try:
         for number, part in enumerate(parts):
             work = _Work.of_part(environment, place, part, names.share(number, len(parts)), options, trace, number)
+            work.records = checkpoint_at is not None
+            if work.records and number == len(parts) - 1:
+                work.checkpoint_at = checkpoint_at
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=_run, args=(work, sender), daemon=True)
             workers.append(_Worker(number + 1, process, receiver, work.environment))
@@ -222,6 +226,8 @@ class _Work:
     trace: bool
     is_recorded: bool
     """Whether what the project reads is recorded."""
+    records: bool = False
+    checkpoint_at: int | None = None
 
     @classmethod
     def of_part(
@@ -247,7 +253,7 @@ class _Work:
         scripts = map(self.environment.project.revision, self.revisions)
         part = Plan(tuple(scripts), self.proven, self.parents)
         work = open_workspace(self.environment, self.place, part, self.names, progress, self.options, self.trace)
-        return Walker(work).walk()
+        return Walker(work, checkpoint_at=self.checkpoint_at, records=self.records).walk()
 
 
 def _run(work: _Work, sender: Connection) -> None:

@@ -18,7 +18,9 @@ from dbkit.project.revision_order import ancestors
 from dbkit.project.revision_source import mentions_server_objects
 from dbkit.roundtrip import acceptance, parallel
 from dbkit.roundtrip.access import Access, database_names, environment_variables
+from dbkit.roundtrip.checkpoint import position_for
 from dbkit.roundtrip.env_runner import EnvRunner
+from dbkit.roundtrip.kept_walk import WalkCache, count_chain, keep_walk, walk_on
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome, SampleRowCount
 from dbkit.roundtrip.sample_rows import ROWS, SampleRowOptions
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
@@ -71,9 +73,16 @@ def prove(
 
 
 def prove_at(
-    server: ScratchServer, settings: Settings, ini: Path, request: Request, progress: Progress
+    server: ScratchServer,
+    settings: Settings,
+    ini: Path,
+    request: Request,
+    progress: Progress,
+    cache: WalkCache | None = None,
 ) -> tuple[Outcome, project.Project]:
     """Prove as `prove` does, on a server that is open. Returns the project, too.
+
+    With a `cache`, it goes on from the checkpoint of an earlier run, which is on the server, and makes one.
 
     It is loaded once: some revision files cannot be imported a second time, since their models are mapped.
     """
@@ -95,7 +104,7 @@ def prove_at(
         # behind gate.install, too, no variable of env.py has to be named
         redirects = request.access.redirects or env_file.keeps_connection(Path(loaded.script.dir))
         environment = EnvRunner(loaded, settings, replace(request.access, redirects=redirects), databases)
-        walks = _walk(environment, server, plan, request, progress, own_sockets) if plan.proven else []
+        walks = _walk(environment, server, plan, request, progress, own_sockets, cache) if plan.proven else []
     whole = "the whole chain" if request.scope.everything else "the chain of these"
     chain, chain_length = _describe_chain(walks, whole, len(plan.proven))
     outcome = Outcome(
@@ -109,6 +118,7 @@ def prove_at(
         chain_length=chain_length,
         sample_rows=functools.reduce(SampleRowCount.with_other, [each.sample_rows for each in walks], SampleRowCount()),
         shares_transaction=any(each.shares_transaction for each in walks),
+        kept=cache.kept if cache else 0,
     )
     return outcome, loaded
 
@@ -160,21 +170,50 @@ def _walk(
     request: Request,
     progress: Progress,
     own_sockets: frozenset[str],
+    cache: WalkCache | None,
 ) -> list[WalkResult]:
-    """Prove the revisions of a plan: in several processes where that is possible, else in this one."""
+    """Prove the revisions of a plan: after those that are kept, else in several processes where that is possible."""
     place, names = server.place, server.names
     options = SampleRowOptions(request.rows, request.seed, samples_directory(environment.project), request.extra_rows)
+    can_keep = cache is not None and request.scope.everything and not request.trace and not environment.project.initial
+    found = cache.find() if cache else None
+    if cache and found:
+        if can_keep and found.is_part_of(plan):
+            walks = walk_on(environment, place, plan, names, progress, options, cache, found)
+            cache.made = keep_walk(walks, plan, found)
+            return walks
+        scratch_database.renew(place)
+    checkpoint_at = position_for(len(plan.scripts)) if can_keep else None
+    walks = _walk_all(environment, server, plan, request, progress, own_sockets, options, checkpoint_at)
+    if cache and can_keep:
+        cache.made = keep_walk(walks, plan, None)
+    return walks
+
+
+def _walk_all(
+    environment: EnvRunner,
+    server: ScratchServer,
+    plan: Plan,
+    request: Request,
+    progress: Progress,
+    own_sockets: frozenset[str],
+    options: SampleRowOptions,
+    checkpoint_at: int | None,
+) -> list[WalkResult]:
+    """Prove all revisions of a plan: in several processes where that is possible, else in this one."""
+    place, names = server.place, server.names
     _make_template(environment, server)
     parts = _split_plan(plan, request.jobs or _default_jobs(plan))
     if len(parts) > 1 and not any(map(mentions_server_objects, plan.scripts)):
         walks = parallel.walk_in_parallel(
-            environment, place, parts, names, progress, options, request.trace, own_sockets
+            environment, place, parts, names, progress, options, request.trace, own_sockets, checkpoint_at
         )
         if _agree(walks):
             return walks
         scratch_database.renew(place)
         _make_template(environment, server)
-    return [Walker(open_workspace(environment, place, plan, names, progress, options, request.trace)).walk()]
+    work = open_workspace(environment, place, plan, names, progress, options, request.trace)
+    return [Walker(work, checkpoint_at=checkpoint_at, records=checkpoint_at is not None).walk()]
 
 
 def _make_template(environment: EnvRunner, server: ScratchServer) -> None:
@@ -198,14 +237,11 @@ def _describe_chain(walks: Sequence[WalkResult], whole: str, wanted: int) -> tup
 
     `whole` are the words when nothing stopped it, and `wanted` is how many revisions that would be.
     """
-    length = 0
-    for walked in reversed(walks):
-        length += walked.chain_length
-        if walked.chain_stopped_at:
-            words = f"the chain above {walked.chain_stopped_at}"
-            break
-    else:
-        words = whole if length == wanted else "a part of the chain"  # what could not be applied is not in it
+    length, stopped_at = count_chain(walks)
+    # what could not be applied is not in it
+    words = whole if length == wanted else "a part of the chain"
+    if stopped_at:
+        words = f"the chain above {stopped_at}"
     return (words, length) if length else ("", 0)
 
 

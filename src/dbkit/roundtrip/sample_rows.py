@@ -47,6 +47,19 @@ class SampleRowOptions:
         return sorted(path for path in rows if path.stem == revision or path.stem.startswith(f"{revision}_"))
 
 
+@dataclass(frozen=True)
+class SampleRowState:
+    """The sample rows of a project's one database, as another process can go on from there."""
+
+    tables: tuple[int, ...] = ()
+    """OIDs, which a copy of the database has, too."""
+    filled_by_project: frozenset[int] = frozenset()
+    unfilled: tuple[tuple[int, str, str], ...] = ()
+    """The OID of a table, its name, and why it has no rows."""
+    orphans: frozenset[int] = frozenset()
+    used_numbers: int = 0
+
+
 class SampleRows:
     """Keeps the tables of a proof's databases filled. While it is not active, it does nothing."""
 
@@ -140,6 +153,26 @@ class SampleRows:
             changed |= filler.fill(connection, None if touched is None else {*touched, *changed})
             self._record_tables(filler)
         return changed
+
+    def state(self) -> SampleRowState:
+        """Return the state, after `fill`. For projects with one database."""
+        filler = next(iter(self.fillers.values()))
+        return SampleRowState(
+            tuple(filler.tables),
+            frozenset(filler.filled_by_project),
+            tuple((oid, *reasons) for oid, reasons in filler.unfilled.items()),
+            frozenset(filler.orphans),
+            filler.used_numbers,
+        )
+
+    def restore(self, state: SampleRowState) -> None:
+        """Go on from the state of another process, in a copy of its database."""
+        ((name, filler),) = self.fillers.items()
+        filler.restore_tables(self._connection(name), state.tables)
+        filler.filled_by_project = set(state.filled_by_project)
+        filler.unfilled = {oid: (table, reason) for oid, table, reason in state.unfilled}
+        filler.orphans = set(state.orphans)
+        filler.used_numbers = state.used_numbers
 
     def own_tables(self) -> Collection[int]:
         """Return the OIDs of the tables that the project's own rows fill. For projects with one database."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from dbkit.postgres import scratch_cluster, scratch_database
+from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings, Target
 from dbkit.signals import defer_signals
 
@@ -26,8 +27,13 @@ class ScratchServer:
 
 
 @contextmanager
-def open_server(settings: Settings, server: Target | None) -> Iterator[ScratchServer]:
-    """Open the server that `server` is on; for None a scratch cluster, which may still be starting."""
+def open_server(
+    settings: Settings, server: Target | None, prepare: Callable[[Cluster], object] = lambda _cluster: None
+) -> Iterator[ScratchServer]:
+    """Open the server that `server` is on; for None a scratch cluster, which may still be starting.
+
+    `prepare` is called before it starts, and may create its data directory.
+    """
     if server:
         with scratch_database.named_server(server) as place:
             yield ScratchServer(place, scratch_database.DatabaseNames(place.token), lambda: None)
@@ -40,5 +46,10 @@ def open_server(settings: Settings, server: Target | None) -> Iterator[ScratchSe
         # a signal within submit() would leave a thread that nothing waits for: it would make the cluster again after
         # its removal
         with defer_signals():
-            starting = executor.submit(cluster.ensure_running)
+            starting = executor.submit(_start, cluster, prepare)
         yield ScratchServer(cluster, scratch_database.DatabaseNames(scratch_database.new_token()), starting.result)
+
+
+def _start(cluster: Cluster, prepare: Callable[[Cluster], object]) -> None:
+    prepare(cluster)
+    cluster.ensure_running()

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 
 from alembic.script import Script
 
+from dbkit.catalog import Fact
 from dbkit.errors import say
 from dbkit.roundtrip.apply import reapply_revisions
 from dbkit.roundtrip.chain import ChainResult, prove_chain
+from dbkit.roundtrip.checkpoint import Checkpoint, go_on_from, make_checkpoint
 from dbkit.roundtrip.empty_copy import EmptyCopy
 from dbkit.roundtrip.in_clone import prove_in_clone
 from dbkit.roundtrip.in_transaction import prove_in_transactions
 from dbkit.roundtrip.outcome import RevisionOutcome, SampleRowCount
-from dbkit.roundtrip.results import NeedsClone, Retry, RunEnd, Unsupported, combine_results
+from dbkit.roundtrip.results import REVERSIBLE, NeedsClone, Retry, RunEnd, Unsupported, combine_results
 from dbkit.roundtrip.workspace import Workspace
 
 
@@ -30,6 +32,23 @@ class WalkResult:
     sample_rows: SampleRowCount
     shares_transaction: bool
     """Whether env.py runs all revisions of a command in one transaction."""
+    record: "WalkRecord | None" = None
+    """What a later run needs to go on from a checkpoint; None where no checkpoint was wanted."""
+
+
+@dataclass(frozen=True)
+class WalkRecord:
+    """The facts of a walk that its outcomes do not show."""
+
+    checkpoint: Checkpoint | None
+    reversible: frozenset[str]
+    """The revisions through which the chain can go."""
+    is_exact: bool
+    """Whether the chain came back without any difference."""
+    plain: tuple[RevisionOutcome, ...]
+    """The outcomes without what only the chain showed."""
+    initial_facts: tuple[tuple[Fact, str], ...] = ()
+    """The catalog before the first revision, where the walk began there."""
 
 
 class Walker:
@@ -39,23 +58,48 @@ class Walker:
     before each revision; one that fails on rows is proven again on databases without rows.
     """
 
-    def __init__(self, work: Workspace) -> None:
+    def __init__(
+        self,
+        work: Workspace,
+        *,
+        checkpoint_at: int | None = None,
+        start: Checkpoint | None = None,
+        records: bool = False,
+    ) -> None:
+        """`checkpoint_at`: before which revision of the plan; `start`: the checkpoint that the databases are at.
+
+        `records`: whether a later run may go on from this one.
+        """
         self.work = work
         self.empty_copy = EmptyCopy(work)
+        self.checkpoint_at = checkpoint_at
+        self.start = start
+        self.records = records
+        self.checkpoint: Checkpoint | None = None
 
     def walk(self) -> WalkResult:
         """Prove each revision, then take the chain down and up, unless it is one revision on a database of others."""
+        outcomes = self.prove_revisions()
+        return self.make_result(outcomes, self.prove_chain(outcomes) if self.work.proves_chain else ChainResult())
+
+    def prove_revisions(self) -> list[RevisionOutcome]:
+        """Prove each revision by itself."""
         scripts = self.work.plan.scripts
         first = next(number for number, script in enumerate(scripts) if self.work.is_wanted(script))
         self._prove_all(scripts[:first])
         if self.work.sample_rows.options.rows:
             self.empty_copy.create()
             self.work.sample_rows.is_active = True
-        self._prove_all(scripts[first:])
+        if self.start:
+            go_on_from(self.work, self.start)
+        middle = max(first, len(scripts) if self.checkpoint_at is None else self.checkpoint_at)
+        self._prove_all(scripts[first:middle])
+        if middle < len(scripts):
+            self.checkpoint = make_checkpoint(self.work, self.empty_copy)
+            self._prove_all(scripts[middle:])
         self.work.sample_rows.fill(None if self.work.proves_chain else ())
         self.work.sample_rows.close()
-        outcomes = [self.work.make_outcome(script) for script in scripts if self.work.is_wanted(script)]
-        return self._make_result(outcomes, self._prove_chain(outcomes) if self.work.proves_chain else ChainResult())
+        return [self.work.make_outcome(script) for script in scripts if self.work.is_wanted(script)]
 
     def _prove_all(self, scripts: Sequence[Script]) -> None:
         """Apply revisions, and prove those that are to be proven."""
@@ -136,7 +180,7 @@ class Walker:
             self.work.sample_rows.queue_files(script)
         return True
 
-    def _prove_chain(self, outcomes: Sequence[RevisionOutcome]) -> ChainResult:
+    def prove_chain(self, outcomes: Sequence[RevisionOutcome]) -> ChainResult:
         """Take the chain down and up, without rows; not where migrations need rows to work."""
         if self.work.sample_rows.is_active:
             if not self.empty_copy.replace_databases():
@@ -145,13 +189,23 @@ class Walker:
         with self.work.sample_rows.paused():
             return prove_chain(self.work, outcomes)
 
-    def _make_result(self, outcomes: list[RevisionOutcome], chain: ChainResult) -> WalkResult:
+    def make_result(self, outcomes: list[RevisionOutcome], chain: ChainResult) -> WalkResult:
+        plain = tuple(outcomes)
         for revision, finding in chain.findings:
             numbers = [number for number, each in enumerate(outcomes) if each.revision == revision] or [-1]
             outcomes[numbers[0]] = outcomes[numbers[0]].with_chain(finding)
         proven = [script.revision for script in self.work.applied if self.work.is_wanted(script)]
         only_applied = {script.revision for script in self.work.plan.scripts} - self.work.plan.proven
+        record = None
+        if self.records:
+            reversible = frozenset(
+                revision for revision, each in self.work.results.items() if each.schema_verdict in REVERSIBLE
+            )
+            begins = not self.work.base and self.work.is_wanted(self.work.plan.scripts[0])
+            facts = tuple((self.work.initial_facts or {}).items()) if begins else ()
+            record = WalkRecord(self.checkpoint, reversible, chain.is_exact, plain, facts)
         return WalkResult(
+            record=record,
             outcomes=tuple(outcomes),
             chain_length=chain.length,
             chain_stopped_at=proven[-chain.length - 1] if chain.length < len(proven) else None,

@@ -73,6 +73,11 @@ class Workspace:
         applied = self.base | {each.revision for each in self.applied}
         return [parent for parent in self.plan.parents[script.revision] if parent not in applied]
 
+    def missing_before(self, position: int) -> list[Script]:
+        """Return the revisions among the first ones of the whole plan that are not applied."""
+        applied = {each.revision for each in self.applied}
+        return [script for script in self.plan.scripts[: position - len(self.base)] if script.revision not in applied]
+
     def prepare(self, script: Script, touched: Collection[int] | None = None) -> Collection[int]:
         """Prepare the databases for a revision: fill their tables. Returns the OIDs of those that have other rows now.
 

@@ -68,6 +68,13 @@ class TableFiller:
             self._record(turn)
             return turn.changed
 
+    def restore_tables(self, connection: psycopg.Connection, oids: Sequence[int]) -> None:
+        """Read the tables that another process has filled, which has recorded what else it knows."""
+        with connection.transaction():
+            connection.execute(SETTINGS.encode())
+            found = {table.oid: table for table in read_tables(connection, list(oids))} if oids else {}
+        self.tables = {oid: found[oid] for oid in oids}
+
     def _forget_table(self, oid: int) -> None:
         del self.tables[oid]
         self.unfilled.pop(oid, None)

@@ -1,0 +1,176 @@
+"""Go on from the checkpoint of an earlier run: the verdicts before it are kept, and those after it are found again."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dbkit.catalog import Fact
+from dbkit.findings.verdict import Verdict
+from dbkit.postgres import scratch_database
+from dbkit.postgres.cluster import DATABASE, Cluster
+from dbkit.postgres.cluster_archive import save_archive
+from dbkit.project.initial import EMPTY
+from dbkit.project.revision_source import mentions_server_objects
+from dbkit.roundtrip.apply import run_revisions
+from dbkit.roundtrip.chain import ChainResult, prove_chain
+from dbkit.roundtrip.checkpoint import Checkpoint, position_for
+from dbkit.roundtrip.env_runner import EnvRunner
+from dbkit.roundtrip.outcome import RevisionOutcome
+from dbkit.roundtrip.results import ProofResult
+from dbkit.roundtrip.sample_rows import SampleRowOptions
+from dbkit.roundtrip.selection import Plan
+from dbkit.roundtrip.walker import Walker, WalkResult
+from dbkit.roundtrip.workspace import Progress, open_workspace
+
+
+@dataclass(frozen=True)
+class KeptWalk:
+    """The part of a walk before a checkpoint."""
+
+    checkpoint: Checkpoint
+    outcomes: tuple[RevisionOutcome, ...]
+    """Of the revisions before it, in order."""
+    reversible: frozenset[str]
+    initial_facts: tuple[tuple[Fact, str], ...]
+    """The catalog before the first revision."""
+    chain_length: int
+    chain_stopped_at: str | None
+    is_exact: bool
+    """Whether each of these revisions, and the chain of them, came back to the letter: then a chain of others
+    can go on from them."""
+    shares_transaction: bool
+
+    @property
+    def revisions(self) -> tuple[str, ...]:
+        """Return the ids of the revisions, in the order of the walk."""
+        return tuple(each.revision for each in self.outcomes)
+
+    def archive(self, cluster: Cluster, path: Path) -> str:
+        """Stop the cluster, and write it to a file, for `walk_on`. Returns the digest of the file."""
+        kept = [self.checkpoint.with_rows] if self.checkpoint.with_rows else []
+        return save_archive(cluster, path, self.checkpoint.empty, kept)
+
+    def is_part_of(self, plan: Plan) -> bool:
+        """Whether a plan begins with these revisions, goes on, and proves all of them."""
+        scripts = [script.revision for script in plan.scripts]
+        return (
+            tuple(scripts[: len(self.outcomes)]) == self.revisions
+            and len(scripts) > len(self.outcomes)
+            and plan.proven == frozenset(scripts)
+            and not any(map(mentions_server_objects, plan.scripts))
+        )
+
+    def as_result(self) -> WalkResult:
+        """Return it as the result of a walk over these revisions."""
+        return WalkResult(
+            self.outcomes,
+            self.chain_length,
+            self.chain_stopped_at,
+            frozenset(),
+            self.checkpoint.sample_rows,
+            self.shares_transaction,
+        )
+
+
+@dataclass
+class WalkCache:
+    """The kept part of an earlier walk, and what this one leaves for a later one."""
+
+    find: Callable[[], KeptWalk | None] = lambda: None
+    """Returns the kept part whose checkpoint is on the server, once that is running."""
+    is_full: bool = False
+    """Whether the whole chain is taken down and up again, whatever is kept."""
+    kept: int = 0
+    """The number of verdicts that were taken from the kept part."""
+    made: KeptWalk | None = None
+
+
+def walk_on(
+    environment: EnvRunner,
+    place: scratch_database.ProofServer,
+    plan: Plan,
+    names: scratch_database.DatabaseNames,
+    progress: Progress,
+    options: SampleRowOptions,
+    cache: WalkCache,
+    found: KeptWalk,
+) -> list[WalkResult]:
+    """Prove the revisions of a plan after those that are kept; the databases of the checkpoint are on the server."""
+    number = len(found.outcomes)
+    environment.template = DATABASE  # as the archive has it
+    rest = Plan(plan.scripts[number:], plan.proven - set(found.revisions), plan.parents)
+    work = open_workspace(environment, place, rest, names, progress, options, base=frozenset(found.revisions))
+    at = position_for(len(plan.scripts), number)
+    walker = Walker(work, checkpoint_at=at and at - number, start=found.checkpoint, records=True)
+    outcomes = walker.prove_revisions()
+    cache.kept = number
+    chain = ChainResult() if cache.is_full or not found.is_exact else walker.prove_chain(outcomes)
+    if chain.is_exact:
+        return [found.as_result(), walker.make_result(outcomes, chain)]
+    return [_walk_whole_chain(walker, found, plan, outcomes)]
+
+
+def _walk_whole_chain(walker: Walker, found: KeptWalk, plan: Plan, outcomes: Sequence[RevisionOutcome]) -> WalkResult:
+    """Take the whole chain down and up again, which begins on a new copy of the checkpoint."""
+    work = walker.work
+    everything = [*found.outcomes, *outcomes]
+    work.sample_rows.close()
+    chain = ChainResult()
+    with work.sample_rows.paused():
+        work.databases.drop()
+        work.databases.create()
+        if walker.empty_copy.is_usable and not run_revisions(work, work.applied, up=True):
+            scripts = {script.revision: script for script in plan.scripts}
+            work.applied = [*(scripts[revision] for revision in found.revisions), *work.applied]
+            work.plan, work.base, work.facts = plan, frozenset(), None
+            work.initial_facts = dict(found.initial_facts)
+            work.databases.template = EMPTY
+            for revision in found.revisions:
+                verdict = Verdict.PROVEN if revision in found.reversible else Verdict.BROKEN
+                work.results[revision] = ProofResult(verdict, (), 0.0)
+            chain = prove_chain(work, everything)
+    result = walker.make_result(everything, chain)
+    return replace(result, sample_rows=result.sample_rows.with_other(found.checkpoint.sample_rows))
+
+
+def keep_walk(walks: Sequence[WalkResult], plan: Plan, found: KeptWalk | None) -> KeptWalk | None:
+    """Return what a later run can go on from; None where there is no new checkpoint."""
+    records = [each.record for each in walks if each.record]
+    checkpoint = next((each.checkpoint for each in records if each.checkpoint), None)
+    facts = found.initial_facts if found else next((each.initial_facts for each in records if each.initial_facts), ())
+    outcomes = [each for walked in walks for each in (walked.record.plain if walked.record else walked.outcomes)]
+    if checkpoint is None or not facts or [each.revision for each in outcomes] != [s.revision for s in plan.scripts]:
+        return None
+    kept = tuple(outcomes[: checkpoint.position])
+    length, stopped_at = count_chain(walks)
+    length -= len(outcomes) - len(kept)
+    others = [each.sample_rows for each in walks[:-1]]
+    sample_rows = checkpoint.sample_rows
+    for each in (*others, *([found.checkpoint.sample_rows] if found else [])):
+        sample_rows = sample_rows.with_other(each)
+    return KeptWalk(
+        replace(checkpoint, sample_rows=sample_rows),
+        kept,
+        frozenset().union(*(each.reversible for each in records), found.reversible if found else ())
+        & {each.revision for each in kept},
+        facts,
+        max(length, 0),
+        stopped_at,
+        length >= 0 and all(each.is_exact for each in records) and not any(map(_leaves_something, kept)),
+        any(each.shares_transaction for each in walks),
+    )
+
+
+def count_chain(walks: Sequence[WalkResult]) -> tuple[int, str | None]:
+    """Return how many revisions went down and up again, and which one stopped the chain on its way down."""
+    length = 0
+    for walked in reversed(walks):
+        length += walked.chain_length
+        if walked.chain_stopped_at:
+            return length, walked.chain_stopped_at
+    return length, None
+
+
+def _leaves_something(outcome: RevisionOutcome) -> bool:
+    """Whether the schema after the downgrade was not to the letter that of before."""
+    return any(finding.difference for finding in (*outcome.findings, *outcome.notes))
