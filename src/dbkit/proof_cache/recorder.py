@@ -34,8 +34,8 @@ FINDER = "<frozen importlib._bootstrap_external>"
 PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn")
 LOOK_FOR_LIBRARIES = ("/ctypes/util.py", "/uuid.py", "/platform.py")
 """Modules of the standard library that start programs to find out what the system is."""
-ALEMBIC = f"alembic{os.sep}script{os.sep}base.py"
-"""The module that lists the revision files."""
+ALEMBIC = ("/alembic/script/base.py", "/alembic/util/compat.py", "/alembic/util/pyfiles.py")
+"""The modules that list the revision files."""
 CLOCK_STEP = 20_000_000
 """Nanoseconds by which the time of a file can be behind the clock."""
 
@@ -164,7 +164,7 @@ class Recorder:
             return
         if path not in self.listings:
             self.listings[path] = list_names(path)
-        if path not in self.listed_by_project and not is_own_caller(4, (ALEMBIC,)):
+        if path not in self.listed_by_project and not is_own_caller(4, ALEMBIC):
             self.listed_by_project.add(path)
 
     def record_variable(self, name: object) -> None:
