@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.kept_proofs import FIRST, Prover, entries, make_project
+from support.kept_proofs import FIRST, LAST, Prover, entries, make_project, write_revision
 from support.running import others_slow, until
 
 Change = Callable[[Path], object]
@@ -20,7 +20,7 @@ Change = Callable[[Path], object]
 
 @pytest.fixture(scope="module")
 def prover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prover]:
-    root = make_project(tmp_path_factory.mktemp("kept") / "project")
+    root = make_project(tmp_path_factory.mktemp("kept") / "project", last=LAST)
     with Prover(root) as found:
         found.fresh = found.prove("--no-cache")
         assert not (root / ".dbkit").exists(), "it has neither read nor written anything"
@@ -51,11 +51,13 @@ def edit_without_a_trace(root: Path) -> None:
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
+NEXT = FIRST.replace('"r1"', f'"r{LAST + 1}"').replace("None", f'"r{LAST}"')
 CHANGES: dict[str, Change] = {
     "a revision": edit("migrations/versions/r2.py"),
     "a comment that accepts": edit("migrations/versions/r1.py", "# dbkit: ok dirty, why not\n"),
-    "another revision": edit("migrations/versions/r3.py", FIRST.replace('"r1"', '"r3"').replace("None", '"r2"')),
-    "a revision less": remove("migrations/versions/r2.py"),
+    "another revision": edit(f"migrations/versions/r{LAST + 1}.py", NEXT),
+    "the last revision": edit(f"migrations/versions/r{LAST}.py"),
+    "a revision less": remove(f"migrations/versions/r{LAST}.py"),
     "env.py": edit("migrations/env.py"),
     "the settings file": edit("alembic.ini", "[dbkit]\nbaseline = r2\n"),
     "a module that env.py imports": edit("team_settings.py"),
@@ -70,25 +72,35 @@ CHANGES: dict[str, Change] = {
     "one more file of a pattern": edit("migrations/sql/two.sql", ""),
     "a sample file": edit("migrations/samples/r1.sql", "; INSERT INTO things VALUES (78)"),
     "another sample file": edit("migrations/samples/r2.sql", "SELECT 1"),
+    "a sample file of the last revision": edit(f"migrations/samples/r{LAST}.sql", "SELECT 1"),
     "another settings file": edit("pyproject.toml", "[tool.dbkit]\n"),
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_change_of_an_input_is_seen(prover: Prover, change: Change, tmp_path: Path) -> None:
+GOES_ON = ("another revision", "the last revision", "a revision less", "a sample file of the last revision")
+"""The changes after which the verdicts on the other revisions are kept."""
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_of_an_input_is_seen(prover: Prover, name: str, tmp_path: Path) -> None:
     copy = tmp_path / "before"
     shutil.copytree(prover.root, copy, ignore=shutil.ignore_patterns("__pycache__", ".dbkit"))
-    assert prover.is_kept()
-    change(prover.root)
+    assert prover.look() == (True, True)
+    CHANGES[name](prover.root)
     try:
-        assert not prover.is_kept()
+        assert prover.look() == (False, name in GOES_ON)
     finally:
-        for path in prover.root.rglob("*"):
-            name = path.relative_to(prover.root)
-            if path.is_file() and not {"__pycache__", ".dbkit"} & {*name.parts} and not (copy / name).exists():
-                path.unlink()
-        shutil.copytree(copy, prover.root, dirs_exist_ok=True)
-    assert prover.is_kept()
+        restore(prover.root, copy)
+    assert prover.look() == (True, True)
+
+
+def restore(root: Path, copy: Path) -> None:
+    """Put back the files of a project."""
+    for path in root.rglob("*"):
+        name = path.relative_to(root)
+        if path.is_file() and not {"__pycache__", ".dbkit"} & {*name.parts} and not (copy / name).exists():
+            path.unlink()
+    shutil.copytree(copy, root, dirs_exist_ok=True)
 
 
 VARIABLES: dict[str, Mapping[str, str]] = {
@@ -99,9 +111,9 @@ VARIABLES: dict[str, Mapping[str, str]] = {
 
 @pytest.mark.parametrize("variables", VARIABLES.values(), ids=VARIABLES)
 def test_a_change_of_a_variable_is_seen(prover: Prover, variables: Mapping[str, str]) -> None:
-    assert prover.is_kept()
-    assert not prover.is_kept(env=variables)
-    assert prover.is_kept(env={"TEAM_UNREAD": "1"})
+    assert prover.look() == (True, True)
+    assert prover.look(env=variables) == (False, False)
+    assert prover.look(env={"TEAM_UNREAD": "1"}) == (True, True)
 
 
 OPTIONS = (
@@ -122,19 +134,19 @@ OPTIONS = (
 
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 def test_other_options_are_another_proof(prover: Prover, options: tuple[str, ...]) -> None:
-    assert prover.is_kept()
-    assert not prover.is_kept(*options)
+    assert prover.look() == (True, True)
+    assert prover.look(*options) == (False, False)
 
 
 def test_what_is_kept_is_reported_to_the_letter(prover: Prover) -> None:
     kept = prover.prove()
-    assert "2 verdicts kept; " in kept[1]
+    assert f"{LAST} verdicts kept; " in kept[1]
     assert _without_times(prover.fresh) == _without_times(kept)
-    assert json.loads(prover.prove("--format", "json")[1])["kept"] == 2
+    assert json.loads(prover.prove("--format", "json")[1])["kept"] == LAST
 
 
 def _without_times(result: tuple[int, str]) -> tuple[int, str]:
-    text = re.sub(r"2 verdicts kept; |\d+\.\d s", "", result[1])
+    text = re.sub(r"\d+ verdicts kept; |\d+\.\d s", "", result[1])
     return result[0], re.sub(r'"(seconds|kept)": [\d.]+', "", text)
 
 
@@ -155,7 +167,7 @@ def test_a_spoiled_entry_is_ignored(prover: Prover, number: int) -> None:
     assert found
     for path, content in found.items():
         path.write_bytes(list(spoil(content))[number])
-    assert not prover.is_kept()
+    assert prover.look() == (False, False)
     for path, content in found.items():
         path.write_bytes(content)
     assert prover.is_kept()
@@ -177,6 +189,58 @@ def test_a_directory_that_others_can_write_to_is_not_used(prover: Prover) -> Non
     for other in (prover.root / ".dbkit").glob("proofs-*"):
         shutil.rmtree(other)
     assert prover.is_kept()
+
+
+DIRTY = ("CREATE INDEX IF NOT EXISTS ix ON things (name)", "SELECT 1")
+NEW = {
+    "a proven one": (
+        "ALTER TABLE things ADD COLUMN new int; UPDATE things SET new = 1",
+        "ALTER TABLE things DROP COLUMN new",
+    ),
+    "a dirty one": DIRTY,
+    "one by a clone": ("COMMIT; CREATE INDEX CONCURRENTLY ix ON things (name)", "COMMIT; DROP INDEX CONCURRENTLY ix"),
+    "one that loses rows": ("DELETE FROM things WHERE id = 77", "SELECT 1"),
+    "one that fails on rows": ("ALTER TABLE things ADD COLUMN new int NOT NULL", "ALTER TABLE things DROP COLUMN new"),
+    "an irreversible one": ("DROP TABLE t4", "COMMIT; DO $$ BEGIN RAISE 'no' USING ERRCODE = 'P0001'; END $$"),
+    "a broken one": ("SELECT 1 / 0", "SELECT 1"),
+}
+
+
+@pytest.mark.parametrize(("up", "down"), others_slow(1, list(NEW.values())))
+def test_one_more_revision_is_proven_after_those_that_are_kept(
+    prover: Prover, up: str, down: str, tmp_path: Path
+) -> None:
+    copy = tmp_path / "before"
+    shutil.copytree(prover.root, copy, ignore=shutil.ignore_patterns("__pycache__", ".dbkit"))
+    write_revision(prover.root, LAST + 1, up, down)
+    try:
+        code, text = prover.prove("--format", "json")
+        assert json.loads(text)["kept"] == LAST - 5
+        assert _without_times((code, text)) == _without_times(prover.prove("--format", "json", "--no-cache"))
+        code, text = prover.prove("--format", "json")
+        assert json.loads(text)["kept"] == LAST + 1
+    finally:
+        restore(prover.root, copy)
+
+
+@pytest.mark.slow
+def test_the_whole_chain_is_walked_in_full_where_that_is_asked_for(prover: Prover) -> None:
+    full = json.loads(prover.prove("--format", "json", "--full")[1])
+    assert (full["kept"], full["chain"], full["chain_length"]) == (LAST - 5, "the whole chain", LAST)
+
+
+def test_a_damaged_archive_is_ignored(prover: Prover) -> None:
+    found = {path: path.read_bytes() for path in (prover.root / ".dbkit").glob("proofs*/archive-*")}
+    assert found
+    last = prover.root / f"migrations/versions/r{LAST}.py"
+    before = last.read_text()
+    last.write_text(before + "# edited")
+    for path, content in found.items():
+        path.write_bytes(content[: len(content) // 2])
+    assert prover.look() == (False, True)
+    text = prover.prove("--format", "json")[1]
+    assert (json.loads(text)["kept"], json.loads(text)["chain_length"]) == (0, LAST)
+    last.write_text(before)
 
 
 PROBLEMS = {

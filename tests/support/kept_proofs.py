@@ -64,6 +64,17 @@ def upgrade():
 def downgrade():
     pass
 '''
+MORE = '''\
+"""change number {number}"""
+from alembic import op
+revision = "r{number}"
+down_revision = "r{before}"
+def upgrade():
+    op.execute({up!r})
+def downgrade():
+    op.execute({down!r})
+'''
+LAST = 22
 FILES = {
     "alembic.ini": "[alembic]\nscript_location = %(here)s/migrations\nprepend_sys_path = .\n",
     "team_settings.py": "NAME = 'team'\n",
@@ -84,7 +95,9 @@ from pathlib import Path
 from dbkit import cli, hints, settings
 from dbkit.commands import roundtrip
 from dbkit.redaction import redact
+from dbkit.roundtrip import walker
 
+walker.LEAST_SECONDS = 0  # chains of tests are short
 redact.learn_variables(os.environ)
 path, directory = list(sys.path), os.getcwd()
 for line in sys.stdin:
@@ -100,8 +113,11 @@ for line in sys.stdin:
     own = settings.load(ini.parent, ini=ini, dotenv=False)
     if only_look:
         from dbkit.proof_cache.run_entry import RunCache
+        from dbkit.proof_cache.walk_entry import find_walk
+        from dbkit.roundtrip.kept_walk import KeptWalk
         from dbkit.roundtrip.outcome import Outcome
-        print(json.dumps(RunCache.open(own, ini, "roundtrip", chosen).find(Outcome) is not None), flush=True)
+        cache = RunCache.open(own, ini, "roundtrip", chosen)
+        print(json.dumps([cache.find(Outcome) is not None, find_walk(cache, KeptWalk) is not None]), flush=True)
         continue
     out = io.StringIO()
     with redirect_stdout(out):
@@ -110,12 +126,25 @@ for line in sys.stdin:
 """
 
 
-def make_project(root: Path, extra: str = "") -> Path:
-    """Write the project; `extra` is code of its env.py. Returns its directory."""
+def write_revision(root: Path, number: int, up: str, down: str) -> None:
+    """Write one more revision."""
+    path = root / f"migrations/versions/r{number}.py"
+    path.write_text(MORE.format(number=number, before=number - 1, up=up, down=down))
+
+
+def make_project(root: Path, extra: str = "", last: int = 2) -> Path:
+    """Write the project; `extra` is code of its env.py, `last` the number of revisions. Returns its directory."""
     for name, text in {**FILES, "migrations/env.py": ENV.format(extra=extra)}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    for number in range(3, last + 1):
+        table = f"t{number}"
+        if number % 3:
+            write_revision(root, number, f"CREATE TABLE {table} (id int PRIMARY KEY, x text)", f"DROP TABLE {table}")
+        else:
+            change = f"things ADD COLUMN c{number} int"
+            write_revision(root, number, f"ALTER TABLE {change}", f"ALTER TABLE things DROP COLUMN c{number}")
     return root
 
 
@@ -161,7 +190,12 @@ class Prover:
 
     def is_kept(self, *options: str, env: Mapping[str, str] = {}) -> bool:
         """Whether a proof now would be the outcome of an earlier one."""
-        return bool(self.ask(options, env, only_look=True))
+        return self.look(*options, env=env)[0]
+
+    def look(self, *options: str, env: Mapping[str, str] = {}) -> tuple[bool, bool]:
+        """Return whether a proof now would be that of an earlier one, and whether it would go on from one."""
+        is_kept, goes_on = self.ask(options, env, only_look=True)
+        return bool(is_kept), bool(goes_on)
 
 
 def entries(root: Path) -> list[Path]:

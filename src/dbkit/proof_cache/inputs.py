@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 MISSING = "-"
 """The state of a path at which nothing is."""
@@ -122,4 +121,4 @@ def is_scratch(path: str) -> bool:
 
 def absolute(path: str) -> str:
     """Return an absolute path without `.` and `..`; symbolic links stay."""
-    return str(Path(os.path.abspath(path)))  # noqa: PTH100  # Path.absolute() keeps `..`
+    return os.path.abspath(path)  # noqa: PTH100  # Path.absolute() keeps `..`

@@ -27,7 +27,7 @@ from dbkit.proof_cache.inputs import (
 )
 
 OWN = str(Path(__file__).parents[1]) + os.sep
-LIBRARIES = {sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")}
+LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
 SITE = tuple({sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib")})
 """The directories of installed packages; a package more or less changes what can be imported."""
 FINDER = "<frozen importlib._bootstrap_external>"
@@ -182,9 +182,11 @@ class Recorder:
 
     def record_look(self, name: object, is_there: bool) -> None:
         """Record whether something was at a path."""
+        if is_own_caller(3):
+            return
         path = _path_of(name)
-        if path is not None and path not in self.looked_for and not _is_library(path) and not is_own_caller(3):
-            self.looked_for[path] = is_there
+        if path is not None and not _is_library(path):
+            self.looked_for.setdefault(path, is_there)
 
 
 @dataclass
@@ -235,7 +237,7 @@ def _path_of(name: object) -> str | None:
 
 def _is_library(path: str) -> bool:
     """Whether a path is of Python's own library, which changes with its version only."""
-    return any(path.startswith(each) for each in LIBRARIES) and not path.startswith(SITE)
+    return path.startswith(LIBRARIES) and not path.startswith(SITE)
 
 
 def is_own_caller(depth: int, known: tuple[str, ...] = ()) -> bool:

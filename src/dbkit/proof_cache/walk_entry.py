@@ -1,6 +1,5 @@
 """The part of a chain that is proven already, with an archive of the cluster that has it applied."""
 
-import functools
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -51,7 +50,7 @@ def find_walk(cache: RunCache, kind: type[T]) -> FoundWalk[T] | None:
                 continue
             if any(digest_files(cache, each["files"]) != each["digest"] for each in entry["revisions"]):
                 continue
-            samples = Path(entry["samples"])
+            samples = sorted(Path(entry["samples"]).glob("*"))
             if any(list_samples(samples, each["id"]) != each["files"][1:] for each in entry["revisions"]):
                 continue
             found = FoundWalk(decode(kind, entry["walk"]), inputs, archive, entry["digest"])
@@ -86,9 +85,10 @@ def keep_walk(
     except OSError:
         unfinished.unlink(missing_ok=True)
         return  # there is no room for it
-    files = {revision: [str(paths[revision]), *list_samples(samples, revision)] for revision in kept}
+    names = sorted(samples.glob("*"))
+    files = {revision: [str(paths[revision]), *list_samples(names, revision)] for revision in kept}
     # what belongs to one revision only is not shared by all
-    own = {*map(str, paths.values()), *_list_names(samples)}
+    own = {*map(str, paths.values()), *map(str, names)}
     directories = {str(path.parent) for path in paths.values()} | {str(samples)}
     shared = cache.inputs.without(own, directories - cache.recorder.listed_by_project)
     content = {
@@ -104,14 +104,10 @@ def keep_walk(
     store.write_variant(f"{PREFIX}{cache.key}", content)
 
 
-def list_samples(samples: Path, revision: str) -> list[str]:
-    """Return the project's own rows and assertions for a revision."""
-    return [name for name in _list_names(samples) if Path(name).name.startswith(revision)]
-
-
-@functools.lru_cache(maxsize=1)
-def _list_names(directory: Path) -> list[str]:
-    return sorted(map(str, directory.glob("*")))
+def list_samples(names: Sequence[Path], revision: str) -> list[str]:
+    """Return the project's own rows and assertions for a revision: `r1.sql`, `r1_orders.py`."""
+    found = [path for path in names if path.name.startswith(revision)]
+    return [str(path) for path in found if path.name[len(revision)] in "._"]
 
 
 def digest_files(cache: RunCache, paths: Sequence[str]) -> list[str]:

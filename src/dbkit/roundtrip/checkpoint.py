@@ -10,8 +10,8 @@ from dbkit.roundtrip.outcome import SampleRowCount
 from dbkit.roundtrip.sample_rows import SampleRowState
 from dbkit.roundtrip.workspace import Workspace
 
-LEAST_REVISIONS = 30
-"""The length of a chain from which on a checkpoint saves more time than it takes."""
+LEAST_REVISIONS = 20
+"""The length of a chain from which on a run makes a checkpoint."""
 REVISIONS_AFTER = 5
 """The revisions after a checkpoint, which are proven in each run: those that are being worked on are among them."""
 STEP = 10

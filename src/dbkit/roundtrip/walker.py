@@ -1,5 +1,6 @@
 """Prove the revisions of a plan: each one up, down and up again by itself; then the whole chain."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from dbkit.roundtrip.in_transaction import prove_in_transactions
 from dbkit.roundtrip.outcome import RevisionOutcome, SampleRowCount
 from dbkit.roundtrip.results import REVERSIBLE, NeedsClone, Retry, RunEnd, Unsupported, combine_results
 from dbkit.roundtrip.workspace import Workspace
+
+LEAST_SECONDS = 3.0
+"""The time from which on a walk makes a checkpoint: a shorter one is repeated in the time that a checkpoint takes."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Walker:
         self.start = start
         self.records = records
         self.checkpoint: Checkpoint | None = None
+        self.started = time.monotonic()
 
     def walk(self) -> WalkResult:
         """Prove each revision, then take the chain down and up, unless it is one revision on a database of others."""
@@ -95,7 +100,8 @@ class Walker:
         middle = max(first, len(scripts) if self.checkpoint_at is None else self.checkpoint_at)
         self._prove_all(scripts[first:middle])
         if middle < len(scripts):
-            self.checkpoint = make_checkpoint(self.work, self.empty_copy)
+            if time.monotonic() - self.started >= LEAST_SECONDS:
+                self.checkpoint = make_checkpoint(self.work, self.empty_copy)
             self._prove_all(scripts[middle:])
         self.work.sample_rows.fill(None if self.work.proves_chain else ())
         self.work.sample_rows.close()
