@@ -60,8 +60,9 @@ CHANGES: dict[str, Change] = {
     "a revision less": remove(f"migrations/versions/r{LAST}.py"),
     "env.py": edit("migrations/env.py"),
     "the settings file": edit("alembic.ini", "[dbkit]\nbaseline = r2\n"),
-    "a module that env.py imports": edit("team_settings.py"),
-    "a module of models": edit("team_tables.py"),
+    "a module that env.py imports": edit("team_settings.py", "NAME = 'other'\n"),
+    "a table in the models": edit("team_tables.py", 'new = sa.Table("new", metadata, sa.Column("id", sa.Integer))\n'),
+    "other code in the models": edit("team_tables.py", "metadata.naming_convention = {}\n"),
     "a module that an upgrade imports": edit("team_words.py"),
     "a module that was not there": edit("team_local.py"),
     "a file that an upgrade reads": edit("migrations/versions/words.txt", " WHERE id > 0"),
@@ -77,7 +78,13 @@ CHANGES: dict[str, Change] = {
 }
 
 
-GOES_ON = ("another revision", "the last revision", "a revision less", "a sample file of the last revision")
+GOES_ON = (
+    "another revision",
+    "the last revision",
+    "a revision less",
+    "a sample file of the last revision",
+    "a table in the models",
+)
 """The changes after which the verdicts on the other revisions are kept."""
 
 
@@ -229,6 +236,7 @@ def test_the_whole_chain_is_walked_in_full_where_that_is_asked_for(prover: Prove
     assert (full["kept"], full["chain"], full["chain_length"]) == (LAST - 5, "the whole chain", LAST)
 
 
+@pytest.mark.slow
 def test_a_damaged_archive_is_ignored(prover: Prover) -> None:
     found = {path: path.read_bytes() for path in (prover.root / ".dbkit").glob("proofs*/archive-*")}
     assert found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dbkit.commands.progress_line import make_progress_line
 from dbkit.commands.proof_options import ProofOptions, open_proof
+from dbkit.project import env_file
 from dbkit.proof_cache.run_entry import RunCache
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
@@ -83,6 +84,7 @@ def _prove_and_keep(cache: RunCache, settings: Settings, ini: Path, options: Rou
         made = walks.made
         if made and isinstance(cluster := server.place, Cluster):
             samples = samples_directory(loaded)
-            keep_walk(cache, made, made.revisions, dict(revisions), samples, partial(made.archive, cluster))
+            env = env_file.find_env_file(Path(loaded.script.dir))
+            keep_walk(cache, made, made.revisions, dict(revisions), env, samples, partial(made.archive, cluster))
     cache.keep(replace(outcome, kept=0), [path for _, path in revisions])
     return replace(outcome, not_kept=cache.problem)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from dbkit.proof_cache.model_digest import PREFIX, describe_module, is_same_module
+
 MISSING = "-"
 """The state of a path at which nothing is."""
 PRESENT = "+"
@@ -49,11 +51,12 @@ class Inputs:
         """Return what `as_json` was given."""
         return cls(**content)  # type: ignore[arg-type]  # the checksum of the entry holds
 
-    def without(self, files: Collection[str], listings: Collection[str]) -> "Inputs":
-        """Return the inputs without these files, and without what was listed of these directories."""
+    def without(self, files: Collection[str], listings: Collection[str], models: Collection[str]) -> "Inputs":
+        """Return the inputs without these files, what was listed of these directories, and the tables of `models`."""
+        kept = {path: state for path, state in self.files.items() if path not in files}
         return replace(
             self,
-            files={path: state for path, state in self.files.items() if path not in files},
+            files=kept | {path: describe_module(path, kept[path]) for path in models if path in kept},
             listings={path: names for path, names in self.listings.items() if path not in listings},
         )
 
@@ -82,6 +85,8 @@ class Inputs:
     def _is_same(path: str, state: str, digest: Callable[[str], str]) -> bool:
         if state in (MISSING, PRESENT):
             return os.path.exists(path) == (state == PRESENT)  # noqa: PTH110  # hundreds of them
+        if state.startswith(PREFIX):
+            return is_same_module(path, digest(path), state)
         return digest(path) == state
 
 
@@ -116,7 +121,8 @@ def _digest_names(path: str, is_wanted: Callable[[str], bool]) -> str:
 
 def is_scratch(path: str) -> bool:
     """Whether a path is of the system, or of the program's own work: no input of a proof."""
-    return path.startswith(("/proc/", "/dev/", "/sys/")) or "/dbkit-scratch-" in path or "/.dbkit/" in path
+    is_system = path.startswith(("/proc/", "/dev/", "/sys/")) and not path.startswith("/dev/shm/")  # noqa: S108
+    return is_system or "/dbkit-scratch-" in path or "/.dbkit/" in path
 
 
 def absolute(path: str) -> str:

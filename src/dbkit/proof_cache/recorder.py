@@ -27,6 +27,8 @@ from dbkit.proof_cache.inputs import (
 )
 
 OWN = str(Path(__file__).parents[1]) + os.sep
+SERVERS = f"{OWN}postgres{os.sep}"
+"""The code that makes scratch clusters, in directories that others use, too."""
 LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib")})
 SITE = tuple({sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib")})
 """The directories of installed packages; a package more or less changes what can be imported."""
@@ -148,7 +150,7 @@ class Recorder:
 
     def _record_open(self, arguments: tuple[Any, ...]) -> None:
         name, mode, flags = arguments
-        writes = any(each in mode for each in "wax") if mode else flags & (os.O_WRONLY | os.O_TRUNC)
+        writes = any(each in mode for each in "wax") if mode else flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL)
         path = _path_of(name)
         if path is None or writes or path in self.opened or path.endswith(".pyc") or _is_library(path):
             return
@@ -161,6 +163,8 @@ class Recorder:
         if _is_called_by_finder():
             if path not in self.modules and not path.startswith(SITE):
                 self.modules[path] = list_modules(path)
+            return
+        if is_own_caller(4, own=SERVERS):
             return
         if path not in self.listings:
             self.listings[path] = list_names(path)
@@ -216,12 +220,19 @@ def join(found: Report) -> None:
         _active.join(found)
 
 
-def loaded_files() -> Iterator[str]:
-    """Yield the source files of the modules that are loaded, without the standard library."""
-    for module in list(sys.modules.values()):
+def loaded_files() -> dict[str, str]:
+    """Return the names of the modules that are loaded by their files, without the standard library."""
+    found = {}
+    for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and file.endswith((".py", ".so", ".pyc")) and not _is_library(file):
-            yield absolute(file)
+            found[absolute(file)] = name
+    return found
+
+
+def project_modules() -> dict[str, str]:
+    """Return the names of the modules of the project by their files: not of installed packages, nor of this one."""
+    return {file: name for file, name in loaded_files().items() if not file.startswith((OWN, *SITE))}
 
 
 def _path_of(name: object) -> str | None:
@@ -240,15 +251,15 @@ def _is_library(path: str) -> bool:
     return path.startswith(LIBRARIES) and not path.startswith(SITE)
 
 
-def is_own_caller(depth: int, known: tuple[str, ...] = ()) -> bool:
-    """Whether the code that called is of this program, or of one of the `known` modules, and not of the project."""
+def is_own_caller(depth: int, known: tuple[str, ...] = (), own: str = OWN) -> bool:
+    """Whether the code that called is in the directory `own` or in one of the `known` modules; else it is others'."""
     frame: FrameType | None = sys._getframe(depth)
     while frame:
         file = frame.f_code.co_filename
         if known and file.endswith(known):
             return True
         if not file.startswith("<frozen") and not _is_library(file):
-            return file.startswith(OWN)
+            return file.startswith(own)
         frame = frame.f_back
     return True
 

@@ -11,6 +11,8 @@ from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.cluster_archive import digest_archive, restore_archive
 from dbkit.proof_cache.codec import Unreadable, decode, encode
 from dbkit.proof_cache.inputs import Inputs
+from dbkit.proof_cache.model_digest import find_model_modules
+from dbkit.proof_cache.recorder import project_modules
 from dbkit.proof_cache.run_entry import RunCache
 from dbkit.proof_cache.store import ARCHIVE, UNFINISHED, open_store
 from dbkit.redaction import redact
@@ -67,6 +69,7 @@ def keep_walk(
     walk: object,
     kept: Sequence[str],
     paths: Mapping[str, Path],
+    env: Path,
     samples: Path,
     archive_cluster: Callable[[Path], str],
 ) -> None:
@@ -90,7 +93,8 @@ def keep_walk(
     # what belongs to one revision only is not shared by all
     own = {*map(str, paths.values()), *map(str, names)}
     directories = {str(path.parent) for path in paths.values()} | {str(samples)}
-    shared = cache.inputs.without(own, directories - cache.recorder.listed_by_project)
+    models = find_model_modules(project_modules(), env, [paths[revision] for revision in kept])
+    shared = cache.inputs.without(own, directories - cache.recorder.listed_by_project, models)
     content = {
         "inputs": shared.as_json(),
         "revisions": [
