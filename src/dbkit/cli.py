@@ -75,6 +75,10 @@ PROOF = (
 )
 TRACE = option("--trace", action="store_true", help="also show the locks of each statement, as dbkit trace does")
 STRICT = option("--strict", action="store_true", help="a failure that only extreme values cause is a finding, too")
+CACHE = (
+    option("--no-cache", action="store_true", help="neither use nor keep verdicts of other runs"),
+    option("--full", action="store_true", help="keep verdicts, and take the whole chain down and up again"),
+)
 LINT = (
     option("--level", default="warning", choices=("danger", "warning", "note"), help="the lowest level shown"),
     option("--sizes", type=Path, metavar="FILE", help="the sizes of the tables: the result of dbkit sizes"),
@@ -271,6 +275,7 @@ VERBS = {
             TRACE,
             STRICT,
             *LINT,
+            *CACHE,
             format_option("text", "json", "github", "junit", "sarif"),
         ),
         any_project=True,
@@ -284,8 +289,7 @@ VERBS = {
             *PROOF,
             TRACE,
             STRICT,
-            option("--no-cache", action="store_true", help="neither use nor keep verdicts of other runs"),
-            option("--full", action="store_true", help="keep verdicts, and take the whole chain down and up again"),
+            *CACHE,
             format_option("text", "json", "junit", "github"),
         ),
         any_project=True,

@@ -2,19 +2,28 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from dbkit.commands.kept_proof import KeptOptions, find_or_prove
 from dbkit.commands.progress_line import make_progress_line
-from dbkit.commands.proof_options import ProofOptions, open_proof
 from dbkit.errors import InputError
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
+
+if TYPE_CHECKING:
+    from dbkit.lint.run import LintOutcome
+    from dbkit.project import Project
+    from dbkit.roundtrip.kept_walk import WalkCache
+    from dbkit.roundtrip.outcome import Outcome
+    from dbkit.roundtrip.prove import Request
+    from dbkit.roundtrip.scratch_server import ScratchServer
 
 ONE_REPORT = {"junit": ("roundtrip", "findings of lint"), "sarif": ("lint", "verdicts of the round trip")}
 """The formats of one of the two reports: the verb that has it, and what has no place in it."""
 
 
 @dataclass(frozen=True)
-class ProveOptions(ProofOptions):
+class ProveOptions(KeptOptions):
     """Options of `dbkit prove`."""
 
     trace: bool
@@ -33,14 +42,26 @@ def prove(settings: Settings, ini: Path, options: ProveOptions) -> int:
         verb, other = ONE_REPORT[options.report]
         hint = f"`dbkit {verb} --format {options.report}` writes that report; text, json and github have both."
         raise InputError(f"--format {options.report} has no place for the {other}.", hint)
-    with open_proof(settings, options) as (server, request):
-        from dbkit.findings.finding import Level
+    from dbkit.findings.finding import Level
+    from dbkit.lint.run import LintOutcome
+    from dbkit.lint.squawk import find_program
+    from dbkit.reports.formats import render_prove
+    from dbkit.roundtrip.outcome import Outcome
+
+    def run(
+        server: "ScratchServer", request: "Request", walks: "WalkCache"
+    ) -> "tuple[tuple[Outcome, LintOutcome], Project]":
         from dbkit.lint.run import lint_outcome
-        from dbkit.reports.formats import render_prove
         from dbkit.roundtrip.prove import prove_at
 
         request = replace(request, trace=True, strict=options.strict or None)
-        outcome, loaded = prove_at(server, settings, ini, request, make_progress_line())
+        outcome, loaded = prove_at(server, settings, ini, request, make_progress_line(), walks)
         linted = lint_outcome(server, outcome, loaded, request, options.version, options.sizes)
+        shown = outcome if options.trace else outcome.without_traces()
+        return (shown.without_ordinary(), linted), loaded
+
+    found = find_or_prove(settings, ini, "prove", options, tuple[Outcome, LintOutcome], run, [find_program()])
+    outcome, linted = found.result
+    outcome = outcome.marked(found.seconds, found.problem)
     print_report(render_prove(outcome, linted, options.report, Level(options.level), with_trace=options.trace))
     return 0 if outcome.passed and not linted.failed else 1

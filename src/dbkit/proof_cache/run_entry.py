@@ -23,7 +23,7 @@ from dbkit.redaction import redact
 from dbkit.settings import Settings
 
 T = TypeVar("T")
-NOT_IN_KEY = ("report", "no_cache", "full")
+NOT_IN_KEY = ("report", "no_cache", "full", "level")
 """Options that do not change the outcome."""
 NO_INPUT = ("target", "app_env", "wait", "confirm", "stash")
 """Settings that a proof does not use."""
@@ -44,8 +44,10 @@ class RunCache:
     """Why the outcome of this run is not kept; "" where it is."""
 
     @classmethod
-    def open(cls, settings: Settings, ini: Path, verb: str, options: Any) -> "RunCache":
-        """Return the cache for a verb with its options."""
+    def open(
+        cls, settings: Settings, ini: Path, verb: str, options: Any, programs: Iterable[str | None] = ()
+    ) -> "RunCache":
+        """Return the cache for a verb with its options, which starts these programs."""
         store = open_store(settings.root, create=False)
         digests = Digests.load(store)
         # the settings without what the proof replaces; an editable installation has the version of its last release
@@ -60,6 +62,7 @@ class RunCache:
             "python": [sys.version, sys.prefix, sys.flags, platform.machine(), os.geteuid() == 0],
             "path": sys.path,
             "server": _describe_programs(settings, digests),
+            "programs": [digests.digest(program) for program in programs if program],
         }
         key = hashlib.sha256(json.dumps(parts, sort_keys=True, default=_simplify).encode()).hexdigest()[:24]
         return cls(settings.root, key, options.since, digests, Recorder())

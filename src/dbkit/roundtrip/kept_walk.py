@@ -80,6 +80,8 @@ class WalkCache:
     """Returns the kept part whose checkpoint is on the server, once that is running."""
     is_full: bool = False
     """Whether the whole chain is taken down and up again, whatever is kept."""
+    is_kept: bool = False
+    """Whether this run is to leave something for a later one."""
     kept: int = 0
     """The number of verdicts that were taken from the kept part."""
     made: KeptWalk | None = None
@@ -92,6 +94,7 @@ def walk_on(
     names: scratch_database.DatabaseNames,
     progress: Progress,
     options: SampleRowOptions,
+    trace: bool,
     cache: WalkCache,
     found: KeptWalk,
 ) -> list[WalkResult]:
@@ -99,8 +102,9 @@ def walk_on(
     number = len(found.outcomes)
     environment.template = DATABASE  # as the archive has it
     rest = Plan(plan.scripts[number:], plan.proven - set(found.revisions), plan.parents)
-    work = open_workspace(environment, place, rest, names, progress, options, base=frozenset(found.revisions))
+    work = open_workspace(environment, place, rest, names, progress, options, trace, frozenset(found.revisions))
     at = position_for(len(plan.scripts), number)
+    work.continues = True
     walker = Walker(work, checkpoint_at=at and at - number, start=found.checkpoint, records=True)
     outcomes = walker.prove_revisions()
     cache.kept = number

@@ -201,6 +201,16 @@ class Outcome:
         """Return the outcome before assertions and further rows were tried."""
         return replace(self, revisions=tuple(each.ordinary or each for each in self.revisions))
 
+    def without_ordinary(self) -> "Outcome":
+        """Return the outcome without what only lint needs."""
+        return replace(self, revisions=tuple(replace(each, ordinary=None) for each in self.revisions))
+
+    def marked(self, seconds: float | None, problem: str) -> "Outcome":
+        """Return the outcome with how it was found: in so many seconds, where it was kept; or why it is not kept."""
+        if seconds is None:
+            return replace(self, not_kept=problem)
+        return replace(self, seconds=seconds, kept=len(self.revisions))
+
     def without_traces(self) -> "Outcome":
         """Return the outcome without the traces."""
         return replace(self, revisions=tuple(replace(each, traces=()) for each in self.revisions))

@@ -175,11 +175,11 @@ def _walk(
     """Prove the revisions of a plan: after those that are kept, else in several processes where that is possible."""
     place, names = server.place, server.names
     options = SampleRowOptions(request.rows, request.seed, samples_directory(environment.project), request.extra_rows)
-    can_keep = cache is not None and request.scope.everything and not request.trace and not environment.project.initial
+    can_keep = cache is not None and cache.is_kept and request.scope.everything and not environment.project.initial
     found = cache.find() if cache else None
     if cache and found:
         if can_keep and found.is_part_of(plan):
-            walks = walk_on(environment, place, plan, names, progress, options, cache, found)
+            walks = walk_on(environment, place, plan, names, progress, options, request.trace, cache, found)
             cache.made = keep_walk(walks, plan, found)
             return walks
         scratch_database.renew(place)

@@ -48,6 +48,8 @@ class Workspace:
     """By revision id, the project's own assertions."""
     base: frozenset[str] = frozenset()
     """The revisions of the database that the databases are copies of."""
+    continues: bool = False
+    """Whether it goes on from the checkpoint of an earlier walk."""
     applied: list[Script] = field(default_factory=list, init=False)
     """Those that were applied since."""
     results: dict[str, ProofResult] = field(default_factory=dict, init=False)
@@ -62,7 +64,7 @@ class Workspace:
     @property
     def proves_chain(self) -> bool:
         """Whether the whole chain goes down and up at the end: not one revision alone on a database of others."""
-        return not self.base or len(self.plan.proven) > 1
+        return not self.base or self.continues or len(self.plan.proven) > 1
 
     def is_wanted(self, script: Script) -> bool:
         """Whether a revision is to be proven, and not only applied."""
