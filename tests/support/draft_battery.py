@@ -310,6 +310,8 @@ def check_staged(
         demand_held(case, project, "migrate", case.holds, case.holds_after)
         if "no changes found" not in _type(project, "revision", "--message", "again"):
             raise Wrong("again: the second revision is not empty")
+        if any("backfill(" in path.read_text() for path in project.drafts):
+            demand_proven(case, project)  # its downgrade leaves the values
         undo(case, project, before)
     except Wrong as error:
         raise Wrong(f"online: {error}") from None

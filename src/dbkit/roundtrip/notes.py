@@ -34,7 +34,9 @@ NOW = (
 )
 REASON = re.compile(r"[^\W\d_]{2}")
 NO_REASON = re.compile(
-    r"""\W* (?: noqa | type: | pragma | dbkit: | fmt: | pylint | todo | fixme | xxx | please\s+adjust
+    r"""\W* (?: noqa | type: | pragma | fmt: | pylint | todo | fixme | xxx | please\s+adjust
+    # an accepted empty downgrade has a reason
+    | dbkit: (?! \s* ok \s+ empty-downgrade \s* , .* [^\W\d_]{2} )
     | \#\#\#\ | commands\s+auto | end\s+alembic
     # the docstring that Alembic's templates write
     | (?: downgrades? (?: \s+ (?: the | a | this | database | db | schema | revision | migration ) )* \W* $ ) )""",
