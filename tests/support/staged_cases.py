@@ -203,6 +203,12 @@ STAGED = {
         ('op.drop_column("{t}", "number")',),
         ("", "backfill {t}.number", "check what was filled {t}.number", "validate ck_{t}_number_not_null", "set not null {t}.number"),
     ),
+    "serial of an unlogged table": StagedCase(
+        ("ALTER TABLE unlogged{n} ADD COLUMN number serial NOT NULL",),
+        ('op.drop_column("unlogged{n}", "number")',),
+        ("", "backfill unlogged{n}.number", "check what was filled unlogged{n}.number", "validate ck_unlogged{n}_number_not_null", "set not null unlogged{n}.number"),
+        before=("CREATE UNLOGGED TABLE unlogged{n} (id bigint PRIMARY KEY)",),
+    ),
     "serial in parts": StagedCase(
         ('CREATE SEQUENCE "Numbers{n}" AS bigint INCREMENT BY 2', """op.add_column("{t}", sa.Column("number", sa.BigInteger, server_default=sa.text("nextval('\\"Numbers{n}\\"'::regclass)")))""",
             'ALTER SEQUENCE "Numbers{n}" OWNED BY {t}.number'),

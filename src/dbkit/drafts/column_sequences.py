@@ -15,7 +15,8 @@ LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 def create_sequence(column: Column) -> ops.ExecuteSQLOp:
     """Return the operation that creates the sequence of a serial."""
     options = f" {column.sequence_options}" if column.sequence_options else ""
-    return ops.ExecuteSQLOp(f"CREATE SEQUENCE {column.serial} AS {column.sequence_type}{options}")
+    unlogged = "UNLOGGED " if column.sequence_is_unlogged else ""
+    return ops.ExecuteSQLOp(f"CREATE {unlogged}SEQUENCE {column.serial} AS {column.sequence_type}{options}")
 
 
 def own_sequence(table: Table, column: Column) -> ops.ExecuteSQLOp:
@@ -97,8 +98,11 @@ def change_identity(table: Table, before: Column, after: Column) -> Iterator[Ste
         yield Step(Phase.ALTER_COLUMN, ops.ExecuteSQLOp(_set_value(table, after)), facts)
 
 
-def change_serial(before: Column, after: Column) -> Iterator[Step]:
-    """Change the type and the options of the sequence of a serial: after the type of its column."""
+def change_serial(before: Column, after: Column, *, is_unlogged: bool) -> Iterator[Step]:
+    """Change the type and the options of the sequence of a serial: after the type of its column.
+
+    `is_unlogged` is whether it is at that time.
+    """
     changed = [f"AS {after.sequence_type}"] if before.sequence_type != after.sequence_type else []
     old = _options(before.sequence_options, before.sequence_type or "bigint")
     new = _options(after.sequence_options, after.sequence_type or "bigint")
@@ -111,6 +115,9 @@ def change_serial(before: Column, after: Column) -> Iterator[Step]:
     changed += [_option(name, value) for name, value in new.items() if old[name] != value and name not in usual]
     if changed:
         statement = f"ALTER SEQUENCE {after.serial} {' '.join(changed)}"
+        yield Step(Phase.ALTER_SEQUENCE, ops.ExecuteSQLOp(statement), after.sequence_facts)
+    if is_unlogged != after.sequence_is_unlogged:
+        statement = f"ALTER SEQUENCE {after.serial} SET {'UNLOGGED' if after.sequence_is_unlogged else 'LOGGED'}"
         yield Step(Phase.ALTER_SEQUENCE, ops.ExecuteSQLOp(statement), after.sequence_facts)
 
 

@@ -43,11 +43,14 @@ def write_columns(comparison: Comparison) -> Iterator[Step]:
 
 def _change(changes: Changes) -> Iterator[Step]:
     """Yield the steps for columns that are on both sides."""
-    for _, table, before, after in changes.columns():
+    for former, table, before, after in changes.columns():
         is_changed = changes.differs(table.column_fact(after.name)) and not before.is_inherited
         if is_changed and (table.key, after.name) not in changes.remade_columns:
             yield from _alter(changes, table, before, after)
-        yield from _change_sequence(changes, table, before, after)
+        if before.serial and after.serial and any(map(changes.differs, after.sequence_facts)):
+            # a table takes its sequences with it
+            is_unlogged = before.sequence_is_unlogged if former.is_unlogged == table.is_unlogged else table.is_unlogged
+            yield from column_sequences.change_serial(before, after, is_unlogged=is_unlogged)
 
 
 def _find_columns(changes: Changes, tables: list[tuple[Table, Table]]) -> Iterator[tuple[Table, Column]]:
@@ -207,12 +210,6 @@ def _describe_undecided(changes: Changes, table: Table, before: Column, after: C
         f"column {table.fact.identity}.{after.name}: PostgreSQL has no cast from {before.type} to {after.type};"
         f' give the model\'s column info={{"{key}": "an SQL expression"}} for {direction}.'
     )
-
-
-def _change_sequence(changes: Changes, table: Table, before: Column, after: Column) -> Iterator[Step]:
-    """Yield the step for a serial that stays one, whose sequence changes: a difference of the sequence."""
-    if before.serial and after.serial and any(map(changes.differs, after.sequence_facts)):
-        yield from column_sequences.change_serial(before, after)
 
 
 def _validate(table: Table, before: Column, after: Column, fact: Fact) -> Iterator[Step]:

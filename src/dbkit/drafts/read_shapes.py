@@ -134,12 +134,14 @@ def _column(row: DictRow, table: TableName) -> Column:
             serial
             and not options
             and row["is_required"]
+            and row["sequence_is_as_its_table"]
             and row["type"] == row["sequence_type"]
             and (row["sequence_schema"], row["sequence_name"]) == usual_name
         ),
         sequence=(row["sequence_schema"], row["sequence_name"]) if serial or row["identity"] else None,
         sequence_type=row["sequence_type"] if serial or row["identity"] else None,
         sequence_options=options if serial else "",
+        sequence_is_unlogged=bool(row["sequence_is_unlogged"]),
         is_required=row["is_required"],
         comment=row["comment"],
         is_inherited=row["is_inherited"],

@@ -30,6 +30,7 @@ PARTS = {
         "NULL",
     ),
     "nulls": (15, "x.indnullsnotdistinct", "false"),
+    "as its table": (15, "s.relpersistence = c.relpersistence", "true"),
 }
 
 DEFAULT_SCHEMA = "SELECT pg_catalog.current_schema()::pg_catalog.text AS schema"
@@ -97,6 +98,7 @@ COLUMNS = f"""
         pg_catalog.format_type(q.seqtypid, NULL) AS sequence_type, q.seqincrement AS sequence_increment,
         q.seqmin AS sequence_least, q.seqmax AS sequence_most, q.seqstart AS sequence_start,
         q.seqcache AS sequence_cache, q.seqcycle AS sequence_cycle,
+        s.relpersistence = 'u' AS sequence_is_unlogged, /*as its table*/ AS sequence_is_as_its_table,
         pg_catalog.pg_get_expr(d.adbin, d.adrelid)
             = pg_catalog.format('nextval(''%s''::regclass)',  -- it prints backslashes without E''
                 pg_catalog.replace(q.seqrelid::pg_catalog.regclass::pg_catalog.text, '''', ''''''))

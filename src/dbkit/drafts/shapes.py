@@ -51,6 +51,7 @@ class Column:
     sequence_type: str | None = None
     sequence_options: str = ""
     """The options of a serial's sequence that differ from the defaults, as in CREATE SEQUENCE."""
+    sequence_is_unlogged: bool = False
     is_required: bool = False
     """NOT NULL."""
     comment: str | None = None

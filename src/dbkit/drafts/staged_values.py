@@ -49,7 +49,8 @@ def fill(effect: Effect, plan: Plan) -> bool:
     owned = read_string(sequence[1]) if sequence and len(effect.changes) > 1 else ""
     is_serial = owned and any(each.what == ChangeKind.OBJECT_CREATED for each in effect.changes)
     if is_serial:
-        plan.keep(_run(f"CREATE SEQUENCE {owned} AS {change.before}", effect.step))
+        unlogged = "UNLOGGED " if column and column.sequence_is_unlogged else ""
+        plan.keep(_run(f"CREATE {unlogged}SEQUENCE {owned} AS {change.before}", effect.step))
     _add_empty(effect, change, plan)
     if is_serial:
         plan.keep(_run(f"ALTER SEQUENCE {owned} OWNED BY {change.table}.{quote_name(change.name)}", effect.step))

@@ -68,8 +68,8 @@ def _create(changes: Changes, table: Table) -> Iterator[Step]:
 
 
 def _makes_sequence(column: Column, table: Table) -> bool:
-    """Whether CREATE TABLE makes the sequence of a serial; that of an unlogged table is to be unlogged, too."""
-    return column.is_inherited or is_key_serial(column, table) or (table.is_unlogged and column.is_plain_serial)
+    """Whether CREATE TABLE makes the sequence of a serial."""
+    return column.is_inherited or is_key_serial(column, table)
 
 
 def _alter_inherited(changes: Changes, table: Table, column: Column) -> Iterator[Step]:
@@ -95,8 +95,6 @@ def _create_operation(changes: Changes, table: Table) -> ops.CreateTableOp | Non
     if "%" in (table.partition_key or "") or any("." in each or "%" in each for each in table.parameters):
         return None
     own = [each for each in table.columns.values() if not each.is_inherited]
-    if any(each.serial and _makes_sequence(each, table) and not is_key_serial(each, table) for each in own):
-        return None
     columns = [make_column(each, changes.new_type(table.key, each), table) for each in own]
     if any(each is None for each in columns) or not columns:
         return None
@@ -156,9 +154,10 @@ def _sql_name(changes: Changes, name: TableName) -> str:
 
 
 def _alter(changes: Changes, before: Table, after: Table) -> Iterator[Step]:
-    actions = []
+    actions, facts = [], [after.fact]
     if before.is_unlogged != after.is_unlogged:
         actions.append("SET UNLOGGED" if after.is_unlogged else "SET LOGGED")
+        facts += [fact for each in before.columns.values() for fact in each.sequence_facts]
     gone = [each.split("=")[0] for each in before.parameters]
     kept = [each.split("=")[0] for each in after.parameters]
     new = [each for each in after.parameters if each not in before.parameters]
@@ -173,7 +172,7 @@ def _alter(changes: Changes, before: Table, after: Table) -> Iterator[Step]:
     if not before.is_partition and not after.is_partition:
         actions += [f"NO INHERIT {_sql_name(changes, name)}" for name in before.parents if name not in after.parents]
     for action in actions:
-        yield Step(Phase.ALTER_COLUMN, ops.ExecuteSQLOp(f"ALTER TABLE {after.sql} {action}"), (after.fact,))
+        yield Step(Phase.ALTER_COLUMN, ops.ExecuteSQLOp(f"ALTER TABLE {after.sql} {action}"), tuple(facts))
     yield from _undecided(changes, before, after)
 
 
