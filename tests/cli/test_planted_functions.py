@@ -48,7 +48,7 @@ OPERATORS = (
 RELATIONS = ("pg_class", "pg_namespace", "pg_locks", "pg_stat_activity", "pg_proc", "pg_index", "pg_database")
 SEVERAL = 3  # arguments; more are not combined
 # by the number of arguments: in every run, and in the slow one
-FEW = ((), (*TYPES, *MORE), ("text", "name", "varchar", "regclass", "oid", "int8"), ("text", "name", "bool"))
+FEW = ((), (*TYPES, *MORE), ("text", "name", "oid"), ("text",))
 MANY = ((), (*TYPES, *MORE), TYPES, ("text", "name", "int4", "bool"))
 
 
