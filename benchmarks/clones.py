@@ -48,7 +48,7 @@ def _make_chain(directory: Path, block: str, how: str) -> Project:
     directory.mkdir()
     project = make_project(directory, 0)
     versions = project.root / "migrations/versions"
-    bodies = [(CREATE.format(tables=TABLES), DROP.format(tables=TABLES))]
+    bodies: list[tuple[str, ...]] = [(CREATE.format(tables=TABLES), DROP.format(tables=TABLES))]
     for number in range(REVISIONS):
         statements = (f"CREATE INDEX {how}ix{number} ON t{number} (a)", f"DROP INDEX {how}ix{number}")
         bodies.append(tuple(block.format(statement=each) for each in statements))

@@ -36,7 +36,7 @@ def incremental(directory: Path, runs: int) -> list[Comparison]:
 
 def _commands(new: int) -> dict[str, Sequence[str]]:
     """Return the commands by their labels."""
-    whole = {"dbkit roundtrip": ["roundtrip"], "dbkit prove": ["prove"]}
+    whole: dict[str, Sequence[str]] = {"dbkit roundtrip": ["roundtrip"], "dbkit prove": ["prove"]}
     if not new:
         return whole
     start = ["--from", chain.revision_id(SIZE - new - 1)]

@@ -126,7 +126,7 @@ def _walk_whole_chain(walker: Walker, found: KeptWalk, plan: Plan, outcomes: Seq
         if walker.empty_copy.is_usable and not run_revisions(work, work.applied, up=True):
             scripts = {script.revision: script for script in plan.scripts}
             work.applied = [*(scripts[revision] for revision in found.revisions), *work.applied]
-            work.plan, work.base, work.facts = plan, frozenset(), None
+            work.plan, work.base, work.run_state = plan, frozenset(), None
             work.initial_facts = dict(found.initial_facts)
             work.databases.template = EMPTY
             for revision in found.revisions:
