@@ -270,6 +270,9 @@ def test_the_round_trip_of_the_example(kit: Kit) -> None:
     assert (
         "21 proven, 3 proven, if, 2 lossy; 2 of them accepted; the whole chain went down and up again" in typed.stdout
     )
+    again = kit.make("roundtrip").stdout
+    assert "; 26 verdicts kept; " in again
+    assert again.splitlines()[:-1] == typed.stdout.splitlines()[:-1]
 
 
 def test_the_round_trip_since_a_commit_takes_it_verbatim(kit: Kit) -> None:
