@@ -152,6 +152,7 @@ class Walker:
         self.work.databases.drop()
         self.work.databases.create()
         self.work.sample_rows.forget_tables()
+        self.work.prepared = ""
         reapply_revisions(self.work)
 
     def _prove_in_clone(self, script: Script) -> None:

@@ -58,6 +58,8 @@ class Workspace:
     """By revision id, why the version table cannot record it."""
     run_state: RunState | None = field(default=None, init=False)
     """What is known of the databases from the last run of env.py, as long as nothing else has changed them."""
+    prepared: str = field(default="", init=False)
+    """The revision that the tables are filled for, until something changes them."""
     initial_facts: Facts | None = field(default=None, init=False)
     """The catalog before the first revision that is to be proven."""
 
@@ -90,6 +92,7 @@ class Workspace:
             return ()
         if self.initial_facts is None and self.proves_chain:
             self.initial_facts = self.databases.read_catalog()
+        self.prepared = script.revision
         return self.sample_rows.fill(touched)
 
     def assertions_of(self, script: Script) -> Collection[Assertion]:
