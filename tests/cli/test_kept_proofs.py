@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dbkit.roundtrip.checkpoint import REVISIONS_AFTER
 from support.kept_proofs import FIRST, LAST, Prover, entries, make_project, write_revision
 from support.running import others_slow, until
 
@@ -222,7 +223,7 @@ def test_one_more_revision_is_proven_after_those_that_are_kept(
     write_revision(prover.root, LAST + 1, up, down)
     try:
         code, text = prover.prove("--format", "json")
-        assert json.loads(text)["kept"] == LAST - 5
+        assert json.loads(text)["kept"] == LAST - REVISIONS_AFTER
         assert _without_times((code, text)) == _without_times(prover.prove("--format", "json", "--no-cache"))
         code, text = prover.prove("--format", "json")
         assert json.loads(text)["kept"] == LAST + 1
@@ -233,7 +234,7 @@ def test_one_more_revision_is_proven_after_those_that_are_kept(
 @pytest.mark.slow
 def test_the_whole_chain_is_walked_in_full_where_that_is_asked_for(prover: Prover) -> None:
     full = json.loads(prover.prove("--format", "json", "--full")[1])
-    assert (full["kept"], full["chain"], full["chain_length"]) == (LAST - 5, "the whole chain", LAST)
+    assert (full["kept"], full["chain"], full["chain_length"]) == (LAST - REVISIONS_AFTER, "the whole chain", LAST)
 
 
 @pytest.mark.slow

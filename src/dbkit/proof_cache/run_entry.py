@@ -14,12 +14,11 @@ from typing import Any, TypeVar
 from dbkit import __version__
 from dbkit.postgres.binaries import find_program, server_bindir
 from dbkit.project.git_files import new_files
-from dbkit.proof_cache.codec import Unreadable, decode, encode
+from dbkit.proof_cache.codec import Unreadable, decode, encode_redacted
 from dbkit.proof_cache.digests import Digests
 from dbkit.proof_cache.inputs import Inputs, list_names
 from dbkit.proof_cache.recorder import Recorder
 from dbkit.proof_cache.store import FORMAT, open_store
-from dbkit.redaction import redact
 from dbkit.settings import Settings
 
 T = TypeVar("T")
@@ -107,7 +106,7 @@ class RunCache:
         if store is None or self.inputs is None:
             return
         self.digests.store = store
-        entry = {"inputs": self.inputs.as_json(), "outcome": redact.tree(encode(outcome)), "directory": os.getcwd()}  # noqa: PTH109
+        entry = {"inputs": self.inputs.as_json(), "outcome": encode_redacted(outcome), "directory": os.getcwd()}  # noqa: PTH109
         if self.since:
             directories = sorted({str(path.resolve().parent) for path in revision_files})
             entry |= {"directories": directories, "new": self._list_new(directories)}

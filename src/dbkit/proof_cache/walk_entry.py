@@ -9,13 +9,12 @@ from typing import Generic, TypeVar
 
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.cluster_archive import digest_archive, restore_archive
-from dbkit.proof_cache.codec import Unreadable, decode, encode
+from dbkit.proof_cache.codec import Unreadable, decode, encode_redacted
 from dbkit.proof_cache.inputs import Inputs
 from dbkit.proof_cache.model_digest import find_model_modules
 from dbkit.proof_cache.recorder import project_modules
 from dbkit.proof_cache.run_entry import RunCache
 from dbkit.proof_cache.store import ARCHIVE, UNFINISHED, open_store
-from dbkit.redaction import redact
 
 T = TypeVar("T")
 PREFIX = "walk-"
@@ -101,7 +100,7 @@ def keep_walk(
             {"id": revision, "files": each, "digest": digest_files(cache, each)} for revision, each in files.items()
         ],
         "samples": str(samples),
-        "walk": redact.tree(encode(walk)),
+        "walk": encode_redacted(walk),
         "archive": archive,
         "digest": digest,
     }
