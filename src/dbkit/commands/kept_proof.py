@@ -56,12 +56,12 @@ def find_or_prove(
 
     `programs`: the paths of those that it starts, without those of PostgreSQL.
     """
-    from dbkit.roundtrip.kept_walk import WalkCache
-
     started = time.monotonic()
     # the state of a server that is not made for the proof is not known
     if options.no_cache or options.server:
         with open_proof(settings, options) as (server, request):
+            from dbkit.roundtrip.kept_walk import WalkCache
+
             return FoundProof(prove(server, request, WalkCache())[0])
     cache = RunCache.open(settings, ini, verb, options, programs)
     kept = None if options.full else cache.find(kind)

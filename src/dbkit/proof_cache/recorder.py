@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 import sys
 import sysconfig
 import threading
@@ -154,7 +155,9 @@ class Recorder:
         path = _path_of(name)
         if path is None or writes or path in self.opened or path.endswith(".pyc") or _is_library(path):
             return
-        self.opened[path] = signature_of(path)
+        signature = signature_of(path)
+        if signature is None or not stat.S_ISDIR(signature[-1]):  # a directory is opened to be listed, or removed
+            self.opened[path] = signature
 
     def _record_listing(self, name: object) -> None:
         path = _path_of(name or ".")
@@ -309,7 +312,7 @@ class _RecordingEnviron(type(os.environ)):  # type: ignore[misc]
 
 
 def _recording_stat(original: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
-    def stat(path: Any, **keywords: Any) -> os.stat_result:
+    def recording_stat(path: Any, **keywords: Any) -> os.stat_result:
         try:
             found = original(path, **keywords)
         except FileNotFoundError:
@@ -320,4 +323,4 @@ def _recording_stat(original: Callable[..., os.stat_result]) -> Callable[..., os
             _active.record_look(path, is_there=True)
         return found
 
-    return stat
+    return recording_stat
