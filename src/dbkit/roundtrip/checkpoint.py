@@ -12,7 +12,7 @@ from dbkit.roundtrip.workspace import Workspace
 
 LEAST_REVISIONS = 20
 """The length of a chain from which on a run makes a checkpoint."""
-REVISIONS_AFTER = 3
+REVISIONS_AFTER = 2
 """The revisions after a checkpoint, which are proven in each run: those that are being worked on are among them."""
 STEP = 10
 """The least distance of two checkpoints."""
