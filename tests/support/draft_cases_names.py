@@ -19,6 +19,16 @@ SEQUENCE = 'table("u", Column("n", Integer, server_default=Sequence("taken", met
 INDEX = 'Index("taken", metadata.tables["keep"].c.a)'
 VIEW = {"taken.sql": "CREATE VIEW taken AS SELECT 1 AS one"}
 
+# which SQLAlchemy does not quote where a name is not marked
+RESERVED = 'for w in (quoted_name(each, True) for each in ("collation", "concurrently", "lateral", "system_user", "tablesample", "values")):\n    '
+
+
+def reserved(name: str, before: str, after: str, **more: object) -> ModelChange:
+    """Return the case of names that are reserved words, each `w`; a line for each table."""
+    texts = (RESERVED + each.replace("\n", "\n    ") if each else "" for each in (after, before))
+    return ModelChange(f"reserved_words_{name}", *texts, **more)  # type: ignore[arg-type]
+
+
 CASES = (
     taken("index_of_dropped_table_for_table", OLD.format('Index("taken", "a")'), TABLE),
     taken("key_of_dropped_table_for_table", OLD.format('UniqueConstraint("a", name="taken")'), TABLE),
@@ -44,4 +54,26 @@ CASES = (
     taken("renamed_table_for_table", TABLE, 'table("t", Column("b", Integer), info={"renamed_from": "taken"})\ntable("taken", Column("c", Text))', rows="INSERT INTO taken DEFAULT VALUES"),
     taken("index_in_other_schema", 'table("old", Column("a", Integer), Index("taken", "a"), schema="s 1")\ntable("t", schema="s 1")', 'table("t", schema="s 1")\ntable("taken", schema="s 1")'),
     taken("index_of_63_bytes", 'table("old", Column("a", Integer), Index("n" * 63, "a"))', 'table("n" * 63)'),
+    reserved(
+        "come", "", """\
+E = Enum("a", name=w, schema=w)
+Table(w, metadata, Column(w, Integer, primary_key=True), Column("e", E), Column("es", pg.ARRAY(E)), Column("n", Integer), UniqueConstraint("n", name=w + "u", postgresql_include=[w]), schema=w + "s", comment="c")
+Table(w + "2", metadata, Column(w, Integer, ForeignKey(f"{w}s.{w}.{w}", name=w + "f"), index=True), Column("i", Integer, Identity()), Column("g", Integer, Computed(f'"{w}" + 1', persisted=True)), PrimaryKeyConstraint(w, name=w + "k"), Index(w + "i", w, "i", postgresql_include=["g"], postgresql_where=text(f'"{w}" > 1')), CheckConstraint(f'"{w}" > 1', name=w + "c"), schema=w)
+Table(w, metadata, Column(w, Text, primary_key=True, comment="x"), pg.ExcludeConstraint((w, "="), name=w + "x", using="btree"), Index(w + "o", w, postgresql_ops={w: "text_pattern_ops"}))
+Table(w + "3", metadata, Column("p", ForeignKey(f"{w}.{w}", name=w + "f", ondelete="CASCADE"), primary_key=True))
+Table(w + "4", metadata, Column("x", Integer), postgresql_inherits=w)""",
+    ),
+    reserved("in_circle", "", """\
+Table(w, metadata, Column(w, Integer, primary_key=True), Column("o", Integer, ForeignKey(f"{w}2.{w}", name=w + "f")))
+Table(w + "2", metadata, Column(w, Integer, primary_key=True), Column("o", Integer, ForeignKey(f"{w}.{w}", name=w + "g")))"""),
+    reserved(
+        "change", """\
+Table(w, metadata, Column(w, Integer, primary_key=True), Column(w + "2", String(20), server_default="x"), schema=w, comment="c")
+Table("t" + w, metadata, Column("id", Integer, primary_key=True), Column(w, String(20), server_default="x"))
+Table("r" + w, metadata, Column("id", Integer, primary_key=True), Column("a", Text))""", """\
+Table(w, metadata, Column(w, BigInteger, primary_key=True), Column(w + "2", String(30), server_default="y", nullable=False), Index(w + "k", w), schema=w, comment="d")
+Table("t" + w, metadata, Column("id", Integer, ForeignKey(f"{w}.{w}.{w}", name=w + "f"), primary_key=True), Column(w, String(30), server_default="y", nullable=False, comment="c"), UniqueConstraint(w, "id", name=w + "u"))
+Table(w, metadata, Column("id", Integer, primary_key=True), Column(w, Text, info={"renamed_from": "a"}), info={"renamed_from": "r" + w})""",
+        loses=True,
+    ),
 )

@@ -9,6 +9,7 @@ from alembic.operations import ops
 from sqlalchemy.sql.elements import conv
 
 from dbkit.drafts.changes import Changes
+from dbkit.drafts.schema_items import UNQUOTED
 from dbkit.drafts.shapes import Column, Constraint, Table, TableName, schema_prefix
 from dbkit.drafts.sql_escape import sql
 
@@ -130,10 +131,10 @@ def _check_options(constraint: Constraint) -> dict[str, Any] | None:
 
 
 def _reference_options(changes: Changes, table: Table, constraint: Constraint) -> dict[str, Any] | None:
-    """The options of a foreign key; None where it has others, or refers to a name with a dot."""
+    """The options of a foreign key; None where it has others, or a name that Alembic splits or does not quote."""
     referred = _referred(changes, constraint.referred)
     names = [*(constraint.referred or ()), *constraint.referred_columns]
-    if referred is None or any("." in name for name in names):
+    if referred is None or any("." in name or name in UNQUOTED for name in names):
         return None
     start = f"FOREIGN KEY ({columns_sql(constraint.columns, table.columns)}) REFERENCES {referred.sql}"
     start += f"({columns_sql(constraint.referred_columns, referred.columns)})"

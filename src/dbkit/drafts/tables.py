@@ -12,6 +12,7 @@ from dbkit.drafts.column_sequences import create_sequence, own_sequence
 from dbkit.drafts.comparison import Comparison
 from dbkit.drafts.constraint_code import inline_constraint
 from dbkit.drafts.constraints import is_inline
+from dbkit.drafts.schema_items import UNQUOTED
 from dbkit.drafts.shapes import Column, Table, TableName
 from dbkit.drafts.steps import CommentOp, Phase, Step
 from dbkit.drafts.table_comments import comment_on_column, comment_on_constraint, comment_on_table
@@ -117,8 +118,8 @@ def _create_operation(changes: Changes, table: Table) -> ops.CreateTableOp | Non
 
 
 def _plain_parent(changes: Changes, name: TableName) -> str | None:
-    """The name of a parent, which SQLAlchemy quotes as a whole."""
-    return name[1] if changes.schema(name) is None else None
+    """The name of a parent, which SQLAlchemy quotes as a whole; None where it cannot."""
+    return name[1] if changes.schema(name) is None and name[1] not in UNQUOTED else None
 
 
 def _create_sql(changes: Changes, table: Table) -> str:
