@@ -125,6 +125,8 @@ DANGERS = {
         'op.add_column("{t}", sa.Column("number", sa.BigInteger, sa.Identity(always=True)))'),
     "stored generated": Case(("ALTER TABLE {t} ADD COLUMN double int GENERATED ALWAYS AS (length(note)) STORED",), ("volatile-default",),
         'op.add_column("{t}", sa.Column("double", sa.Integer, sa.Computed("length(note)", persisted=True)))'),
+    "domain with constraints": Case(("ALTER TABLE {t} ADD COLUMN zip zip{n} NOT NULL",), ("volatile-default",), before=("CREATE DOMAIN zip{n} AS text CHECK (VALUE <> '') DEFAULT '0'",)),
+    "type changed beside a new column": Case(("ALTER TABLE {t} ADD COLUMN more text, ALTER COLUMN count TYPE bigint",), ("type-change-rewrites",)),
     "unlogged": Case(("ALTER TABLE {t} SET UNLOGGED",), ("rewrite-under-lock",)),
     "cluster": Case(("CLUSTER {t} USING {t}_pkey",), ("rewrite-under-lock",)),
     "vacuum full": Case(("VACUUM FULL {t}",), ("rewrite-under-lock",), block=True),

@@ -91,20 +91,36 @@ def _add_column_of_new_type(change: Change) -> str:
 def volatile_default(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report a new column whose value is computed for each row."""
     table = traced.tables.get(change.table)
-    if change.what == ChangeKind.COLUMN_ADDED and table is not None and table.is_rewritten:
+    if change.what != ChangeKind.COLUMN_ADDED or table is None or not table.is_rewritten:
+        return
+    if change.after or not _has_other_change(traced, change):
         yield Violation(
             f"{table.name}: every row is rewritten for {change.name} while {table.blocks} wait",
             "A constant default is only stored in the catalog; a value that differs by row (random(), a sequence, an"
-            " identity, a stored generated column) is computed and written for each row.",
+            " identity, a stored generated column) is computed and written for each row. So is one that the constraints"
+            " of a domain must be checked for.",
             _add_column_without_default(change),
             table.blocks,
             (table.name,),
         )
 
 
+def _has_other_change(traced: TracedStatement, change: Change) -> bool:
+    """Return whether a statement does more to a table than to add columns without a default."""
+    return any(
+        each.table == change.table and each.kind != "not null" and (each.what != change.what or bool(each.after))
+        for each in traced.statement.changes
+    )
+
+
 def _add_column_without_default(change: Change) -> str:
     """Return code that adds the column, then its default for new rows, and fills existing rows in batches."""
     table, column, default = change.table, change.name, change.after
+    if not default:
+        return (
+            "# a column of a domain that has constraints is written for all existing rows; use the type that the\n"
+            "# domain is based on, and a CHECK that is added NOT VALID"
+        )
     if default.endswith(("s", "v", "a", "d")) and default[:-1].endswith(")"):
         return (
             "# a generated or identity column is written for all existing rows; use a plain column instead,\n"
