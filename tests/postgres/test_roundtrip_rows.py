@@ -44,6 +44,9 @@ FAULTS = {
     "a nullable column dropped": Case(
         "ALTER TABLE c{n} DROP name", "ALTER TABLE c{n} ADD name text", "lossy",
         "c{n}.name: 4 of 4 values lost (the upgrade drops the column)"),
+    "a column renamed and filled": Case(
+        "ALTER TABLE c{n} RENAME name TO label; UPDATE c{n} SET label = '?' WHERE label IS NULL", "ALTER TABLE c{n} RENAME label TO name", "lossy",
+        "values made up (the upgrade drops or renames the column)"),
     "a table dropped": Case(
         "DROP TABLE line{n}", "CREATE TABLE line{n} (o int NOT NULL REFERENCES o{n} ON DELETE CASCADE, text text NOT NULL, number int)",
         "lossy", "line{n}: 5 of 5 rows gone (the upgrade drops the table)"),

@@ -80,7 +80,10 @@ def _compare_undone_rows(script: Script, before: Snapshot, after: Snapshot, undo
     for difference in row_snapshot.compare_rows(before.rows, undone.rows):
         upgraded = after.rows.get(difference.table)
         if upgraded is None or (difference.column and difference.column not in upgraded.columns):
-            function, reason = "upgrade", f"the upgrade drops the {'column' if upgraded else 'table'}"
+            former = before.rows[difference.table]
+            is_new = set(upgraded.columns) - {*former.columns} if upgraded else after.rows.keys() - before.rows.keys()
+            verb = "drops or renames" if is_new else "drops"
+            function, reason = "upgrade", f"the upgrade {verb} the {'column' if upgraded else 'table'}"
         elif _subject(difference) in by_upgrade:
             function, reason = "upgrade", _upgrade_reason(difference)
         else:
