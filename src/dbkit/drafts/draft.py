@@ -15,6 +15,7 @@ from dbkit.drafts.sql_objects import write_sql_objects
 from dbkit.drafts.steps import CommentOp, Draft, Step
 from dbkit.drafts.table_comments import write_comments
 from dbkit.drafts.tables import write_tables
+from dbkit.drafts.taken_names import create_views_late
 from dbkit.drafts.types import write_types
 from dbkit.drafts.value_revision import split_values
 
@@ -48,7 +49,8 @@ def make_draft(comparison: Comparison) -> Draft:
 def write_steps(comparison: Comparison) -> list[Step]:
     """Return the steps of one direction, in order."""
     steps = list(chain.from_iterable(writer(comparison) for writer in WRITERS))
-    return sorted(add_dependents(comparison, steps), key=lambda step: step.phase)
+    steps = list(create_views_late(comparison, add_dependents(comparison, steps)))
+    return sorted(steps, key=lambda step: step.phase)
 
 
 def _mark_drops(steps: Iterable[Step]) -> Iterator[Step]:

@@ -79,12 +79,10 @@ def neutral_update(changes: Changes, table: Table, column: Column) -> str | None
     if not changes.is_reversed:
         return None
     checks = [each for each in table.constraints.values() if each.kind == "c" and column.name in each.columns]
-    reference = next(
-        (each for each in table.constraints.values() if each.kind == "f" and column.name in each.columns), None
-    )
+    references = [each for each in table.constraints.values() if each.kind == "f" and column.name in each.columns]
     is_unique = _is_unique(table, column)
-    if reference is not None:
-        value = _referred_value(changes, table, column, reference, checks, is_unique=is_unique)
+    if references:
+        value = _referred_value(changes, table, column, references, checks, is_unique=is_unique)
     elif is_unique:
         value = _numbered_value(changes, column, checks)
     else:
@@ -148,33 +146,47 @@ def _referred_value(
     changes: Changes,
     table: Table,
     column: Column,
-    reference: Constraint,
+    references: Sequence[Constraint],
     checks: Sequence[Constraint],
     *,
     is_unique: bool,
 ) -> str | None:
-    """Return a subquery for a value of the referenced table that agrees with the other columns of the foreign key."""
-    referred = changes.after.tables.get(reference.referred) if reference.referred else None
+    """Return a subquery for a value of the referenced tables that agrees with the other columns of the foreign keys."""
+    first, *others = references
+    referred = changes.after.tables.get(first.referred) if first.referred else None
     if referred is None:
         return None
-    pairs = dict(zip(reference.columns, reference.referred_columns, strict=True))
-    value = f"referred.{referred.columns[pairs.pop(column.name)].sql}"
-    agree = [
-        f"({table.sql}.{table.columns[own].sql} IS NULL OR referred.{referred.columns[other].sql}"
-        f" = {table.sql}.{table.columns[own].sql})"
-        for own, other in pairs.items()
-    ]
-    order = ", ".join(f"referred.{referred.columns[each].sql}" for each in reference.referred_columns)
+    pairs = dict(zip(first.columns, first.referred_columns, strict=True))
+    value = f"referred.{referred.columns[pairs[column.name]].sql}"
+    conditions = _agree(table, column, referred, first, "referred")
+    for each in others:
+        beside = changes.after.tables.get(each.referred) if each.referred else None
+        if beside is None:
+            return None
+        same = beside.columns[each.referred_columns[each.columns.index(column.name)]].sql
+        agree = [f"beside.{same} = {value}", *_agree(table, column, beside, each, "beside")]
+        conditions.append(f"EXISTS (SELECT FROM {beside.sql} AS beside WHERE {' AND '.join(agree)})")
+    order = ", ".join(f"referred.{referred.columns[each].sql}" for each in first.referred_columns)
     source = f"SELECT {value} FROM {referred.sql} AS referred"
-    if agree:
-        source += f" WHERE {' AND '.join(agree)}"
+    if conditions:
+        source += f" WHERE {' AND '.join(conditions)}"
     if checks:
         source = f"SELECT {column.sql} FROM ({source} ORDER BY {order}) AS candidate ({column.sql})"
         source += f" WHERE {_all_of(checks)} ORDER BY {column.sql}"
     else:
         source += f" ORDER BY {order}"
-    offset = " OFFSET numbered.number - 1" if is_unique and not pairs else ""
+    offset = " OFFSET numbered.number - 1" if is_unique and len(pairs) == 1 else ""
     return f"({source} LIMIT 1{offset})"
+
+
+def _agree(table: Table, column: Column, referred: Table, reference: Constraint, alias: str) -> list[str]:
+    """Return the conditions on the other columns of a foreign key."""
+    return [
+        f"({table.sql}.{table.columns[own].sql} IS NULL OR {alias}.{referred.columns[other].sql}"
+        f" = {table.sql}.{table.columns[own].sql})"
+        for own, other in zip(reference.columns, reference.referred_columns, strict=True)
+        if own != column.name
+    ]
 
 
 def _texts(checks: Sequence[Constraint]) -> list[str]:

@@ -51,6 +51,10 @@ class Phase(IntEnum):
     DROP_FUNCTION = 210
     DROP_SEQUENCE = 220
     DROP_TYPE = 230
+    CREATE_DEPENDENT_LATE = 231
+    """Where a view gets the name of a sequence or a type that is dropped; likewise the next two."""
+    GRANT_LATE = 232
+    COMMENT_LATE = 233
     RENAME_BACK = 235
     """The renames of a downgrade: what precedes has the new names."""
     RENAME_LABEL_BACK = 236

@@ -4,8 +4,8 @@ Most objects are dropped after others are created. Tables, indexes, sequences an
 and so do its types, to which those of the rows of tables and views belong.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from alembic.operations import ops
 
@@ -14,10 +14,16 @@ from dbkit.catalog.facts import display_name
 from dbkit.drafts.comparison import Comparison, State
 from dbkit.drafts.objects import TYPE_KINDS
 from dbkit.drafts.shapes import Shapes, Table, TableName, quote_name, schema_prefix
-from dbkit.drafts.steps import Phase, Rename
+from dbkit.drafts.steps import Phase, Rename, Step
 from dbkit.postgres.sql_text import Kind, tokenize, unquote_name
 
 RELATION, TYPE = "relation", "type"
+VIEWS = ("VIEW", "MATERIALIZED VIEW")
+LATE = {
+    Phase.CREATE_DEPENDENT: Phase.CREATE_DEPENDENT_LATE,
+    Phase.GRANT: Phase.GRANT_LATE,
+    Phase.COMMENT: Phase.COMMENT_LATE,
+}
 LONGEST_NAME = 63  # bytes
 
 
@@ -76,11 +82,29 @@ def free_names(comparison: Comparison) -> list[Rename]:
             taker = after[space].get(key)
             if taker is None or taker.fact == old.fact or gone.isdisjoint((old.fact, *old.owners)):
                 continue
+            if old.kind in VIEWS:
+                continue  # it is dropped first, and comes back last
             is_late = _drop_phase(old, gone) >= _create_phase(taker, new)
             if is_late or _drop_phase(taker, new) >= _create_phase(old, gone):
                 aside = _name_aside(key, shapes)
                 renames[old.fact] = [old.rename(key, aside), *_follow_table(shapes.tables.get(key), old, aside)]
     return [rename for several in renames.values() for rename in several]
+
+
+def create_views_late(comparison: Comparison, steps: Iterable[Step]) -> Iterator[Step]:
+    """Yield the steps: views after all else is dropped, where one gets the name of a sequence or a type."""
+    before, after = _list_holders(comparison.migrated), _list_holders(comparison.modelled)
+    gone = {each.fact for each in comparison.differences if each.after is None}
+    is_taken = any(
+        holder.kind in VIEWS
+        and (old := before[space].get(key))
+        and old.fact in gone
+        and _drop_phase(old, gone) >= Phase.CREATE_DEPENDENT
+        for space in (RELATION, TYPE)
+        for key, holder in after[space].items()
+    )
+    for step in steps:
+        yield replace(step, phase=LATE.get(step.phase, step.phase)) if is_taken else step
 
 
 def _follow_table(table: Table | None, holder: Holder, aside: str) -> Iterator[Rename]:
