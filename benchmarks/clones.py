@@ -51,7 +51,8 @@ def _make_chain(directory: Path, block: str, how: str) -> Project:
     bodies: list[tuple[str, ...]] = [(CREATE.format(tables=TABLES), DROP.format(tables=TABLES))]
     for number in range(REVISIONS):
         statements = (f"CREATE INDEX {how}ix{number} ON t{number} (a)", f"DROP INDEX {how}ix{number}")
-        bodies.append(tuple(block.format(statement=each) for each in statements))
+        upgrade, downgrade = (block.format(statement=each) for each in statements)
+        bodies.append((upgrade, downgrade))
     for number, (upgrade, downgrade) in enumerate(bodies):
         before = f"r{number - 1}" if number else None
         text = FILE.format(revision=f"r{number}", before=before, upgrade=upgrade, downgrade=downgrade)

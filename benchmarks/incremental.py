@@ -4,7 +4,7 @@ The commands are those that a person types after an edit: all revisions, and onl
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def incremental(directory: Path, runs: int) -> list[Comparison]:
     ]
 
 
-def _commands(new: int) -> dict[str, Sequence[str]]:
+def _commands(new: int) -> Mapping[str, Sequence[str]]:
     """Return the commands by their labels."""
     whole: dict[str, Sequence[str]] = {"dbkit roundtrip": ["roundtrip"], "dbkit prove": ["prove"]}
     if not new:
