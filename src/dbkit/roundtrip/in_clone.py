@@ -85,8 +85,10 @@ class _CloneProof:
 
     def _prove_applied(self) -> ProofResult:
         result = self._down_and_up()
-        failed = next((each.failure for each in result.findings if each.failure), None)
-        if failed and self._may_be_trace(failed):
+        phase, failed = next(((each.phase, each.failure) for each in result.findings if each.failure), ("", None))
+        # of two upgrades, only the first is recorded
+        is_recorded = phase != "reup" or not self.work.traces.has_upgrade(self.script)
+        if failed and is_recorded and self._may_be_trace(failed):
             return self._down_and_up_untraced(failed)
         return result
 

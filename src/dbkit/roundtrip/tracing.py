@@ -68,6 +68,10 @@ class Traces:
         """Whether runs of a revision are recorded, as long as none has succeeded."""
         return script.revision in self.wanted and script.revision not in self.left_out
 
+    def has_upgrade(self, script: Script) -> bool:
+        """Whether there is a trace of the upgrade of a revision."""
+        return (script.revision, True) in self._traces
+
     def traces_of(self, revision: str) -> tuple[Trace, ...]:
         """Return the traces of a revision: of its upgrade, then of its downgrade."""
         return tuple(self._traces[revision, up][1] for up in (True, False) if (revision, up) in self._traces)
