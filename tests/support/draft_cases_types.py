@@ -193,4 +193,14 @@ CASES = (
     column("default_changes", 'Text, server_default="a"', 'Text, server_default="b"'),
     column("default_goes", "DateTime, server_default=func.now()", "DateTime"),
     column("default_of_function", "Uuid", 'Uuid, server_default=text("gen_random_uuid()")'),
+    ModelChange(
+        "domain_of_the_name_of_an_enum", 'table("t", Column("a", pg.DOMAIN("k", Text, check="VALUE <> \'z\'"), server_default="y"), Column("b", pg.DOMAIN("k", Text, check="VALUE <> \'z\'"), nullable=False))',
+        'table("t", Column("a", Enum("x", "y", name="k"), server_default="x"), Column("b", Enum("x", "y", name="k"), nullable=False, index=True))',
+        rows="INSERT INTO t (a, b) VALUES ('x', 'y')", holds="SELECT a::text = 'x' AND b::text = 'y' FROM t", loses=True,
+    ),
+    ModelChange(
+        "enum_of_the_name_of_a_domain", 'E = Enum("x", "y", name="k", schema="s")\ntable("t", Column("a", E, server_default="x"))',
+        'table("t", Column("a", pg.DOMAIN("k", Text, schema="s", check="VALUE IN (\'x\', \'y\')")))',
+        rows="INSERT INTO t (a) VALUES ('x')", holds="SELECT a::text = 'x' FROM t", loses=True,
+    ),
 )

@@ -75,6 +75,13 @@ def free_names(comparison: Comparison) -> list[Rename]:
     gone = {fact for fact, each in changes.items() if each.after is None}
     new = {fact for fact, each in changes.items() if each.before is None}
     before, after = _list_holders(comparison.migrated), _list_holders(comparison.modelled)
+    # a type that another kind of type replaces is gone, although columns of its name stay
+    gone |= {
+        old.fact
+        for key, old in before[TYPE].items()
+        if old.fact.kind in TYPE_KINDS and key in after[TYPE] and after[TYPE][key].fact.kind in TYPE_KINDS
+        if old.fact not in comparison.modelled.facts
+    }
     shapes = comparison.migrated.shapes
     renames: dict[Fact, list[Rename]] = {}
     for space in (RELATION, TYPE):
