@@ -40,10 +40,14 @@ def apply_renames(
         found = list(find(models, shapes, modelled))
         if find is _find_tables:
             found = [*_free_names(found, shapes), *found]
-        if found:
+        while found:
             _execute(connection, found)
             done += found
             shapes = read_shapes(connection)
+            # a column may get the name that another one had; each is renamed once
+            renamed = {rename.new for rename in done}
+            again = find(models, shapes, modelled) if find is _find_columns else ()
+            found = [each for each in again if renamed.isdisjoint((each.old, each.new))]
     last = list(_find_identity_sequences({rename.table for rename in done}, shapes, modelled))
     last += find_label_renames(connection, models, modelled.default_schema)
     _execute(connection, last)
