@@ -3,7 +3,7 @@
 Constraints, indexes and sequences of serials that differ by name only are renamed as well: no model need declare that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -44,14 +44,17 @@ def apply_renames(
             _execute(connection, found)
             done += found
             shapes = read_shapes(connection)
-            # a column may get the name that another one had; each is renamed once
+            # one may get the name that another one had; each is renamed once
             renamed = {rename.new for rename in done}
-            again = find(models, shapes, modelled) if find is _find_columns else ()
-            found = [each for each in again if renamed.isdisjoint((each.old, each.new))]
-    last = list(_find_identity_sequences({rename.table for rename in done}, shapes, modelled))
-    last += find_label_renames(connection, models, modelled.default_schema)
-    _execute(connection, last)
-    return [*done, *last], read_shapes(connection) if last else shapes
+            found = [each for each in find(models, shapes, modelled) if renamed.isdisjoint((each.old, each.new))]
+    tables = {rename.table for rename in done}
+    while last := list(_find_identity_sequences(tables, shapes, modelled)):
+        _execute(connection, last)
+        done += last
+        shapes = read_shapes(connection)
+    labels = list(find_label_renames(connection, models, modelled.default_schema))
+    _execute(connection, labels)
+    return [*done, *labels], read_shapes(connection) if labels else shapes
 
 
 def write_renames(comparison: Comparison) -> Iterator[Step]:
@@ -96,12 +99,14 @@ def _key(table: sa.Table, shapes: Shapes) -> TableName:
 
 
 def _find_tables(models: Sequence[sa.Table], migrated: Shapes, modelled: Shapes) -> Iterator[Rename]:
+    declared_names = {_key(model, modelled): str(model.info[KEY]) for model in models if model.info.get(KEY)}
+    kept = {key for key in modelled.tables if not _gets_former(key, declared_names, migrated, modelled)}
     for model in models:
         new = _key(model, modelled)
         declared = model.info.get(KEY)
         if not declared or new in migrated.tables or new not in modelled.tables:
             continue
-        old = _former_table(str(declared), new[0], migrated, modelled)
+        old = _former_table(str(declared), new[0], migrated, kept)
         if old is None:
             continue
         before, after = migrated.tables[old], modelled.tables[new]
@@ -130,11 +135,23 @@ def _own_name(table: Table) -> str:
     return table.sql.removeprefix(schema_prefix(table.sql, table.name))
 
 
-def _former_table(declared: str, schema: str, migrated: Shapes, modelled: Shapes) -> TableName | None:
-    """The table that is meant by "old" or by "schema.old", where it is there and in no model."""
+def _gets_former(key: TableName, declared: Mapping[TableName, str], migrated: Shapes, modelled: Shapes) -> bool:
+    """Whether a table of the models is the renamed one of another name, so that the one of its name may be renamed."""
+    seen: set[TableName] = set()
+    while key in declared and key not in seen:
+        seen.add(key)
+        former = _former_table(declared[key], key[0], migrated, ())
+        if former is None or former not in modelled.tables:
+            return former is not None
+        key = former
+    return False
+
+
+def _former_table(declared: str, schema: str, migrated: Shapes, kept: Collection[TableName]) -> TableName | None:
+    """The table that is meant by "old" or by "schema.old", where it is there and no model keeps its name."""
     other, _, name = declared.partition(".")
     for key in ((schema, declared), (other, name)):
-        if key in migrated.tables and key not in modelled.tables:
+        if key in migrated.tables and key not in kept:
             return key
     return None
 
