@@ -14,13 +14,12 @@ WRITE_FIRST = 'Write the first one: `make revision m="…"`.'
 
 
 said: list[str] = []
-"""What this process has printed to its stderr, which env.py and migrations do not have in a proof."""
+"""What this process has printed to stderr for people."""
 
 
 def say(words: str) -> None:
     """Print a message to stderr, without secrets. A closed stderr is no error."""
-    if sys.stderr is sys.__stderr__:
-        said.append(words)
+    said.append(words)
     with suppress(OSError):
         print(f"dbkit: {redact.text(hints.render(words))}", file=sys.stderr)
 

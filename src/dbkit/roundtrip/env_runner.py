@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from psycopg import sql
 from sqlalchemy.pool import NullPool
 
-from dbkit import gate
+from dbkit import errors, gate
 from dbkit.errors import DbkitError, InputError, describe_error, sqlstate_of
 from dbkit.postgres import scratch_database
 from dbkit.postgres.connect import connect
@@ -262,8 +262,10 @@ def _silence() -> Iterator[None]:
     """Suppress what migrations print and log: each runs several times."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    printed = len(errors.said)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
         logging.disable(disabled)
+        del errors.said[printed:]
