@@ -28,7 +28,8 @@ class DiscoveryGuard(GateConnectionGuard):
 def find_databases(loaded: Project, settings: Settings) -> list[FoundDatabase]:
     """Run env.py as `alembic current` does, without a migration. Returns the databases that it configures.
 
-    Raises InputError for an env.py without the gate, and Unreachable where the database does not answer.
+    In the kit's own layout, that is the one of the settings, and a connection to another one is refused. Raises
+    InputError for an env.py without the gate, and Unreachable where the database does not answer.
     """
     loaded.require_gate()
     run_context = RunContext(settings, "current", discovers=True)
@@ -37,8 +38,9 @@ def find_databases(loaded: Project, settings: Settings) -> list[FoundDatabase]:
     environment = EnvironmentContext(
         config, loaded.script, fn=lambda *_: [], as_sql=False, starting_rev=None, destination_rev=None, dont_mutate=True
     )
+    guard = (DiscoveryGuard if settings.is_foreign else GateConnectionGuard)(run_context, env_py)
     try:
-        with guarding(DiscoveryGuard(run_context, env_py)), environment:
+        with guarding(guard), environment:
             loaded.script.run_env()
     except (DbkitError, sa.exc.DBAPIError, OSError):
         raise
@@ -48,7 +50,7 @@ def find_databases(loaded: Project, settings: Settings) -> list[FoundDatabase]:
             f"{env_py} failed: {type(error).__name__}: {words}", "`alembic current` runs it, too."
         ) from error
     finally:
-        del config.attributes[ATTRIBUTE]
+        config.attributes.pop(ATTRIBUTE, None)  # env.py may have removed it
     if not run_context.found:
         raise InputError(
             f"{env_py} ended without running any migrations.", "Check that it calls context.run_migrations()."

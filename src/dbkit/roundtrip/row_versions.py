@@ -21,6 +21,7 @@ from dbkit.roundtrip.fingerprint_sql import COMMON, RARE
 
 Key = TypeVar("Key", int, str)
 VERSION = "hashint8extended(r.xmin::text::bigint, {seed})"
+CONTENT = "concat(count(*), ' ', sum(hashtextextended(r::text, 0)))"
 # By system table, the column with the OID of the relation
 PARTS = {
     "pg_class": "oid",
@@ -54,6 +55,12 @@ CONDITIONS = {
 }
 OF_THE_SERVER = ("pg_database", "pg_db_role_setting")
 """System tables of the whole server that are no part of a schema, and that each copy of a database writes to."""
+OF_SUPERUSERS = {
+    "pg_authid": "pg_roles",
+    "pg_subscription": "(SELECT subname, subowner, subenabled, subslotname, subpublications FROM pg_subscription)",
+    "pg_user_mapping": "pg_user_mappings",
+}
+"""Which rows stand for those of a system table that only superusers may read in whole."""
 TABLES = f"""
 SELECT c.oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -120,8 +127,11 @@ def read_row_versions(
     parts: dict[int, str] = dict(connection.execute(_parts_query()).fetchall())
     names: dict[int, str] = dict(connection.execute(TABLES, ignored).fetchall()) if with_rows else {}
     known = [*COMMON, *RARE, "pg_depend"]
-    query = "SELECT relname::text FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relname = ANY (%s)"
-    present = [str(name) for (name,) in connection.execute(query, [known]) if name not in OF_THE_SERVER]
+    query = (
+        "SELECT relname::text, has_table_privilege(oid, 'SELECT') FROM pg_class"
+        " WHERE relnamespace = 'pg_catalog'::regnamespace AND relname = ANY (%s)"
+    )
+    present = {str(name): bool(may) for name, may in connection.execute(query, [known]) if name not in OF_THE_SERVER}
     catalogs: dict[str, str] = dict(connection.execute(_catalogs_query(present)).fetchall())
     return RowVersions(_join_parts(owners, parts), catalogs, _read_tables(connection, names), names)
 
@@ -155,10 +165,13 @@ def _versions(catalog: str, column: str) -> str:
     return f"SELECT r.{column} AS oid, {version} AS version FROM {catalog} AS r WHERE r.{column} >= {FIRST_NORMAL_OID}"  # noqa: S608
 
 
-def _catalogs_query(names: Collection[str]) -> bytes:
+def _catalogs_query(present: Mapping[str, bool]) -> bytes:
+    """Return the query for system tables, by whether they may be read."""
     return " UNION ALL ".join(
         f"SELECT {quote_literal(name)}, {_sum()} FROM {name} AS r WHERE {CONDITIONS.get(name, 'true')}"  # noqa: S608
-        for name in names
+        if may_read
+        else f"SELECT {quote_literal(name)}, {CONTENT} FROM {OF_SUPERUSERS[name]} AS r"  # noqa: S608
+        for name, may_read in present.items()
     ).encode()
 
 
