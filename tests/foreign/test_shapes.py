@@ -9,7 +9,7 @@ from support.foreign_chain import CUSTOMERS, HEAD, IDS, ORDERS
 from support.foreign_projects import MIGRATION_LOCKS, SLEEPING, ForeignProject
 from support.foreign_shapes import SHAPES, as_tenant, edit
 from support.held_up import wait_for
-from support.running import foreground, until
+from support.running import foreground, spread_foreign, until
 
 every_shape = pytest.mark.parametrize("project", SHAPES, indirect=True)
 APPLIED = [("upgrade", identifier) for identifier in IDS]
@@ -43,7 +43,7 @@ def pauses(project: ForeignProject) -> list[tuple[str, str]]:
     return [(name, f"{(name or 'shop').upper()}_PAUSE") for name in project.databases]
 
 
-@every_shape
+@pytest.mark.parametrize("project", spread_foreign(3, zip(SHAPES, SHAPES, strict=True)), indirect=True)
 def test_several_runners_status_and_rollback(project: ForeignProject) -> None:
     """The short form of what the tests below hold, for every run of the suite."""
     results = project.together(3, env={variable: "0.5" for _, variable in pauses(project)})

@@ -16,6 +16,7 @@ from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
 from support.plain import Revision, write_project
+from support.running import spread_slow
 
 TABLE: Revision = (
     "a1",
@@ -143,7 +144,7 @@ def found(outcome: Outcome) -> list[str]:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", spread_slow(3, list(CASES)))
 def test_what_does_not_hold_is_a_finding(proven: Callable[..., Outcome], name: str, place: str) -> None:
     case = CASES[name]
     files = {"a1.sql": SAMPLES, "a2_after.sql": case.sql, "a2_after.py": case.python}

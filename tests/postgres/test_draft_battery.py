@@ -27,7 +27,7 @@ def scratch(local_settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
         yield lend_cluster(cluster, tmp_path_factory.mktemp("lent"))
 
 
-@pytest.mark.parametrize("name", spread_slow(80, sorted(CASES)))
+@pytest.mark.parametrize("name", spread_slow(160, sorted(CASES)))
 def test_a_draft_is_right(name: str, server: Cluster, scratch: Path, tmp_path: Path) -> None:
     case = CASES[name]
     skip_before(case, server)
