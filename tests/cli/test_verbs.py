@@ -337,7 +337,7 @@ def test_nothing_to_walk_over_is_not_proven(kit: Kit) -> None:
 def test_ctrl_c_in_the_round_trip_leaves_nothing(kit: Kit) -> None:
     others = {path for place in ("/dev/shm", tempfile.gettempdir()) for path in Path(place).glob("*/*.owner")}
     process = subprocess.Popen(
-        [kit.path / "venv/bin/python", "-m", "dbkit", "roundtrip"],
+        [kit.path / "venv/bin/python", "-m", "dbkit", "roundtrip", "--no-cache"],
         cwd=kit.path,
         env=dict(kit.environment),
         stderr=subprocess.PIPE,
