@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from dbkit.proof_cache.recorder import CLOCK_STEP
+from support.running import until
 
 ENV = """\
 import os
@@ -177,7 +181,13 @@ class Prover:
         self.process.wait()
 
     def ask(self, options: tuple[str, ...], variables: Mapping[str, str], *, only_look: bool) -> Any:
-        """Prove, and return the exit code and the output; or `only_look` whether there is a kept outcome."""
+        """Prove, and return the exit code and the output; or `only_look` whether there is a kept outcome.
+
+        A file that has just been written counts as one that changes during the proof.
+        """
+        files = [*self.root.glob("*"), *(self.root / "migrations").rglob("*")]
+        newest = max(path.stat().st_ctime_ns for path in files)
+        until(lambda: time.time_ns() > newest + 2 * CLOCK_STEP)
         assert self.process.stdin
         assert self.process.stdout
         print(json.dumps([options, variables, only_look]), file=self.process.stdin, flush=True)
