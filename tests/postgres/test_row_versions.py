@@ -1,6 +1,7 @@
 """Row versions and the catalog: where the catalog or the rows differ between two states, the versions do."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -133,3 +134,30 @@ def test_what_was_made_and_dropped_again_leaves_no_difference(copy: Target) -> N
     execute(copy, "DROP INDEX CONCURRENTLY ix_note", "DROP EXTENSION hstore", "DROP SCHEMA apart")
     after = read(copy)
     assert (before.changed_relations(after), before.changed_catalogs(after)) == (set(), set())
+
+
+def test_who_may_not_read_a_system_table_sees_its_changes(database: Target) -> None:
+    execute(
+        database,
+        "CREATE ROLE ordinary LOGIN CREATEROLE",
+        "CREATE FOREIGN DATA WRAPPER wrapper; CREATE SERVER far FOREIGN DATA WRAPPER wrapper",
+        "GRANT USAGE ON FOREIGN SERVER far TO ordinary",
+    )
+    try:
+        ordinary = replace(database, user="ordinary")
+        before = read(ordinary)
+        assert before.changed_catalogs(read(ordinary)) == set()
+        execute(ordinary, "CREATE USER MAPPING FOR ordinary SERVER far OPTIONS (user 'x')")
+        after = read(ordinary)
+        assert before.changed_catalogs(after) == {"pg_user_mapping"}
+        execute(ordinary, "ALTER USER MAPPING FOR ordinary SERVER far OPTIONS (SET user 'y')", "CREATE ROLE another")
+        # who creates a role may get a grant of it
+        assert after.changed_catalogs(read(ordinary)) - {"pg_auth_members"} == {"pg_authid", "pg_user_mapping"}
+    finally:
+        execute(
+            database,
+            "DROP USER MAPPING IF EXISTS FOR ordinary SERVER far",
+            "REVOKE ALL ON FOREIGN SERVER far FROM ordinary",
+            "DROP ROLE IF EXISTS another",
+            "DROP ROLE ordinary",
+        )
