@@ -104,7 +104,8 @@ def prove_at(
         # behind gate.install, too, no variable of env.py has to be named
         redirects = request.access.redirects or env_file.keeps_connection(Path(loaded.script.dir))
         environment = EnvRunner(loaded, settings, replace(request.access, redirects=redirects), databases)
-        walks = _walk(environment, server, plan, request, progress, own_sockets, cache) if plan.proven else []
+        planned = _PlannedWalk(environment, server, plan, request, progress, own_sockets)
+        walks = planned.run(cache) if plan.proven else []
     whole = "the whole chain" if request.scope.everything else "the chain of these"
     chain, chain_length = _describe_chain(walks, whole, len(plan.proven))
     outcome = Outcome(
@@ -163,57 +164,65 @@ def samples_directory(loaded: project.Project) -> Path:
     return loaded.dbkit.samples or Path(loaded.script.dir) / "samples"
 
 
-def _walk(
-    environment: EnvRunner,
-    server: ScratchServer,
-    plan: Plan,
-    request: Request,
-    progress: Progress,
-    own_sockets: frozenset[str],
-    cache: WalkCache | None,
-) -> list[WalkResult]:
-    """Prove the revisions of a plan: after those that are kept, else in several processes where that is possible."""
-    place, names = server.place, server.names
-    options = SampleRowOptions(request.rows, request.seed, samples_directory(environment.project), request.extra_rows)
-    can_keep = cache is not None and cache.is_kept and request.scope.everything and not environment.project.initial
-    found = cache.find() if cache else None
-    if cache and found:
-        if can_keep and found.is_part_of(plan):
-            walks = walk_on(environment, place, plan, names, progress, options, request.trace, cache, found)
-            cache.made = keep_walk(walks, plan, found)
-            return walks
-        scratch_database.renew(place)
-    checkpoint_at = position_for(len(plan.scripts)) if can_keep else None
-    walks = _walk_all(environment, server, plan, request, progress, own_sockets, options, checkpoint_at)
-    if cache and can_keep:
-        cache.made = keep_walk(walks, plan, None)
-    return walks
+@dataclass(frozen=True)
+class _PlannedWalk:
+    """The walk over the revisions of a plan, on a server that is open."""
 
+    environment: EnvRunner
+    server: ScratchServer
+    plan: Plan
+    request: Request
+    progress: Progress
+    own_sockets: frozenset[str]
 
-def _walk_all(
-    environment: EnvRunner,
-    server: ScratchServer,
-    plan: Plan,
-    request: Request,
-    progress: Progress,
-    own_sockets: frozenset[str],
-    options: SampleRowOptions,
-    checkpoint_at: int | None,
-) -> list[WalkResult]:
-    """Prove all revisions of a plan: in several processes where that is possible, else in this one."""
-    place, names = server.place, server.names
-    _make_template(environment, server)
-    parts = _split_plan(plan, request.jobs or _default_jobs(plan))
-    if len(parts) > 1 and not any(map(mentions_server_objects, plan.scripts)):
-        walks = parallel.walk_in_parallel(
-            environment, place, parts, names, progress, options, request.trace, own_sockets, checkpoint_at
-        )
-        if _agree(walks):
-            return walks
-        scratch_database.renew(place)
-        _make_template(environment, server)
-    work = open_workspace(environment, place, plan, names, progress, options, request.trace)
-    return [Walker(work, checkpoint_at=checkpoint_at, records=checkpoint_at is not None).walk()]
+    @property
+    def options(self) -> SampleRowOptions:
+        """Return the options of the sample rows."""
+        directory = samples_directory(self.environment.project)
+        return SampleRowOptions(self.request.rows, self.request.seed, directory, self.request.extra_rows)
+
+    def run(self, cache: WalkCache | None) -> list[WalkResult]:
+        """Prove the revisions after those that are kept, and keep what a later run needs."""
+        place, names, is_traced = self.server.place, self.server.names, self.request.trace
+        is_whole = self.request.scope.everything and not self.environment.project.initial
+        can_keep = cache is not None and cache.is_kept and is_whole
+        found = cache.find() if cache else None
+        if cache and found:
+            if can_keep and found.is_part_of(self.plan):
+                walks = walk_on(
+                    self.environment, place, self.plan, names, self.progress, self.options, is_traced, cache, found
+                )
+                cache.made = keep_walk(walks, self.plan, found)
+                return walks
+            scratch_database.renew(place)
+        walks = self._run_whole(position_for(len(self.plan.scripts)) if can_keep else None)
+        if cache and can_keep:
+            cache.made = keep_walk(walks, self.plan, None)
+        return walks
+
+    def _run_whole(self, checkpoint_at: int | None) -> list[WalkResult]:
+        """Prove all revisions: in several processes where that is possible, else in this one."""
+        place, names, options, is_traced = self.server.place, self.server.names, self.options, self.request.trace
+        _make_template(self.environment, self.server)
+        parts = _split_plan(self.plan, self.request.jobs or _default_jobs(self.plan))
+        if len(parts) > 1 and not any(map(mentions_server_objects, self.plan.scripts)):
+            walks = parallel.walk_in_parallel(
+                self.environment,
+                place,
+                parts,
+                names,
+                self.progress,
+                options,
+                is_traced,
+                self.own_sockets,
+                checkpoint_at,
+            )
+            if _agree(walks):
+                return walks
+            scratch_database.renew(place)
+            _make_template(self.environment, self.server)
+        work = open_workspace(self.environment, place, self.plan, names, self.progress, options, is_traced)
+        return [Walker(work, checkpoint_at=checkpoint_at, records=checkpoint_at is not None).walk()]
 
 
 def _make_template(environment: EnvRunner, server: ScratchServer) -> None:
