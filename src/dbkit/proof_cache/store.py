@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -84,15 +83,9 @@ class Store:
             os.utime(self.directory / name)
 
     def remove(self, name: str) -> None:
-        """Remove an entry, or a directory."""
-        path = self.directory / name
+        """Remove an entry, or an archive."""
         with suppress(OSError):
-            if path.is_dir():
-                # under another name first: a process that copies it sees that files are missing
-                gone = path.rename(self.directory / f"{UNFINISHED}{secrets.token_hex(8)}")
-                shutil.rmtree(gone, ignore_errors=True)
-            else:
-                path.unlink()
+            (self.directory / name).unlink()
 
     def trim(self) -> None:
         """Remove the oldest entries beyond the bound, and what killed processes have left unfinished."""
