@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchmarks.expected import find_slower, read_expected, write_expected
+from benchmarks.expected import find_slower, name_of, read_expected, write_expected
 from benchmarks.lint import of_others
 from benchmarks.speed import BENCHMARKS, Benchmark
 from benchmarks.timing import Comparison, Times
@@ -52,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_json(comparisons))
     elif comparisons:
         print(_table(comparisons))
-    slower = list(find_slower(comparisons, read_expected()))
+    expected = read_expected()
+    unknown = [each for each in comparisons if name_of(each) not in expected]
+    if unknown:
+        print(f"benchmarks: {len(unknown)} of {len(comparisons)} ratios are not in expected.json", file=sys.stderr)
+    slower = list(find_slower(comparisons, expected))
     for each in slower:
         print(f"benchmarks: slower than the last release: {each}", file=sys.stderr)
     if options.update_expected:
