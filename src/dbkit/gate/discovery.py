@@ -28,8 +28,8 @@ class DiscoveryGuard(GateConnectionGuard):
 def find_databases(loaded: Project, settings: Settings) -> list[FoundDatabase]:
     """Run env.py as `alembic current` does, without a migration. Returns the databases that it configures.
 
-    In the kit's own layout, that is the one of the settings, and a connection to another one is refused. Raises
-    InputError for an env.py without the gate, and Unreachable where the database does not answer.
+    In the kit's own layout, a connection to another database than that of the settings is refused. Raises InputError
+    for an env.py without the gate, and Unreachable where the database does not answer.
     """
     loaded.require_gate()
     run_context = RunContext(settings, "current", discovers=True)

@@ -197,6 +197,7 @@ class Walker:
             return prove_chain(self.work, outcomes)
 
     def make_result(self, outcomes: list[RevisionOutcome], chain: ChainResult) -> WalkResult:
+        """Return the outcomes with what the chain has shown; with a record, where a later run may go on from it."""
         plain = tuple(outcomes)
         for revision, finding in chain.findings:
             numbers = [number for number, each in enumerate(outcomes) if each.revision == revision] or [-1]
