@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dbkit.proof_cache.store import FORMAT
 from dbkit.roundtrip.checkpoint import REVISIONS_AFTER
 from support.kept_proofs import FIRST, LAST, Prover, entries, make_project, write_revision
 from support.running import others_slow, until
@@ -164,8 +165,8 @@ def spoil(content: bytes) -> Iterator[bytes]:
     yield content[: len(content) // 2]
     yield content[:-1]
     yield content.replace(b"proven", b"broken", 1)
-    yield content.replace(b"dbkit-proofs-1", b"dbkit-proofs-9", 1)
-    yield b"dbkit-proofs-1 0\n{}"
+    yield content.replace(FORMAT.encode(), b"dbkit-proofs-0", 1)
+    yield FORMAT.encode() + b" 0\n{}"
     yield os.urandom(len(content))
 
 
@@ -211,6 +212,14 @@ NEW = {
     "one that fails on rows": ("ALTER TABLE things ADD COLUMN new int NOT NULL", "ALTER TABLE things DROP COLUMN new"),
     "an irreversible one": ("DROP TABLE t4", "COMMIT; DO $$ BEGIN RAISE 'no' USING ERRCODE = 'P0001'; END $$"),
     "a broken one": ("SELECT 1 / 0", "SELECT 1"),
+    "one about rows that are older than the kept verdicts after the checkpoint": (
+        "ALTER TABLE things ALTER COLUMN c21 SET NOT NULL",
+        "ALTER TABLE things ALTER COLUMN c21 DROP NOT NULL",
+    ),
+    "one about rows that are as old": (
+        "ALTER TABLE t22 ALTER COLUMN x SET NOT NULL",
+        "ALTER TABLE t22 ALTER COLUMN x DROP NOT NULL",
+    ),
 }
 
 
@@ -223,7 +232,7 @@ def test_one_more_revision_is_proven_after_those_that_are_kept(
     write_revision(prover.root, LAST + 1, up, down)
     try:
         code, text = prover.prove("--format", "json")
-        assert json.loads(text)["kept"] == LAST - REVISIONS_AFTER
+        assert json.loads(text)["kept"] == LAST
         assert _without_times((code, text)) == _without_times(prover.prove("--format", "json", "--no-cache"))
         code, text = prover.prove("--format", "json")
         assert json.loads(text)["kept"] == LAST + 1
@@ -231,10 +240,49 @@ def test_one_more_revision_is_proven_after_those_that_are_kept(
         restore(prover.root, copy)
 
 
+COMMENT = "# dbkit: ok index-without-concurrently, the table is small\n"
+LINTED = {
+    "a danger": ("CREATE INDEX ix ON things (name)", "DROP INDEX ix"),
+    "a danger on a table of a kept revision": ("ALTER TABLE t22 ALTER COLUMN x SET NOT NULL", "SELECT 1"),
+    "no danger": ("COMMENT ON TABLE things IS 'x'", "COMMENT ON TABLE things IS NULL"),
+    "a comment that is needed": (f"CREATE INDEX ix ON things (name) -- {COMMENT}", "DROP INDEX ix"),
+    "an error": ("SELECT 1 / 0", "SELECT 1"),
+}
+
+
+@pytest.fixture(scope="module")
+def linter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prover]:
+    root = make_project(tmp_path_factory.mktemp("linted") / "project", last=LAST)
+    for number, comment in {4: "# dbkit: ok rewrite-under-lock, not needed\n", 6: COMMENT}.items():
+        path = root / f"migrations/versions/r{number}.py"
+        path.write_text(comment + path.read_text())
+    write_revision(root, 7, "CREATE INDEX ix7 ON things (name)", "DROP INDEX ix7")
+    write_revision(root, 8, "CREATE TYPE kind AS ENUM ('a')", "DROP TYPE kind")
+    write_revision(root, 10, "ALTER TYPE kind ADD VALUE IF NOT EXISTS 'b'", "SELECT 1")
+    with Prover(root, "prove") as found:
+        found.fresh = found.prove()
+        yield found
+
+
+@pytest.mark.parametrize(("up", "down"), others_slow(2, list(LINTED.values())))
+def test_the_findings_of_lint_are_kept_with_the_verdicts(linter: Prover, up: str, down: str, tmp_path: Path) -> None:
+    copy = tmp_path / "before"
+    shutil.copytree(linter.root, copy, ignore=shutil.ignore_patterns("__pycache__", ".dbkit"))
+    write_revision(linter.root, LAST + 1, up, down)
+    try:
+        code, text = linter.prove("--format", "json")
+        assert json.loads(text)["roundtrip"]["kept"] >= LAST - REVISIONS_AFTER
+        fresh = linter.prove("--format", "json", "--no-cache")
+        assert json.loads(fresh[1])["lint"]["findings"]
+        assert _without_times((code, text)) == _without_times(fresh)
+    finally:
+        restore(linter.root, copy)
+
+
 @pytest.mark.slow
 def test_the_whole_chain_is_walked_in_full_where_that_is_asked_for(prover: Prover) -> None:
     full = json.loads(prover.prove("--format", "json", "--full")[1])
-    assert (full["kept"], full["chain"], full["chain_length"]) == (LAST - REVISIONS_AFTER, "the whole chain", LAST)
+    assert (full["kept"], full["chain"], full["chain_length"]) == (LAST - 1, "the whole chain", LAST)
 
 
 @pytest.mark.slow

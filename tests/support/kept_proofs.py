@@ -97,7 +97,6 @@ import io, json, os, sys
 from contextlib import redirect_stdout
 from pathlib import Path
 from dbkit import cli, hints, settings
-from dbkit.commands import roundtrip
 from dbkit.redaction import redact
 from dbkit.roundtrip import walker
 
@@ -105,14 +104,14 @@ walker.LEAST_SECONDS = 0  # chains of tests are short
 redact.learn_variables(os.environ)
 path, directory = list(sys.path), os.getcwd()
 for line in sys.stdin:
-    options, variables, only_look = json.loads(line)
+    verb, options, variables, only_look = json.loads(line)
     sys.path[:] = path  # Alembic adds to it
     os.chdir(directory)
     for name in [name for name in os.environ if name.startswith(("TEAM_", "PGTZ"))]:
         del os.environ[name]
     os.environ.update(variables)
-    invocation = cli.parse(["roundtrip", "-c", "alembic.ini", *options])
-    _function, (chosen,) = invocation.load()
+    invocation = cli.parse([verb, "-c", "alembic.ini", *options])
+    function, (chosen,) = invocation.load()
     ini = Path("alembic.ini").resolve()
     own = settings.load(ini.parent, ini=ini, dotenv=False)
     if only_look:
@@ -120,12 +119,12 @@ for line in sys.stdin:
         from dbkit.proof_cache.walk_entry import find_walk
         from dbkit.roundtrip.kept_walk import KeptWalk
         from dbkit.roundtrip.outcome import Outcome
-        cache = RunCache.open(own, ini, "roundtrip", chosen)
+        cache = RunCache.open(own, ini, verb, chosen)
         print(json.dumps([cache.find(Outcome) is not None, find_walk(cache, KeptWalk) is not None]), flush=True)
         continue
     out = io.StringIO()
     with redirect_stdout(out):
-        code = roundtrip.roundtrip(own, ini, chosen)
+        code = function(own, ini, chosen)
     print(json.dumps([code, out.getvalue()]), flush=True)
 """
 
@@ -157,6 +156,7 @@ class Prover:
     """A process that proves a project whenever it is asked to."""
 
     root: Path
+    verb: str = "roundtrip"
     fresh: tuple[int, str] = (0, "")
     """What it said of the proof without the cache."""
 
@@ -190,7 +190,7 @@ class Prover:
         until(lambda: time.time_ns() > newest + 2 * CLOCK_STEP)
         assert self.process.stdin
         assert self.process.stdout
-        print(json.dumps([options, variables, only_look]), file=self.process.stdin, flush=True)
+        print(json.dumps([self.verb, options, variables, only_look]), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
     def prove(self, *options: str, env: Mapping[str, str] = {}) -> tuple[int, str]:

@@ -79,19 +79,24 @@ def _prove_and_keep(cache: RunCache, settings: Settings, ini: Path, options: Kep
 
     found = find_walk(cache, KeptWalk)
     prepare = found.restore if found else _prepare_nothing
-    walks = WalkCache(lambda: found.walk if found and found.is_restored else None, options.full, is_kept=True)
+
+    def find() -> KeptWalk | None:
+        return found.walk.first(found.matching) if found and found.is_restored else None
+
+    walks = WalkCache(find, options.full, is_kept=True)
     with cache.recording(), open_proof(settings, options, prepare) as (server, request):
         result, loaded = prove(server, request, walks)
         paths = {script.revision: Path(script.path) for script in loaded.script.walk_revisions()}
         beside = [settings.root / ".env", *(ini.with_name(name) for name in ("alembic.ini", "pyproject.toml"))]
         own_variables = ["DATABASE_URL", *options.url_env, *(name for name, _ in options.set_env)]
-        cache.find_inputs([*paths.values(), *beside], own_variables, found.inputs if found and walks.kept else None)
+        cache.find_inputs([*paths.values(), *beside], own_variables, found.inputs if found and walks.used else None)
         if walks.made and isinstance(server.place, Cluster):
             from dbkit.roundtrip.prove import samples_directory
 
             env = env_file.find_env_file(Path(loaded.script.dir))
             archive = partial(walks.made.archive, server.place)
-            keep_walk(cache, walks.made, walks.made.revisions, paths, env, samples_directory(loaded), archive)
+            made, samples = walks.made, samples_directory(loaded)
+            keep_walk(cache, made, made.revisions, made.checkpoint.position, paths, env, samples, archive)
     cache.keep(result, list(paths.values()))
     return result
 

@@ -51,12 +51,16 @@ def prove(settings: Settings, ini: Path, options: ProveOptions) -> int:
     def run(
         server: "ScratchServer", request: "Request", walks: "WalkCache"
     ) -> "tuple[tuple[Outcome, LintOutcome], Project]":
-        from dbkit.lint.run import lint_outcome
+        from dbkit.lint.kept_findings import kept_findings, with_findings
+        from dbkit.lint.run import find_in_outcome, lint_outcome
         from dbkit.roundtrip.prove import prove_at
 
         request = replace(request, trace=True, strict=options.strict or None)
         outcome, loaded = prove_at(server, settings, ini, request, make_progress_line(), walks)
-        linted = lint_outcome(server, outcome, loaded, request, options.version, options.sizes)
+        rules = find_in_outcome(outcome, loaded, request, options.version, kept_findings(walks.used))
+        if walks.made:
+            walks.made = with_findings(walks.made, rules, keeps_traces=options.trace)
+        linted = lint_outcome(server, outcome, loaded, request, rules, options.sizes)
         shown = outcome if options.trace else outcome.without_traces()
         return (shown.without_ordinary(), linted), loaded
 

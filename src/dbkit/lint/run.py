@@ -8,7 +8,11 @@ from dbkit import project
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk
 from dbkit.lint.rules import find_in_traces
-from dbkit.lint.rules.transactions import find_missing_lock_timeout, find_shared_enum_values
+from dbkit.lint.rules.transactions import (
+    find_missing_lock_timeout,
+    find_shared_enum_values,
+    find_without_lock_timeout,
+)
 from dbkit.lint.table_sizes import read_sizes
 from dbkit.lint.timing import measure_rates
 from dbkit.lint.trace_reader import find_created
@@ -59,7 +63,40 @@ def lint_project(
     """
     request = replace(request, trace=True, extra_rows=False)
     outcome, loaded = prove_at(scratch_server, settings, ini, request, progress)
-    return lint_outcome(scratch_server, outcome, loaded, request, version, sizes)
+    found = find_in_outcome(outcome, loaded, request, version)
+    return lint_outcome(scratch_server, outcome, loaded, request, found, sizes)
+
+
+@dataclass(frozen=True)
+class FoundByRules:
+    """The findings of the rules, before acceptances and sizes."""
+
+    findings: tuple[LintFinding, ...]
+    without_lock_timeout: tuple[str, ...]
+    """The revisions that wait for locks without a limit."""
+
+
+def find_in_outcome(
+    outcome: Outcome,
+    loaded: project.Project,
+    request: Request,
+    version: int = 0,
+    kept: FoundByRules | None = None,
+) -> FoundByRules:
+    """Apply the rules to the outcome of a traced proof; `kept` is known of the revisions whose verdicts are kept.
+
+    What assertions and rows that meet the statements have shown is for the round trip.
+    """
+    outcome = outcome.with_ordinary_rows()
+    is_unreleased = bool(request.scope.after or request.scope.since)
+    new = replace(outcome, revisions=outcome.revisions[outcome.kept :]) if kept else outcome
+    found = _find(new, loaded, version, is_unreleased=is_unreleased)
+    waiting = find_without_lock_timeout(new.revisions)
+    if kept:
+        found, waiting = [*kept.findings, *found], (*kept.without_lock_timeout, *waiting)
+    if outcome.shares_transaction:
+        found += find_shared_enum_values(outcome.revisions)
+    return FoundByRules(tuple(dict.fromkeys(found)), waiting)
 
 
 def lint_outcome(
@@ -67,16 +104,14 @@ def lint_outcome(
     outcome: Outcome,
     loaded: project.Project,
     request: Request,
-    version: int = 0,
+    rules: FoundByRules,
     sizes: Path | None = None,
 ) -> LintOutcome:
-    """Return the findings in the outcome of a traced proof, whose server is open; the rest is as for `lint_project`.
-
-    What assertions and rows that meet the statements have shown is for the round trip.
-    """
+    """Return what the rules have found, with estimates and acceptances; the server of the proof is open."""
     outcome = outcome.with_ordinary_rows()
-    is_unreleased = bool(request.scope.after or request.scope.since)
-    found = _find(outcome, loaded, version, is_unreleased=is_unreleased)
+    found = list(rules.findings)
+    if not has_gate(Path(loaded.script.dir)):  # which sets the limit wherever it is in force, if not here
+        found += find_missing_lock_timeout(rules.without_lock_timeout, Path(loaded.script.dir) / "env.py")
     findings = _apply_sizes(scratch_server, found, loaded, sizes)
     accepted = acceptance.apply_acceptances(outcome, findings, loaded, request.baseline)
     return LintOutcome(
@@ -106,10 +141,7 @@ def _find(outcome: Outcome, loaded: project.Project, version: int, *, is_unrelea
         *failure_rules.find_failures(outcome.revisions),
         *_find_in_traces(outcome, version, is_unreleased=is_unreleased),
         *_find_in_source(outcome, loaded),
-        *(find_shared_enum_values(outcome.revisions) if outcome.shares_transaction else ()),
     ]
-    if not has_gate(Path(loaded.script.dir)):  # which sets the limit wherever it is in force, if not here
-        own += find_missing_lock_timeout(outcome.revisions, Path(loaded.script.dir) / "env.py")
     server = max((trace.server_version for each in outcome.revisions for trace in each.traces), default=0) // 10000
     of_squawk = squawk.run_squawk(outcome.revisions, version or server, Path(loaded.script.dir))
     return list(_remove_duplicates(squawk.merge_findings(own, of_squawk)))

@@ -15,7 +15,7 @@ from dbkit.errors import InputError
 from dbkit.files import make_project_directory
 from dbkit.postgres.private_dirs import own_directory
 
-FORMAT = "dbkit-proofs-1"
+FORMAT = "dbkit-proofs-2"
 """The version of the format; an entry of another one is ignored."""
 NAME = "proofs"
 LARGEST = 48 * 1024 * 1024
@@ -57,7 +57,9 @@ class Store:
 
     def write(self, name: str, content: object) -> bool:
         """Write an entry: completely, or not at all. Returns False where the directory cannot be written to."""
-        body = json.dumps(content, separators=(",", ":")).encode()
+        return self._write(name, _as_json(content))
+
+    def _write(self, name: str, body: bytes) -> bool:
         unfinished = self.directory / f"{UNFINISHED}{secrets.token_hex(8)}"
         try:
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -71,8 +73,8 @@ class Store:
 
     def write_variant(self, key: str, content: object) -> None:
         """Write an entry beside others with the same key, and remove what is too much."""
-        body = json.dumps(content, sort_keys=True).encode()
-        self.write(f"{key}-{hashlib.sha256(body).hexdigest()[:16]}", content)
+        body = _as_json(content)
+        self._write(f"{key}-{hashlib.sha256(body).hexdigest()[:16]}", body)
         for name in sorted(self._names(f"{key}-"), key=self._last_use, reverse=True)[VARIANTS:]:
             self.remove(name)
         self.trim()
@@ -130,6 +132,10 @@ def open_store(root: Path, *, create: bool) -> Store | None:
         return Store(own_directory(state, NAME, 0o700))
     except (OSError, InputError):
         return None  # the project is read-only here
+
+
+def _as_json(content: object) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 def _head(body: bytes) -> str:

@@ -1,11 +1,11 @@
-"""The part of a chain that is proven already, with an archive of the cluster that has it applied."""
+"""A walk over a chain that is proven already, with an archive of the cluster at its checkpoint."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.cluster_archive import digest_archive, restore_archive
@@ -22,9 +22,11 @@ PREFIX = "walk-"
 
 @dataclass
 class FoundWalk(Generic[T]):
-    """A kept part of a chain whose inputs are what they were."""
+    """A kept walk whose inputs are what they were, at least up to its checkpoint."""
 
     walk: T
+    matching: int
+    """The number of its first revisions that are what they were."""
     inputs: Inputs
     archive: Path
     digest: str
@@ -39,7 +41,7 @@ class FoundWalk(Generic[T]):
 
 
 def find_walk(cache: RunCache, kind: type[T]) -> FoundWalk[T] | None:
-    """Return the kept part of a chain; None where there is none that can be gone on from."""
+    """Return a kept walk; None where there is none that can be gone on from."""
     store = cache.digests.store
     if store is None:
         return None
@@ -49,12 +51,15 @@ def find_walk(cache: RunCache, kind: type[T]) -> FoundWalk[T] | None:
             archive = store.directory / entry["archive"]
             if not archive.is_file() or not inputs.is_current(cache.digests.digest, cache.recorder.environment):
                 continue
-            if any(digest_files(cache, each["files"]) != each["digest"] for each in entry["revisions"]):
-                continue
             samples = sorted(Path(entry["samples"]).glob("*"))
-            if any(list_samples(samples, each["id"]) != each["files"][1:] for each in entry["revisions"]):
+            matching = 0
+            for each in entry["revisions"]:
+                if not _is_same(cache, each, samples):
+                    break
+                matching += 1
+            if matching < entry["position"]:
                 continue
-            found = FoundWalk(decode(kind, entry["walk"]), inputs, archive, entry["digest"])
+            found = FoundWalk(decode(kind, entry["walk"]), matching, inputs, archive, entry["digest"])
         except (Unreadable, KeyError, TypeError, ValueError):
             continue
         store.mark_used(name)
@@ -63,18 +68,27 @@ def find_walk(cache: RunCache, kind: type[T]) -> FoundWalk[T] | None:
     return None
 
 
+def _is_same(cache: RunCache, revision: Mapping[str, Any], samples: Sequence[Path]) -> bool:
+    """Whether a revision file is what it was, and its sample files."""
+    files: list[str] = revision["files"]
+    has_samples = files[1:] == list_samples(samples, revision["id"])
+    return has_samples and digest_files(cache, files) == list(revision["digest"])
+
+
 def keep_walk(
     cache: RunCache,
     walk: object,
     kept: Sequence[str],
+    position: int,
     paths: Mapping[str, Path],
     env: Path,
     samples: Path,
     archive_cluster: Callable[[Path], str],
 ) -> None:
-    """Keep the part of a chain with the revisions `kept`, and the cluster, which `archive_cluster` writes to a file.
+    """Keep a walk over the revisions `kept`, and the cluster, which `archive_cluster` writes to a file.
 
-    What the whole run depends on must be known already: `cache.inputs`. `paths` are those of all revision files.
+    The cluster has the first `position` of them applied. What the whole run depends on must be known already:
+    `cache.inputs`. `paths` are those of all revision files.
     """
     store = open_store(cache.root, create=True)
     if store is None or cache.inputs is None:
@@ -99,6 +113,7 @@ def keep_walk(
         "revisions": [
             {"id": revision, "files": each, "digest": digest_files(cache, each)} for revision, each in files.items()
         ],
+        "position": position,
         "samples": str(samples),
         "walk": encode_redacted(walk),
         "archive": archive,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbkit.catalog import Fact
+from dbkit.findings.finding import LintFinding
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres import scratch_database
 from dbkit.postgres.cluster import DATABASE, Cluster
@@ -25,11 +26,11 @@ from dbkit.roundtrip.workspace import Progress, open_workspace
 
 @dataclass(frozen=True)
 class KeptWalk:
-    """The part of a walk before a checkpoint."""
+    """A walk that a later run goes on from: at its checkpoint, with its verdicts."""
 
     checkpoint: Checkpoint
     outcomes: tuple[RevisionOutcome, ...]
-    """Of the revisions before it, in order."""
+    """Of the revisions before the checkpoint, in order, and of those after it that are still what they were."""
     reversible: frozenset[str]
     initial_facts: tuple[tuple[Fact, str], ...]
     """The catalog before the first revision."""
@@ -39,6 +40,10 @@ class KeptWalk:
     """Whether each of these revisions, and the chain of them, came back to the letter: then a chain of others
     can go on from them."""
     shares_transaction: bool
+    lint_findings: tuple[LintFinding, ...] | None = None
+    """What lint has found in these revisions, before acceptances and sizes; None where it did not look."""
+    without_lock_timeout: tuple[str, ...] = ()
+    """Those of the revisions that wait for locks without a limit, where lint has looked."""
 
     @property
     def revisions(self) -> tuple[str, ...]:
@@ -50,15 +55,35 @@ class KeptWalk:
         kept = [self.checkpoint.with_rows] if self.checkpoint.with_rows else []
         return save_archive(cluster, path, self.checkpoint.empty, kept)
 
-    def is_part_of(self, plan: Plan) -> bool:
-        """Whether a plan begins with these revisions, goes on, and proves all of them."""
-        scripts = [script.revision for script in plan.scripts]
-        return (
-            tuple(scripts[: len(self.outcomes)]) == self.revisions
-            and len(scripts) > len(self.outcomes)
-            and plan.proven == frozenset(scripts)
-            and not any(map(mentions_server_objects, plan.scripts))
+    def first(self, count: int) -> "KeptWalk":
+        """Return the walk with its first `count` verdicts only."""
+        outcomes, left_out = self.outcomes[:count], {each.revision for each in self.outcomes[count:]}
+        return replace(
+            self,
+            outcomes=outcomes,
+            reversible=self.reversible - left_out,
+            chain_length=max(self.chain_length - len(left_out), 0),
+            lint_findings=self.lint_findings and tuple(e for e in self.lint_findings if e.revision not in left_out),
+            without_lock_timeout=tuple(each for each in self.without_lock_timeout if each not in left_out),
         )
+
+    def part_for(self, plan: Plan) -> "KeptWalk | None":
+        """Return the part that a plan begins with; None unless it goes on from the checkpoint, and proves all."""
+        scripts = [script.revision for script in plan.scripts]
+        count = self.checkpoint.position
+        if (
+            tuple(scripts[:count]) != self.revisions[:count]
+            or len(scripts) <= count
+            or plan.proven != frozenset(scripts)
+            or any(map(mentions_server_objects, plan.scripts))
+        ):
+            return None
+        # the databases are as they would be after a proof of these only where nothing in their rows had to change
+        for outcome, revision in zip(self.outcomes[count:], scripts[count:-1], strict=False):
+            if outcome.revision != revision or not _is_plain(outcome):
+                break
+            count += 1
+        return self.first(count)
 
     def as_result(self) -> WalkResult:
         """Return it as the result of a walk over these revisions."""
@@ -82,9 +107,14 @@ class WalkCache:
     """Whether the whole chain is taken down and up again, whatever is kept."""
     is_kept: bool = False
     """Whether this run is to leave something for a later one."""
-    kept: int = 0
-    """The number of verdicts that were taken from the kept part."""
+    used: KeptWalk | None = None
+    """The kept part from which this walk went on."""
     made: KeptWalk | None = None
+
+    @property
+    def kept(self) -> int:
+        """Return the number of verdicts that were taken from the kept part."""
+        return len(self.used.outcomes) if self.used else 0
 
 
 def walk_on(
@@ -98,16 +128,20 @@ def walk_on(
     cache: WalkCache,
     found: KeptWalk,
 ) -> list[WalkResult]:
-    """Prove the revisions of a plan after those that are kept; the databases of the checkpoint are on the server."""
-    number = len(found.outcomes)
+    """Prove the revisions of a plan after those that are kept; the databases of the checkpoint are on the server.
+
+    Those whose verdicts are kept, and that come after the checkpoint, are applied.
+    """
+    number = found.checkpoint.position
     environment.template = DATABASE  # as the archive has it
+    before = frozenset(found.revisions[:number])
     rest = Plan(plan.scripts[number:], plan.proven - set(found.revisions), plan.parents)
-    work = open_workspace(environment, place, rest, names, progress, options, trace, frozenset(found.revisions))
+    work = open_workspace(environment, place, rest, names, progress, options, trace, before)
     at = position_for(len(plan.scripts), number)
     work.continues = True
     walker = Walker(work, checkpoint_at=at and at - number, start=found.checkpoint, records=True)
     outcomes = walker.prove_revisions()
-    cache.kept = number
+    cache.used = found
     chain = ChainResult() if cache.is_full or not found.is_exact else walker.prove_chain(outcomes)
     if chain.is_exact:
         return [found.as_result(), walker.make_result(outcomes, chain)]
@@ -125,7 +159,8 @@ def _walk_whole_chain(walker: Walker, found: KeptWalk, plan: Plan, outcomes: Seq
         work.databases.create()
         if walker.empty_copy.is_usable and not run_revisions(work, work.applied, up=True):
             scripts = {script.revision: script for script in plan.scripts}
-            work.applied = [*(scripts[revision] for revision in found.revisions), *work.applied]
+            before = found.revisions[: found.checkpoint.position]
+            work.applied = [*(scripts[revision] for revision in before), *work.applied]
             work.plan, work.base, work.run_state = plan, frozenset(), None
             work.initial_facts = dict(found.initial_facts)
             work.databases.template = EMPTY
@@ -145,22 +180,22 @@ def keep_walk(walks: Sequence[WalkResult], plan: Plan, found: KeptWalk | None) -
     outcomes = [each for walked in walks for each in (walked.record.plain if walked.record else walked.outcomes)]
     if checkpoint is None or not facts or [each.revision for each in outcomes] != [s.revision for s in plan.scripts]:
         return None
-    kept = tuple(outcomes[: checkpoint.position])
     length, stopped_at = count_chain(walks)
-    length -= len(outcomes) - len(kept)
+    before = outcomes[: checkpoint.position]
     others = [each.sample_rows for each in walks[:-1]]
     sample_rows = checkpoint.sample_rows
     for each in (*others, *([found.checkpoint.sample_rows] if found else [])):
         sample_rows = sample_rows.with_other(each)
     return KeptWalk(
         replace(checkpoint, sample_rows=sample_rows),
-        kept,
-        frozenset().union(*(each.reversible for each in records), found.reversible if found else ())
-        & {each.revision for each in kept},
+        tuple(outcomes),
+        frozenset().union(*(each.reversible for each in records), found.reversible if found else ()),
         facts,
-        max(length, 0),
+        length,
         stopped_at,
-        length >= 0 and all(each.is_exact for each in records) and not any(map(_leaves_something, kept)),
+        length >= len(outcomes) - len(before)
+        and all(each.is_exact for each in records)
+        and not any(map(_leaves_something, before)),
         any(each.shares_transaction for each in walks),
     )
 
@@ -173,6 +208,15 @@ def count_chain(walks: Sequence[WalkResult]) -> tuple[int, str | None]:
         if walked.chain_stopped_at:
             return length, walked.chain_stopped_at
     return length, None
+
+
+def _is_plain(outcome: RevisionOutcome) -> bool:
+    """Whether a revision works on the rows as they are, and leaves nothing behind."""
+    return (
+        outcome.verdict == Verdict.PROVEN
+        and outcome.transactional
+        and not (outcome.findings or outcome.notes or outcome.warnings or outcome.preconditions)
+    )
 
 
 def _leaves_something(outcome: RevisionOutcome) -> bool:

@@ -188,11 +188,12 @@ class _PlannedWalk:
         can_keep = cache is not None and cache.is_kept and is_whole
         found = cache.find() if cache else None
         if cache and found:
-            if can_keep and found.is_part_of(self.plan):
+            part = found.part_for(self.plan) if can_keep else None
+            if part:
                 walks = walk_on(
-                    self.environment, place, self.plan, names, self.progress, self.options, is_traced, cache, found
+                    self.environment, place, self.plan, names, self.progress, self.options, is_traced, cache, part
                 )
-                cache.made = keep_walk(walks, self.plan, found)
+                cache.made = keep_walk(walks, self.plan, part)
                 return walks
             scratch_database.renew(place)
         walks = self._run_whole(position_for(len(self.plan.scripts)) if can_keep else None)

@@ -90,7 +90,8 @@ class Walker:
     def prove_revisions(self) -> list[RevisionOutcome]:
         """Prove each revision by itself."""
         scripts = self.work.plan.scripts
-        first = next(number for number, script in enumerate(scripts) if self.work.is_wanted(script))
+        # after a checkpoint, rows go through the revisions that are only applied, too
+        first = 0 if self.start else next(n for n, script in enumerate(scripts) if self.work.is_wanted(script))
         self._prove_all(scripts[:first])
         if self.work.sample_rows.options.rows:
             self.empty_copy.create()

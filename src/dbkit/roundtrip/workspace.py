@@ -88,9 +88,9 @@ class Workspace:
         `touched`: the OIDs of the tables that the revision before it has touched; None when unknown.
         """
         self.report_progress(f"{len(self.applied) + 1}/{len(self.plan.scripts)} {name_of(script)}")
-        if not self.is_wanted(script):
+        if not self.is_wanted(script) and not self.continues:
             return ()
-        if self.initial_facts is None and self.proves_chain:
+        if self.is_wanted(script) and self.initial_facts is None and self.proves_chain:
             self.initial_facts = self.databases.read_catalog()
         self.prepared = script.revision
         return self.sample_rows.fill(touched)

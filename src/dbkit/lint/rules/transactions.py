@@ -73,14 +73,18 @@ def _drops_concurrently(statement: ExecutedStatement) -> bool:
     return bool(CONCURRENTLY.search(text) and DROP.match(text))
 
 
-def find_missing_lock_timeout(outcomes: Sequence[RevisionOutcome], env_py: Path) -> Iterator[LintFinding]:
-    """Yield one finding, at env.py, if revisions take blocking locks without a lock_timeout."""
-    waiting = [
+def find_without_lock_timeout(outcomes: Sequence[RevisionOutcome]) -> tuple[str, ...]:
+    """Return the ids of the revisions that take blocking locks without a lock_timeout."""
+    return tuple(
         outcome.revision
         for outcome in outcomes
         if not any(map(_takes_limit_off, outcome.traces))
         and any(_waits_without_limit(statement) for trace in outcome.traces for statement in trace)
-    ]
+    )
+
+
+def find_missing_lock_timeout(waiting: Sequence[str], env_py: Path) -> Iterator[LintFinding]:
+    """Yield one finding, at env.py, if revisions wait without a limit."""
     if waiting:
         migrations = counted(len(waiting), "migration")
         yield LintFinding(
@@ -117,10 +121,14 @@ def find_shared_enum_values(outcomes: Sequence[RevisionOutcome]) -> Iterator[Lin
                     fix="context.configure(…, transaction_per_migration=True)  # in env.py",
                     sql=" ".join(use.sql.split())[:LONGEST_SQL],
                 )
-        for each in statements:
-            labels = (change.name for change in each.changes if change.what == ChangeKind.LABEL_ADDED)
-            if each.in_transaction and not each.outside:
-                added |= dict.fromkeys(labels, outcome)
+        added |= dict.fromkeys(added_labels(outcome), outcome)
+
+
+def added_labels(outcome: RevisionOutcome) -> list[str]:
+    """Return the enum labels that the upgrade of a revision adds in its transaction."""
+    statements = (each for trace in outcome.traces if trace.direction == "upgrade" for each in trace)
+    inside = (each for each in statements if each.in_transaction and not each.outside)
+    return [change.name for each in inside for change in each.changes if change.what == ChangeKind.LABEL_ADDED]
 
 
 def _takes_limit_off(trace: Trace) -> bool:
