@@ -11,7 +11,7 @@ from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
 
 if TYPE_CHECKING:
-    from dbkit.lint.run import LintOutcome
+    from dbkit.lint.outcome import LintOutcome
     from dbkit.project import Project
     from dbkit.roundtrip.kept_walk import WalkCache
     from dbkit.roundtrip.outcome import Outcome
@@ -43,7 +43,7 @@ def prove(settings: Settings, ini: Path, options: ProveOptions) -> int:
         hint = f"`dbkit {verb} --format {options.report}` writes that report; text, json and github have both."
         raise InputError(f"--format {options.report} has no place for the {other}.", hint)
     from dbkit.findings.finding import Level
-    from dbkit.lint.run import LintOutcome
+    from dbkit.lint.outcome import LintOutcome
     from dbkit.lint.squawk import find_program
     from dbkit.reports.formats import render_prove
     from dbkit.roundtrip.outcome import Outcome

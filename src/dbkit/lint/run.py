@@ -7,6 +7,7 @@ from pathlib import Path
 from dbkit import project
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.lint import acceptance, estimate, failure_rules, source_rules, squawk
+from dbkit.lint.outcome import LintOutcome
 from dbkit.lint.rules import find_in_traces
 from dbkit.lint.rules.transactions import (
     find_missing_lock_timeout,
@@ -17,34 +18,11 @@ from dbkit.lint.table_sizes import read_sizes
 from dbkit.lint.timing import measure_rates
 from dbkit.lint.trace_reader import find_created
 from dbkit.project.env_file import has_gate
-from dbkit.roundtrip.outcome import Outcome, SampleRowCount
+from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.prove import Request, prove_at
 from dbkit.roundtrip.scratch_server import ScratchServer
 from dbkit.roundtrip.workspace import Progress
 from dbkit.settings import Settings
-
-
-@dataclass(frozen=True)
-class LintOutcome:
-    """The findings in all requested revisions."""
-
-    project: str
-    server: str
-    seconds: float
-    revisions: int
-    findings: tuple[LintFinding, ...]
-    sample_rows: SampleRowCount
-    """The rows on which the migrations ran; without rows, changes of data are not seen."""
-
-    @property
-    def failed(self) -> list[LintFinding]:
-        """The findings to fix or to accept."""
-        return [each for each in self.findings if each.failed]
-
-    def of_level(self, least: Level) -> list[LintFinding]:
-        """Return the findings of a level and above."""
-        order = list(Level)
-        return [each for each in self.findings if order.index(each.level) <= order.index(least)]
 
 
 def lint_project(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dbkit.findings.finding import Level
-    from dbkit.lint.run import LintOutcome
+    from dbkit.lint.outcome import LintOutcome
     from dbkit.preflight.outcome import PreflightOutcome
     from dbkit.roundtrip.outcome import Outcome
 

@@ -11,7 +11,7 @@ from dbkit.reports.paths import display_path
 from dbkit.roundtrip.outcome import Outcome
 
 if TYPE_CHECKING:
-    from dbkit.lint.run import LintOutcome
+    from dbkit.lint.outcome import LintOutcome
 
 ANNOTATIONS = {Level.DANGER: "error", Level.WARNING: "warning", Level.NOTE: "notice"}
 

@@ -13,7 +13,7 @@ from dbkit.trace.records import ExecutedStatement, Trace
 
 if TYPE_CHECKING:
     from dbkit.findings.finding import Level, LintFinding
-    from dbkit.lint.run import LintOutcome
+    from dbkit.lint.outcome import LintOutcome
     from dbkit.preflight.outcome import PreflightOutcome, Question, TouchedRows
 
 

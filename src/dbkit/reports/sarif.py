@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.rule_ids import SQUAWK
+from dbkit.lint.outcome import LintOutcome
 from dbkit.lint.rule_pages import read_page, read_section, read_summary
-from dbkit.lint.run import LintOutcome
 from dbkit.redaction import redact
 from dbkit.reports.paths import display_path
 

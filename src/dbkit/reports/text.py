@@ -17,7 +17,7 @@ from dbkit.trace.records import Lock, RelationAccess, Trace
 from dbkit.wording import counted
 
 if TYPE_CHECKING:
-    from dbkit.lint.run import LintOutcome
+    from dbkit.lint.outcome import LintOutcome
     from dbkit.preflight.outcome import PreflightOutcome
 
 LONGEST_FAILED_SQL = 300
