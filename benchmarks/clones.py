@@ -35,7 +35,7 @@ def clones(directory: Path, runs: int) -> list[Comparison]:
         label: _make_chain(directory / label, *words)
         for label, words in (("concurrent", (OUTSIDE, "CONCURRENTLY ")), ("plain", (PLAIN, "")))
     }
-    command = ["roundtrip", "--from", "r0"]
+    command = ["roundtrip", "--no-cache", "--from", "r0"]
     tasks = [
         Task(f"dbkit roundtrip, {REVISIONS} {label} indexes", partial(run_verb, project, command))
         for label, project in projects.items()

@@ -39,5 +39,5 @@ def drivers(directory: Path, runs: int) -> list[Comparison]:
 
 def _seconds(project: Project, driver: str, rows: str) -> float:
     """Seconds. That it finds something in the generated chain is no failure."""
-    command = (sys.executable, "-m", "dbkit", "roundtrip", "-c", project.ini, "--driver", driver)
+    command = (sys.executable, "-m", "dbkit", "roundtrip", "--no-cache", "-c", project.ini, "--driver", driver)
     return project.run(*command, "--rows", rows, "--jobs", "1", may_find=True)[0]
