@@ -119,7 +119,7 @@ def cast_failure(
     if target.labels:
         return _label_failure(operand, source, target)
     if target.name in TEXTS:
-        return None if is_explicit else _length_failure(operand, target)
+        return None if is_explicit else _length_failure(operand, source, target)
     if source.name in TEXTS:
         return _text_failure(operand, target, version)
     if source.name == "jsonb":
@@ -161,9 +161,10 @@ def _label_failure(operand: str, source: SqlType, target: SqlType) -> CastFailur
     return CastFailure(f"{text} NOT IN ({listed})", good, (f"{operand} = '{BAD}'",))
 
 
-def _length_failure(operand: str, target: SqlType) -> CastFailure | None:
+def _length_failure(operand: str, source: SqlType, target: SqlType) -> CastFailure | None:
     """Return the texts that are too long; spaces at the end are cut."""
-    if target.size is None:
+    is_short = source.name in TEXTS and source.size is not None and source.size <= (target.size or 0)
+    if target.size is None or is_short:
         return None
     length = f"pg_catalog.length(pg_catalog.rtrim(({operand})::text))"
     return CastFailure(

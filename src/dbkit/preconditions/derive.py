@@ -120,6 +120,8 @@ class _Derivation:
         parent, parent_now = self.before.tables.get(constraint.parent), self.after.tables.get(constraint.parent)
         if parent_now is None or (self.now.parents and self._is_parent_partition()):
             return
+        if not constraint.is_full and any(self._stays_null(number) for number in constraint.columns):
+            return
         names = [self.now.columns[number].name for number in constraint.columns]
         keys = [parent_now.columns[number].name for number in constraint.parent_columns]
         source = self._source(list(map(quote_ident, names)), is_only=self.was.has_children)
@@ -152,6 +154,13 @@ class _Derivation:
         key = Key(index.expressions, index.predicate, index.are_nulls_equal)
         source = self._source([*index.expressions, index.predicate], is_only=self.was.has_children)
         return conditions.unique(source, key)
+
+    def _stays_null(self, number: int) -> bool:
+        """Whether a column is a new one that no statement of the revision gives a value to."""
+        column = self.now.columns[number]
+        if number in self.was.columns or column.default or column.is_computed:
+            return False
+        return self.effects.row_changes(self.was, self.now, [column.name]) == []
 
     def _is_parent_partition(self) -> bool:
         """Whether the table above, which existed before, is asked the same."""

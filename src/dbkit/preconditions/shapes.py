@@ -11,6 +11,7 @@ from psycopg.pq import TransactionStatus
 
 from dbkit.catalog.facts import FIRST_NORMAL_OID
 from dbkit.catalog.tables import IS_PROJECT_TABLE
+from dbkit.postgres.prepared_queries import read_prepared
 
 TABLES = f"""
 SELECT c.oid::bigint, CASE WHEN n.nspname = 'public' THEN '' ELSE n.nspname || '.' END || c.relname,
@@ -22,8 +23,24 @@ SELECT c.oid::bigint, CASE WHEN n.nspname = 'public' THEN '' ELSE n.nspname || '
           WHERE x.indrelid = c.oid AND x.indisprimary ORDER BY array_position(x.indkey::int2[], a.attnum))
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.oid >= {FIRST_NORMAL_OID} AND {IS_PROJECT_TABLE}
-    AND (%(oids)s::bigint[] IS NULL OR c.oid = ANY (%(oids)s::bigint[]))
 """  # noqa: S608
+# The tables whose rows follow those of others, by foreign keys and by inheritance; then all that these refer to
+RELATED = """
+WITH RECURSIVE related (oid) AS (
+    SELECT unnest($1)::oid
+    UNION
+    SELECT part.oid FROM related CROSS JOIN LATERAL (
+        SELECT f.conrelid FROM pg_constraint AS f WHERE f.contype = 'f' AND f.confrelid = related.oid
+        UNION ALL
+        SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = related.oid
+        UNION ALL
+        SELECT i.inhparent FROM pg_inherits AS i WHERE i.inhrelid = related.oid
+    ) AS part (oid)
+)
+SELECT oid FROM related
+UNION
+SELECT f.confrelid FROM related JOIN pg_constraint AS f ON f.contype = 'f' AND f.conrelid = related.oid
+"""
 # since PostgreSQL 18 a NOT NULL constraint can be NOT VALID; the column has attnotnull nevertheless
 COLUMNS = """
 SELECT a.attrelid::bigint, a.attnum::int, a.attname::text, a.atttypid::bigint, a.atttypmod,
@@ -35,7 +52,7 @@ SELECT a.attrelid::bigint, a.attnum::int, a.attname::text, a.atttypid::bigint, a
 FROM pg_attribute AS a
 JOIN pg_type AS t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY (%(oids)s)
+WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = ANY ($1)
 ORDER BY a.attrelid, a.attnum
 """
 CONSTRAINTS = """
@@ -48,7 +65,7 @@ SELECT c.conrelid::bigint, c.oid::bigint, c.contype::text, coalesce(pg_get_expr(
           JOIN pg_namespace AS n ON n.oid = o.oprnamespace ORDER BY x.place),
     c.conindid::bigint
 FROM pg_constraint AS c
-WHERE c.conrelid = ANY (%(oids)s) AND c.contype IN ('c', 'f', 'x') AND c.conparentid = 0
+WHERE c.conrelid = ANY ($1) AND c.contype IN ('c', 'f', 'x') AND c.conparentid = 0
     AND (c.conislocal OR c.contype <> 'c')
 ORDER BY c.oid
 """
@@ -62,14 +79,14 @@ SELECT i.indrelid::bigint, i.indexrelid::bigint, i.indisunique, i.indisvalid,
           LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[place - 1] AND a.attnum > 0
           ORDER BY place)
 FROM pg_index AS i
-WHERE i.indrelid = ANY (%(oids)s) AND NOT EXISTS (SELECT FROM pg_inherits AS p WHERE p.inhrelid = i.indexrelid)
+WHERE i.indrelid = ANY ($1) AND NOT EXISTS (SELECT FROM pg_inherits AS p WHERE p.inhrelid = i.indexrelid)
 ORDER BY i.indexrelid
 """
 # the domains of the tables' columns, and those that these are based on
 DOMAINS = """
 WITH RECURSIVE domain (oid, base, not_null, root) AS (
     SELECT t.oid, t.typbasetype, t.typnotnull, t.oid FROM pg_type AS t
-    WHERE t.typtype = 'd' AND t.oid IN (SELECT a.atttypid FROM pg_attribute AS a WHERE a.attrelid = ANY (%(oids)s))
+    WHERE t.typtype = 'd' AND t.oid IN (SELECT a.atttypid FROM pg_attribute AS a WHERE a.attrelid = ANY ($1))
     UNION ALL
     SELECT t.oid, t.typbasetype, t.typnotnull, d.root FROM domain AS d JOIN pg_type AS t ON t.oid = d.base
     WHERE t.typtype = 'd'
@@ -93,7 +110,8 @@ WHERE p.oid >= {FIRST_NORMAL_OID} AND n.nspname NOT IN ('pg_catalog', 'informati
 """  # noqa: S608
 TYPES = f"""
 SELECT t.typname::text, n.nspname::text FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
-WHERE t.oid >= {FIRST_NORMAL_OID} AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (
+WHERE t.oid >= {FIRST_NORMAL_OID} AND (t.typelem = 0 OR t.typcategory <> 'A')
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND NOT EXISTS (
     SELECT FROM pg_type AS other WHERE other.typname = t.typname AND other.oid <> t.oid)
 """  # noqa: S608
 CONTENTS = (COLUMNS, CONSTRAINTS, INDEXES, DOMAINS, LABELS, BASE_TYPES, FUNCTIONS, TYPES)
@@ -207,15 +225,20 @@ class Shapes:
         return found
 
 
-def read_shapes(connection: "psycopg.Connection[Any]", oids: Collection[int] | None = None) -> Shapes:
-    """Read the tables of these OIDs, None for all. The transaction stays as it is."""
+def read_shapes(
+    connection: "psycopg.Connection[Any]", oids: Collection[int] | None = None, *, related: bool = False
+) -> Shapes:
+    """Read the tables of these OIDs, None for all. The transaction stays as it is.
+
+    `related`: also those whose rows follow theirs, by foreign keys and by inheritance, and what these refer to.
+    """
     with qualified_names(connection):
-        rows = connection.execute(TABLES, {"oids": None if oids is None else list(oids)}).fetchall()
+        (rows,) = read_prepared(connection, [_tables_query(oids, related=related)], oids)
         tables = {
             oid: TableShape(oid, label, name, has_children, tuple(parents), bounds, tuple(key))
             for oid, label, name, has_children, parents, bounds, key in rows
         }
-        contents = _read_together(connection, CONTENTS, {"oids": list(tables)})
+        contents = read_prepared(connection, CONTENTS, tables)
     columns, constraints, indexes, checks, enum_labels, bases, functions, types = contents
     for oid, *column in columns:
         tables[oid].columns[column[0]] = Column(*column)
@@ -239,16 +262,10 @@ def read_shapes(connection: "psycopg.Connection[Any]", oids: Collection[int] | N
     return Shapes(tables, domains, labels, dict(bases), dict(functions), dict(types), version)
 
 
-def _read_together(
-    connection: "psycopg.Connection[Any]", queries: Sequence[str], parameters: Mapping[str, Any]
-) -> list[list[tuple[Any, ...]]]:
-    """Return the rows of several queries that are sent at once."""
-    cursor = psycopg.ClientCursor(connection)
-    cursor.execute(";".join(queries), parameters)
-    found = [cursor.fetchall()]
-    while cursor.nextset():
-        found.append(cursor.fetchall())
-    return found
+def _tables_query(oids: Collection[int] | None, *, related: bool) -> str:
+    if oids is None:
+        return TABLES
+    return f"{TABLES} AND c.oid IN ({RELATED})" if related else f"{TABLES} AND c.oid = ANY ($1)"
 
 
 @contextmanager

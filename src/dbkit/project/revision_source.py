@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -98,6 +98,19 @@ def mentions_table(script: Script, table: str, statements: str = "") -> bool:
         re.search(name, read_source(str(script.path)).decode(errors="replace"))
         or re.search(name, statements, re.IGNORECASE)
     )
+
+
+def mentioned_tables(script: Script, tables: Mapping[int, str], statements: str) -> set[int]:
+    """Return the OIDs of the tables (as SQL, by OID) that `mentions_table` is true of."""
+    words = set(re.findall(r"\w+", read_source(str(script.path)).decode(errors="replace")))
+    words_of_sql = set(re.findall(r"\w+", statements.lower()))
+    found = set()
+    for oid, table in tables.items():
+        name = table.replace('"', "").rpartition(".")[2]
+        is_word = re.fullmatch(r"\w+", name) is not None
+        if name in words or name.lower() in words_of_sql or (not is_word and mentions_table(script, name, statements)):
+            found.add(oid)
+    return found
 
 
 def mentions_commit(script: Script) -> bool:

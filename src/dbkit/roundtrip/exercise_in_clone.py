@@ -112,7 +112,7 @@ class CloneExercise:
         if failed:
             return False
         with self.connect() as connection, connection.transaction() as transaction:
-            if find_unsatisfying(self, connection, after, rows.own_tables(), failure):
+            if find_unsatisfying(self, connection, after, rows.own_table_names(), failure):
                 return True
             raise psycopg.Rollback(transaction)
         return False

@@ -53,6 +53,7 @@ MOST_REFILLS = 2
 MOST_TRIED = 12
 """How many preconditions of one revision are tried with rows that violate them."""
 LONGEST_SQL = 200
+UNREADABLE = "its condition could not be read"
 
 
 class Proof(Protocol):
@@ -156,7 +157,7 @@ def prove_preconditions(proof: Proof, result: ProofResult) -> ProofResult:
         violated = [replace(each, is_proven=is_proven) for each in known.found if each.query in known.violated]
         return replace(result, preconditions=tuple(violated))
     with project_settings(connection):
-        known.before = before = read_shapes(connection, None if after is None else after.tables.keys())
+        known.before = before = read_shapes(connection, after.tables.keys(), related=True)
         known.found = tuple(
             each for each in derive(before, after, runs, proof.script) if _can_be_asked(connection, each)
         )
@@ -208,10 +209,13 @@ def _plant_violating(proof: Proof, connection: "psycopg.Connection[Any]", each: 
     """Plant rows that violate a precondition. Returns None, or why there are none, as far as that is known."""
     with project_settings(connection), _without_invalid_constraints(connection, each):
         reason = plant(proof, connection, each.bad)
+        if _is_violated(connection, each):
+            return None
         # a trigger may keep such rows out, and have come after them
-        if not _is_violated(connection, each) and turn_triggers_off(connection):
-            reason = plant(proof, connection, each.bad)
-            connection.execute(WITH_TRIGGERS)
+        if reason == UNREADABLE or reason.startswith(FORBIDDEN) or not turn_triggers_off(connection):
+            return reason
+        reason = plant(proof, connection, each.bad)
+        connection.execute(WITH_TRIGGERS)
         return None if _is_violated(connection, each) else reason
 
 
@@ -234,7 +238,7 @@ def plant(proof: "Proof | FailedProof", connection: "psycopg.Connection[Any]", q
             for goal in read_goals(query, tables.columns_of, tables.view_of)
         ]
     except UnreadableError:
-        return "its condition could not be read"
+        return UNREADABLE
     planted = RevisionGoals(tables, goals, (), {}, ()).plant(connection)
     return next(iter(planted.reasons.values()), "")
 
@@ -262,12 +266,12 @@ def _without_invalid_constraints(connection: "psycopg.Connection[Any]", each: Pr
 
 
 def find_unsatisfying(
-    proof: "FailedProof", connection: "psycopg.Connection[Any]", after: Shapes, own: Collection[int], failure: Failure
+    proof: "FailedProof", connection: "psycopg.Connection[Any]", after: Shapes, own: Sequence[str], failure: Failure
 ) -> bool:
     """Remove the sample rows that violate preconditions; returns whether there were some.
 
     `after`: the state after an upgrade of empty tables; `connection` is in the state before it, in a transaction, which
-    the caller rolls back for False. In the tables `own` (OIDs), which have rows of the project, none may change.
+    the caller rolls back for False. In the tables `own` (as SQL), which have rows of the project, none may change.
     `failure`: of the upgrade with these rows.
     """
     known, before = proof.preconditions, proof.preconditions.before
@@ -278,8 +282,7 @@ def find_unsatisfying(
     violated = [each for each in asked if _is_violated(connection, each)]
     if not violated:
         return False
-    own_tables = [before.tables[oid].sql for oid in own if oid in before.tables]
-    own_rows = _hash_rows(connection, own_tables)
+    own_rows = _hash_rows(connection, own)
     known.found, known.violated, known.failure = tuple(asked), {each.query for each in violated}, failure
     tables = [table.sql for table in before.tables.values()]
     counts = _count_rows(connection, tables)
@@ -293,7 +296,7 @@ def find_unsatisfying(
         plant(proof, connection, [f"SELECT 1 FROM {table}" for table in fewer])  # noqa: S608
         if not (known.remove_violating(connection) and fewer):
             break
-    return known.remove_violating(connection) and _hash_rows(connection, own_tables) == own_rows
+    return known.remove_violating(connection) and _hash_rows(connection, own) == own_rows
 
 
 def _hash_rows(connection: "psycopg.Connection[Any]", tables: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -22,7 +22,7 @@ from dbkit.errors import EnvInterrupt
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres.own_statements import project_settings
 from dbkit.preconditions.shapes import Shapes, read_shapes
-from dbkit.project.revision_source import function_line, mentions_table
+from dbkit.project.revision_source import function_line, mentioned_tables, mentions_table
 from dbkit.roundtrip.alembic_steps import connection_of, migration_function
 from dbkit.roundtrip.assertions import prove_assertions
 from dbkit.roundtrip.branches import RevisionBranches
@@ -249,33 +249,54 @@ class RevisionProof:
         rows, failure = self.work.sample_rows, describe_failure(error, self.script)
         if not (rows.has_rows and failure.is_about_rows):
             return False
-        self.connection.roll_back_to(UP)
-        tables, driver = rows.table_names(), self.connection.driver
+        driver = self.connection.driver
         with project_settings(driver):
-            self.preconditions.before = read_shapes(driver)
-            after = self._read_shapes_without_rows(tables.values())
+            after = self._read_shapes_without_rows()
             self.connection.roll_back_to(UP)
-            removed = after is not None and find_unsatisfying(self, driver, after, rows.own_tables(), failure)
+            removed = after is not None and self._satisfy_preconditions(after, failure)
         self.runs["upgrade"].clear()
         if not removed:
             self.connection.roll_back_to(UP)
             return False
+        found = self.connection.fingerprints.read()
         self.connection.fingerprints.execute(f"RELEASE SAVEPOINT {UP}")
         self.connection.begin(UP)
-        self.state.fingerprints = self.connection.fingerprints.read_all()
-        self.state.table_hashes = self.connection.hash_tables(tables)
-        self.state.touched = (self.state.touched or set()) | tables.keys()
+        tables, changed = rows.table_names(), found.touched | found.written
+        if not (found.is_complete and self.state.fingerprints.match(found)):
+            self.state.fingerprints, changed = self.connection.fingerprints.read_all(), frozenset(tables)
+        self.state.table_hashes |= self.connection.hash_tables({oid: tables[oid] for oid in tables.keys() & changed})
+        self.state.touched = (self.state.touched or set()) | changed
         return True
 
-    def _read_shapes_without_rows(self, tables: Collection[str]) -> Shapes | None:
-        """Return what the catalog demands after an upgrade of empty tables; None where these cannot be upgraded."""
+    def _satisfy_preconditions(self, after: Shapes, failure: Failure) -> bool:
+        """Remove the rows that violate preconditions, in the state before the upgrade. Returns whether there were."""
+        driver = self.connection.driver
+        self.preconditions.before = read_shapes(driver, after.tables.keys(), related=True)
+        return find_unsatisfying(self, driver, after, self.work.sample_rows.own_table_names(), failure)
+
+    def _read_shapes_without_rows(self) -> Shapes | None:
+        """Return what the catalog demands after an upgrade of empty tables; None where these cannot be upgraded.
+
+        First only those are emptied that the revision names; where it fails nevertheless, all are.
+        """
+        tables = self.work.sample_rows.table_names()
+        named = {oid: tables[oid] for oid in mentioned_tables(self.script, tables, "\n".join(self.statements))}
+        for emptied in (named, tables):
+            self.connection.roll_back_to(UP)
+            if emptied and self._upgrade_without_rows(emptied.values()):
+                found = self.connection.fingerprints.read()
+                oids = {*named, *found.touched, *found.written} if found.is_complete else None
+                return read_shapes(self.connection.driver, oids)
+        return None
+
+    def _upgrade_without_rows(self, tables: Collection[str]) -> bool:
+        """Empty tables, and apply the revision. Returns whether that worked."""
         try:
             self.connection.driver.execute(f"TRUNCATE {', '.join(tables)} CASCADE".encode())
         except psycopg.Error:
-            return None
+            return False
         with self.work.traces.paused():
-            failed = self.run(up=True, accept_all=True)
-        return None if failed else read_shapes(self.connection.driver)
+            return not self.run(up=True, accept_all=True)
 
     def _stop_for_rows(self, error: BaseException) -> None:
         """Stop the run for a proof without rows, if the upgrade failed while tables have rows."""

@@ -178,6 +178,11 @@ class SampleRows:
         """Return the OIDs of the tables that the project's own rows fill. For projects with one database."""
         return next(iter(self.fillers.values())).filled_by_project
 
+    def own_table_names(self) -> list[str]:
+        """Return these tables, as SQL."""
+        own = self.own_tables()
+        return [name for oid, name in self.table_names().items() if oid in own]
+
     def table_names(self) -> Mapping[int, str]:
         """Return, by OID, the tables (as SQL) whose rows are compared. For projects with one database."""
         if not self.is_active:

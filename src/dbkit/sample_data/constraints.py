@@ -6,6 +6,8 @@ from typing import Any
 
 import psycopg
 
+from dbkit.postgres.prepared_queries import read_prepared
+
 DESCRIPTION = """
 SELECT json_build_object(
     'oid', c.oid::bigint,
@@ -16,7 +18,7 @@ SELECT json_build_object(
             'name', a.attname, 'type', a.atttypid::bigint, 'typmod', a.atttypmod,
             'type_sql', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull, 'generated', a.attgenerated <> '',
-            'drawn', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%', false)
+            'drawn', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false)
         ) ORDER BY a.attnum)
         FROM pg_attribute AS a
         LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -61,13 +63,13 @@ SELECT json_build_object(
     'deferrable', EXISTS (SELECT FROM pg_index AS x WHERE x.indrelid = c.oid AND NOT x.indimmediate)
 )
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.oid = ANY (%(oids)s)
+WHERE c.oid = ANY ($1)
 ORDER BY c.oid
 """
 TYPES = """
 WITH RECURSIVE wanted (oid) AS (
     SELECT DISTINCT atttypid FROM pg_attribute
-    WHERE attrelid = ANY (%(oids)s) AND attnum > 0 AND NOT attisdropped
+    WHERE attrelid = ANY ($1) AND attnum > 0 AND NOT attisdropped
     UNION
     SELECT part.oid
     FROM wanted JOIN pg_type AS t ON t.oid = wanted.oid
@@ -182,10 +184,9 @@ class Table:
 
 def read_tables(connection: psycopg.Connection, oids: Sequence[int]) -> list[Table]:
     """Return the tables with their constraints."""
-    # prepared: planning these takes longer than running them
-    parameters = {"oids": list(oids)}
-    raw = {row[0]["oid"]: row[0] for row in connection.execute(TYPES, parameters, prepare=True)}
-    return [_table(row[0], raw) for row in connection.execute(DESCRIPTION, parameters, prepare=True)]
+    types, tables = read_prepared(connection, (TYPES, DESCRIPTION), oids)
+    raw = {found["oid"]: found for (found,) in types}
+    return [_table(found, raw) for (found,) in tables]
 
 
 def _table(found: Mapping[str, Any], types: Mapping[int, Mapping[str, Any]]) -> Table:
