@@ -13,11 +13,9 @@ c.relpersistence <> 't' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_sc
     AND NOT EXISTS (SELECT FROM pg_depend AS member
                     WHERE member.classid = 'pg_class'::regclass AND member.objid = c.oid AND member.deptype = 'e')"""
 # not partitioned tables, whose rows are in their partitions
-TABLES_WITH_ROWS = f"""
-SELECT c.oid::bigint FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND c.oid >= {FIRST_NORMAL_OID} AND c.relname <> ALL (%(version_tables)s)
-    AND {IS_PROJECT_TABLE}
-ORDER BY c.oid
+TABLES = f"""
+SELECT c.oid::bigint, c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND c.oid >= {FIRST_NORMAL_OID} AND {IS_PROJECT_TABLE}
 """  # noqa: S608
 COLUMNS = """
 SELECT c.oid::bigint, CASE WHEN n.nspname = 'public' THEN '' ELSE n.nspname || '.' END || c.relname,
@@ -47,7 +45,8 @@ class TableColumns(NamedTuple):
 
 def list_table_oids(connection: psycopg.Connection[Any], version_tables: Collection[str]) -> list[int]:
     """Return the OIDs of all tables that can have rows, but for the version tables."""
-    return [row[0] for row in connection.execute(TABLES_WITH_ROWS, {"version_tables": list(version_tables)})]
+    rows = connection.execute(f"{TABLES} ORDER BY c.oid".encode())
+    return [oid for oid, name in rows if name not in version_tables]
 
 
 def read_columns(connection: psycopg.Connection[Any], oids: Collection[int]) -> list[TableColumns]:

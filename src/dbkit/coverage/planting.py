@@ -13,7 +13,7 @@ from dbkit.coverage.conditions import Atoms, is_null_test
 from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_KEY, NEW_NULL
 from dbkit.coverage.goals import Absence, Goal, replace_columns
 from dbkit.coverage.search import Choice, literal_of, search_values, try_query
-from dbkit.coverage.tables import KnownTables
+from dbkit.coverage.tables import TableReader
 from dbkit.errors import describe_error
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Reference, Table
@@ -47,7 +47,7 @@ class Planter:
     def __init__(
         self,
         connection: "psycopg.Connection[Any]",
-        tables: KnownTables,
+        tables: TableReader,
         avoided: Iterable[tuple[int, str, str]] = (),
         variant: int | None = None,
     ) -> None:

@@ -17,9 +17,10 @@ from dbkit.coverage.python_source import read_conditions
 from dbkit.coverage.recorder import StatementRun
 from dbkit.coverage.renames import Renames
 from dbkit.coverage.statement_goals import assigned_values, inserted_values, read_goals
-from dbkit.coverage.tables import KnownTables
+from dbkit.coverage.tables import TableReader
 from dbkit.postgres.own_statements import project_settings
 from dbkit.project.revision_source import is_bytecode
+from dbkit.sample_data.constraints import KnownTables
 
 MOST_RUNS = 12
 """How many executions of a statement with different parameters are read."""
@@ -35,7 +36,7 @@ Inserted = tuple[int, str, str]
 class RevisionGoals:
     """The goals of a revision, with what is needed to plant rows for them."""
 
-    tables: KnownTables
+    tables: TableReader
     goals: Sequence[tuple[Goal, Statement]]
     avoided: Collection[Inserted]
     """The values that the revision itself inserts, and those that its upgrade assigns to a unique column."""
@@ -83,13 +84,15 @@ def read_revision_goals(
     ignored: Collection[str],
     own: Collection[int],
     seed: int,
+    known: KnownTables,
 ) -> RevisionGoals:
     """Return the goals of the revision in the file `path`, in the state that the rows are planted in.
 
-    `ignored` are the names of tables that get no rows, `own` the OIDs of tables with own rows.
+    `ignored` are the names of tables that get no rows, `own` the OIDs of tables with own rows, `known` the tables that
+    were read before in that state.
     """
     with project_settings(connection):
-        tables = KnownTables(connection, frozenset(ignored), seed)
+        tables = TableReader(connection, frozenset(ignored), seed, known)
         reader = _Reader(connection, tables, runs)
         reader.read_statements()
         reader.read_triggers()
@@ -100,7 +103,7 @@ def read_revision_goals(
 @dataclass
 class _Reader:
     connection: "psycopg.Connection[Any]"
-    tables: KnownTables
+    tables: TableReader
     runs: Runs
     found: dict[Statement, list[Goal]] = field(default_factory=dict)
     avoided: set[Inserted] = field(default_factory=set)

@@ -9,7 +9,7 @@ import psycopg
 from dbkit.catalog import FIRST_NORMAL_OID
 from dbkit.coverage.goals import Table as Name
 from dbkit.postgres.sql_quote import quote_ident
-from dbkit.sample_data.constraints import Reference, Table, read_tables
+from dbkit.sample_data.constraints import KnownTables, Reference, Table, read_tables
 from dbkit.sample_data.row_generator import CannotFill, Row, generate_rows
 
 BASE_ROWS = 12
@@ -21,13 +21,16 @@ FIRST_NUMBER = 50_000_000
 
 
 @dataclass
-class KnownTables:
+class TableReader:
     """Reads tables by name, as the project's search path finds them, and generates rows for them."""
 
     connection: "psycopg.Connection[Any]"
     ignored: frozenset[str] = frozenset()
     """Names of tables that get no rows, such as the version table."""
     seed: int = 0
+    known: KnownTables = field(default_factory=KnownTables)
+    """Tables that were read before in the same state."""
+    _search_path: str | None = None
     _tables: dict[Name, Table | None] = field(default_factory=dict)
     _rows: dict[tuple[int, int, int], Iterator[Row]] = field(default_factory=dict)
     _used: int = FIRST_NUMBER
@@ -61,7 +64,7 @@ class KnownTables:
     def find_by_oid(self, oid: int) -> Table | None:
         """Return a table by its OID."""
         if oid not in self._by_oid:
-            self._by_oid[oid] = next(iter(read_tables(self.connection, [oid])), None)
+            self._by_oid[oid] = next(iter(self._read_all([oid])), None)
         return self._by_oid[oid]
 
     def find_children(self, table: Table) -> list[tuple[Table, Reference]]:
@@ -75,7 +78,7 @@ class KnownTables:
                 ORDER BY 1
             """
             oids = [int(row[0]) for row in self.connection.execute(query, [table.oid]).fetchall()]
-            children = read_tables(self.connection, oids[:MOST_CHILDREN]) if oids else []
+            children = self._read_all(oids[:MOST_CHILDREN])
             self._children[table.oid] = [
                 (child, each) for child in children for each in child.references if each.parent == table.oid
             ]
@@ -91,14 +94,22 @@ class KnownTables:
             return None
         text = quote_ident(name.schema, name.name) if name.schema else quote_ident(name.name)
         query = """
-            SELECT c.oid::pg_catalog.int8 FROM pg_catalog.pg_class AS c
+            SELECT c.oid::pg_catalog.int8, pg_catalog.current_setting('search_path') FROM pg_catalog.pg_class AS c
             WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s)
                 AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{r,p,f}'::pg_catalog.text[])
                 AND c.oid OPERATOR(pg_catalog.>=) %s
         """
         found = self.connection.execute(query, [text, FIRST_NORMAL_OID]).fetchall()
-        oids = [int(row[0]) for row in found]
-        return read_tables(self.connection, oids)[0] if oids else None
+        for oid, self._search_path in found:
+            return self._read_all([oid])[0]
+        return None
+
+    def _read_all(self, oids: Sequence[int]) -> list[Table]:
+        """Return tables by their OIDs."""
+        known = self.known.tables if self._search_path == self.known.search_path else {}
+        if all(oid in known and not known[oid].has_own_types for oid in oids):
+            return [known[oid] for oid in oids]
+        return read_tables(self.connection, oids)
 
     def next_numbers(self) -> range:
         """Return numbers for values that no row has."""

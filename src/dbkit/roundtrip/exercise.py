@@ -42,7 +42,7 @@ class Exercise:
         from dbkit.coverage.revision_goals import read_revision_goals
 
         own, seed = sample_rows.own_tables(), sample_rows.options.seed
-        goals = read_revision_goals(connection, self.path, self.runs, ignored, own, seed)
+        goals = read_revision_goals(connection, self.path, self.runs, ignored, own, seed, sample_rows.known_tables())
         self.reasons |= goals.reasons
         self.changing |= set(goals.changing)
         return goals

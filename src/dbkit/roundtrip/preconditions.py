@@ -228,9 +228,10 @@ def plant(proof: "Proof | FailedProof", connection: "psycopg.Connection[Any]", q
     from dbkit.coverage.goals import UnreadableError
     from dbkit.coverage.revision_goals import RevisionGoals
     from dbkit.coverage.statement_goals import read_goals
-    from dbkit.coverage.tables import KnownTables
+    from dbkit.coverage.tables import TableReader
 
-    tables = KnownTables(connection, frozenset(proof.version_tables), proof.work.sample_rows.options.seed)
+    rows = proof.work.sample_rows
+    tables = TableReader(connection, frozenset(proof.version_tables), rows.options.seed, rows.known_tables())
     try:
         goals = [
             (goal, ("upgrade", query))

@@ -16,7 +16,7 @@ from dbkit.postgres.own_statements import Session, project_settings
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.assertions import is_assertion_file
 from dbkit.roundtrip.outcome import Failure, Finding, SampleRowCount
-from dbkit.sample_data.constraints import read_tables
+from dbkit.sample_data.constraints import KnownTables
 from dbkit.sample_data.extreme_rows import insert_extreme_rows
 from dbkit.sample_data.fill import KIT_TABLES, TableFiller
 from dbkit.sample_data.row_generator import ExtremeValues, extreme_values
@@ -136,8 +136,10 @@ class SampleRows:
         if self.is_active:
             self._files += self.options.files_of(script.revision)
 
-    def fill(self, touched: Collection[int] | None = None) -> set[int]:
+    def fill(self, touched: Collection[int] | None = None, *, has_new: bool = True) -> set[int]:
         """Fill the touched tables (OIDs; None for all). Returns the OIDs of the tables that have other rows now.
+
+        `has_new`: whether there may be new or dropped tables that are not among the touched ones.
 
         Raises CheckFailed when the project's own rows do not fit.
         """
@@ -146,11 +148,13 @@ class SampleRows:
             return changed
         for number, (name, filler) in enumerate(self.fillers.items()):
             connection = self._connection(name)
-            if number == 0 and self._files:
+            has_files = number == 0 and bool(self._files)
+            if has_files:
                 by_files = self._run_files(connection)
                 filler.filled_by_project |= by_files
                 changed |= by_files
-            changed |= filler.fill(connection, None if touched is None else {*touched, *changed})
+            given = None if touched is None else {*touched, *changed}
+            changed |= filler.fill(connection, given, has_new=has_new or has_files)
             self._record_tables(filler)
         return changed
 
@@ -173,6 +177,11 @@ class SampleRows:
         filler.unfilled = {oid: (table, reason) for oid, table, reason in state.unfilled}
         filler.orphans = set(state.orphans)
         filler.used_numbers = state.used_numbers
+
+    def known_tables(self) -> KnownTables:
+        """Return the tables as they were when they were last filled: before the revision. For the first database."""
+        filler = next(iter(self.fillers.values()))
+        return KnownTables(filler.tables if self.is_active else {}, filler.search_path)
 
     def own_tables(self) -> Collection[int]:
         """Return the OIDs of the tables that the project's own rows fill. For projects with one database."""
@@ -239,7 +248,7 @@ class SampleRows:
 
 def _hash_tables(connection: psycopg.Connection, version_tables: Collection[str]) -> dict[int, str]:
     """Return, by OID, the rows of each table as one text."""
-    tables = read_tables(connection, list_table_oids(connection, version_tables))
+    tables = read_columns(connection, list_table_oids(connection, version_tables))
     if not tables:
         return {}
     query = row_snapshot.table_hash_query([table.sql for table in tables])

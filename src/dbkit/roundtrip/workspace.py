@@ -93,7 +93,7 @@ class Workspace:
         if self.is_wanted(script) and self.initial_facts is None and self.proves_chain:
             self.initial_facts = self.databases.read_catalog()
         self.prepared = script.revision
-        return self.sample_rows.fill(touched)
+        return self.sample_rows.fill(touched, has_new=touched is None)
 
     def assertions_of(self, script: Script) -> Collection[Assertion]:
         """Return the assertions of a revision, none while tables have no sample rows."""

@@ -1,13 +1,16 @@
 """The tables of a database, with the constraints on their rows, read from the system catalog."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
 
-from dbkit.postgres.prepared_queries import read_prepared
+from dbkit.catalog.facts import FIRST_NORMAL_OID
+from dbkit.catalog.tables import TABLES as PROJECT_TABLES
+from dbkit.postgres.prepared_queries import Rows, read_prepared
 
+SEARCH_PATH = "SELECT pg_catalog.current_setting('search_path')"
 DESCRIPTION = """
 SELECT json_build_object(
     'oid', c.oid::bigint,
@@ -168,6 +171,8 @@ class Table:
     """The columns of each unique index and exclusion constraint."""
     deferrable: bool = False
     """Whether one of these is deferrable: ON CONFLICT does not support those."""
+    has_own_types: bool = False
+    """Whether a type of the project is used, which can change without the table."""
 
     def column(self, name: str) -> Column:
         """Return the column of that name."""
@@ -182,9 +187,34 @@ class Table:
         return any(column.name == name for column in self.columns)
 
 
-def read_tables(connection: psycopg.Connection, oids: Sequence[int]) -> list[Table]:
+@dataclass(frozen=True)
+class KnownTables:
+    """Tables that were read before, by OID, and the search path under which their types and conditions are printed."""
+
+    tables: Mapping[int, Table] = field(default_factory=dict)
+    search_path: str = ""
+
+
+def read_tables(connection: psycopg.Connection, oids: Collection[int]) -> list[Table]:
     """Return the tables with their constraints."""
     types, tables = read_prepared(connection, (TYPES, DESCRIPTION), oids)
+    return _tables(types, tables)
+
+
+def read_project_tables(
+    connection: psycopg.Connection, oids: Collection[int], ignored: Collection[str]
+) -> tuple[list[Table], str]:
+    """Return those of these relations that are tables of the project with rows, and the search path.
+
+    `ignored`: names of tables that are left out.
+    """
+    queries = (f"{PROJECT_TABLES} AND c.oid = ANY ($1)", TYPES, DESCRIPTION, SEARCH_PATH)
+    rows, types, tables, ((search_path,),) = read_prepared(connection, queries, oids)
+    wanted = {oid for oid, name in rows if name not in ignored}
+    return _tables(types, [(found,) for (found,) in tables if found["oid"] in wanted]), search_path
+
+
+def _tables(types: Rows, tables: Rows) -> list[Table]:
     raw = {found["oid"]: found for (found,) in types}
     return [_table(found, raw) for (found,) in tables]
 
@@ -218,6 +248,7 @@ def _table(found: Mapping[str, Any], types: Mapping[int, Mapping[str, Any]]) -> 
         references,
         unique,
         found["deferrable"],
+        any(each["type"] >= FIRST_NORMAL_OID for each in found["columns"] or ()),
     )
 
 

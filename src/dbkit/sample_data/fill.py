@@ -1,21 +1,34 @@
 """Keep the tables of a scratch database filled with sample rows, whatever migrations make of them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
 
 from dbkit.catalog.tables import list_table_oids
-from dbkit.sample_data.constraints import Table, read_tables
+from dbkit.sample_data.constraints import Table, read_project_tables
 from dbkit.sample_data.insert import FillTurn
 
 KIT_TABLES = ("dbkit_journal", "dbkit_backfill")
 ROWS_FOR_NEW_COLUMNS = 2
 """The number of rows that a table gets when its columns have changed."""
-SETTINGS = """
-SET LOCAL lock_timeout = '10s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
+BEGIN = """
+BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
 SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET CONSTRAINTS ALL IMMEDIATE
 """
+
+
+@contextmanager
+def _transaction(connection: psycopg.Connection) -> Iterator[None]:
+    """Begin a transaction together with its settings, and commit it."""
+    connection.execute(BEGIN.encode())
+    try:
+        yield
+        connection.execute(b"COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
 
 
 @dataclass
@@ -37,6 +50,8 @@ class TableFiller:
     """By OID: the name of a table that has no rows, and why."""
     orphans: set[int] = field(default_factory=set)
     """OIDs of the tables that lack rows because a table that they refer to has none."""
+    search_path: str = ""
+    """The search path of the session under which these were read."""
     used_numbers: int = 0
     """The count of numbers that were used for values."""
 
@@ -47,22 +62,31 @@ class TableFiller:
         self.unfilled.clear()
         self.orphans.clear()
 
-    def fill(self, connection: psycopg.Connection, touched: Collection[int] | None = None) -> set[int]:
+    def fill(
+        self, connection: psycopg.Connection, touched: Collection[int] | None = None, *, has_new: bool = True
+    ) -> set[int]:
         """Fill new, changed and empty tables, and commit. `touched`: OIDs of what may have changed; None for all.
 
+        `has_new`: whether there may be new or dropped tables that are not among these. `connection` is in autocommit.
         Returns the OIDs of the tables that have other rows now.
         """
-        with connection.transaction():
-            connection.execute(SETTINGS.encode())
-            oids = list_table_oids(connection, [*self.version_tables, *KIT_TABLES])
-            for dropped in self.tables.keys() - set(oids):
-                self._forget_table(dropped)
-            wanted = [
-                oid for oid in oids if touched is None or oid in touched or oid not in self.tables.keys() - self.orphans
-            ]
-            if not wanted:
+        if not (touched is None or touched or has_new or self.orphans):
+            return set()
+        with _transaction(connection):
+            ignored = [*self.version_tables, *KIT_TABLES]
+            asked = {*(touched or ()), *self.orphans}
+            if touched is None or has_new:
+                present = set(list_table_oids(connection, ignored))
+                known: Collection[int] = () if touched is None else self.tables.keys() - asked
+                gone, asked = self.tables.keys() - present, present - set(known)
+            else:
+                gone = set()
+            tables, self.search_path = read_project_tables(connection, asked, ignored)
+            for oid in gone | (self.tables.keys() & asked) - {table.oid for table in tables}:
+                self._forget_table(oid)
+            if not tables:
                 return set()
-            missing = self._count_missing(connection, read_tables(connection, wanted))
+            missing = self._count_missing(connection, tables)
             turn = FillTurn(connection, missing, self.rows, self.seed, self._next_numbers)
             turn.run()
             self._record(turn)
@@ -70,9 +94,9 @@ class TableFiller:
 
     def restore_tables(self, connection: psycopg.Connection, oids: Sequence[int]) -> None:
         """Read the tables that another process has filled, which has recorded what else it knows."""
-        with connection.transaction():
-            connection.execute(SETTINGS.encode())
-            found = {table.oid: table for table in read_tables(connection, list(oids))} if oids else {}
+        with _transaction(connection):
+            tables, self.search_path = read_project_tables(connection, oids, ())
+        found = {table.oid: table for table in tables}
         self.tables = {oid: found[oid] for oid in oids}
 
     def _forget_table(self, oid: int) -> None:
