@@ -15,6 +15,8 @@ LONGEST = 80
 """The most characters of a branch that are shown."""
 LOGGERS = ("log", "logger", "logging", "warnings", "LOG", "LOGGER", "_log", "_logger")
 CATALOG = re.compile(r"\b(?:pg_(?!sleep)\w+|information_schema)\b", re.IGNORECASE)
+BRANCHES = re.compile(rb"\b(?:if|for|while|match)\b")
+"""A word of every branch; reading the syntax of a file takes longer."""
 DEEPEST = 3  # assignments of names to names
 Loop = ast.For | ast.AsyncFor | ast.While
 
@@ -37,6 +39,8 @@ def unreached_branches(
 
     Those are the bodies of loops over something that is no constant, and the branches in such loops.
     """
+    if not BRANCHES.search(path.read_bytes()):
+        return []
     module = read_module(path)
     finder = _Finder(module, frozenset(executed_lines))
     found: list[Branch] = []

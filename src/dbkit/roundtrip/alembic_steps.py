@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,6 +50,12 @@ def migration_function(script: Script, *, up: bool) -> Callable[..., Any]:
 
     function: Callable[..., Any] = getattr(module, name, missing)
     return function
+
+
+def has_autocommit_block(script: Script) -> bool:
+    """Whether upgrade() or downgrade() names an autocommit_block(): it leaves its transaction."""
+    functions = (getattr(script.module, name, None) for name in ("upgrade", "downgrade"))
+    return any("autocommit_block" in each.__code__.co_names for each in functions if isinstance(each, FunctionType))
 
 
 def _load_again(script: Script) -> ModuleType:

@@ -39,12 +39,14 @@ class CloneStates:
         self.with_rows = with_rows
         self.before = KnownState({})
         self.after = KnownState({})
+        self.known: Mapping[str, RowVersions] | None = None
+        """The versions before the upgrade, where they are known."""
         self.tables: dict[str, set[int]] = {name: set() for name in databases.databases}
         """By database, the OIDs of the tables whose rows may differ between two states."""
 
     def read_before(self) -> None:
         """Read the versions before the upgrade; afterwards, give `before` the copy that is made of this state."""
-        self.before = KnownState(self._read_versions())
+        self.before, self.known = KnownState(self.known or self._read_versions()), None
 
     def read_after(self) -> None:
         """Read what the upgrade has changed; afterwards, give `after` the copy that is made of this state."""
@@ -58,6 +60,14 @@ class CloneStates:
     def read_again(self) -> Snapshot:
         """Read the present state as far as it differs from that after the upgrade, and that state, too."""
         return self._read_compared(self.after)
+
+    def find_touched(self) -> set[int] | None:
+        """Return the OIDs of what the upgrade has touched; None where there are several databases."""
+        if len(self.after.versions) != 1:
+            return None
+        ((name, after),) = self.after.versions.items()
+        before = self.before.versions[name]
+        return before.changed_relations(after) | before.changed_rows(after)
 
     def touched_tables(self) -> set[str]:
         """Return the names, as SQL, of the tables that a function of the revision has touched so far."""

@@ -27,9 +27,14 @@ def prove_in_clone(work: Workspace, script: Script) -> ProofResult:
     """
     started = time.perf_counter()
     # a run of env.py that ended here has filled the tables
-    work.prepare(script, () if work.prepared == script.revision else None)
+    changed = work.prepare(script, () if work.prepared == script.revision else None)
     work.sample_rows.close()
-    result = _CloneProof(work, script).prove()
+    proof = _CloneProof(work, script)
+    proof.states.known = None if changed else work.versions
+    work.forget_changes()
+    result = proof.prove()
+    if script in work.applied and work.is_wanted(script):
+        work.versions, work.touched = proof.states.after.versions, proof.states.find_touched()
     result = replace(result, seconds=time.perf_counter() - started)
     return work.record_result(script, result, lambda _oid, name: mentions_table(script, name))
 

@@ -23,8 +23,10 @@ from dbkit.roundtrip.workspace import Workspace
 
 def prove_in_transactions(work: Workspace, scripts: Sequence[Script]) -> RunEnd:
     """Run env.py once: apply revisions one after the other, and prove those that are wanted. Returns how it ended."""
+    work.versions = None
     run = _TransactionRun(work, scripts)
     end = _run(work, run)
+    work.touched = run.state.touched if run.state and isinstance(end, Proven) else None
     # another step of the proof, or a copy, changes the databases otherwise
     work.run_state = run.state if isinstance(end, Retry) and run.stage is not Stage.AFTER else None
     return end

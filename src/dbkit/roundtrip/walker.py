@@ -1,5 +1,6 @@
 """Prove the revisions of a plan: each one up, down and up again by itself; then the whole chain."""
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from alembic.script import Script
 
 from dbkit.catalog import Fact
 from dbkit.errors import say
+from dbkit.roundtrip.alembic_steps import has_autocommit_block
 from dbkit.roundtrip.apply import reapply_revisions
 from dbkit.roundtrip.chain import ChainResult, prove_chain
 from dbkit.roundtrip.checkpoint import Checkpoint, go_on_from, make_checkpoint
@@ -112,7 +114,8 @@ class Walker:
         """Apply revisions, and prove those that are to be proven."""
         waiting = list(scripts)
         while waiting:
-            end = self._prove_in_transactions(waiting)
+            within = list(itertools.takewhile(lambda script: not has_autocommit_block(script), waiting))
+            end = self._prove_in_transactions(within)
             applied = {each.revision for each in self.work.applied}
             waiting = [script for script in waiting if script.revision not in applied]
             if isinstance(end, Retry):
@@ -127,9 +130,10 @@ class Walker:
 
     def _prove_in_transactions(self, scripts: Sequence[Script]) -> RunEnd:
         """Prove as many revisions as possible in one run of env.py."""
-        if self.work.needs_clones:
+        applicable = self._applicable(scripts)
+        if self.work.needs_clones or not applicable:
             return NeedsClone()
-        end = prove_in_transactions(self.work, self._applicable(scripts))
+        end = prove_in_transactions(self.work, applicable)
         if isinstance(end, Unsupported):
             self.work.needs_clones = True
             if end.reason:
@@ -154,6 +158,7 @@ class Walker:
         self.work.databases.create()
         self.work.sample_rows.forget_tables()
         self.work.prepared = ""
+        self.work.forget_changes()
         reapply_revisions(self.work)
 
     def _prove_in_clone(self, script: Script) -> None:
@@ -173,11 +178,13 @@ class Walker:
             self.work.applied.remove(script)
         is_copy = self.empty_copy.replace_databases()
         self.work.run_state = None
+        self.work.forget_changes()
         if not is_copy and (was_applied or not self.work.sample_rows.remove()):
             self.work.applied += [script] if was_applied else []
             return False
         with self.work.sample_rows.paused():
             self._prove_all([script])
+        self.work.forget_changes()
         self.work.results[script.revision] = combine_results(with_rows, self.work.results[script.revision])
         is_applied = script in self.work.applied
         if is_copy and ((is_applied and not was_applied) or not self.empty_copy.put_rows_back()):

@@ -19,6 +19,7 @@ from dbkit.roundtrip.env_runner import EnvRunner
 from dbkit.roundtrip.notes import mark_reasoned_backfills
 from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.results import ProofResult, make_outcome
+from dbkit.roundtrip.row_versions import RowVersions
 from dbkit.roundtrip.run_state import RunState
 from dbkit.roundtrip.sample_rows import SampleRowOptions, SampleRows
 from dbkit.roundtrip.selection import Plan
@@ -60,6 +61,10 @@ class Workspace:
     """What is known of the databases from the last run of env.py, as long as nothing else has changed them."""
     prepared: str = field(default="", init=False)
     """The revision that the tables are filled for, until something changes them."""
+    touched: Collection[int] | None = field(default=None, init=False)
+    """The OIDs of what was touched since the tables were last filled; None when that is not known."""
+    versions: Mapping[str, RowVersions] | None = field(default=None, init=False)
+    """By database, the versions of the rows as the last clone left them; None when anything may have changed since."""
     initial_facts: Facts | None = field(default=None, init=False)
     """The catalog before the first revision that is to be proven."""
 
@@ -88,12 +93,18 @@ class Workspace:
         `touched`: the OIDs of the tables that the revision before it has touched; None when unknown.
         """
         self.report_progress(f"{len(self.applied) + 1}/{len(self.plan.scripts)} {name_of(script)}")
+        known = self.touched if touched is None else touched
+        self.touched = None
         if not self.is_wanted(script) and not self.continues:
             return ()
         if self.is_wanted(script) and self.initial_facts is None and self.proves_chain:
             self.initial_facts = self.databases.read_catalog()
         self.prepared = script.revision
-        return self.sample_rows.fill(touched, has_new=touched is None)
+        return self.sample_rows.fill(known, has_new=known is None)
+
+    def forget_changes(self) -> None:
+        """Forget what is known of changes since the tables were filled: anything may change now."""
+        self.touched = self.versions = None
 
     def assertions_of(self, script: Script) -> Collection[Assertion]:
         """Return the assertions of a revision, none while tables have no sample rows."""
