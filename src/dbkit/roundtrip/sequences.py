@@ -5,13 +5,14 @@ from typing import Any
 
 import psycopg
 
+from dbkit.postgres.prepared_queries import read_prepared
 from dbkit.postgres.sql_quote import quote_literal
 from dbkit.roundtrip.row_snapshot import RowDifference
 
 OWNED = """
-SELECT n.nspname, c.relname, a.attname, pg_catalog.format('%%I.%%I', n.nspname, c.relname),
-    pg_catalog.format('%%I', a.attname), s.relname, q.seqincrement,
-    (SELECT pg_catalog.format('%%I.%%I', sn.nspname, s.relname) FROM pg_catalog.pg_namespace AS sn
+SELECT n.nspname, c.relname, a.attname, pg_catalog.format('%I.%I', n.nspname, c.relname),
+    pg_catalog.format('%I', a.attname), s.relname, q.seqincrement,
+    (SELECT pg_catalog.format('%I.%I', sn.nspname, s.relname) FROM pg_catalog.pg_namespace AS sn
         WHERE sn.oid OPERATOR(pg_catalog.=) s.relnamespace)
 FROM pg_catalog.pg_class AS s
 JOIN pg_catalog.pg_sequence AS q ON q.seqrelid OPERATOR(pg_catalog.=) s.oid
@@ -22,7 +23,7 @@ JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) d.refobjid
 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 JOIN pg_catalog.pg_attribute AS a
     ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) d.refobjsubid
-WHERE s.oid OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.oid[])
+WHERE s.oid OPERATOR(pg_catalog.=) ANY ($1)
     AND EXISTS (SELECT FROM pg_catalog.pg_index AS x WHERE x.indrelid OPERATOR(pg_catalog.=) c.oid AND x.indisunique
         AND x.indkey::pg_catalog.text OPERATOR(pg_catalog.=) a.attnum::pg_catalog.text)
 """
@@ -37,7 +38,7 @@ def find_sequences_behind(
     """
     if not oids:
         return
-    found = connection.execute(OWNED, [f"{{{','.join(map(str, oids))}}}"]).fetchall()
+    (found,) = read_prepared(connection, [OWNED], oids)
     for schema, table, column, table_sql, column_sql, sequence, increment, sequence_sql in found:
         if table_sql not in tables:
             continue

@@ -1,6 +1,6 @@
 """The tables of a database, with the constraints on their rows, read from the system catalog."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import psycopg
 
 from dbkit.catalog.facts import FIRST_NORMAL_OID
 from dbkit.catalog.tables import TABLES as PROJECT_TABLES
-from dbkit.postgres.prepared_queries import Rows, read_prepared
+from dbkit.postgres.prepared_queries import read_prepared
 
 SEARCH_PATH = "SELECT pg_catalog.current_setting('search_path')"
 DESCRIPTION = """
@@ -21,10 +21,11 @@ SELECT json_build_object(
             'name', a.attname, 'type', a.atttypid::bigint, 'typmod', a.atttypmod,
             'type_sql', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull, 'generated', a.attgenerated <> '',
-            'drawn', a.attidentity <> '' OR coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false)
+            'drawn', a.attidentity <> '' OR a.atthasdef AND coalesce((
+                SELECT pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%' FROM pg_attrdef AS d
+                WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum), false)
         ) ORDER BY a.attnum)
         FROM pg_attribute AS a
-        LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'checks', (
         SELECT json_agg(json_build_object('sql', pg_get_expr(o.conbin, o.conrelid), 'columns', (
@@ -32,10 +33,10 @@ SELECT json_build_object(
             WHERE a.attrelid = o.conrelid AND a.attnum = ANY (o.conkey))))
         FROM pg_constraint AS o WHERE o.conrelid = c.oid AND o.contype = 'c'),
     'partition', CASE WHEN c.relispartition THEN pg_get_partition_constraintdef(c.oid) END,
-    'partition_columns', (
+    'partition_columns', CASE WHEN c.relispartition THEN (
         SELECT json_agg(DISTINCT a.attname) FROM pg_partition_ancestors(c.oid) AS above (oid)
         JOIN pg_partitioned_table AS p ON p.partrelid = above.oid
-        JOIN pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs)),
+        JOIN pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = ANY (p.partattrs)) END,
     'references', (
         SELECT json_agg(json_build_object(
             'columns', (SELECT json_agg(a.attname ORDER BY k.n)
@@ -63,7 +64,8 @@ SELECT json_build_object(
                                      AND d.refobjsubid = a.attnum))))
         FROM pg_index AS x
         WHERE x.indrelid = c.oid AND (x.indisunique OR x.indisexclusion)),
-    'deferrable', EXISTS (SELECT FROM pg_index AS x WHERE x.indrelid = c.oid AND NOT x.indimmediate)
+    -- not EXISTS, for which the server would read all indexes
+    'deferrable', coalesce((SELECT bool_or(NOT x.indimmediate) FROM pg_index AS x WHERE x.indrelid = c.oid), false)
 )
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.oid = ANY ($1)
@@ -71,8 +73,7 @@ ORDER BY c.oid
 """
 TYPES = """
 WITH RECURSIVE wanted (oid) AS (
-    SELECT DISTINCT atttypid FROM pg_attribute
-    WHERE attrelid = ANY ($1) AND attnum > 0 AND NOT attisdropped
+    SELECT unnest($1)
     UNION
     SELECT part.oid
     FROM wanted JOIN pg_type AS t ON t.oid = wanted.oid
@@ -102,6 +103,13 @@ SELECT json_build_object(
                 WHERE r.rngtypid = t.oid OR (to_jsonb(r) ->> 'rngmultitypid')::oid = t.oid))
 FROM wanted JOIN pg_type AS t ON t.oid = wanted.oid
 """
+
+
+FIRST_GENERATED_OID = 10_000
+"""The first OID that is not the same on all servers of a version."""
+Described = Mapping[str, Any]
+_builtin_types: dict[tuple[int, str], dict[int, Described]] = {}
+"""By version of the server and search path, the types of every database, by OID."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +205,8 @@ class KnownTables:
 
 def read_tables(connection: psycopg.Connection, oids: Collection[int]) -> list[Table]:
     """Return the tables with their constraints."""
-    types, tables = read_prepared(connection, (TYPES, DESCRIPTION), oids)
-    return _tables(types, tables)
+    tables, ((search_path,),) = read_prepared(connection, (DESCRIPTION, SEARCH_PATH), oids)
+    return _make_tables(connection, [found for (found,) in tables], search_path)
 
 
 def read_project_tables(
@@ -208,15 +216,23 @@ def read_project_tables(
 
     `ignored`: names of tables that are left out.
     """
-    queries = (f"{PROJECT_TABLES} AND c.oid = ANY ($1)", TYPES, DESCRIPTION, SEARCH_PATH)
-    rows, types, tables, ((search_path,),) = read_prepared(connection, queries, oids)
+    queries = (f"{PROJECT_TABLES} AND c.oid = ANY ($1)", DESCRIPTION, SEARCH_PATH)
+    rows, tables, ((search_path,),) = read_prepared(connection, queries, oids)
     wanted = {oid for oid, name in rows if name not in ignored}
-    return _tables(types, [(found,) for (found,) in tables if found["oid"] in wanted]), search_path
+    found = [each for (each,) in tables if each["oid"] in wanted]
+    return _make_tables(connection, found, search_path), search_path
 
 
-def _tables(types: Rows, tables: Rows) -> list[Table]:
-    raw = {found["oid"]: found for (found,) in types}
-    return [_table(found, raw) for (found,) in tables]
+def _make_tables(connection: psycopg.Connection, tables: Sequence[Described], search_path: str) -> list[Table]:
+    """Return tables by their descriptions, with their types."""
+    known = _builtin_types.setdefault((connection.info.server_version, search_path), {})
+    missing = {column["type"] for found in tables for column in found["columns"] or ()} - known.keys()
+    types = dict(known)
+    if missing:
+        (rows,) = read_prepared(connection, [TYPES], missing)
+        types |= {found["oid"]: found for (found,) in rows}
+        known |= {oid: found for oid, found in types.items() if oid < FIRST_GENERATED_OID}
+    return [_table(found, types) for found in tables]
 
 
 def _table(found: Mapping[str, Any], types: Mapping[int, Mapping[str, Any]]) -> Table:
