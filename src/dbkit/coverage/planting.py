@@ -139,12 +139,11 @@ class Planter:
         rows = choice.rows if at is None else [choice.rows[at % len(choice.rows)]]
         if at is None:  # the other columns of a row may be such that a change of it changes nothing
             rows = [*rows, *islice(cycle(rows), max(0, FEWEST_ROWS - len(rows)))]
-        for forced in rows:
-            row = self._insert(table, forced)
+        near = choice.near if at is None else ()
+        inserted = self._insert_together(table, [*rows, *near])
+        for forced, row in zip(rows, inserted, strict=False):
             if row and all(row[name] == forced[name] for name in choice.required & forced.keys()):
                 planted.append(row)
-        for forced in choice.near if at is None else ():
-            self._insert(table, forced)
         return planted
 
     def _plant_equal(self, goal: Goal, key: str, table: Table, row: Row) -> None:
@@ -169,6 +168,46 @@ class Planter:
             keys = {name: row.get(parent) for name, parent in names}
             if None not in keys.values():
                 self._insert(child, keys)
+
+    def _insert_together(self, table: Table, several: Sequence[Row]) -> list[Row | None]:
+        """Insert rows with these values, as `_insert` does: in one string, where none needs another row."""
+        keys = [*table.unique, *(frozenset(each.columns) for each in table.references)]
+        is_plain = len(several) > 1 and not any(
+            self._is_avoided(table, forced) or any(name in forced for key in keys for name in key) for forced in several
+        )
+        numbers: list[int] = []
+        rows: list[Row] = []
+        try:
+            if is_plain:
+                rows = [self.tables.next_row(table, forced) for forced in several]
+                numbers = self._execute_inserts(table, rows)
+        except (CannotFill, psycopg.Error):
+            numbers = []
+        if not numbers:
+            return [self._insert(table, forced) for forced in several]
+        return [
+            row if number else self._insert(table, forced)
+            for forced, row, number in zip(several, rows, numbers, strict=True)
+        ]
+
+    def _execute_inserts(self, table: Table, rows: Sequence[Row]) -> list[int]:
+        """Insert rows, and return how many each statement has inserted; none where the server refuses one."""
+        # in one string: most of the time is spent on the way to the server and back
+        inserts = "; ".join(insert_sql(table, [row]) for row in rows)
+        statement = f"SAVEPOINT dbkit_plant; {inserts}; RELEASE SAVEPOINT dbkit_plant"
+        numbers = []
+        try:
+            cursor = self.connection.execute(statement.encode())
+            for _ in rows:
+                cursor.nextset()
+                numbers.append(cursor.rowcount)
+        except psycopg.Error:
+            self.connection.execute("ROLLBACK TO SAVEPOINT dbkit_plant; RELEASE SAVEPOINT dbkit_plant")
+            return []
+        if any(numbers):
+            self.planted.rows += sum(numbers)
+            self.planted.oids.add(table.oid)
+        return numbers
 
     def _insert(self, table: Table, forced: Row, depth: int = 0) -> Row | None:
         """Insert a row with these values. Returns it, or one that exists already; None where there is none."""
@@ -230,19 +269,7 @@ class Planter:
             self._insert(parent, keys, depth + 1)
 
     def _try_insert(self, table: Table, row: Row) -> bool:
-        # in one string: most of the time is spent on the way to the server and back
-        statement = f"SAVEPOINT dbkit_plant; {insert_sql(table, [row])}; RELEASE SAVEPOINT dbkit_plant"
-        try:
-            cursor = self.connection.execute(statement.encode())
-            cursor.nextset()
-            number = cursor.rowcount
-        except psycopg.Error:
-            self.connection.execute("ROLLBACK TO SAVEPOINT dbkit_plant; RELEASE SAVEPOINT dbkit_plant")
-            number = 0
-        if number:
-            self.planted.rows += 1
-            self.planted.oids.add(table.oid)
-        return bool(number)
+        return any(self._execute_inserts(table, [row]))
 
     def _find_row(self, table: Table, values: Row) -> Row | None:
         """Return a row that has these values."""
