@@ -35,12 +35,14 @@ def bench(server: Cluster) -> Iterator[Bench]:
 def check(bench: Bench, before: sa.MetaData | None, after: sa.MetaData, way: str) -> None:
     """Migrate up and down. What a person has to decide is about rows, of which there are none."""
     comparison = bench.prepare(before, after)
-    draft, code = write(comparison)
+    draft, codes = write(comparison)
     assert not draft.undecided or before is not None, draft.undecided
-    bench.migrated.run(code.upgrade, code.imports, way)
-    assert bench.compare_with_models(comparison) == [], code.upgrade
-    bench.migrated.run(code.downgrade, code.imports, way)
-    assert bench.compare_with_original() == [], code.downgrade
+    for code in codes:
+        bench.migrated.run(code.upgrade, code.imports, way)
+    assert bench.compare_with_models(comparison) == [], [code.upgrade for code in codes]
+    for code in reversed(codes):
+        bench.migrated.run(code.downgrade, code.imports, way)
+    assert bench.compare_with_original() == [], [code.downgrade for code in codes]
 
 
 @USUAL

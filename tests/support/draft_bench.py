@@ -96,20 +96,22 @@ class Database:
         exec(compile(source, "<revision>", "exec"), names)  # noqa: S102  # that is what a revision is for
 
         def migrate(connection: sa.Connection) -> None:
-            names["op"] = Operations(MigrationContext.configure(connection))
-            names["run"]()
+            context = MigrationContext.configure(connection)
+            names["op"] = Operations(context)
+            with context.begin_transaction():
+                names["run"]()
 
         if way == "script":
             self.connection.execute(f"BEGIN; {write_script(names)}; COMMIT".encode())
         elif way == "asyncpg":
             self._run_async(migrate)
         else:
-            with self.engines[way].begin() as connection:
+            with self.engines[way].connect() as connection:
                 migrate(connection)
 
     def _run_async(self, migrate: Callable[[sa.Connection], None]) -> None:
         async def run() -> None:
-            async with self.async_engine.begin() as connection:
+            async with self.async_engine.connect() as connection:
                 await connection.run_sync(migrate)
 
         self.loop.run_until_complete(run())
@@ -191,7 +193,7 @@ def compare(migrated: State, modelled: State, metadata: sa.MetaData, renames: Se
     return Comparison(migrated, modelled, [*found, *orphans], [metadata], renames, scope=scope)
 
 
-def write(comparison: Comparison) -> tuple[Draft, Code]:
-    """The draft of a comparison, and its code."""
+def write(comparison: Comparison) -> tuple[Draft, list[Code]]:
+    """The draft of a comparison, and the code of its revisions."""
     draft = make_draft(comparison)
-    return draft, render_revision(draft.revisions[0])
+    return draft, [render_revision(each) for each in draft.revisions]
