@@ -11,7 +11,7 @@ from dbkit.roundtrip.row_snapshot import RowDifference
 
 OWNED = """
 SELECT n.nspname, c.relname, a.attname, pg_catalog.format('%I.%I', n.nspname, c.relname),
-    pg_catalog.format('%I', a.attname), s.relname, q.seqincrement,
+    pg_catalog.format('%I', a.attname), s.relname, q.seqincrement, q.seqmax,
     (SELECT pg_catalog.format('%I.%I', sn.nspname, s.relname) FROM pg_catalog.pg_namespace AS sn
         WHERE sn.oid OPERATOR(pg_catalog.=) s.relnamespace)
 FROM pg_catalog.pg_class AS s
@@ -39,13 +39,16 @@ def find_sequences_behind(
     if not oids:
         return
     (found,) = read_prepared(connection, [OWNED], oids)
-    for schema, table, column, table_sql, column_sql, sequence, increment, sequence_sql in found:
+    for schema, table, column, table_sql, column_sql, sequence, increment, most, sequence_sql in found:
         if table_sql not in tables:
             continue
         state = connection.execute(f"SELECT last_value, is_called FROM {sequence_sql}".encode())  # noqa: S608
         ((last, is_called),) = state.fetchall()
         following = last + increment if is_called else last
-        is_ahead = f"{column_sql} OPERATOR(pg_catalog.>=) {quote_literal(following)}"
+        is_ahead = (
+            f"{column_sql} OPERATOR(pg_catalog.>=) {quote_literal(following)}"
+            f" AND {column_sql} OPERATOR(pg_catalog.<=) {quote_literal(most)}"
+        )
         query = (
             f"SELECT pg_catalog.count(*) FILTER (WHERE {is_ahead}), "  # noqa: S608
             f"pg_catalog.count({column_sql}) FROM {table_sql}"

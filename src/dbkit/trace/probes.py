@@ -57,19 +57,29 @@ class Sequences:
             return
         for oid, (last, is_called) in changed.items():
             with savepoint(cursor):
-                change = [*_read_owner(cursor, oid, used[oid], last + 1 if is_called else last)]
+                change = [*_read_owner(cursor, oid, used[oid], last, is_called=is_called)]
             yield from change
 
 
-def _read_owner(cursor: Cursor, oid: int, name: str, following: int) -> Iterator[Change]:
-    """Yield the change of a sequence with the table and the column that it is for, and the greatest key there."""
+def _read_owner(cursor: Cursor, oid: int, name: str, last: int, *, is_called: bool) -> Iterator[Change]:
+    """Yield the change of a sequence with its table and column, and the furthest key there that it will give out."""
+    cursor.execute(queries.SEQUENCE_OPTIONS % oid)
+    ((increment, least, most, is_cyclic),) = cursor.fetchall()
+    following = last + increment if is_called else last
+    if not is_cyclic:
+        least, most = (following, most) if increment > 0 else (least, following)
     cursor.execute(queries.COLUMN_OF_SEQUENCE % (oid, oid))
     for table, column, quoted, has_numbers in cursor.fetchall():
-        greatest, is_free = "", True
+        key, is_free = None, True
         if has_numbers:
-            cursor.execute(queries.GREATEST.format(column=quoted, following=following, table=table))
-            ((greatest, is_free),) = cursor.fetchall()
-        yield Change(ChangeKind.SEQUENCE_SET, table, column, name, after=str(following), valid=is_free, detail=greatest)
+            is_ahead = f"{quoted} BETWEEN {least} AND {most}"
+            furthest = "max" if increment > 0 else "min"
+            query = queries.FURTHEST_KEY.format(column=quoted, is_ahead=is_ahead, furthest=furthest, table=table)
+            cursor.execute(query)
+            ((key, is_free),) = cursor.fetchall()
+        yield Change(
+            ChangeKind.SEQUENCE_SET, table, column, name, after=str(following), valid=is_free, detail=key or ""
+        )
 
 
 def add_details(

@@ -133,8 +133,13 @@ WHERE (d.classid = 'pg_class'::regclass AND d.objid = %s AND d.deptype IN ('a', 
     OR (d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND e.oid IS NOT NULL)
 LIMIT 1
 """
-# The greatest key, and whether the next one of a sequence is above it
-GREATEST = "SELECT coalesce(max({column})::text, ''), coalesce(max({column}) < {following}, true) FROM {table}"
+SEQUENCE_OPTIONS = "SELECT seqincrement, seqmin, seqmax, seqcycle FROM pg_sequence WHERE seqrelid = %s"
+# The furthest key of those that a sequence will give out, or of all; and whether it will give out none that is there
+FURTHEST_KEY = """
+SELECT coalesce({furthest}({column}) FILTER (WHERE {is_ahead}), {furthest}({column}))::text,
+    count(*) FILTER (WHERE {is_ahead}) = 0
+FROM {table}
+"""
 TIME_ZONE = "SELECT source FROM pg_settings WHERE name = 'TimeZone'"
 
 SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_database()"
