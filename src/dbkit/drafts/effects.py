@@ -10,6 +10,7 @@ from alembic.operations import Operations, ops
 from alembic.runtime.migration import MigrationContext
 
 from dbkit.backfill.batches import update_sql
+from dbkit.drafts.schema_items import UNQUOTED
 from dbkit.drafts.steps import AutocommitOp, BackfillOp, CommentOp, Step
 from dbkit.findings.finding import Level
 from dbkit.lint.rules import Found, check_statement
@@ -136,9 +137,13 @@ def find_failing(steps: Sequence[Step], target: Target) -> list[Step]:
 
 
 def _engine(target: Target) -> sa.Engine:
-    return sa.create_engine(
+    """Return an engine that quotes all reserved words, as the code of a draft does."""
+    engine = sa.create_engine(
         "postgresql+psycopg://", creator=lambda: connect(target, session=Session.PROJECT), poolclass=sa.NullPool
     )
+    preparer = engine.dialect.identifier_preparer
+    preparer.reserved_words = {*preparer.reserved_words, *UNQUOTED}
+    return engine
 
 
 def _run(operation: ops.MigrateOperation, operations: Operations, context: MigrationContext) -> None:
