@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -142,9 +142,16 @@ def comparison_of(migrated: Target, modelled: Target) -> Any:
 
 
 @pytest.fixture(scope="module")
-def results(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def results(server: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     """All cases, staged, linted and proven as one project."""
-    project = tmp_path_factory.mktemp("staged")
+    try:
+        yield make_results(server, tmp_path_factory.mktemp("staged"))
+    finally:  # it may be made again later
+        for kind in ("migrated", "modelled", "upgraded"):
+            server.drop_database(f"staged_{kind}")
+
+
+def make_results(server: Cluster, project: Path) -> Results:
     (project / "versions").mkdir()
     (project / "alembic.ini").write_text(INI)
     (project / "env.py").write_text(ENV)

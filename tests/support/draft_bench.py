@@ -133,11 +133,14 @@ class Bench:
     """The facts of the database of the migrations before."""
 
     def __init__(self, server: Cluster, name: str) -> None:
+        self.server = server
         self.migrated, self.modelled = Database(server, f"{name}_migrated"), Database(server, f"{name}_modelled")
 
     def close(self) -> None:
-        self.migrated.close()
-        self.modelled.close()
+        """Drop both: the fixture of a module may be made again later."""
+        for each in (self.migrated, self.modelled):
+            each.close()
+            self.server.drop_database(each.target.dbname)
 
     def prepare(self, before: sa.MetaData | None, after: sa.MetaData) -> Comparison:
         """Create both states, and compare them."""
