@@ -73,10 +73,17 @@ class ScratchMigrations(Protocol):
         """Call the project's process_revision_directives, which may change them."""
 
 
-def open_scratch(loaded: Project, settings: Settings, cluster: Cluster, dbname: str) -> ScratchMigrations:
-    """Create a scratch database called `dbname` on a scratch cluster; no migration has run in it yet."""
+def open_scratch(
+    loaded: Project, settings: Settings, cluster: Cluster, dbname: str, *, is_begun: bool = False
+) -> ScratchMigrations:
+    """Create a scratch database called `dbname` on a scratch cluster; no migration has run in it yet.
+
+    `is_begun` takes the cluster's own database in its place, in which the first migrations have run.
+    """
     if not settings.is_foreign:
-        target = cluster.target(dbname) if dbname == cluster.target().dbname else cluster.create_database(dbname)
+        target = cluster.target(dbname)
+        if dbname != cluster.target().dbname:
+            _make_database(cluster, dbname, is_begun=is_begun)
         _initialise(loaded, target)
         if loaded.initial:
             with connect(target) as connection:
@@ -84,10 +91,19 @@ def open_scratch(loaded: Project, settings: Settings, cluster: Cluster, dbname: 
         return _GatedMigrations(loaded, scratch_database.settings_for(settings, target))
     token = scratch_database.new_token()
     names = scratch_database.DatabaseNames(token)
-    databases = {name: cluster.create_database(next(names)) for name in database_names(loaded)}
+    databases = {name: _make_database(cluster, next(names), is_begun=is_begun) for name in database_names(loaded)}
     for target in databases.values():
         _initialise(loaded, target)
-    return _OtherMigrations(settings, EnvRunner(loaded, _for_scratch(settings), Access(redirects=True), databases))
+    environment = EnvRunner(loaded, _for_scratch(settings), Access(redirects=True), databases)
+    return _OtherMigrations(settings, environment, is_begun)
+
+
+def _make_database(cluster: Cluster, dbname: str, *, is_begun: bool) -> Target:
+    """Create a database, or give this name to the cluster's own, which is begun."""
+    if not is_begun:
+        return cluster.create_database(dbname)
+    cluster.rename_database(cluster.target().dbname, dbname)
+    return cluster.target(dbname)
 
 
 def _initialise(loaded: Project, target: Target) -> None:
@@ -141,6 +157,8 @@ class _OtherMigrations:
 
     settings: Settings
     environment: EnvRunner
+    is_begun: bool = False
+    """Whether the first migrations have run in the database."""
     history: History | None = field(default=None, init=False)
     """The version table, when env.py has configured Alembic."""
 
@@ -156,9 +174,34 @@ class _OtherMigrations:
         return {name: replace(target, history=own) for name, target in self.environment.databases.items()}
 
     def upgrade(self, revisions: Sequence[str]) -> None:
-        script = self.environment.project.script
         for revision in revisions:
-            self._run(lambda heads, to=revision: script._upgrade_revs(to, heads))  # type: ignore[misc]
+            self._upgrade(revision)
+
+    def _upgrade(self, revision: str) -> None:
+        """Run one `alembic upgrade`; where it fails on its way, another one from there, as in several deployments.
+
+        Within one command, Alembic does not create an enum type twice: some chains need that, and others fail by it.
+        """
+        script = self.environment.project.script
+        failures: list[CheckFailed] = []
+        before = None
+        while (position := self._read_revisions()) != before:
+            before = position
+            try:
+                self._run(lambda heads: script._upgrade_revs(revision, heads))  # type: ignore[arg-type]
+                return
+            except CheckFailed as error:
+                failures.append(error)
+        raise failures[-2:][0]  # the last one has only repeated it, from where it was
+
+    def _read_revisions(self) -> list[tuple[str, ...]]:
+        """Return the revisions of each scratch database."""
+        self._find_access()
+        found = []
+        for target in self.targets.values():
+            with connect(target) as connection:
+                found.append(current_revisions(connection))
+        return found
 
     def downgrade(self, to: str, hook: StepHook) -> None:
         script = self.environment.project.script
@@ -198,7 +241,8 @@ class _OtherMigrations:
             self.environment.find_access(self._record_history)
 
     def _record_history(self, heads: tuple[str, ...], context: MigrationContext) -> Iterable[RevisionStep]:
-        require_before_first(heads)
+        if not self.is_begun:
+            require_before_first(heads)
         path = connection_of(context).exec_driver_sql(SEARCH_PATH).scalar()
         self.history = History(context.version_table, context.version_table_schema, search_path=path)
         return ()
@@ -236,8 +280,6 @@ def _iterate(
     keep_local_settings(connection)
     connection.connection.commit()
     for step in steps:
-        # Alembic remembers there which enum types it has created
-        context.impl.memo.clear()
         begun.append(step)
         if hook:
             hook.before(step, connection.connection.driver_connection)  # type: ignore[arg-type]  # it observes only
