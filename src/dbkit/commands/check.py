@@ -26,10 +26,11 @@ from dbkit.errors import (
 from dbkit.findings.finding import LintFinding
 from dbkit.gate import databases, diagnosis, multiple_heads
 from dbkit.lint import acceptance, source_rules
-from dbkit.postgres import pg_dump, scratch_cluster
+from dbkit.postgres import pg_dump
 from dbkit.postgres.cluster import Cluster, development_cluster
 from dbkit.postgres.connection_guard import ConnectionRefused
 from dbkit.project import head_file
+from dbkit.roundtrip.kept_head import KeptHead, open_kept
 from dbkit.roundtrip.scratch_migrations import open_scratch
 from dbkit.settings import Settings
 from dbkit.wording import counted
@@ -37,30 +38,39 @@ from dbkit.wording import counted
 
 def check(settings: Settings, ini: Path) -> None:
     """Migrate a scratch database and compare it. Raises CheckFailed with all findings."""
-    loaded = project.load_project(settings)
-    if not settings.is_foreign:
-        loaded.require_gate()
-    multiple_heads.require_no_fork(loaded, settings)
-    if not loaded.heads:
-        raise InputError("there are no revisions yet, so there is nothing to check.", WRITE_FIRST)
-    stale = _find_stale_head(settings, loaded)
-    findings = [
-        *([stale] if stale else []),
-        *map(_describe_finding, acceptance.find_unaccepted(list(source_rules.find_in_project(loaded)), loaded)),
-    ]
-    matching: list[str] = []
-    try:
-        with scratch_cluster.cluster(settings) as cluster:
-            findings += _check_migrated(settings, loaded, cluster, matching)
-    except ConnectionRefused:
-        raise
-    except DbkitError as error:
-        if not findings:
+    with open_kept(settings, ini) as (server, kept):
+        loaded = project.load_project(settings)
+        if not settings.is_foreign:
+            loaded.require_gate()
+        multiple_heads.require_no_fork(loaded, settings)
+        if not loaded.heads:
+            raise InputError("there are no revisions yet, so there is nothing to check.", WRITE_FIRST)
+        matching: list[str] = []
+        found: list[str] = []
+        failure: DbkitError | None = None
+        try:
+            server.wait()
+            found += _check_migrated(settings, loaded, kept, matching)
+        except ConnectionRefused:
             raise
-        findings.append(error.message)
-    if findings:
-        raise CheckFailed(f"{counted(len(findings), 'problem')} found:", "\n".join(findings))
-    print(f"{', '.join(matching[:-1])}, and {matching[-1]}.")
+        except DbkitError as error:
+            failure = error
+        # these read files on which the kept database does not depend
+        findings = [*_find_in_files(settings, loaded), *found]
+        if failure and not findings:
+            raise failure
+        findings += [failure.message] if failure else []
+        if findings:
+            raise CheckFailed(f"{counted(len(findings), 'problem')} found:", "\n".join(findings))
+        print(f"{', '.join(matching[:-1])}, and {matching[-1]}.", flush=True)
+
+
+def _find_in_files(settings: Settings, loaded: project.Project) -> Iterator[str]:
+    """Describe what is wrong with the head file, and the findings in revision files that are not accepted."""
+    stale = _find_stale_head(settings, loaded)
+    if stale:
+        yield stale
+    yield from map(_describe_finding, acceptance.find_unaccepted(list(source_rules.find_in_project(loaded)), loaded))
 
 
 def _find_stale_head(settings: Settings, loaded: project.Project) -> str:
@@ -77,11 +87,10 @@ def _describe_finding(finding: LintFinding) -> str:
     return f"{place}: {finding.id}: {finding.message}. Instead:\n{textwrap.indent(finding.fix, '  ')}"
 
 
-def _check_migrated(
-    settings: Settings, loaded: project.Project, cluster: Cluster, matching: list[str]
-) -> Iterator[str]:
+def _check_migrated(settings: Settings, loaded: project.Project, kept: KeptHead, matching: list[str]) -> Iterator[str]:
     """Yield the findings, and add to `matching` what was compared."""
-    migrated = migrate_scratch(loaded, settings, cluster, cluster.target().dbname)
+    cluster = kept.cluster
+    migrated = migrate_scratch(loaded, settings, cluster, cluster.target().dbname, kept)
     has_snapshot = False
     for name, target in migrated.scratch.targets.items():
         if name in migrated.models:
@@ -97,7 +106,7 @@ def _check_migrated(
     else:
         matching.append("The migrations apply to a new database, env.py has no target_metadata to compare them with")
     matching += ["there is one head", *(["the schema snapshot is fresh"] if has_snapshot else [])]
-    yield from _compare_with_live(settings, loaded, cluster)
+    yield from _compare_with_live(settings, loaded, cluster, migrated)
 
 
 def _compare_with_models(migrated: Migrated, name: str) -> Iterator[str]:
@@ -114,7 +123,7 @@ def _compare_with_models(migrated: Migrated, name: str) -> Iterator[str]:
         yield "\n".join([heading, *lines])
 
 
-def _compare_with_live(settings: Settings, loaded: project.Project, cluster: Cluster) -> Iterator[str]:
+def _compare_with_live(settings: Settings, loaded: project.Project, cluster: Cluster, head: Migrated) -> Iterator[str]:
     """Compare with the database of .env, where it is running: it is neither created nor waited for."""
     if not settings.is_foreign and settings.target is None and not development_cluster(settings).exists():
         return
@@ -127,7 +136,10 @@ def _compare_with_live(settings: Settings, loaded: project.Project, cluster: Clu
         say(f"the database of .env was not compared: {as_dbkit_error(error).message}")
         return
     for each, live in zip(named, found, strict=True):
-        migrated = read.read_migrated(open_scratch(loaded, each, cluster, "position"), live.revisions)
+        if len(named) == 1 and set(live.revisions) == {script.revision for script in loaded.heads}:
+            migrated = read.read_facts(head.scratch.target)
+        else:
+            migrated = read.read_migrated(open_scratch(loaded, each, cluster, "position"), live.revisions)
         compare.report_foreign(migrated, live.facts)
         prefix = f"{each.database}: " if each.database else ""
         yield from (f"{prefix}{line}" for line in compare.compare_two(migrated, live))

@@ -27,13 +27,16 @@ from dbkit.gate.drafts import (
 from dbkit.postgres.cluster import Cluster
 from dbkit.project import env_file
 from dbkit.roundtrip.access import database_names
+from dbkit.roundtrip.kept_head import KeptHead
 from dbkit.roundtrip.scratch_server import ScratchServer
 from dbkit.settings import Settings
 
 WITHOUT_GATE = "Read it and correct it. Then: alembic upgrade head, or dbkit adopt, for the other commands."
 
 
-def write(settings: Settings, server: ScratchServer, new: NewRevision, *, is_online: bool = False) -> str:
+def write(
+    settings: Settings, server: ScratchServer, kept: KeptHead, new: NewRevision, *, is_online: bool = False
+) -> str:
     """Write a revision, or say that there are no changes. Returns why the models cannot be compared, else "".
 
     If `is_online`, it is staged for a live database: several revisions.
@@ -45,7 +48,7 @@ def write(settings: Settings, server: ScratchServer, new: NewRevision, *, is_onl
         loaded.require_gate()
     multiple_heads.require_one_head(loaded, settings)
     try:
-        migrated, comparison = _compare(settings, loaded, server)
+        migrated, comparison = _compare(settings, loaded, server, kept)
     except _Unavailable as error:
         return str(error)
     _write_draft(settings, loaded, server, migrated, comparison, new, is_online=is_online)
@@ -56,14 +59,16 @@ class _Unavailable(Exception):
     """The models cannot be compared on a scratch database; str() is the reason."""
 
 
-def _compare(settings: Settings, loaded: project.Project, server: ScratchServer) -> tuple[Migrated, Comparison]:
+def _compare(
+    settings: Settings, loaded: project.Project, server: ScratchServer, kept: KeptHead
+) -> tuple[Migrated, Comparison]:
     """Compare the models with the migrations. Raises _Unavailable, and InputError for models that cannot be read."""
     if len(database_names(loaded)) > 1:
         raise _Unavailable("the project has several databases")
     assert isinstance(server.place, Cluster)  # noqa: S101  # no server was named
     try:
         server.wait()
-        migrated = migrate_scratch(loaded, settings, server.place, "migrated")
+        migrated = migrate_scratch(loaded, settings, server.place, "migrated", kept)
         return migrated, migrated.compare_one()
     except ModelsNotCreated as error:
         raise _Unavailable(f"the models' tables cannot be created: {error}") from error

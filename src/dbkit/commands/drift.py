@@ -9,8 +9,8 @@ from dbkit.drafts.models import ModelsNotCreated
 from dbkit.drift import compare, read
 from dbkit.errors import WRITE_FIRST, CheckFailed, InputError, say
 from dbkit.gate import multiple_heads
-from dbkit.postgres import scratch_cluster
 from dbkit.postgres.cluster import Cluster
+from dbkit.roundtrip.kept_head import open_kept
 from dbkit.roundtrip.scratch_migrations import open_scratch
 from dbkit.settings import Settings
 from dbkit.wording import counted
@@ -22,17 +22,18 @@ migration for it, or undo it. What the migrations lack: write it, and `alembic s
 
 def drift(settings: Settings, ini: Path) -> None:
     """Compare the three states. Raises CheckFailed with a line for each object that differs."""
-    loaded = project.load_project(settings)
-    if not settings.is_foreign:
-        loaded.require_gate()
-    multiple_heads.require_no_fork(loaded, settings)
-    if not loaded.heads:
-        raise InputError("there are no revisions yet, so there is nothing to compare.", WRITE_FIRST)
-    live = read.read_live(gate.resolve_target(settings), settings.wait)
-    read.require_comparable(loaded, live)
-    with scratch_cluster.cluster(settings) as cluster:
-        migrated = migrate_scratch(loaded, settings, cluster, "head")
-        differences = list(_compare(settings, loaded, cluster, live, migrated))
+    with open_kept(settings, ini) as (server, kept):
+        loaded = project.load_project(settings)
+        if not settings.is_foreign:
+            loaded.require_gate()
+        multiple_heads.require_no_fork(loaded, settings)
+        if not loaded.heads:
+            raise InputError("there are no revisions yet, so there is nothing to compare.", WRITE_FIRST)
+        live = read.read_live(gate.resolve_target(settings), settings.wait)
+        read.require_comparable(loaded, live)
+        server.wait()
+        migrated = migrate_scratch(loaded, settings, kept.cluster, "head", kept)
+        differences = list(_compare(settings, loaded, kept.cluster, live, migrated))
     behind = loaded.pending(live.revisions)
     head = f"{counted(len(behind), 'migration')} behind the head" if behind else "the head"
     position = f"at {', '.join(live.revisions)}, {head}"

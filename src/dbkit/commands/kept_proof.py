@@ -74,7 +74,7 @@ def find_or_prove(
 def _prove_and_keep(cache: RunCache, settings: Settings, ini: Path, options: KeptOptions, prove: "Prove[T]") -> T:
     """Prove after the part that an earlier run has kept, and keep the result and such a part."""
     from dbkit.postgres.cluster import Cluster
-    from dbkit.proof_cache.walk_entry import find_walk, keep_walk
+    from dbkit.proof_cache.walk_entry import describe_walk, find_walk
     from dbkit.roundtrip.kept_walk import KeptWalk, WalkCache
 
     found = find_walk(cache, KeptWalk)
@@ -94,9 +94,10 @@ def _prove_and_keep(cache: RunCache, settings: Settings, ini: Path, options: Kep
             from dbkit.roundtrip.prove import samples_directory
 
             env = env_file.find_env_file(Path(loaded.script.dir))
-            archive = partial(walks.made.archive, server.place)
             made, samples = walks.made, samples_directory(loaded)
-            keep_walk(cache, made, made.revisions, made.checkpoint.position, paths, env, samples, archive)
+            entry = describe_walk(cache, made, made.revisions, made.checkpoint.position, paths, env, samples)
+            if entry:
+                entry.write(cache, partial(made.archive, server.place))
     cache.keep(result, list(paths.values()))
     return result
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dbkit.commands.revision_message import check_identifier, check_message
 from dbkit.errors import InputError
-from dbkit.roundtrip.scratch_server import open_server
+from dbkit.roundtrip.kept_head import KeptHead, open_kept
+from dbkit.roundtrip.scratch_server import ScratchServer
 from dbkit.settings import Settings
 
 
@@ -31,10 +32,11 @@ def revision(settings: Settings, ini: Path, options: RevisionOptions) -> None:
     if options.identifier is not None:
         check_identifier(options.identifier)
     with ExitStack() as stack:
-        server, reason = None, ""
+        opened: tuple[ScratchServer, KeptHead] | None = None
+        reason = ""
         if not options.empty:
             try:
-                server = stack.enter_context(open_server(settings, None))
+                opened = stack.enter_context(open_kept(settings, ini))
             except InputError as error:  # there are no server's programs
                 reason = error.message
         # while the server starts: the import of Alembic takes as long
@@ -44,7 +46,7 @@ def revision(settings: Settings, ini: Path, options: RevisionOptions) -> None:
         new = NewRevision(message, options.identifier)
         if options.empty:
             alembic_revision.write_empty(settings, ini, new)
-        elif server is None or (reason := draft_revision.write(settings, server, new, is_online=options.is_online)):
+        elif opened is None or (reason := draft_revision.write(settings, *opened, new, is_online=options.is_online)):
             if options.is_online:
                 raise InputError(
                     f"a revision for a live database needs a comparison on a scratch database: {reason.rstrip('.')}.",

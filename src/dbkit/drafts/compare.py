@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -35,6 +35,7 @@ from dbkit.postgres.connect import connect
 from dbkit.postgres.own_statements import OwnConnection, Session
 from dbkit.project import Project
 from dbkit.project.initial import Initial
+from dbkit.roundtrip.kept_head import KeptHead
 from dbkit.roundtrip.scratch_migrations import Models, ScratchMigrations, open_scratch
 from dbkit.settings import Settings, Target
 from dbkit.signals import defer_signals
@@ -76,16 +77,27 @@ class Migrated:
         return compare(self.cluster, target, models, self.loaded.initial, initial, name, self.source, self.ahead)
 
 
-def migrate_scratch(loaded: Project, settings: Settings, cluster: Cluster, dbname: str) -> Migrated:
-    """Run the migrations up to head on a scratch database. Raises CheckFailed for one that fails."""
-    scratch = open_scratch(loaded, settings, cluster, dbname)
+def migrate_scratch(
+    loaded: Project, settings: Settings, cluster: Cluster, dbname: str, kept: KeptHead | None = None
+) -> Migrated:
+    """Run the migrations up to head on a scratch database. Raises CheckFailed for one that fails.
+
+    Those that are `kept` have run already, and the result is kept for a later run.
+    """
+    scratch = open_scratch(loaded, settings, cluster, dbname, is_begun=kept is not None and kept.begin(loaded))
     initial = {name: _read_facts(target) for name, target in scratch.targets.items()} if loaded.initial else {}
     ahead = None
     if loaded.heads:
-        with _creating_tables(loaded, settings, cluster, scratch) as creation:
+        with (
+            _creating_tables(loaded, settings, cluster, scratch) as creation,
+            kept.measuring() if kept else nullcontext(),
+        ):
             scratch.upgrade(("heads",))
         ahead = creation.result if creation else None
-    return Migrated(loaded, cluster, scratch, initial, scratch.read_models(), read_source(settings, loaded), ahead)
+    models = scratch.read_models()
+    if kept:
+        kept.keep(loaded, scratch.target)
+    return Migrated(loaded, cluster, scratch, initial, models, read_source(settings, loaded), ahead)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ VARIANTS = 4
 ABANDONED_AFTER = 3600.0  # seconds until a file that a killed process has left unfinished is removed
 UNFINISHED = "unfinished-"
 ARCHIVE = "archive-"
-MOST_ARCHIVES = 2
+MOST_ARCHIVES = 3
 """The most archives of clusters, of some 60 MB each."""
 
 

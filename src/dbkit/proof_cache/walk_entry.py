@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.cluster_archive import digest_archive, restore_archive
 from dbkit.proof_cache.codec import Unreadable, decode, encode_redacted
-from dbkit.proof_cache.inputs import Inputs
+from dbkit.proof_cache.inputs import MISSING, PRESENT, Inputs
 from dbkit.proof_cache.model_digest import find_model_modules
 from dbkit.proof_cache.recorder import project_modules
 from dbkit.proof_cache.run_entry import RunCache
@@ -51,7 +51,7 @@ def find_walk(cache: RunCache, kind: type[T]) -> FoundWalk[T] | None:
             archive = store.directory / entry["archive"]
             if not archive.is_file() or not inputs.is_current(cache.digests.digest, cache.recorder.environment):
                 continue
-            samples = sorted(Path(entry["samples"]).glob("*"))
+            samples = sorted(Path(entry["samples"]).glob("*")) if entry["samples"] else []
             matching = 0
             for each in entry["revisions"]:
                 if not _is_same(cache, each, samples):
@@ -75,51 +75,67 @@ def _is_same(cache: RunCache, revision: Mapping[str, Any], samples: Sequence[Pat
     return has_samples and digest_files(cache, files) == list(revision["digest"])
 
 
-def keep_walk(
+@dataclass
+class WalkEntry:
+    """A kept part of a chain that is to be written."""
+
+    key: str
+    content: dict[str, object]
+
+    def write(self, cache: RunCache, archive_cluster: Callable[[Path], str]) -> None:
+        """Write it with the cluster, which `archive_cluster` writes to a file."""
+        store = open_store(cache.root, create=True)
+        if store is None:
+            return
+        unfinished = store.directory / f"{UNFINISHED}{secrets.token_hex(8)}"
+        try:
+            digest = archive_cluster(unfinished)
+            archive = f"{ARCHIVE}{digest[:24]}"
+            unfinished.replace(store.directory / archive)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            return  # there is no room for it
+        cache.digests.store = store
+        store.write_variant(self.key, self.content | {"archive": archive, "digest": digest})
+
+
+def describe_walk(
     cache: RunCache,
     walk: object,
     kept: Sequence[str],
     position: int,
     paths: Mapping[str, Path],
     env: Path,
-    samples: Path,
-    archive_cluster: Callable[[Path], str],
-) -> None:
-    """Keep a walk over the revisions `kept`, and the cluster, which `archive_cluster` writes to a file.
+    samples: Path | None = None,
+) -> WalkEntry | None:
+    """Describe a walk over the revisions `kept`, and what it depends on; None where that is not known.
+
 
     The cluster has the first `position` of them applied. What the whole run depends on must be known already:
     `cache.inputs`. `paths` are those of all revision files.
     """
-    store = open_store(cache.root, create=True)
-    if store is None or cache.inputs is None:
-        return
-    unfinished = store.directory / f"{UNFINISHED}{secrets.token_hex(8)}"
-    try:
-        digest = archive_cluster(unfinished)
-        archive = f"{ARCHIVE}{digest[:24]}"
-        unfinished.replace(store.directory / archive)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        return  # there is no room for it
-    names = sorted(samples.glob("*"))
+    if cache.inputs is None:
+        return None
+    names = sorted(samples.glob("*")) if samples else []
     files = {revision: [str(paths[revision]), *list_samples(names, revision)] for revision in kept}
     # what belongs to one revision only is not shared by all
     own = {*map(str, paths.values()), *map(str, names)}
-    directories = {str(path.parent) for path in paths.values()} | {str(samples)}
+    directories = {str(path.parent) for path in paths.values()} | ({str(samples)} if samples else set())
     models = find_model_modules(project_modules(), env, [paths[revision] for revision in kept])
     shared = cache.inputs.without(own, directories - cache.recorder.listed_by_project, models)
+    # as they were when they were read
+    read = {path: state for path, state in cache.inputs.files.items() if state not in (MISSING, PRESENT)}
     content = {
         "inputs": shared.as_json(),
         "revisions": [
-            {"id": revision, "files": each, "digest": digest_files(cache, each)} for revision, each in files.items()
+            {"id": revision, "files": each, "digest": [read.get(path) or cache.digests.digest(path) for path in each]}
+            for revision, each in files.items()
         ],
         "position": position,
-        "samples": str(samples),
+        "samples": str(samples) if samples else None,
         "walk": encode_redacted(walk),
-        "archive": archive,
-        "digest": digest,
     }
-    store.write_variant(f"{PREFIX}{cache.key}", content)
+    return WalkEntry(f"{PREFIX}{cache.key}", content)
 
 
 def list_samples(names: Sequence[Path], revision: str) -> list[str]:
