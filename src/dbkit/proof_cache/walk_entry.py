@@ -110,7 +110,6 @@ def describe_walk(
 ) -> WalkEntry | None:
     """Describe a walk over the revisions `kept`, and what it depends on; None where that is not known.
 
-
     The cluster has the first `position` of them applied. What the whole run depends on must be known already:
     `cache.inputs`. `paths` are those of all revision files.
     """
