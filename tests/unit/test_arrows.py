@@ -31,6 +31,7 @@ ROOMS = [
     "preconditions",
     "findings",
     "proof_cache",
+    "pictures",
     "project",
     "journal",
     "postgres",
