@@ -6,7 +6,7 @@ ALEMBIC := venv/bin/alembic -c alembic.ini
 
 # Variables that people pass (m="…", to=…). They reach the recipes verbatim, through the environment as DBKIT_m, DBKIT_to, …
 # and in double quotes: make would expand $(…) when it exports a variable from its command line itself, and a shell would run it.
-VARIABLES := m to from out empty online id since level rev table set where key again name overwrite STASH
+VARIABLES := m to from out empty online id since level rev table set where key again name overwrite last STASH
 MAKEOVERRIDES =
 unexport $(VARIABLES)
 $(foreach variable,$(VARIABLES),$(eval export DBKIT_$(variable) = $$(value $(variable))))
@@ -15,7 +15,7 @@ $(foreach variable,$(VARIABLES),$(eval export DBKIT_$(variable) = $$(value $(var
 option = $(if $(filter command $3,$(origin $1)),$2="$$DBKIT_$1")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup migrate revision merge rebase-migration rollback restore redo backfill reset seed status current history heads check \
+.PHONY: help setup migrate revision merge rebase-migration rollback restore redo backfill reset seed status current history graph diagram heads check \
 	sql schema log preflight drift prove roundtrip lint-migrations psql wait db-start db-stop test lint format clean
 
 help:
@@ -40,10 +40,14 @@ status: setup ## show the database, its revision, pending migrations and the nex
 ## Look
 current: setup ## show the revision of the database, with alembic current
 	@$(ALEMBIC) current
-history: setup ## list all revisions, with alembic history
-	@$(ALEMBIC) history --indicate-current
+history: setup ## list all revisions, with alembic history, and draw them; last=N
+	@$(ALEMBIC) history --indicate-current && echo && $(DBKIT) graph $(call option,last,--last)
 heads: setup ## list the newest revisions, with alembic heads
 	@$(ALEMBIC) heads
+graph: setup ## draw the revisions, with what is applied, when and by whom; out=FILE.svg last=N
+	@$(DBKIT) graph $(call option,out,--output) $(call option,last,--last)
+diagram: setup ## draw the tables of the migrated schema, or those that a revision touches: rev=REV; out=diagram.svg
+	@$(DBKIT) diagram --output=$(if $(call option,out,-),"$$DBKIT_out",diagram.svg) $(call option,rev,--revision)
 log: setup ## show the journal: what was applied, when and by whom
 	@$(DBKIT) log
 psql: setup ## open psql on the database

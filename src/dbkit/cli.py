@@ -37,6 +37,7 @@ URL_ENV = "a variable in which env.py finds its URL"
 X = "an argument for env.py, as for alembic"
 X_LONG = {False: (), True: ("--x-arg",)}
 DATABASE = "one of the databases of a project that has several"
+DATABASE_NAME = option("--database", dest="database_name", metavar="NAME", help=DATABASE)
 NO_CONNECTION = "with --sql or --answers: the revision of the database (or base), without connecting to it"
 POSTGRESQL = "advise for this major version (that of the server)"
 TO = "a revision id or its beginning, or relative: +1, -1"
@@ -205,6 +206,33 @@ VERBS = {
     ),
     "status": Verb(
         "show the state of the database and the next command", any_project=True, database=Database.EACH, waits=False
+    ),
+    "graph": Verb(
+        "draw the revision history: branches, merges, dependencies, what is applied, when and by which user",
+        "dbkit graph --output history.svg",
+        (
+            option("--format", dest="report", choices=("text", "svg"), help="that of the file's suffix, else text"),
+            option("--output", metavar="FILE", help="the file to write, - for standard output (the default)"),
+            option("--last", type=positive_number, metavar="N", help="the newest N revisions only"),
+            DATABASE_NAME,
+        ),
+        any_project=True,
+    ),
+    "diagram": Verb(
+        "draw the tables of the migrated schema with their keys and relations, or those that a revision touches",
+        "dbkit diagram --revision head --output head.svg",
+        (
+            option(
+                "--format",
+                dest="report",
+                choices=("svg", "mermaid", "dot"),
+                help="that of the file's suffix (.svg, .mmd, .dot), else mermaid",
+            ),
+            option("--output", metavar="FILE", help="the file to write, - for standard output (the default)"),
+            option("--revision", metavar="REV", help="the tables that it touches, and those beside them"),
+            DATABASE_NAME,
+        ),
+        any_project=True,
     ),
     "adopt": Verb(
         "add dbkit to a project that uses Alembic already: the gate in env.py, settings, targets, sessions, a CI job",

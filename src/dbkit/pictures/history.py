@@ -64,6 +64,8 @@ class History:
     """The revisions of the database; None where none was asked."""
     missing: tuple[str, ...] = ()
     """Those of them that have no file."""
+    reason: str = ""
+    """Why no database was asked, as a sentence; a label."""
 
     def count(self, state: State) -> int:
         """Return the number of shown revisions in this state."""
@@ -76,12 +78,13 @@ def from_script(
     rows: Iterable[JournalRow] = (),
     half_applied: Collection[str] = (),
     last: int | None = None,
+    reason: str = "",
 ) -> History:
     """Make the history of a project whose revision files are loaded (`dbkit.project.load`).
 
     `current` are the revisions of a database; None where none is known, and then nothing is pending or applied. `rows`
     are those of its journal, newest first, and `half_applied` the revisions of interrupted steps. With `last`, only so
-    many revisions are in it, the newest ones.
+    many revisions are in it, the newest ones. `reason` is why there is no database.
     """
     scripts = {each.revision: each for each in script.walk_revisions()}
     parents = {each: _ids_of(script, found.down_revision) for each, found in scripts.items()}
@@ -113,7 +116,7 @@ def from_script(
             is_head=identifier in heads,
             is_current=identifier in known,
             applied_at=(row.ended_at or row.began_at) if row else None,
-            applied_by=make_label(row.applied_by) if row else "",
+            applied_by=_describe_user(row) if row else "",
             is_stamped=bool(row and row.action == journal.STAMP),
         )
 
@@ -122,6 +125,7 @@ def from_script(
         older=len(order) - len(shown),
         current=None if current is None else tuple(map(make_label, current)),
         missing=tuple(make_label(each) for each in current or () if each not in known),
+        reason=make_label(reason),
     )
 
 
@@ -149,6 +153,10 @@ def _sort_newest_first(links: Mapping[str, Sequence[str]]) -> list[str]:
             if not waiting[each]:
                 ready.append(each)
     return order
+
+
+def _describe_user(row: JournalRow) -> str:
+    return make_label(f"{row.applied_by} from {row.client}" if row.client else row.applied_by)
 
 
 def _find_applications(rows: Iterable[JournalRow]) -> dict[str, JournalRow]:

@@ -12,15 +12,17 @@ def describe_history(history: History) -> list[str]:
         return ["There are no revisions yet."]
     shown = f", the newest {len(history.revisions)} shown" if history.older else ""
     lines = [f"{counted(number, 'revision')}{shown}; {'head' if len(heads) == 1 else 'heads'} {', '.join(heads)}"]
+    has_dependencies = any(each.dependencies for each in history.revisions)
+    depends = ["A dotted line: a revision depends on another one."] if has_dependencies else []
     if history.current is None:
-        return [*lines, "The files alone: no database was asked."]
+        return [*lines, *depends, f"The files alone: {history.reason or 'no database was asked.'}"]
     at = ", ".join(history.current) or "no revision"
     pending = history.count(State.PENDING)
     more = ", and older ones" if pending and history.older else ""
     lines.append(f"The database is at {at}; {counted(pending, 'revision')} pending{more}.")
     if history.missing:
         lines.append(f"No file has {', '.join(history.missing)}: the database is ahead of these files.")
-    return lines
+    return [*lines, *depends]
 
 
 def describe_state(revision: HistoryRevision) -> str:

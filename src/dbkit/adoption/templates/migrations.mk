@@ -4,7 +4,7 @@
 DBKIT_FILE := $(or $(wildcard $(lastword $(MAKEFILE_LIST))),$(strip $(MAKEFILE_LIST)))
 ifeq ($(filter $(patsubst ./%,%,$(DBKIT_FILE)),$(value DBKIT_FILES)),)
 DBKIT_FILES := $(value DBKIT_FILES) $(patsubst ./%,%,$(DBKIT_FILE))
-DBKIT_TARGETS := help-migrations migrate revision rollback restore redo status current history heads log psql check preflight drift \
+DBKIT_TARGETS := help-migrations migrate revision rollback restore redo status current history graph diagram heads log psql check preflight drift \
 	prove roundtrip lint-migrations merge rebase-migration sql schema backfill wait
 
 # The settings of the Makefile that includes this one; they are restored at the end.
@@ -31,7 +31,7 @@ DBKIT_ALEMBIC = $(patsubst dbkit,alembic,$(patsubst %/dbkit,%/alembic,$(DBKIT)))
 
 # Variables that people pass (m="…", to=…). They reach the recipes verbatim, through the environment as DBKIT_m, DBKIT_to, …
 # and in double quotes: make would expand $(…) when it exports a variable from its command line itself, and a shell would run it.
-DBKIT_VARIABLES := m to from out empty online id since level rev table set where key again name overwrite database STASH
+DBKIT_VARIABLES := m to from out empty online id since level rev table set where key again name overwrite last database STASH
 $(foreach variable,$(DBKIT_VARIABLES),$(eval export DBKIT_$(variable) = $$(value $(variable))))
 ifneq ($(filter $(DBKIT_TARGETS),$(value MAKECMDGOALS)),)
 unexport $(DBKIT_VARIABLES)
@@ -60,10 +60,14 @@ status: ## show the database, its revision, pending migrations and the next comm
 ## Look
 current: ## show the revision of the database, with alembic current
 	@$(DBKIT_CD) && $(DBKIT_ALEMBIC) current
-history: ## list all revisions, with alembic history
-	@$(DBKIT_CD) && $(DBKIT_ALEMBIC) history --indicate-current
+history: ## list all revisions, with alembic history, and draw them; last=N
+	@$(DBKIT_CD) && $(DBKIT_ALEMBIC) history --indicate-current && echo && $(DBKIT) graph $(call dbkit-option,last,--last)
 heads: ## list the newest revisions, with alembic heads
 	@$(DBKIT_CD) && $(DBKIT_ALEMBIC) heads
+graph: ## draw the revisions, with what is applied, when and by whom; out=FILE.svg last=N
+	@$(DBKIT_CD) && $(DBKIT) graph $(call dbkit-option,out,--output) $(call dbkit-option,last,--last)
+diagram: ## draw the tables of the migrated schema, or those that a revision touches: rev=REV; out=diagram.svg
+	@$(DBKIT_CD) && $(DBKIT) diagram --output=$(if $(call dbkit-option,out,-),"$$DBKIT_out",diagram.svg) $(call dbkit-option,rev,--revision)
 log: ## show the journal: what was applied, when and by whom
 	@$(DBKIT_CD) && $(DBKIT) log
 psql: ## open psql on the database
