@@ -39,7 +39,9 @@ UNTOUCHED = {
     *(
         "check",
         "db-start",
+        "diagram",
         "explain",
+        "graph",
         "lint",
         "merge",
         "prove",

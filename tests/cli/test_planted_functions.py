@@ -126,6 +126,7 @@ ELSEWHERE = {
     "trace",
     "explain",
     "sizes",
+    "diagram",
     "db-start",
     "db-stop",
 }

@@ -24,6 +24,7 @@ VERBS_RUN: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("migrate", ()),
     ("status", ()),
     ("log", ()),
+    ("graph", ()),
     ("mark", ()),
     ("mark", ("test",)),
     ("wait", ("--at-head",)),

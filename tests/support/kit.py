@@ -137,7 +137,8 @@ class Kit:
         """Put the tree and the database back to where the first `make migrate` left them."""
         shutil.rmtree(self.path / "backend")
         shutil.copytree(REPOSITORY / "backend", self.path / "backend", ignore=NOT_IN_GIT)
-        (self.path / "upgrade.sql").unlink(missing_ok=True)
+        for written in ("upgrade.sql", "diagram.svg"):
+            (self.path / written).unlink(missing_ok=True)
         stashes = self.path / ".dbkit/stash"
         if stashes.exists():
             shutil.rmtree(stashes)

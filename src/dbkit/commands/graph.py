@@ -37,7 +37,7 @@ class GraphOptions:
 
 @dataclass(frozen=True)
 class _Applied:
-    """What a database has of the history; `current` is None, with the reason, where none was asked."""
+    """The part of the history that a database has; `current` is None, with the reason, where none was asked."""
 
     current: tuple[str, ...] | None = None
     rows: Sequence[journal.JournalRow] = ()

@@ -52,8 +52,8 @@ def _describe_relation(diagram: Diagram, relation: Relation, numbers: dict[str, 
 
 
 def _quote(label: str) -> str:
-    """Return a label as a string of DOT, in which a backslash begins an escape sequence such as \\N."""
-    return '"' + label.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    """Return a label as a string of DOT, in which \\N and &amp; are escape sequences."""
+    return '"' + escape(label).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _escape(label: str) -> str:

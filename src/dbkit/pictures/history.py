@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from pathlib import Path
 
 from alembic.script import Script, ScriptDirectory
 from alembic.util import to_tuple
@@ -86,7 +87,9 @@ def from_script(
     are those of its journal, newest first, and `half_applied` the revisions of interrupted steps. With `last`, only so
     many revisions are in it, the newest ones. `reason` is why there is no database.
     """
-    scripts = {each.revision: each for each in script.walk_revisions()}
+    # by file, since Alembic's order of branches can be another one in each process
+    files = sorted(script.walk_revisions(), key=lambda each: (Path(each.path).name, each.revision), reverse=True)
+    scripts = {each.revision: each for each in files}
     parents = {each: _ids_of(script, found.down_revision) for each, found in scripts.items()}
     dependencies = {each: _ids_of(script, found.dependencies) for each, found in scripts.items()}
     links = {each: tuple(dict.fromkeys((*parents[each], *dependencies[each]))) for each in scripts}

@@ -14,9 +14,9 @@ DRAWN_LANES = 24  # at most so many columns wide; further ones are drawn in the 
 STYLE = """\
 .PREFIX .line{fill:none;stroke:var(--PREFIX-muted);stroke-width:1.6}
 .PREFIX .dependency{stroke-dasharray:2 4;stroke-linecap:round}
-.PREFIX .node{fill:var(--PREFIX-paper);stroke:var(--PREFIX-muted);stroke-width:2}
+.PREFIX .node{fill:var(--PREFIX-muted);stroke:var(--PREFIX-muted);stroke-width:2}
 .PREFIX .applied .node{fill:var(--PREFIX-accent);stroke:var(--PREFIX-accent)}
-.PREFIX .pending .node{stroke:var(--PREFIX-warn)}
+.PREFIX .pending .node{fill:var(--PREFIX-paper);stroke:var(--PREFIX-warn)}
 .PREFIX .half-applied .node{fill:var(--PREFIX-bad);stroke:var(--PREFIX-bad)}
 .PREFIX .ring{fill:none;stroke:var(--PREFIX-accent);stroke-width:1.6}
 .PREFIX .pending .state{fill:var(--PREFIX-warn)}

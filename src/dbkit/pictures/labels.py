@@ -26,6 +26,11 @@ def make_label(text: str) -> str:
     return "".join(map(_show, SPACES.sub(" ", text))).strip()
 
 
+def make_name(text: str) -> str:
+    """Return a name for display, which is never empty."""
+    return make_label(text) or REPLACEMENT
+
+
 def _show(letter: str) -> str:
     code = ord(letter)
     is_no_character = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF

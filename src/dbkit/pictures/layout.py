@@ -14,6 +14,7 @@ STEP = 7.0  # between two lines
 SPACE = 26.0  # between two boxes, without lines
 GUTTER = 34.0
 SHAPE = 1.5  # of a whole drawing: width to height
+MOST_LAYERS = 16  # beside each other
 STUB = 12.0  # a line is straight for so long at a box
 
 Point = tuple[float, float]
@@ -62,11 +63,15 @@ class _Route:
     gaps: tuple[Gap, ...]
 
 
-def fold_layers(layers: Iterable[Sequence[int]], boxes: Sequence[Box]) -> list[list[int]]:
-    """Split layers that are too high into several columns, so that the drawing gets a usual shape."""
-    layers = [list(layer) for layer in layers]
+def fold_layers(layers: Sequence[Sequence[int]], boxes: Sequence[Box]) -> list[list[int]]:
+    """Split layers that are too high into several columns, so that the drawing gets a usual shape.
+
+    The layers of a long chain are joined: one below the other in a column.
+    """
     area = sum((boxes[each].width + 2 * GUTTER) * (boxes[each].height + SPACE) for layer in layers for each in layer)
     limit = max(sqrt(area / SHAPE), *(boxes[each].height for layer in layers for each in layer))
+    if len(layers) > MOST_LAYERS:
+        layers = _join_layers(layers, boxes, limit)
     columns: list[list[int]] = []
     for layer in layers:
         height = sum(boxes[each].height + SPACE for each in layer)
@@ -80,6 +85,19 @@ def fold_layers(layers: Iterable[Sequence[int]], boxes: Sequence[Box]) -> list[l
             columns[-1].append(each)
             filled += boxes[each].height + SPACE
     return columns
+
+
+def _join_layers(layers: Iterable[Sequence[int]], boxes: Sequence[Box], limit: float) -> list[list[int]]:
+    joined: list[list[int]] = []
+    filled = inf
+    for layer in layers:
+        height = sum(boxes[each].height + SPACE for each in layer)
+        if filled + height > limit:
+            joined.append([])
+            filled = 0.0
+        joined[-1] += layer
+        filled += height
+    return joined
 
 
 def draw(columns: Sequence[Sequence[int]], boxes: Sequence[Box], edges: Sequence[Edge]) -> Drawing:

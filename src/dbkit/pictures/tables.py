@@ -1,7 +1,7 @@
 """Tables with their columns and foreign keys, read from catalog facts, and how they differ between two states."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -15,7 +15,7 @@ from dbkit.pictures.definitions import (
     read_partitioned_table,
     split_identity,
 )
-from dbkit.pictures.labels import make_label
+from dbkit.pictures.labels import make_label, make_name
 
 TABLE_KINDS = ("table", "foreign table")
 Facts = Mapping[Fact, str]
@@ -120,8 +120,8 @@ def read_tables(facts: Facts) -> tuple[dict[str, Table], dict[tuple[str, str], R
             schema, name = split_identity(fact.identity)
             tables[fact.identity] = Table(
                 key=fact.identity,
-                schema=make_label(schema),
-                name=make_label(name),
+                schema=make_name(schema),
+                name=make_name(name),
                 columns=tuple(_with_keys(found.columns[each], of_table) for each in listed),
                 partitions=sum(root == fact.identity for root in partitioned.values()),
                 is_foreign=fact.kind == "foreign table",
@@ -157,7 +157,7 @@ def _read_parts(facts: Facts) -> dict[str, _Parts]:
             (name,) = read_names(fact.identity.removeprefix(f"{owner}."))
             read = read_column(definition)
             type_name = make_label(read.type.removeprefix("public."))
-            parts[owner].columns[name] = Column(name, make_label(name), type_name, read.is_nullable)
+            parts[owner].columns[name] = Column(name, make_name(name), type_name, read.is_nullable)
         elif fact.kind == COLUMN_ORDER:
             parts[owner].order = read_names(definition)
         elif fact.kind in ("constraint", "index") and (key := read_key(definition)):
@@ -192,7 +192,7 @@ def _make_relation(  # the parts of a foreign key
     }:
         return None
     return Relation(
-        name=make_label(next(iter(read_names(identity)))),
+        name=make_name(next(iter(read_names(identity)))),
         source=source,
         source_columns=key.columns,
         target=target,
@@ -208,9 +208,15 @@ def find_changed(before: Facts, after: Facts) -> set[str]:
     found = set()
     for fact in {*before, *after}:
         if before.get(fact) != after.get(fact):
-            owners = [fact, *fact.of[:1]]
-            found |= {roots.get(each.identity, each.identity) for each in owners if each.kind in TABLE_KINDS}
+            found |= {roots.get(each.identity, each.identity) for each in _owners_of(fact) if each.kind in TABLE_KINDS}
     return found
+
+
+def _owners_of(fact: Fact) -> Iterator[Fact]:
+    """Yield a fact, the object that it belongs to, and so on: the comment on a column, the column, its table."""
+    yield fact
+    if fact.of:
+        yield from _owners_of(fact.of[0])
 
 
 def mark_tables(
