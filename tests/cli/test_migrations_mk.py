@@ -11,7 +11,7 @@ import pytest
 from dbkit.adoption.make import DATABASE_VERBS, MAKEFILES, TARGET, render
 from dbkit.adoption.owned import read_template
 from dbkit.adoption.site import Site
-from dbkit.cli import VERBS, Database
+from dbkit.cli import VERBS, options_of
 from support.adoption_sites import contents, make_site, put_in, take_out, words
 from support.kit import REPOSITORY
 
@@ -360,5 +360,9 @@ def test_options_that_name_the_project(root: Path) -> None:
 
 
 def test_verbs_that_take_a_database_are_those_of_the_command_line() -> None:
-    several = {name for name, verb in VERBS.items() if verb.database is not Database.NONE}
+    several = {
+        name
+        for name, verb in VERBS.items()
+        if "--database" in {each for flags, _ in options_of(verb) for each in flags}
+    }
     assert set(DATABASE_VERBS) == several & set(re.findall(r"\$\(DBKIT\) ([a-z-]+)", read_template("migrations.mk")))

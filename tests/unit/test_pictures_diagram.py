@@ -1,16 +1,20 @@
 """Diagrams of tables: each table, key and relation is there, no line crosses a box, and no name is code."""
 
 import re
+import unicodedata
 from dataclasses import replace
 from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dbkit.catalog import Fact
 from dbkit.pictures.diagram import Diagram, from_catalog
 from dbkit.pictures.diagram_svg import diagram_svg
 from dbkit.pictures.dot import diagram_dot
+from dbkit.pictures.labels import make_label
 from dbkit.pictures.layers import arrange_layers, find_components
 from dbkit.pictures.layout import Box, Edge, draw, fold_layers
 from dbkit.pictures.mermaid import diagram_mermaid
@@ -157,6 +161,25 @@ def test_names_are_no_code_in_dot() -> None:
     strings = re.compile(r'"(?:[^"\\\n]|\\.)*"')
     for line in text.splitlines():
         assert '"' not in strings.sub("", re.sub(r"=<.*>\]", "", line)), line
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+def test_any_names_are_no_code(names: list[str]) -> None:
+    tables = {name: {"id": "bigint NOT NULL", **{each: "text" for each in names if each != "id"}} for name in names}
+    made = from_catalog(make_facts(tables, [(each, names[-1], names[0]) for each in names]), title=names[0])
+    assert len(made.tables) == len(names)
+    assert len(made.relations) == len(names)
+    assert all(len(each.columns) == len({"id", *names}) for each in made.tables)
+    root = parse_svg(diagram_svg(made))
+    assert len(named(root, "table")) == len(names)
+    texts = "".join(root.itertext()).replace("\n", "")
+    assert not [letter for letter in texts if unicodedata.category(letter) == "Cc"]
+    assert all(any(re.fullmatch(each, line) for each in LINES) for line in diagram_mermaid(made).split("\n"))
+    assert [make_label(each) for each in map(make_label, names)] == [make_label(each) for each in names]
 
 
 def test_no_secret_is_in_a_picture() -> None:

@@ -24,7 +24,7 @@ RECIPE = re.compile(r"(\$\(DBKIT(?:_ALEMBIC)?\)) ([a-z-]+)")
 RULE = re.compile(r"^(?:\.PHONY\s*:(?P<phony>.*)|(?P<names>[^\t#:=][^#:=]*?)\s*:{1,2}(?![:=]).*)$", re.M)
 INCLUDE = re.compile(r"^ *[-s]?include\s+([^#\n]*)", re.M)
 PLAIN = re.compile(r"[\w./+@,-]+")
-DATABASE_VERBS = ("restore", "backfill", "status", "drift", "log", "wait", "psql")
+DATABASE_VERBS = ("restore", "backfill", "status", "drift", "graph", "diagram", "log", "wait", "psql")
 
 
 def plan(site: Site) -> list[Change]:
