@@ -96,7 +96,8 @@ def test_only_touched_tables_and_their_neighbours_are_shown() -> None:
     assert {each.key: each.is_touched for each in part.tables} == {"customers": False, "orders": True}
     assert [each.key for each in from_catalog(SHOP, touched=["notes"]).tables] == ["notes"]
     assert from_catalog(SHOP, touched=[]).tables == ()
-    assert "There are no tables." in diagram_svg(from_catalog(SHOP, touched=[]))
+    assert "No table is touched." in diagram_svg(from_catalog(SHOP, touched=[]))
+    assert "There are no tables." in diagram_svg(from_catalog({}))
 
 
 def test_changes_are_marked() -> None:

@@ -83,7 +83,7 @@ def _right(groups: Sequence[Group]) -> float:
 
 def _describe(diagram: Diagram) -> list[str]:
     if not diagram.tables:
-        return [diagram.title, "There are no tables."]
+        return [diagram.title, "No table is touched." if diagram.is_part else "There are no tables."]
     counts = f"{counted(len(diagram.tables), 'table')}, {counted(len(diagram.relations), 'relation')}"
     only_keys = "; only the columns of keys are shown" if len(diagram.tables) > EVERY_COLUMN else ""
     changes = {table.change for table in diagram.tables} - {Change.NONE}
