@@ -16,7 +16,7 @@ option = $(if $(filter command $3,$(origin $1)),$2="$$DBKIT_$1")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup migrate revision merge rebase-migration rollback restore redo backfill reset seed status current history graph diagram heads check \
-	sql schema log preflight drift prove roundtrip lint-migrations psql wait db-start db-stop test lint format clean
+	sql schema log preflight drift prove report roundtrip lint-migrations psql wait db-start db-stop test lint format clean
 
 help:
 	@awk -F ':.*## ' '/^## /{print "\n" substr($$0, 4)} /^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,8 @@ drift: setup ## compare models, migrations and the database, object by object
 	@$(DBKIT) drift
 prove: setup ## roundtrip and lint-migrations in one run; since=GIT_REF level=note
 	@$(DBKIT) prove $(call option,since,--since) $(call option,level,--level)
+report: setup ## write migrations.html, the review of each migration: SQL, locks, findings; since=GIT_REF out=FILE
+	@$(DBKIT) report $(call option,since,--since) --output=html=$(if $(call option,out,-),"$$DBKIT_out",migrations.html)
 roundtrip: setup ## prove each migration: up, down and up again on a scratch database; since=GIT_REF
 	@$(DBKIT) roundtrip $(call option,since,--since)
 lint-migrations: setup ## report what each migration would do to a live database; since=GIT_REF level=note

@@ -166,6 +166,13 @@ def migrations_prove(session: nox.Session) -> None:
     session.run("python", "-m", "dbkit", "prove", *session.posargs)
 
 
+@nox.session(default=False)
+def migrations_report(session: nox.Session) -> None:
+    """Write the review of each migration to migrations.html: nox -s migrations_report -- --since origin/main"""
+    install(session)
+    session.run("python", "-m", "dbkit", "report", *session.posargs)
+
+
 @nox.session
 def migrations_roundtrip(session: nox.Session) -> None:
     """Check that each migration can be undone and applied again: nox -s migrations_roundtrip -- --since origin/main"""

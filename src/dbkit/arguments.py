@@ -7,6 +7,10 @@ from typing import Any, NamedTuple
 
 from dbkit.redaction import redact
 
+OUTPUTS = ("html", "markdown", "github-comment", "gitlab-comment", "github-summary")
+"""The formats of a review."""
+OUTPUT_SUFFIXES = {"html": "html", "htm": "html", "md": "markdown"}
+
 
 class Option(NamedTuple):
     """The arguments of one `add_argument`."""
@@ -69,3 +73,16 @@ def assignment(text: str) -> tuple[str, str]:
         raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {shown!r}")
     redact.learn_variables({name: value})
     return name, value
+
+
+def output(text: str) -> tuple[str, str]:
+    """Read FORMAT, FORMAT=FILE, or a FILE whose ending names the format. Raises ArgumentTypeError.
+
+    Returns the format and the file, "" for none.
+    """
+    name, equals, file = text.partition("=")
+    if not equals and "." in text:
+        name, file = OUTPUT_SUFFIXES.get(text.rpartition(".")[2], ""), text
+    if name not in OUTPUTS or (equals and not file):
+        raise argparse.ArgumentTypeError(f"write {', '.join(OUTPUTS)}, or such a word with =FILE, not {text!r}")
+    return name, file

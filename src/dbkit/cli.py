@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dbkit.arguments import (
+    OUTPUTS,
     Option,
     assignment,
     flag,
@@ -16,6 +17,7 @@ from dbkit.arguments import (
     major_version,
     number,
     option,
+    output,
     positive_number,
     process_count,
     seconds,
@@ -80,10 +82,13 @@ CACHE = (
     option("--no-cache", action="store_true", help="neither use nor keep verdicts of other runs"),
     option("--full", action="store_true", help="keep verdicts, and take the whole chain down and up again"),
 )
-LINT = (
-    option("--level", default="warning", choices=("danger", "warning", "note"), help="the lowest level shown"),
+LIVE = (
     option("--sizes", type=Path, metavar="FILE", help="the sizes of the tables: the result of dbkit sizes"),
     option("--postgresql", dest="version", type=major_version, default=0, metavar="N", help=POSTGRESQL),
+)
+LINT = (
+    option("--level", default="warning", choices=("danger", "warning", "note"), help="the lowest level shown"),
+    *LIVE,
 )
 
 
@@ -305,6 +310,28 @@ VERBS = {
             *LINT,
             *CACHE,
             format_option("text", "json", "github", "junit", "sarif"),
+        ),
+        any_project=True,
+        is_proof=True,
+    ),
+    "report": Verb(
+        "write the review of each migration: a page, the comment of a pull request, or a job summary",
+        "dbkit report --since origin/main --output html --output github-comment=comment.md",
+        (
+            ONLY,
+            *PROOF,
+            STRICT,
+            *LIVE,
+            *CACHE,
+            option(
+                "--output",
+                dest="outputs",
+                metavar="FORMAT[=FILE]",
+                type=output,
+                action="append",
+                default=[],
+                help=f"{', '.join(OUTPUTS)}; several times for several (html=migrations.html); - for standard output",
+            ),
         ),
         any_project=True,
         is_proof=True,

@@ -48,6 +48,7 @@ def test_every_session_says_what_it_is_for(kit: Kit) -> None:
         "hostile",
         "types",
         "migrations_prove",
+        "migrations_report",
         "migrations_roundtrip",
         "migrations_lint",
         "migrations_check",

@@ -121,6 +121,7 @@ ELSEWHERE = {
     "merge",
     "rebase-migration",
     "prove",
+    "report",
     "roundtrip",
     "lint",
     "trace",

@@ -26,6 +26,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "accept": ["a222"],
     "resolve": ["a222"],
     "psql": ["-c", "SELECT 1"],
+    "report": ["--output", "markdown"],
 }
 # runs verbs one after the other, each in a fork of a process that has loaded what they need
 RUNNER = """
@@ -55,7 +56,7 @@ for line in sys.stdin:
 
 def arguments_of(name: str, server: Target) -> list[str]:
     """What to give a verb; proofs are made on `server`."""
-    return ["--server", url_of(server)] if VERBS[name].is_proof else ARGUMENTS.get(name, [])
+    return [*ARGUMENTS.get(name, []), *(["--server", url_of(server)] if VERBS[name].is_proof else [])]
 
 
 @dataclass

@@ -52,7 +52,7 @@ def prove(settings: Settings, ini: Path, options: ProveOptions) -> int:
         server: "ScratchServer", request: "Request", walks: "WalkCache"
     ) -> "tuple[tuple[Outcome, LintOutcome], Project]":
         from dbkit.lint.kept_findings import kept_findings, with_findings
-        from dbkit.lint.run import find_in_outcome, lint_outcome
+        from dbkit.lint.run import find_in_outcome, lint_outcome, read_live_sizes
         from dbkit.roundtrip.prove import prove_at
 
         request = replace(request, trace=True, strict=options.strict or None)
@@ -60,7 +60,8 @@ def prove(settings: Settings, ini: Path, options: ProveOptions) -> int:
         rules = find_in_outcome(outcome, loaded, request, options.version, kept_findings(walks.used))
         if walks.made:
             walks.made = with_findings(walks.made, rules, keeps_traces=options.trace)
-        linted = lint_outcome(server, outcome, loaded, request, rules, options.sizes)
+        live = read_live_sizes(server, loaded, options.sizes)
+        linted = lint_outcome(outcome, loaded, request, rules, live)
         shown = outcome if options.trace else outcome.without_traces()
         return (shown.without_ordinary(), linted), loaded
 

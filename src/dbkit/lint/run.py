@@ -14,6 +14,7 @@ from dbkit.lint.rules.transactions import (
     find_shared_enum_values,
     find_without_lock_timeout,
 )
+from dbkit.lint.statement_work import LiveSizes
 from dbkit.lint.table_sizes import read_sizes
 from dbkit.lint.timing import measure_rates
 from dbkit.lint.trace_reader import find_created
@@ -42,7 +43,7 @@ def lint_project(
     request = replace(request, trace=True, extra_rows=False)
     outcome, loaded = prove_at(scratch_server, settings, ini, request, progress)
     found = find_in_outcome(outcome, loaded, request, version)
-    return lint_outcome(scratch_server, outcome, loaded, request, found, sizes)
+    return lint_outcome(outcome, loaded, request, found, read_live_sizes(scratch_server, loaded, sizes))
 
 
 @dataclass(frozen=True)
@@ -78,19 +79,14 @@ def find_in_outcome(
 
 
 def lint_outcome(
-    scratch_server: ScratchServer,
-    outcome: Outcome,
-    loaded: project.Project,
-    request: Request,
-    rules: FoundByRules,
-    sizes: Path | None = None,
+    outcome: Outcome, loaded: project.Project, request: Request, rules: FoundByRules, live: LiveSizes
 ) -> LintOutcome:
-    """Return what the rules have found, with estimates and acceptances; the server of the proof is open."""
+    """Return what the rules have found, with estimates and acceptances."""
     outcome = outcome.with_ordinary_rows()
     found = list(rules.findings)
     if not has_gate(Path(loaded.script.dir)):  # which sets the limit wherever it is in force, if not here
         found += find_missing_lock_timeout(rules.without_lock_timeout, Path(loaded.script.dir) / "env.py")
-    findings = _apply_sizes(scratch_server, found, loaded, sizes)
+    findings = _apply_sizes(found, loaded, live)
     accepted = acceptance.apply_acceptances(outcome, findings, loaded, request.baseline)
     return LintOutcome(
         outcome.project,
@@ -102,16 +98,21 @@ def lint_outcome(
     )
 
 
-def _apply_sizes(
-    scratch_server: ScratchServer, findings: list[LintFinding], loaded: project.Project, named: Path | None
-) -> list[LintFinding]:
-    """Return the findings with estimates where the tables' sizes are known, at rates measured on the same server."""
+def read_live_sizes(scratch_server: ScratchServer, loaded: project.Project, named: Path | None) -> LiveSizes:
+    """Return the tables' sizes, where they are known, with rates that are measured on the server of the proof."""
     path = named or loaded.dbkit.sizes
     if path is None:
+        return LiveSizes()
+    sizes = read_sizes(path)
+    return LiveSizes(sizes, measure_rates(scratch_server.place.create_database(next(scratch_server.names))))
+
+
+def _apply_sizes(findings: list[LintFinding], loaded: project.Project, live: LiveSizes) -> list[LintFinding]:
+    """Return the findings with estimates where the tables' sizes are known."""
+    if live.rates is None:
         return findings
-    sizes, small = read_sizes(path), loaded.dbkit.small_table
-    rates = measure_rates(scratch_server.place.create_database(next(scratch_server.names)))
-    return [estimate.apply_sizes(each, sizes, rates, estimate.SMALL if small is None else small) for each in findings]
+    small = estimate.SMALL if loaded.dbkit.small_table is None else loaded.dbkit.small_table
+    return [estimate.apply_sizes(each, live.tables, live.rates, small) for each in findings]
 
 
 def _find(outcome: Outcome, loaded: project.Project, version: int, *, is_unreleased: bool) -> list[LintFinding]:

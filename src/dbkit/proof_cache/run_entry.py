@@ -22,7 +22,7 @@ from dbkit.proof_cache.store import FORMAT, open_store
 from dbkit.settings import Settings
 
 T = TypeVar("T")
-NOT_IN_KEY = ("report", "no_cache", "full", "level")
+NOT_IN_KEY = ("report", "outputs", "no_cache", "full", "level")
 """Options that do not change the outcome."""
 NO_INPUT = ("target", "app_env", "wait", "confirm", "stash")
 """Settings that a proof does not use."""

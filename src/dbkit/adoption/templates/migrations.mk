@@ -5,7 +5,7 @@ DBKIT_FILE := $(or $(wildcard $(lastword $(MAKEFILE_LIST))),$(strip $(MAKEFILE_L
 ifeq ($(filter $(patsubst ./%,%,$(DBKIT_FILE)),$(value DBKIT_FILES)),)
 DBKIT_FILES := $(value DBKIT_FILES) $(patsubst ./%,%,$(DBKIT_FILE))
 DBKIT_TARGETS := help-migrations migrate revision rollback restore redo status current history graph diagram heads log psql check preflight drift \
-	prove roundtrip lint-migrations merge rebase-migration sql schema backfill wait
+	prove report roundtrip lint-migrations merge rebase-migration sql schema backfill wait
 
 # The settings of the Makefile that includes this one; they are restored at the end.
 DBKIT_SAVED_GOAL := $(.DEFAULT_GOAL)
@@ -82,6 +82,8 @@ drift: ## compare models, migrations and the database, object by object
 	@$(DBKIT_CD) && $(DBKIT) drift
 prove: ## roundtrip and lint-migrations in one run; since=GIT_REF level=note
 	@$(DBKIT_CD) && $(DBKIT) prove $(call dbkit-option,since,--since) $(call dbkit-option,level,--level)
+report: ## write migrations.html, the review of each migration: SQL, locks, findings; since=GIT_REF out=FILE
+	@$(DBKIT_CD) && $(DBKIT) report $(call dbkit-option,since,--since) --output=html=$(if $(call dbkit-option,out,-),"$$DBKIT_out",migrations.html)
 roundtrip: ## prove each migration: up, down and up again on a scratch database; since=GIT_REF
 	@$(DBKIT_CD) && $(DBKIT) roundtrip $(call dbkit-option,since,--since)
 lint-migrations: ## report what each migration would do to a live database; since=GIT_REF level=note

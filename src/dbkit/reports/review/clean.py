@@ -1,0 +1,67 @@
+"""Remove secrets and control characters from all texts of a review, before a format is written."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from typing import Any, TypeVar
+
+from dbkit.redaction import redact
+from dbkit.redaction.control_characters import show_controls
+
+T = TypeVar("T")
+
+
+def clean(value: T) -> T:
+    """Return a tree of dataclasses and tuples in which no text has a secret or a control character.
+
+    It is searched for secrets before and after: a control character may divide one.
+    """
+    redacted = _redact_all(value)
+    shown: T = _map_texts(redacted, show)
+    return shown if shown == redacted else _redact_all(shown)
+
+
+def show(text: str) -> str:
+    """Return a text that can be written as UTF-8, with control characters as escapes."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return show_controls(text.replace("\r\n", "\n")).replace("\r", "\\r")
+
+
+def _redact_all(value: T) -> T:
+    # most trees have no secret, and one look at all texts is faster than one at each
+    whole = "\n".join(_texts(value))
+    if redact.text(whole) == whole:
+        return value
+    # what one text shows by its shape is found in the others by its value
+    _map_texts(value, redact.text)
+    redacted: T = _map_texts(value, redact.text)
+    return redacted
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif is_dataclass(value):
+        for each in fields(value):
+            yield from _texts(getattr(value, each.name))
+    elif isinstance(value, tuple):
+        for each in value:
+            yield from _texts(each)
+
+
+def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, Enum) or value is None:
+        return value
+    if isinstance(value, str):
+        return change(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        changes = {}
+        for each in fields(value):
+            before = getattr(value, each.name)
+            after = _map_texts(before, change)
+            if after is not before:
+                changes[each.name] = after
+        return replace(value, **changes) if changes else value
+    if isinstance(value, tuple):
+        return tuple(_map_texts(each, change) for each in value)
+    return value
