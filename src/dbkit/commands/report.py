@@ -15,7 +15,9 @@ from dbkit.settings import Settings
 
 if TYPE_CHECKING:
     from dbkit.lint.run import LintOutcome
+    from dbkit.pictures.history import History
     from dbkit.project import Project
+    from dbkit.reports.review.drawings import Drawings
     from dbkit.reports.review.model import Review
     from dbkit.roundtrip.kept_walk import WalkCache
     from dbkit.roundtrip.outcome import Outcome
@@ -26,6 +28,8 @@ STDOUT = "-"
 PAGE = "migrations.html"
 SUMMARY = "github-summary"
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+MOST_IN_GRAPH = 120
+"""The number of revisions in the graph of the history, the newest ones."""
 DEFAULT_OUTPUTS = (("html", ""),)
 
 
@@ -48,29 +52,34 @@ def report(settings: Settings, ini: Path, options: ReportOptions) -> int:
     _require_places([file for _, file in outputs])
     from dbkit.lint.run import LintOutcome
     from dbkit.lint.squawk import find_program
+    from dbkit.pictures.history import History
     from dbkit.roundtrip.outcome import Outcome
 
     def run(
         server: "ScratchServer", request: "Request", walks: "WalkCache"
-    ) -> "tuple[tuple[Outcome, LintOutcome], Project]":
+    ) -> "tuple[tuple[Outcome, LintOutcome, History], Project]":
         from dbkit.lint.run import lint_outcome
+        from dbkit.pictures.history import from_script
         from dbkit.roundtrip.prove import prove_at
 
-        request = replace(request, trace=True, strict=options.strict or None)
+        request = replace(request, trace=True, keeps_schema=True, strict=options.strict or None)
         outcome, loaded = prove_at(server, settings, ini, request, make_progress_line(), walks)
         linted = lint_outcome(server, outcome, loaded, request, options.version, options.sizes)
-        return (outcome.without_ordinary(), linted), loaded
+        history = from_script(loaded.script, last=MOST_IN_GRAPH)
+        return (outcome.without_ordinary(), linted, history), loaded
 
     directory = Path.cwd()  # a kept result is shown in the directory that it was made in
-    found = find_or_prove(settings, ini, "report", options, tuple[Outcome, LintOutcome], run, [find_program()])
-    outcome, linted = found.result
+    found = find_or_prove(settings, ini, "report", options, tuple[Outcome, LintOutcome, History], run, [find_program()])
+    outcome, linted, history = found.result
     outcome = outcome.marked(found.seconds, found.problem)
-    from dbkit.reports.review.build import make_review
+    from dbkit.reports.review.build import find_touched_tables, make_review
+    from dbkit.reports.review.drawings import Drawings
 
     review = make_review(outcome, linted, options.since)
+    drawings = Drawings(history, outcome.schema, find_touched_tables(outcome))
     written = []
     for name, file in outputs:
-        text = _render(name, review)
+        text = _render(name, review, drawings)
         if file == STDOUT or files.is_stdout(directory / file):
             print_report(text)
         elif name == SUMMARY:
@@ -83,11 +92,11 @@ def report(settings: Settings, ini: Path, options: ReportOptions) -> int:
     return 0 if review.passed else 1
 
 
-def _render(name: str, review: "Review") -> str:
+def _render(name: str, review: "Review", drawings: "Drawings") -> str:
     if name == "html":
         from dbkit.reports.review.html import render_html  # it loads Jinja2
 
-        return render_html(review)
+        return render_html(review, drawings)
     from dbkit.reports.review import markdown
 
     renderers: dict[str, Callable[[Review], str]] = {

@@ -10,6 +10,7 @@ from alembic.script import Script
 from dbkit import catalog
 from dbkit.findings.verdict import Verdict
 from dbkit.roundtrip.apply import FailedStep, run_revisions
+from dbkit.roundtrip.compare import Facts
 from dbkit.roundtrip.outcome import Finding, RevisionOutcome
 from dbkit.roundtrip.results import REVERSIBLE
 from dbkit.roundtrip.workspace import Workspace
@@ -27,6 +28,8 @@ class ChainResult:
     """The number of revisions that went down and up again."""
     is_exact: bool = False
     """Whether nothing at all differed, not even what PostgreSQL cannot undo."""
+    head: Facts | None = None
+    """The catalog before it went down; None where it did not."""
 
 
 def prove_chain(work: Workspace, outcomes: Sequence[RevisionOutcome]) -> ChainResult:
@@ -45,6 +48,7 @@ class _ChainProof:
     def __init__(self, work: Workspace, outcomes: Sequence[RevisionOutcome], chain: Sequence[Script]) -> None:
         self.work = work
         self.chain = chain
+        self.head: Facts | None = None
         self.known = {each.difference.fact for outcome in outcomes for each in outcome.findings if each.difference}
         self.dirty = {each.revision for each in outcomes if Verdict.DIRTY in (each.verdict, *each.also)}
 
@@ -60,12 +64,13 @@ class _ChainProof:
                 chain = chain[: chain.index(revision or "")]
             elif not self._is_known(finding):
                 found.append((revision, finding))
-        return ChainResult(self._attribute(found), len(chain), is_exact=not differences)
+        return ChainResult(self._attribute(found), len(chain), is_exact=not differences, head=self.head)
 
     def _down_and_up(self) -> list[tuple[str | None, Finding]]:
         """Return what differs, with the revision where that is known."""
         databases = self.work.databases
-        head, dump = databases.read_catalog(), databases.dump_schema()
+        self.head = head = databases.read_catalog()
+        dump = databases.dump_schema()
         failed = run_revisions(self.work, self.chain, up=False)
         if failed:
             return [_failure(failed)]

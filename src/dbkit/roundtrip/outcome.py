@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dbkit.catalog import Difference
+from dbkit.catalog import Difference, Fact
 from dbkit.coverage.facts import StatementCoverage
 from dbkit.findings.verdict import Verdict
 from dbkit.preconditions.precondition import Precondition
@@ -192,6 +192,8 @@ class Outcome:
     """The number of verdicts that an earlier run has found, and that nothing has changed since."""
     not_kept: str = ""
     """Why this run cannot be kept for the next one; "" where it can."""
+    schema: tuple[tuple[Fact, str], ...] = ()
+    """The catalog after the last revision, where it was asked for."""
 
     def count(self, verdict: Verdict) -> int:
         """Return how many revisions have this verdict."""

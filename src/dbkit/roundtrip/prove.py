@@ -53,6 +53,8 @@ class Request:
     """Alembic's -x."""
     trace: bool = False
     """Whether to record what each statement does."""
+    keeps_schema: bool = False
+    """Whether the outcome has the catalog at the end, with a trace."""
     extra_rows: bool = True
     """Whether to prove with rows that statements meet, and with extreme ones, too."""
     strict: bool | None = None
@@ -120,6 +122,7 @@ def prove_at(
         sample_rows=functools.reduce(SampleRowCount.with_other, [each.sample_rows for each in walks], SampleRowCount()),
         shares_transaction=any(each.shares_transaction for each in walks),
         kept=cache.kept if cache else 0,
+        schema=walks[-1].schema if walks and request.keeps_schema else (),
     )
     return outcome, loaded
 

@@ -9,6 +9,7 @@ from alembic.script import Script
 
 from dbkit.catalog import Fact
 from dbkit.errors import say
+from dbkit.roundtrip.access import MAIN
 from dbkit.roundtrip.alembic_steps import has_autocommit_block
 from dbkit.roundtrip.apply import reapply_revisions
 from dbkit.roundtrip.chain import ChainResult, prove_chain
@@ -40,6 +41,8 @@ class WalkResult:
     """Whether env.py runs all revisions of a command in one transaction."""
     record: "WalkRecord | None" = None
     """What a later run needs to go on from a checkpoint; None where no checkpoint was wanted."""
+    schema: tuple[tuple[Fact, str], ...] = ()
+    """The catalog after the last revision, where the walk was traced."""
 
 
 @dataclass(frozen=True)
@@ -228,4 +231,13 @@ class Walker:
             not_applied=frozenset(only_applied - {script.revision for script in self.work.applied}),
             sample_rows=self.work.sample_rows.count_rows(),
             shares_transaction=self.work.environment.shares_transaction,
+            schema=self._read_schema(chain),
         )
+
+    def _read_schema(self, chain: ChainResult) -> tuple[tuple[Fact, str], ...]:
+        """Return the catalog after the last revision, as the chain has found it, or as it is where none was taken."""
+        databases = self.work.databases
+        # of several databases, names would not be those of tables
+        if not self.work.traces.wanted or list(databases.databases) != [MAIN]:
+            return ()
+        return tuple((databases.read_catalog() if chain.head is None else chain.head).items())

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dbkit import journal
+from dbkit.backfill import progress
 from dbkit.findings.finding import Level
 from dbkit.findings.verdict import Verdict
 from dbkit.project.git_history import FileHistory, describe_head
@@ -27,6 +29,7 @@ from dbkit.reports.review.schema_changes import list_changes
 from dbkit.reports.review.statements import review_run
 from dbkit.reports.text import summarize_lint, summarize_roundtrip
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
+from dbkit.trace.records import ChangeKind, Trace
 from dbkit.wording import counted
 
 if TYPE_CHECKING:
@@ -36,6 +39,23 @@ if TYPE_CHECKING:
 
 GRAVITIES = list(Gravity)
 VERDICT_GRAVITY = {Verdict.PROVEN: Gravity.OK, Verdict.PROVEN_IF: Gravity.NOTE}
+
+
+OWN_TABLES = (journal.TABLE, progress.TABLE)
+
+
+def find_touched_tables(outcome: Outcome) -> frozenset[str]:
+    """Return the tables whose definition or rows the revisions change, by all names that they have had."""
+    found: set[str] = set()
+    for statement in (each for revision in outcome.revisions for trace in _upgrades(revision) for each in trace):
+        for change in statement.changes:
+            found |= {change.table, *([change.after] if change.what == ChangeKind.TABLE_RENAMED else ())}
+        found |= {each.relation for each in statement.touched if each.kind in "rpf" and each.written}
+    return frozenset(found) - {*OWN_TABLES}
+
+
+def _upgrades(revision: RevisionOutcome) -> Iterator[Trace]:
+    return (each for each in revision.traces if each.direction == "upgrade")
 
 
 def make_review(outcome: Outcome, linted: "LintOutcome", since: str | None) -> Review:
@@ -90,10 +110,11 @@ def _review_revision(
     source = _read_lines(each.path)
     problems = tuple(list_problems(each, linted, source))
     downgrade = next((trace for trace in each.traces if trace.direction == "downgrade"), None)
-    upgrade = next((trace for trace in each.traces if trace.direction == "upgrade"), None)
+    upgrade = next(_upgrades(each), None)
     # a verdict is BAD by its findings, which may be accepted; a note is nothing to look at
     found = [problem.gravity for problem in problems if problem.gravity != Gravity.NOTE]
-    gravity = min((*found, VERDICT_GRAVITY.get(each.verdict, Gravity.NOTE)), key=GRAVITIES.index)
+    verdict_gravity = VERDICT_GRAVITY.get(each.verdict, Gravity.NOTE)
+    gravity = min((*found, verdict_gravity), key=GRAVITIES.index)
     return RevisionReview(
         id=each.revision,
         anchor=anchor,
@@ -102,6 +123,7 @@ def _review_revision(
         path=display_path(each.path),
         authorship=history.find(each.path),
         verdict=" and ".join((each.verdict, *each.also)),
+        verdict_gravity=Gravity.BAD if each.failed else verdict_gravity,
         gravity=gravity,
         accepted=each.accepted or "",
         seconds=each.seconds,

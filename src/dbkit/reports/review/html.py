@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from dbkit.reports.review.drawings import Drawings
 from dbkit.reports.review.model import LockSpan, Review
 from dbkit.reports.review.sql_markup import mark_sql
 from dbkit.wording import counted
@@ -18,16 +19,17 @@ MOST_RISKS = 30
 MOST_TICKS = 60
 
 
-def render_html(review: Review, history: str = "", diagram: str = "") -> str:
-    """Return the page. `history` and `diagram` are <svg> elements, or empty where there is none."""
+def render_html(review: Review, drawings: Drawings | None = None) -> str:
+    """Return the page, with its pictures where there are some."""
     script, style = (PAGE / "page.js").read_text("utf-8"), (PAGE / "page.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = _make_environment().get_template("page.html")
     return template.render(
         review=review,
         most_risks=MOST_RISKS,
-        history=Markup(history),  # noqa: S704  # dbkit.pictures escapes what is in them
-        diagram=Markup(diagram),  # noqa: S704
+        # dbkit.pictures escapes what is in them
+        history=Markup(drawings.draw_history() if drawings else ""),  # noqa: S704
+        diagram=Markup(drawings.draw_tables() if drawings else ""),  # noqa: S704
         # the files of this package
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704

@@ -119,7 +119,7 @@ def _render_findings(each: RevisionReview) -> Iterator[str]:
     yield from (_render_problem(problem) for problem in each.problems if problem.gravity != Gravity.NOTE)
     notes = sum(problem.gravity == Gravity.NOTE for problem in each.problems)
     if notes:
-        yield f"{counted(notes, 'note')} and accepted findings are on the page."
+        yield f"On the page: {counted(notes, 'note or accepted finding', 'notes and accepted findings')}."
     for condition in each.preconditions:
         yield f"**It works if** {escape(condition.words)}:\n\n{block(cut(condition.query, LONGEST_SQL), 'sql')}"
     for statement in each.coverage:

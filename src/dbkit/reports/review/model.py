@@ -165,7 +165,9 @@ class RevisionReview:
     authorship: Authorship
     verdict: str
     """One or more verdicts in words."""
+    verdict_gravity: Gravity
     gravity: Gravity
+    """That of the gravest of its findings, or of the verdict."""
     accepted: str
     seconds: float
     transactional: bool

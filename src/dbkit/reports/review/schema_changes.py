@@ -30,6 +30,7 @@ DROPPED = {
 }
 # what PostgreSQL writes beside the change that the migration makes
 NOT_SHOWN = (ChangeKind.CATALOG_WRITTEN, ChangeKind.SETTING_CHANGED, ChangeKind.TABLE_TRUNCATED)
+NOT_NULL = {ChangeKind.NOT_NULL_SET: "NOT NULL set", ChangeKind.NOT_NULL_DROPPED: "NOT NULL dropped"}
 OF_A_COLUMN = "sequence of a column"
 WITHIN_TABLE = (ChangeKind.COLUMN_ADDED, ChangeKind.COLUMN_DROPPED, ChangeKind.COLUMN_RENAMED)
 
@@ -51,6 +52,11 @@ def list_changes(trace: Trace) -> Iterator[SchemaChange]:
 def _is_shown(change: Change, statement: ExecutedStatement, created: set[str]) -> bool:
     if change.what in NOT_SHOWN or change.kind == OF_A_COLUMN or change.what == ChangeKind.SEQUENCE_SET:
         return False
+    if change.kind == "not null" and change.what in (ChangeKind.CONSTRAINT_ADDED, ChangeKind.CONSTRAINT_DROPPED):
+        # PostgreSQL 18 has a constraint beside the property of the column
+        columns = {each.name for each in statement.changes if each.what in NOT_NULL and each.table == change.table}
+        if any(change.after.split()[2:3] == [column] for column in columns):
+            return False
     if change.what == ChangeKind.CONSTRAINT_ADDED:
         # the statement that creates the table has them; and a change of type makes a constraint again
         return not (change.kind == "not null" and change.table in created) and change.before != change.after
@@ -63,6 +69,8 @@ def _is_shown(change: Change, statement: ExecutedStatement, created: set[str]) -
 
 
 def _describe(change: Change) -> SchemaChange:
+    if change.what in NOT_NULL:
+        return SchemaChange("~", f"column {change.table}.{change.name}: {NOT_NULL[change.what]}")
     if change.what in ADDED:
         return SchemaChange("+", _name(ADDED[change.what], change), change.after)
     if change.what in DROPPED:
