@@ -99,6 +99,14 @@ def hostile(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Check the review page in Chromium, by keyboard and with axe, in light and dark; skipped where there is none."""
+    install(session)
+    session.install("axe-playwright-python==0.1.8", "playwright==1.65.2")
+    session.run("python", "-m", "pytest", "-n", "0", "-m", "browser", "tests/browser", *session.posargs)
+
+
+@nox.session(default=False)
 def torture(session: nox.Session) -> None:
     """Check that each migration is applied exactly once while runners, backends and the server are killed at random."""
     install(session)

@@ -53,6 +53,7 @@ def test_every_session_says_what_it_is_for(kit: Kit) -> None:
         "migrations_lint",
         "migrations_check",
         "bench",
+        "browser",
         "slow",
         "foreign",
         "torture",

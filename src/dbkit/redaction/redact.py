@@ -173,6 +173,17 @@ def shapes(words: str) -> str:
     return "".join([*parts, words[end:]])
 
 
+def lines(words: str) -> list[str]:
+    """Redact a text, and return its lines; a secret over several lines is replaced in the first of these."""
+    parts, end = [], 0
+    for span in sorted(secret_shapes.find(words)):
+        start = max(span.start, end)
+        if span.stop > start:
+            parts += [words[end:start], MASK, "\n" * words.count("\n", start, span.stop)]
+            end = span.stop
+    return [text(each) for each in "".join([*parts, words[end:]]).split("\n")]
+
+
 def _learn_from_shape(value: str) -> None:
     if is_distinctive(value):
         for each in {value, value.replace("''", "'"), unquote(value)}:

@@ -107,7 +107,8 @@ def _make_anchors(identifiers: Sequence[str]) -> Mapping[str, str]:
 def _review_revision(
     each: RevisionOutcome, anchor: str, linted: "Sequence[LintFinding]", live: "LiveSizes", history: FileHistory
 ) -> RevisionReview:
-    source = _read_lines(each.path)
+    has_lines = any(found.line for found in (*each.findings, *each.warnings, *linted))
+    source = _read_lines(each.path) if has_lines else ()
     problems = tuple(list_problems(each, linted, source))
     downgrade = next((trace for trace in each.traces if trace.direction == "downgrade"), None)
     upgrade = next(_upgrades(each), None)
@@ -145,13 +146,11 @@ def _review_revision(
 
 
 def _read_lines(path: Path) -> Sequence[str]:
-    """Return the lines of a file without secrets; none where it cannot be read, or a secret has several lines."""
+    """Return the lines of a file without secrets; none where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        return redact.lines(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return ()
-    lines = redact.text(text).split("\n")
-    return lines if len(lines) == text.count("\n") + 1 else ()
 
 
 def _list_risks(revisions: Sequence[RevisionReview]) -> list[Risk]:

@@ -1,6 +1,7 @@
 """The review as Markdown: the comment of a pull request, which is updated in place, and a job summary."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from dbkit.reports.review.markdown_text import block, code, cut, escape, fold
 from dbkit.reports.review.model import Gravity, Problem, Review, RevisionReview, Risk, Run
@@ -13,10 +14,23 @@ LONGEST_COMMENT = 60_000
 """In bytes, so that it holds for characters, too: GitHub takes 65,536 of these."""
 LONGEST = 900_000
 """In bytes: GitHub takes a job summary of 1 MiB."""
-MOST_ROWS = 100
-MOST_RISKS = 25
+LONGEST_MESSAGE = 1_500
 LONGEST_SQL = 1_500
 MOST_STATEMENTS = 30
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The most that is listed before the details."""
+
+    risks: int
+    rows: int
+    message: int
+    """The number of characters of a message."""
+
+
+BOUNDS = (Bounds(25, 100, 400), Bounds(15, 50, 200), Bounds(8, 20, 80), Bounds(3, 5, 40))
+"""From the most on; those are used with which a half of the room is left for details."""
 SIGNS = {Gravity.BAD: "🔴", Gravity.WARN: "🟠", Gravity.NOTE: "🔵", Gravity.OK: "🟢"}
 
 
@@ -33,7 +47,10 @@ def render_markdown(review: Review) -> str:
 
 def _render(review: Review, longest: int) -> str:
     """Return the review with as many details as there is room for, those to look at first."""
-    head = "\n\n".join(_render_head(review))
+    heads = ("\n\n".join(_render_head(review, bounds)) for bounds in BOUNDS)
+    head = next((each for each in heads if len(each.encode()) <= longest // 2), "")
+    if not head:
+        return f"{_render_result(review)}\n\nThe findings are too long for this place; the HTML page has them."
     room = longest - len(head.encode()) - 300
     # first what has to be looked at; then in the order of the revisions
     order = sorted(range(len(review.revisions)), key=lambda number: (not review.revisions[number].is_open, number))
@@ -53,43 +70,51 @@ def _render(review: Review, longest: int) -> str:
     return "\n\n".join(parts)
 
 
-def _render_head(review: Review) -> Iterator[str]:
-    sign = "✅" if review.passed else "❌"
-    yield f"### {sign} Migrations: {escape(review.headline)}"
+def _render_result(review: Review) -> str:
+    return f"### {'✅' if review.passed else '❌'} Migrations: {escape(review.headline)}"
+
+
+def _render_head(review: Review, bounds: Bounds) -> Iterator[str]:
+    yield _render_result(review)
     if review.tiles:
         yield " · ".join(f"{SIGNS[each.gravity]} {each.number} {escape(each.words)}" for each in review.tiles)
-    for each in review.general:
-        yield _render_problem(each)
+    for each in review.general[: bounds.risks]:
+        yield _render_problem(each, bounds.message)
     if review.risks:
-        yield _render_risks(review.risks)
+        yield _render_risks(review.risks, bounds)
     if review.revisions:
-        yield _render_table(review.revisions)
+        yield _render_table(review.revisions, bounds)
     context = [code(review.project), *([f"since {code(review.since)}"] if review.since else [])]
     context += [f"at {code(review.commit)}"] if review.commit else []
-    yield "\n".join(f"<sub>{line}</sub><br>" for line in (" ".join(context), *map(escape, review.sentences[:5])))
+    yield "\n".join(
+        f"<sub>{line}</sub><br>"
+        for line in (" ".join(context), *(escape(_shorten(each, bounds.message)) for each in review.sentences[:5]))
+    )
 
 
-def _render_risks(risks: tuple[Risk, ...]) -> str:
+def _render_risks(risks: tuple[Risk, ...], bounds: Bounds) -> str:
     lines = []
-    for each in risks[:MOST_RISKS]:
+    for each in risks[: bounds.risks]:
         place = f"{code(each.revision)}{f' line {each.problem.line}' if each.problem.line else ''}"
-        message = escape(_shorten(each.problem.message, 400))
+        message = escape(_shorten(each.problem.message, bounds.message))
         lines.append(f"1. {SIGNS[each.problem.gravity]} **{escape(each.problem.label)}** {place}: {message}")
-    if len(risks) > MOST_RISKS:
-        lines.append(f"\n{len(risks) - MOST_RISKS} more are in the details.")
+    if len(risks) > bounds.risks:
+        lines.append(f"\n{len(risks) - bounds.risks} more are in the details, or on the page.")
     return "\n".join(["**Risks, the gravest first**\n", *lines])
 
 
-def _render_table(revisions: tuple[RevisionReview, ...]) -> str:
+def _render_table(revisions: tuple[RevisionReview, ...], bounds: Bounds) -> str:
     rows = ["| Migration | | Verdict | Findings |", "|---|---|---|---|"]
     # where they are too many, those to look at
     listed = (
-        sorted(revisions, key=lambda each: not each.is_open)[:MOST_ROWS] if len(revisions) > MOST_ROWS else revisions
+        sorted(revisions, key=lambda each: not each.is_open)[: bounds.rows]
+        if len(revisions) > bounds.rows
+        else revisions
     )
     for each in listed:
         found = counted(len(each.open_problems), "finding") if each.open_problems else ""
         verdict = f"accepted {each.verdict}" if each.accepted else each.verdict
-        message = escape(_shorten(each.message, 120))
+        message = escape(_shorten(each.message, bounds.message // 4))
         rows.append(f"| {code(each.id)} | {message} | {SIGNS[each.gravity]} {escape(verdict)} | {found} |")
     table = "\n".join(rows)
     if len(listed) < len(revisions):
@@ -139,11 +164,11 @@ def _render_effects(each: RevisionReview) -> Iterator[str]:
         yield "\n".join(["**A rollback would lose**\n", *(f"- {escape(loss)}" for loss in each.losses[:20])])
 
 
-def _render_problem(each: Problem) -> str:
+def _render_problem(each: Problem, longest: int = LONGEST_MESSAGE) -> str:
     direction = " in the downgrade" if each.direction == "downgrade" else ""
     place = f" line {each.line}" if each.line else ""
     lines = [
-        f"{SIGNS[each.gravity]} **{escape(each.label)}**{direction}{place}: {escape(_shorten(each.message, 1500))}"
+        f"{SIGNS[each.gravity]} **{escape(each.label)}**{direction}{place}: {escape(_shorten(each.message, longest))}"
     ]
     if each.why:
         lines.append(escape(each.why))
