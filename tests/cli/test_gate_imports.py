@@ -17,6 +17,7 @@ NOT_IN_PRODUCTION = (
     "trace",
     "coverage",
     "sample_data",
+    "pictures",
 )
 
 
@@ -73,6 +74,13 @@ def test_a_preflight_loads_only_what_asks(pair: Pair) -> None:
     assert {"gate.preflight", "preconditions.ask", "preconditions.statements"} <= loaded
     assert not {name for name in loaded if name.partition(".")[0] in NOT_IN_PRODUCTION}
     assert "gate.preflight" not in loaded_by(pair, "upgrade", "head")  # nothing to do
+
+
+def test_the_gate_loads_no_template_engine() -> None:
+    code = "import sys, dbkit.gate, dbkit.commands.migrate, dbkit.gate.executor; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=180)
+    # Alembic has Mako for new files, and that brings MarkupSafe
+    assert not {"jinja2", "rich"} & set(run.stdout.split())
 
 
 @pytest.mark.parametrize("verb", ["migrate", "psql"])

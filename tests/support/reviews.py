@@ -7,7 +7,7 @@ from pathlib import Path
 from dbkit.coverage.facts import StatementCoverage
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.verdict import Verdict
-from dbkit.lint.run import LintOutcome
+from dbkit.lint.outcome import LintOutcome
 from dbkit.preconditions.precondition import Precondition, Source
 from dbkit.roundtrip.outcome import Failure, Finding, Outcome, RevisionOutcome, SampleRowCount
 from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Lock, RelationAccess, Trace

@@ -14,7 +14,8 @@ from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
 
 if TYPE_CHECKING:
-    from dbkit.lint.run import LintOutcome
+    from dbkit.lint.outcome import LintOutcome
+    from dbkit.lint.statement_work import LiveSizes
     from dbkit.pictures.history import History
     from dbkit.project import Project
     from dbkit.reports.review.drawings import Drawings
@@ -50,32 +51,40 @@ def report(settings: Settings, ini: Path, options: ReportOptions) -> int:
     """Write the review of a proof; return 1 where it or lint has found something that is not accepted."""
     outputs = [(name, _choose_file(name, file)) for name, file in options.outputs or DEFAULT_OUTPUTS]
     _require_places([file for _, file in outputs])
-    from dbkit.lint.run import LintOutcome
+    from dbkit.lint.outcome import LintOutcome
     from dbkit.lint.squawk import find_program
+    from dbkit.lint.statement_work import LiveSizes
     from dbkit.pictures.history import History
     from dbkit.roundtrip.outcome import Outcome
 
     def run(
         server: "ScratchServer", request: "Request", walks: "WalkCache"
-    ) -> "tuple[tuple[Outcome, LintOutcome, History], Project]":
-        from dbkit.lint.run import lint_outcome
+    ) -> "tuple[tuple[Outcome, LintOutcome, History, LiveSizes], Project]":
+        from dbkit.lint.kept_findings import kept_findings, with_findings
+        from dbkit.lint.run import find_in_outcome, lint_outcome, read_live_sizes
         from dbkit.pictures.history import from_script
         from dbkit.roundtrip.prove import prove_at
 
         request = replace(request, trace=True, keeps_schema=True, strict=options.strict or None)
         outcome, loaded = prove_at(server, settings, ini, request, make_progress_line(), walks)
-        linted = lint_outcome(server, outcome, loaded, request, options.version, options.sizes)
+        rules = find_in_outcome(outcome, loaded, request, options.version, kept_findings(walks.used))
+        if walks.made:
+            walks.made = with_findings(walks.made, rules, keeps_traces=True)
+        live = read_live_sizes(server, loaded, options.sizes)
+        linted = lint_outcome(outcome, loaded, request, rules, live)
         history = from_script(loaded.script, last=MOST_IN_GRAPH)
-        return (outcome.without_ordinary(), linted, history), loaded
+        return (outcome.without_ordinary(), linted, history, live), loaded
 
     directory = Path.cwd()  # a kept result is shown in the directory that it was made in
-    found = find_or_prove(settings, ini, "report", options, tuple[Outcome, LintOutcome, History], run, [find_program()])
-    outcome, linted, history = found.result
+    found = find_or_prove(
+        settings, ini, "report", options, tuple[Outcome, LintOutcome, History, LiveSizes], run, [find_program()]
+    )
+    outcome, linted, history, live = found.result
     outcome = outcome.marked(found.seconds, found.problem)
     from dbkit.reports.review.build import find_touched_tables, make_review
     from dbkit.reports.review.drawings import Drawings
 
-    review = make_review(outcome, linted, options.since)
+    review = make_review(outcome, linted, options.since, live)
     drawings = Drawings(history, outcome.schema, find_touched_tables(outcome))
     written = []
     for name, file in outputs:

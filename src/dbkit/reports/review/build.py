@@ -9,6 +9,7 @@ from dbkit import journal
 from dbkit.backfill import progress
 from dbkit.findings.finding import Level
 from dbkit.findings.verdict import Verdict
+from dbkit.lint.statement_work import LiveSizes
 from dbkit.project.git_history import FileHistory, describe_head
 from dbkit.redaction import redact
 from dbkit.reports.paths import display_path
@@ -34,8 +35,7 @@ from dbkit.wording import counted
 
 if TYPE_CHECKING:
     from dbkit.findings.finding import LintFinding
-    from dbkit.lint.run import LintOutcome
-    from dbkit.lint.statement_work import LiveSizes
+    from dbkit.lint.outcome import LintOutcome
 
 GRAVITIES = list(Gravity)
 VERDICT_GRAVITY = {Verdict.PROVEN: Gravity.OK, Verdict.PROVEN_IF: Gravity.NOTE}
@@ -58,8 +58,9 @@ def _upgrades(revision: RevisionOutcome) -> Iterator[Trace]:
     return (each for each in revision.traces if each.direction == "upgrade")
 
 
-def make_review(outcome: Outcome, linted: "LintOutcome", since: str | None) -> Review:
+def make_review(outcome: Outcome, linted: "LintOutcome", since: str | None, live: LiveSizes | None = None) -> Review:
     """Return the review, without secrets and control characters. `outcome` has traces."""
+    live = live or LiveSizes()
     paths = [each.path for each in outcome.revisions]
     history = FileHistory({each.parent for each in paths})
     anchors = _make_anchors([each.revision for each in outcome.revisions])
@@ -67,7 +68,7 @@ def make_review(outcome: Outcome, linted: "LintOutcome", since: str | None) -> R
     for finding in linted.findings:
         by_revision.setdefault(finding.revision, []).append(finding)
     revisions = tuple(
-        _review_revision(each, anchors[each.revision], by_revision.get(each.revision, ()), linted.live, history)
+        _review_revision(each, anchors[each.revision], by_revision.get(each.revision, ()), live, history)
         for each in outcome.revisions
     )
     others = [each for each in linted.findings if each.revision not in anchors]
@@ -84,7 +85,7 @@ def make_review(outcome: Outcome, linted: "LintOutcome", since: str | None) -> R
         risks=tuple(_list_risks(revisions)),
         general=general,
         revisions=revisions,
-        has_sizes=linted.live.rates is not None,
+        has_sizes=live.rates is not None,
     )
     return clean(review)
 
@@ -105,9 +106,9 @@ def _make_anchors(identifiers: Sequence[str]) -> Mapping[str, str]:
 
 
 def _review_revision(
-    each: RevisionOutcome, anchor: str, linted: "Sequence[LintFinding]", live: "LiveSizes", history: FileHistory
+    each: RevisionOutcome, anchor: str, linted: "Sequence[LintFinding]", live: LiveSizes, history: FileHistory
 ) -> RevisionReview:
-    has_lines = any(found.line for found in (*each.findings, *each.warnings, *linted))
+    has_lines = any(found.line for found in (*each.findings, *each.warnings)) or any(found.line for found in linted)
     source = _read_lines(each.path) if has_lines else ()
     problems = tuple(list_problems(each, linted, source))
     downgrade = next((trace for trace in each.traces if trace.direction == "downgrade"), None)

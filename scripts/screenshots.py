@@ -1,0 +1,43 @@
+"""Make the pictures of docs/pictures: the review page of the example, in light and dark, as Chromium shows it.
+
+    python scripts/screenshots.py
+
+It needs playwright (the dependency group `browser`) and Chromium.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright  # type: ignore[import-not-found]  # of the group browser
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "docs/pictures"
+LARGEST = 150_000
+WIDTH, HEIGHT = 1080, 1000
+REVISION = "3ef0538ba411"
+"""One with locks and accepted findings."""
+
+
+def main() -> int:
+    """Write the page, open it, and take the pictures. Returns 1 where one is too large."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
+        page_file = Path(directory, "page.html")
+        subprocess.run([sys.executable, "-m", "dbkit", "report", "--output", f"html={page_file}"], cwd=ROOT, check=True)
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        for scheme in ("light", "dark"):
+            page = browser.new_context(color_scheme=scheme, viewport={"width": WIDTH, "height": HEIGHT}).new_page()
+            page.goto(f"{page_file.as_uri()}#rev-{REVISION}")
+            page.screenshot(path=PICTURES / f"review-{scheme}.png")
+        browser.close()
+    large = [path for path in PICTURES.glob("review-*.png") if path.stat().st_size > LARGEST]
+    print(*(f"{path.relative_to(ROOT)} is larger than {LARGEST} bytes" for path in large), sep="\n")
+    return 1 if large else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
