@@ -15,6 +15,9 @@ $(foreach variable,$(VARIABLES),$(eval export DBKIT_$(variable) = $$(value $(var
 option = $(if $(filter command $3,$(origin $1)),$2="$$DBKIT_$1")
 
 .DEFAULT_GOAL := help
+# a target that is not there, also with -n: the nearest one is named, and make ends with 2
+.DEFAULT:
+	+@scripts/nearest-target.sh '$(subst ','\'',$@)'
 .PHONY: help setup migrate revision merge rebase-migration rollback restore redo backfill reset seed status current history graph diagram heads check \
 	sql schema log preflight drift prove report roundtrip lint-migrations psql wait db-start db-stop test lint format clean
 

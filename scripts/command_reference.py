@@ -26,6 +26,9 @@ Every verb of `dbkit`, with its options. This page is written by `scripts/comman
 `dbkit VERB --help` prints; do not edit it.
 
 `dbkit VERB` and `python -m dbkit VERB` are the same. `--debug` before the verb shows the traceback of an error.
+
+`--color auto|always|never` decides whether verdicts, levels and errors have colours. With `auto`, the default, they have them on a
+terminal, unless `NO_COLOR` or `CI` is set, or `TERM` is `dumb`. In a pipe, the output is plain text without tables and progress.
 """
 
 

@@ -15,6 +15,7 @@ from dbkit.project import env_file
 from dbkit.project.revision_files import directory_of
 from dbkit.redaction import outputs, redact
 from dbkit.supported_versions import require_supported
+from dbkit.terminal import person
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,9 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             foreign_python.enter(sys.argv[1:] if arguments is None else arguments)
         except InputError as error:
-            print(error, file=sys.stderr)
+            outputs.print_error(error)
             return error.exit_code
         invocation = cli.parse(arguments)
+        person.meet(invocation.color)
         signals.raise_on_signals()
         _escape_unprintable_characters()
         try:
@@ -42,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if invocation.debug or not _is_expected(error):
                 raise
             failure = as_dbkit_error(error)
-            print(failure, file=sys.stderr)
+            outputs.print_error(failure)
             return failure.exit_code
+        finally:
+            outputs.clear_line()
 
 
 def _run(invocation: cli.Invocation) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from dbkit.redaction import redact
@@ -28,6 +28,34 @@ class Option(NamedTuple):
 def option(*flags: str, **keywords: Any) -> Option:
     """Return an option that is written like a call of `add_argument`."""
     return Option(flags, keywords)
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean migrate?` for the nearest of the known words; "" where none is near."""
+    from difflib import get_close_matches  # only an error needs it
+
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def suggest_option(words: Sequence[str], known: Iterable[str]) -> str:
+    """Return the suggestion for the first option among words that no parser knows."""
+    first = next((each.partition("=")[0] for each in words if each.startswith("-")), "")
+    return suggest(first, [each for each in known if each.startswith("--")]) if first.startswith("--") else ""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that names the nearest of the choices for one that does not exist."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            nearest = suggest(str(value), map(str, action.choices or ()))
+            if nearest and isinstance(action, argparse._SubParsersAction):
+                raise argparse.ArgumentError(None, f"there is no verb {value!r}{nearest}") from error
+            error.message += nearest
+            raise
 
 
 def flag(text: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from dbkit.arguments import (
     OUTPUTS,
     Option,
+    Parser,
     assignment,
     flag,
     limit,
@@ -21,9 +22,11 @@ from dbkit.arguments import (
     positive_number,
     process_count,
     seconds,
+    suggest_option,
     variable,
 )
 from dbkit.roundtrip import DRIVERS
+from dbkit.terminal.person import Color
 
 EPILOG = """\
 exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configuration; 3 refused;
@@ -35,6 +38,7 @@ exit codes: 0 done; 1 failed, or a check found something; 2 bad input or configu
 
 SET_ENV = "a variable for env.py; {host}, {port}, {user}, {password}, {dbname} and {url} in it are the database's"
 PYTHON = "run with the interpreter of another environment, in which dbkit is not installed"
+COLOR = "colours: auto (the default) has them on a terminal, unless NO_COLOR or CI is set"
 URL_ENV = "a variable in which env.py finds its URL"
 X = "an argument for env.py, as for alembic"
 X_LONG = {False: (), True: ("--x-arg",)}
@@ -47,6 +51,8 @@ TO = "a revision id or its beginning, or relative: +1, -1"
 SWITCH: dict[str, Any] = {"nargs": "?", "const": True, "default": False, "type": flag, "metavar": "0|1"}
 MESSAGE = option("-m", "--message", metavar="TEXT", required=True, help="what it does, with its ticket number")
 STASH = option("--stash", type=flag, metavar="0|1", help="0: do not save the rows that the rollback loses (STASH=0)")
+GLOBAL = ("--debug", "--python", "--color", "--help")
+"""The options before the verb."""
 ONLY = option("--only", metavar="REV", nargs="+", default=(), help="these revisions only")
 
 
@@ -451,6 +457,8 @@ class Invocation:
     """Alembic's -x."""
     database: str | None = None
     """The name of one of the project's databases."""
+    color: str = Color.AUTO.value
+    """When there are colours."""
 
     def load(self) -> tuple[Callable[..., int | None], tuple[object, ...]]:
         """Import the verb's module. Returns its function, and its options, where it has some, in a tuple."""
@@ -479,6 +487,7 @@ def parse(arguments: Sequence[str] | None) -> Invocation:
     }
     del values["python"]  # dbkit.foreign_python has read it
     debug, verb, config = values.pop("debug"), values.pop("verb"), values.pop("config", None)
+    color = values.pop("color")
     if config and VERBS[verb].only_here:
         parser.error(f"{verb} takes no --config: {VERBS[verb].only_here}")
     own = {each.dest for each in VERBS[verb].options}
@@ -486,28 +495,33 @@ def parse(arguments: Sequence[str] | None) -> Invocation:
     if VERBS[verb].passes_on:
         values["arguments"] = tuple(rest)
     elif rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        known = [*GLOBAL, *(each for flags, _ in options_of(VERBS[verb]) for each in flags)]
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{suggest_option(rest, known)}")
     section, arguments = (
         (values["name"], values["arguments"])
         if {"name", "arguments"} <= own
         else (project.get("section", "alembic"), project.get("x_arguments", ()))
     )
-    return Invocation(verb, values, config, debug, section, tuple(arguments), project.get("database"))
+    return Invocation(verb, values, config, debug, section, tuple(arguments), project.get("database"), color)
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of all verbs."""
     keywords: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     description = "Alembic migrations on PostgreSQL, through one gate."
-    parser = argparse.ArgumentParser("dbkit", description=description, epilog=EPILOG, **keywords)
+    parser = Parser("dbkit", description=description, epilog=EPILOG, **keywords)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--python", metavar="PATH", help=PYTHON)
+    color: dict[str, Any] = {"choices": [each.value for each in Color]}
+    parser.add_argument("--color", default=Color.AUTO.value, help=COLOR, **color)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, verb in VERBS.items():
         example = f"example: {verb.example}" if verb.example else None
         subparser = verbs.add_parser(name, help=verb.help, description=verb.help, epilog=example, **keywords)
         for flags, option_keywords in options_of(verb):
             subparser.add_argument(*flags, **option_keywords)
+        if not verb.passes_on:
+            subparser.add_argument("--color", default=argparse.SUPPRESS, help=argparse.SUPPRESS, **color)
     return parser
 
 

@@ -9,6 +9,7 @@ from dbkit import hints
 from dbkit.cli import Database, Invocation, Verb
 from dbkit.errors import DbkitError, InputError
 from dbkit.project import env_file
+from dbkit.redaction.outputs import print_error
 from dbkit.settings import load
 
 
@@ -52,7 +53,7 @@ def run(
             if not each.database or invocation.debug:
                 raise
             sys.stdout.flush()
-            print(error, file=sys.stderr)  # the other databases have their sections all the same
+            print_error(error)  # the other databases have their sections all the same
             code = max(code, error.exit_code)
     return code
 

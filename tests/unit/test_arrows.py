@@ -44,6 +44,7 @@ ROOMS = [
     "foreign_python",
     "errors",
     "hints",
+    "terminal",
     "redaction",
     "files",
     "wording",

@@ -1,10 +1,9 @@
 """Report the progress of a backfill while it runs."""
 
-import sys
 import time
-from contextlib import suppress
 
 from dbkit.errors import say
+from dbkit.terminal.progress import Progress, describe_time_left
 from dbkit.wording import counted
 
 ON_TERMINAL, IN_PIPE = 0.2, 10.0  # seconds between two lines
@@ -22,7 +21,7 @@ class ProgressReport:
         self.batches = 0
         self.longest = 0.0
         """Seconds of the longest batch, in which its rows were locked."""
-        self.terminal = sys.stderr.isatty()
+        self.progress = Progress()
 
     def add_batch(self, rows: int, seconds: float) -> None:
         """Count a batch that was committed, and report it now and then."""
@@ -30,21 +29,21 @@ class ProgressReport:
         self.batches += 1
         self.longest = max(self.longest, seconds)
         now = time.monotonic()
-        if now - self.reported < (ON_TERMINAL if self.terminal else IN_PIPE):
+        if now - self.reported < (ON_TERMINAL if self.progress.is_shown else IN_PIPE):
             return
         self.reported = now
         rate = self.rows / max(now - self.begun, 0.001)
         of = f" of about {self.estimate:,}" if self.estimate else ""
         done = f"{self.rows:,}{of} rows" if of else counted(self.rows, "row")
         line = f"{self.table}: {done}, {rate:,.0f} in a second"
-        if self.terminal:
-            self._replace_line(f"dbkit: {line}")
+        if self.progress.is_shown:
+            self.progress.show(f"dbkit: {line}{describe_time_left(now - self.begun, self.rows, self.estimate)}")
         else:
             say(line)
 
     def print_line(self, text: str) -> None:
         """Print a line that is not replaced."""
-        self._replace_line("")
+        self.progress.erase()
         say(text)
 
     def finish(self) -> None:
@@ -54,8 +53,3 @@ class ProgressReport:
             f"{self.table}: {counted(self.rows, 'row')} in {seconds:.1f} s, {counted(self.batches, 'batch', 'batches')}"
             + (f", the longest {self.longest * 1000:.0f} ms" if self.batches > 1 else "")
         )
-
-    def _replace_line(self, line: str) -> None:
-        if self.terminal:
-            with suppress(OSError):
-                print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ from dbkit import hints
 from dbkit.adoption.revisions import read_revisions
 from dbkit.adoption.site import Site
 from dbkit.errors import DbkitError, describe_error
-from dbkit.redaction.outputs import print_report
+from dbkit.redaction.outputs import TEXT, print_report
 from dbkit.settings import load
 
 
@@ -20,7 +20,7 @@ def print_proof(site: Site, count: int) -> None:
     """
     here = Path.cwd()
     try:
-        print_report(_prove(site, count))
+        print_report(_prove(site, count), TEXT)
     except DbkitError as error:
         print(f"not proven: {error.message}")
         print(indent(hints.render(error.hint), "  "), end="\n" if error.hint else "")
@@ -31,11 +31,11 @@ def print_proof(site: Site, count: int) -> None:
 
 
 def _prove(site: Site, count: int) -> str:
-    from dbkit.commands.progress_line import make_progress_line
     from dbkit.commands.proof_options import ProofOptions, open_proof
     from dbkit.project import load_project
     from dbkit.reports.formats import render_roundtrip
     from dbkit.roundtrip.prove import prove_at
+    from dbkit.terminal.progress import Progress
 
     # a project is loaded once: some revisions cannot be imported twice
     settings = replace(
@@ -67,5 +67,5 @@ def _prove(site: Site, count: int) -> str:
         baseline=None,
     )
     with open_proof(settings, options) as (server, request):
-        outcome, _project = prove_at(server, settings, site.settings_file, request, make_progress_line())
+        outcome, _project = prove_at(server, settings, site.settings_file, request, Progress())
     return render_roundtrip(outcome, "text")

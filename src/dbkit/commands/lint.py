@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbkit.commands.progress_line import make_progress_line
 from dbkit.commands.proof_options import ProofOptions, open_proof
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
+from dbkit.terminal.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,6 @@ def lint(settings: Settings, ini: Path, options: LintOptions) -> int:
         from dbkit.lint.run import lint_project
         from dbkit.reports.formats import render_lint
 
-        outcome = lint_project(server, settings, ini, request, make_progress_line(), options.version, options.sizes)
-    print_report(render_lint(outcome, options.report, Level(options.level)))
+        outcome = lint_project(server, settings, ini, request, Progress(), options.version, options.sizes)
+    print_report(render_lint(outcome, options.report, Level(options.level)), options.report)
     return 1 if outcome.failed else 0

@@ -1,5 +1,7 @@
 """`dbkit log`: the journal of the database."""
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +9,7 @@ from dbkit import gate, journal, project
 from dbkit.errors import InputError
 from dbkit.postgres.connect import connect
 from dbkit.settings import Settings
+from dbkit.terminal import person
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,12 @@ def log(settings: Settings, ini: Path, options: LogOptions) -> None:
     files = [(script.revision, Path(script.path)) for script in loaded.script.walk_revisions()]
     current = {row.id for row in latest.values()}
     edited = {path.name for path in journal.find_edited_files(latest, files)}
-    for row in rows:
-        print(_format_row(loaded, row, is_edited=row.id in current and row.file in edited))
+    entries = [_make_entry(loaded, row, is_edited=row.id in current and row.file in edited) for row in rows]
+    if person.looks_at(sys.stdout):
+        _print_table(entries)
+        return
+    for each in entries:
+        print(f"{each.began}  {each.action:<9}  {each.name}  {each.duration}, by {each.by}{each.edited}")
 
 
 def _parse_count(count: str) -> int | None:
@@ -43,7 +50,20 @@ def _parse_count(count: str) -> int | None:
     return int(count)
 
 
-def _format_row(loaded: project.Project, row: journal.JournalRow, *, is_edited: bool) -> str:
+@dataclass(frozen=True)
+class _Entry:
+    """A row of the journal in words."""
+
+    began: str
+    action: str
+    name: str
+    duration: str
+    by: str
+    edited: str
+    is_finished: bool
+
+
+def _make_entry(loaded: project.Project, row: journal.JournalRow, *, is_edited: bool) -> _Entry:
     script = project.find_revision(loaded.script, row.revision)
     name = project.name_of(script) if script else row.revision
     if row.ended_at is None:
@@ -52,6 +72,22 @@ def _format_row(loaded: project.Project, row: journal.JournalRow, *, is_edited: 
         duration = f"{(row.ended_at - row.began_at).total_seconds():.3f} s"
     client = f" from {row.client}" if row.client else ""
     edited = "; edited since" if is_edited else ""
-    return (
-        f"{row.began_at:%Y-%m-%d %H:%M:%S%z}  {row.action:<9}  {name}  {duration}, by {row.applied_by}{client}{edited}"
-    )
+    began = f"{row.began_at:%Y-%m-%d %H:%M:%S%z}"
+    return _Entry(began, row.action, name, duration, f"{row.applied_by}{client}", edited, row.ended_at is not None)
+
+
+def _print_table(entries: Sequence[_Entry]) -> None:
+    from dbkit.terminal.tables import Cell, Column, print_table  # a pipe needs no rich
+
+    columns = [Column("began"), Column("action"), Column("revision", is_wrapped=True), Column("took", is_wrapped=True)]
+    rows = [
+        [
+            Cell(each.began),
+            Cell(each.action),
+            Cell(f"{each.name}{each.edited}", "warning" if each.edited else ""),
+            Cell(each.duration, "" if each.is_finished else "bad"),
+            Cell(each.by),
+        ]
+        for each in entries
+    ]
+    print_table([*columns, Column("by", is_wrapped=True)], rows)

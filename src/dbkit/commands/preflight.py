@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dbkit.commands.progress_line import make_progress_line
 from dbkit.commands.proof_options import ScratchOptions, open_scratch_server
 from dbkit.errors import CheckFailed, InputError, say
 from dbkit.preflight import live
 from dbkit.preflight.ask import Limits
 from dbkit.redaction.outputs import print_report, write_data
 from dbkit.settings import Settings, Target
+from dbkit.terminal.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def preflight(settings: Settings, ini: Path, options: PreflightOptions) -> int:
     if position.target:
         database = f"{position.target.dbname} on {position.target.server()}"
     result = PreflightOutcome(database, position.current, tuple(pending))
-    print_report(render_preflight(result, options.report))
+    print_report(render_preflight(result, options.report), options.report)
     return 1 if result.failed else 0
 
 
@@ -108,7 +108,7 @@ def _prove(settings: Settings, ini: Path, options: PreflightOptions, position: P
         from dbkit.roundtrip.selection import Scope
 
         scope = Scope(applied=None if options.start else position.current, after=options.start, to=options.to)
-        return prove_at(server, settings, ini, replace(request, scope=scope, trace=True), make_progress_line())
+        return prove_at(server, settings, ini, replace(request, scope=scope, trace=True), Progress())
 
 
 def _require_same_position(connection: "OwnConnection", position: Position, loaded: "Project", limits: Limits) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbkit.commands.kept_proof import KeptOptions, find_or_prove
-from dbkit.commands.progress_line import make_progress_line
 from dbkit.errors import InputError
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
+from dbkit.terminal.progress import Progress
 
 if TYPE_CHECKING:
     from dbkit.lint.outcome import LintOutcome
@@ -56,7 +56,7 @@ def prove(settings: Settings, ini: Path, options: ProveOptions) -> int:
         from dbkit.roundtrip.prove import prove_at
 
         request = replace(request, trace=True, strict=options.strict or None)
-        outcome, loaded = prove_at(server, settings, ini, request, make_progress_line(), walks)
+        outcome, loaded = prove_at(server, settings, ini, request, Progress(), walks)
         rules = find_in_outcome(outcome, loaded, request, options.version, kept_findings(walks.used))
         if walks.made:
             walks.made = with_findings(walks.made, rules, keeps_traces=options.trace)
@@ -68,5 +68,6 @@ def prove(settings: Settings, ini: Path, options: ProveOptions) -> int:
     found = find_or_prove(settings, ini, "prove", options, tuple[Outcome, LintOutcome], run, [find_program()])
     outcome, linted = found.result
     outcome = outcome.marked(found.seconds, found.problem)
-    print_report(render_prove(outcome, linted, options.report, Level(options.level), with_trace=options.trace))
+    rendered = render_prove(outcome, linted, options.report, Level(options.level), with_trace=options.trace)
+    print_report(rendered, options.report)
     return 0 if outcome.passed and not linted.failed else 1

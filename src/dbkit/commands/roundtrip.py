@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbkit.commands.kept_proof import KeptOptions, find_or_prove
-from dbkit.commands.progress_line import make_progress_line
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
+from dbkit.terminal.progress import Progress
 
 if TYPE_CHECKING:
     from dbkit.project import Project
@@ -34,12 +34,12 @@ def roundtrip(settings: Settings, ini: Path, options: RoundtripOptions) -> int:
         from dbkit.roundtrip.prove import prove_at
 
         request = replace(request, trace=options.trace, strict=options.strict or None)
-        outcome, loaded = prove_at(server, settings, ini, request, make_progress_line(), walks)
+        outcome, loaded = prove_at(server, settings, ini, request, Progress(), walks)
         return outcome.without_ordinary(), loaded
 
     found = find_or_prove(settings, ini, "roundtrip", options, Outcome, prove)
     outcome = found.result.marked(found.seconds, found.problem)
     if options.trace and options.report == "text":
         print(render_trace(outcome, "text"))
-    print_report(render_roundtrip(outcome, options.report))
+    print_report(render_roundtrip(outcome, options.report), options.report)
     return 0 if outcome.passed else 1

@@ -1,5 +1,6 @@
 """`dbkit status`: show the state of the database and the next command, on one screen."""
 
+import sys
 from pathlib import Path
 
 import psycopg
@@ -11,8 +12,12 @@ from dbkit.gate.next_step import MIGRATE, DatabaseStatus, read_status, suggest_n
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect
 from dbkit.settings import Settings, Target
+from dbkit.terminal import person
 
 LONGEST_LIST = 12  # pending migrations that fit on the screen with the rest
+
+BAD_LABELS = ("locked", "invalid", "half done")
+WARNING_LABELS = ("running", "stash", "read-only", "adopted", "edited")
 
 Rows = list[tuple[str, str]]
 
@@ -84,8 +89,23 @@ def _describe_place(target: Target) -> str:
 
 
 def _print_rows(rows: Rows, next_command: str, *, exit_code: int) -> int:
+    rows = [*rows, ("next", next_command)]
+    if person.looks_at(sys.stdout):
+        from dbkit.terminal.tables import Cell, print_labelled  # a pipe needs no rich
+
+        print_labelled([(label, Cell(hints.render(value), _find_style(label, value))) for label, value in rows])
+        return exit_code
     previous = ""
-    for label, value in [*rows, ("next", next_command)]:
+    for label, value in rows:
         hints.show(f"{'' if label == previous else label:<10}{value}")
         previous = label
     return exit_code
+
+
+def _find_style(label: str, value: str) -> str:
+    """Return the style of a value on a terminal."""
+    if label in BAD_LABELS or (label == "answers" and value.startswith("no")):
+        return "bad"
+    if label in WARNING_LABELS or (label == "pending" and value != "nothing"):
+        return "warning"
+    return "good" if label in ("answers", "pending") else ""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dbkit.commands.progress_line import make_progress_line
 from dbkit.commands.proof_options import ProofOptions, open_proof
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
+from dbkit.terminal.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,6 @@ def trace(settings: Settings, ini: Path, options: TraceOptions) -> int:
         from dbkit.roundtrip.prove import prove_at
 
         request = replace(request, trace=True, extra_rows=False)
-        outcome, _project = prove_at(server, settings, ini, request, make_progress_line())
-    print_report(render_trace(outcome, options.report))
+        outcome, _project = prove_at(server, settings, ini, request, Progress())
+    print_report(render_trace(outcome, options.report), options.report)
     return 0 if all(len(each.traces) for each in outcome.revisions) else 1

@@ -21,6 +21,8 @@ from dbkit.errors import InputError
 from dbkit.foreign_python import finder
 
 OPTION = "--python"
+OTHERS = ("--color",)
+"""The other options before the verb that take a value."""
 OLDEST = 3, 10
 FRONT = Path(__file__).resolve().parent / "front"
 """The directory that has only the package `dbkit` in it."""
@@ -70,6 +72,8 @@ def _enter_project(named: str) -> None:
 def _find_option(arguments: Sequence[str]) -> str | None:
     """Return the value of --python before the verb."""
     for number, word in enumerate(arguments):
+        if number and arguments[number - 1] in OTHERS:
+            continue
         if word == OPTION:
             return arguments[number + 1] if len(arguments) > number + 1 else None  # argparse reports that it is missing
         if word.startswith(f"{OPTION}="):

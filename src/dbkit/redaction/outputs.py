@@ -1,20 +1,30 @@
 """Redact the outputs of the program: the standard streams, log records, and tracebacks.
 
-The streams are redacted as a whole, so that no `print` can omit it. Two kinds of output are written unchanged: the
-user's own SQL (`write_data`: `dbkit sql`), and reports whose values were redacted before they were formatted as JSON or
-XML (`print_report`), in which a replacement could break the syntax.
+The streams are redacted as a whole, so that no `print` can omit it, and control characters in them are made visible.
+Two kinds of output are written unchanged: the user's own SQL (`write_data`: `dbkit sql`), and reports whose values were
+redacted before they were formatted as JSON or XML (`print_report`), in which a replacement could break the syntax.
 """
 
 import io
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, TextIO
 
 from dbkit.redaction import redact
+from dbkit.redaction.control_characters import show_controls
+
+Paint = Callable[[str, str], str]
+"""Adds colours to plain text; the second argument is the kind of message, "" for any line of output."""
+ERROR = "error"
+TEXT = "text"
+"""The format of reports for people."""
+
+before_writing: list[Callable[[], None]] = []
+"""Called before a standard stream is written to: they take a line of progress off the screen."""
 
 
 class RedactedStream(io.TextIOBase):
@@ -23,8 +33,10 @@ class RedactedStream(io.TextIOBase):
     An incomplete line is held until its end, or until the stream is flushed.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, paint: Paint | None = None) -> None:
+        """`paint`: adds colours; None for plain text."""
         self.stream = stream
+        self.paint = paint
         self.held = ""
 
     def write(self, words: str) -> int:
@@ -42,11 +54,19 @@ class RedactedStream(io.TextIOBase):
     def _release(self) -> None:
         words, self.held = self.held, ""
         if words:
-            self.stream.write(redact.text(words))
+            self.write_redacted(redact.text(words))
+
+    def write_redacted(self, words: str, kind: str = "") -> None:
+        """Write text for people whose secrets are redacted already."""
+        self._release()
+        clear_line()
+        words = show_controls(words)
+        self.stream.write(self.paint(words, kind) if self.paint else words)
 
     def write_unchanged(self, words: str) -> None:
         """Write text without redaction."""
         self._release()
+        clear_line()
         self.stream.write(words)
 
     def close(self) -> None:
@@ -79,6 +99,12 @@ class RedactedStream(io.TextIOBase):
     def errors(self) -> str | None:  # type: ignore[override]
         """As of the real stream."""
         return self.stream.errors
+
+
+def clear_line() -> None:
+    """Take a line of progress off the screen."""
+    for function in before_writing:
+        function()
 
 
 @contextmanager
@@ -146,6 +172,29 @@ def write_data(words: str) -> None:
         sys.stdout.write(words)
 
 
-def print_report(words: str) -> None:
-    """Print a report whose values were redacted before it was formatted."""
-    write_data(f"{words}\n")
+def print_report(words: str, report: str = "") -> None:
+    """Print a report whose values were redacted before it was formatted; `report` is the format, such as `json`."""
+    if report == TEXT:
+        _write_redacted(sys.stdout, f"{words}\n", "")
+    else:
+        write_data(f"{words}\n")
+
+
+def print_error(error: Exception) -> None:
+    """Print the message of an error to stderr. A closed stderr is no error."""
+    with suppress(OSError):
+        _write_redacted(sys.stderr, f"{redact.text(str(error))}\n", ERROR)
+
+
+def use_paint(paint: Callable[[TextIO], Paint | None]) -> None:
+    """Add colours to the standard streams from now on, by what `paint` returns for each."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, RedactedStream):
+            stream.paint = paint(stream.stream)
+
+
+def _write_redacted(stream: Any, words: str, kind: str) -> None:
+    if isinstance(stream, RedactedStream):
+        stream.write_redacted(words, kind)
+    elif stream is not None:
+        stream.write(show_controls(words))

@@ -23,6 +23,7 @@ from dbkit.stash import sequences, tables
 from dbkit.stash.losses import DryRun, DryRunStep
 from dbkit.stash.obstacles import WITHOUT
 from dbkit.stash.tables import OBSERVER_SCHEMA, StashTable
+from dbkit.terminal.progress import Progress
 
 ROWS = 5  # in each table of the scratch database
 OBSERVER_TABLES = f"""
@@ -88,6 +89,8 @@ def _run_in_scratch(settings: Settings, ini: Path, heads: tuple[str, ...], to: s
     With rows, the effects of a loop over rows or of a trigger are observed, too.
     """
     with scratch_cluster.cluster(settings) as cluster, _silence():
+        progress = Progress()
+        progress.show("what the rollback loses: applying the migrations to a scratch database")
         scratch = open_scratch(project.load_project(settings), settings, cluster, cluster.target().dbname)
         scratch.upgrade(heads)
         if sample_rows:
@@ -95,7 +98,7 @@ def _run_in_scratch(settings: Settings, ini: Path, heads: tuple[str, ...], to: s
             with connect(scratch.target, autocommit=True, session=Session.PROJECT) as connection:
                 TableFiller(ROWS, version_tables=[scratch.target.history.table]).fill(connection)
         with connect(scratch.target, autocommit=True) as connection:
-            observer = DryRunObserver(connection)
+            observer = DryRunObserver(connection, progress)
             scratch.downgrade(to, observer)
             return observer.result()
 
@@ -103,8 +106,9 @@ def _run_in_scratch(settings: Settings, ini: Path, heads: tuple[str, ...], to: s
 class DryRunObserver:
     """A step hook that only observes, over a second connection."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(self, connection: psycopg.Connection, progress: Progress) -> None:
         self.connection = connection
+        self.progress = progress
         self.steps: list[DryRunStep] = []
         self.observed: set[int] = set()
         self.positions: dict[int, int | None] = {}
@@ -113,6 +117,7 @@ class DryRunObserver:
 
     def before(self, step: RevisionStep, _driver: psycopg.Connection) -> None:
         """Read the tables and sequences before a step."""
+        self.progress.show(f"what the rollback loses: undoing {step.revision.revision} in a scratch database")
         found = tables.read_tables(self.connection)
         self._observe(found)
         self.connection.execute(f"TRUNCATE {OBSERVER_SCHEMA}.written")

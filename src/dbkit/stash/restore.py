@@ -19,6 +19,7 @@ from dbkit.stash.restore_sql import RestoreStatements
 from dbkit.stash.sequences import SequenceOutcome
 from dbkit.stash.store import Stash
 from dbkit.stash.tables import hash_table
+from dbkit.terminal.progress import Progress
 from dbkit.wording import counted
 
 FOREIGN_KEYS = """
@@ -89,7 +90,11 @@ def _restore_tables(
     ]
     for statements, name, _ in triggers:
         connection.execute(f"ALTER TABLE {statements.table.sql} DISABLE TRIGGER {quote_ident(name)}".encode())
-    outcomes = {statements.name: _restore_table(connection, statements, overwrite=overwrite) for statements in ordered}
+    outcomes = {}
+    progress = Progress()
+    for number, statements in enumerate(ordered):
+        progress.show(f"restoring {statements.name}", number, len(ordered))
+        outcomes[statements.name] = _restore_table(connection, statements, overwrite=overwrite)
     # deferred constraints must be checked before triggers can be enabled
     connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
     for statements, name, enabled in triggers:
