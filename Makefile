@@ -6,7 +6,7 @@ ALEMBIC := venv/bin/alembic -c alembic.ini
 
 # Variables that people pass (m="…", to=…). They reach the recipes verbatim, through the environment as DBKIT_m, DBKIT_to, …
 # and in double quotes: make would expand $(…) when it exports a variable from its command line itself, and a shell would run it.
-VARIABLES := m to from out empty online id since level rev table set where key again name overwrite last STASH
+VARIABLES := m to plan from out empty online id since level rev table set where key again name overwrite last STASH
 MAKEOVERRIDES =
 unexport $(VARIABLES)
 $(foreach variable,$(VARIABLES),$(eval export DBKIT_$(variable) = $$(value $(variable))))
@@ -27,8 +27,8 @@ help:
 ## Every day
 setup: .env ## make ./venv and .env; safe to repeat
 	@./venv-setup.sh
-migrate: setup ## apply pending migrations; to=REV
-	@$(DBKIT) migrate $(call option,to,--to)
+migrate: setup ## apply pending migrations; to=REV; plan=1 shows what would run, and runs nothing
+	@$(DBKIT) migrate $(call option,to,--to) $(call option,plan,--plan)
 revision: setup ## write a migration from the models: m="SHOP-12 add orders"; online=1 in stages, empty=1 by hand, id=ID
 	@$(DBKIT) revision --message="$$DBKIT_m" $(call option,empty,--empty) $(call option,online,--online) $(call option,id,--rev-id)
 rollback: setup ## undo the last migration and save the rows that are lost; to=REV; STASH=0 saves nothing

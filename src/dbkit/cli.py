@@ -153,7 +153,11 @@ VERBS = {
     "migrate": Verb(
         "bring the database to a revision",
         "dbkit migrate --to +1",
-        (option("--to", metavar="REV", default="head", help=f"head (the default), {TO}"),),
+        (
+            option("--to", metavar="REV", default="head", help=f"head (the default), {TO}"),
+            option("--plan", **SWITCH, help="run nothing, and print what would run: its SQL, locks and times"),
+            format_option("text", "json"),
+        ),
         any_project=True,
     ),
     "revision": Verb(

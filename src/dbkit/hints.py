@@ -31,6 +31,7 @@ DBKIT_VERBS = {
 """By Make target, the verb that does the same."""
 FLAGS = {
     "to": "--to",
+    "plan": "--plan",
     "m": "-m",
     "name": "--name",
     "rev": "--revision",

@@ -16,6 +16,7 @@ ROOMS = [
     "commands",
     "adoption",
     "reports",
+    "plan",
     "preflight",
     "drift",
     "drafts",

@@ -15,9 +15,7 @@ from dbkit.wording import counted
 
 def upgrade(settings: Settings, ini: Path, to: str) -> None:
     """Run `alembic upgrade` through the gate. Raises InputError when `to` is behind the database."""
-    alembic_command.require_revision_name(to)
-    if to.startswith("-") or to == "base":
-        raise InputError(f"{to} is behind the database.", f"To go back: `make rollback to={to}`.")
+    require_ahead(to)
     loaded = project.load_project(settings)
     loaded.require_gate()
     if not loaded.heads:
@@ -45,6 +43,13 @@ def upgrade(settings: Settings, ini: Path, to: str) -> None:
         _print_steps_of_others(loaded, before[0], after, 0)
         print(f"The database is at {', '.join(after)}: nothing to apply.")
     _print_restorable_stashes(loaded, named[0])
+
+
+def require_ahead(to: str) -> None:
+    """Raise InputError for what is no name of a revision, and for a step back."""
+    alembic_command.require_revision_name(to)
+    if to.startswith("-") or to == "base":
+        raise InputError(f"{to} is behind the database.", f"To go back: `make rollback to={to}`.")
 
 
 def _report_each(loaded: project.Project, named: Sequence[Settings], before: Sequence[tuple[str, ...]]) -> None:

@@ -11,6 +11,7 @@ from dbkit.drafts import describe, draft, proof, write_file
 from dbkit.drafts.compare import Migrated, migrate_scratch
 from dbkit.drafts.comparison import Comparison
 from dbkit.drafts.models import ModelsNotCreated
+from dbkit.drafts.rename_candidates import RenameCandidate
 from dbkit.drafts.steps import Draft
 from dbkit.drafts.write_file import NewRevision
 from dbkit.errors import CheckFailed, InputError, say
@@ -30,6 +31,8 @@ from dbkit.roundtrip.access import database_names
 from dbkit.roundtrip.kept_head import KeptHead
 from dbkit.roundtrip.scratch_server import ScratchServer
 from dbkit.settings import Settings
+from dbkit.terminal import person
+from dbkit.terminal.question import ask_yes_or_no
 
 WITHOUT_GATE = "Read it and correct it. Then: alembic upgrade head, or dbkit adopt, for the other commands."
 
@@ -69,7 +72,7 @@ def _compare(
     try:
         server.wait()
         migrated = migrate_scratch(loaded, settings, server.place, "migrated", kept)
-        return migrated, migrated.compare_one()
+        return migrated, migrated.compare_one(_ask_rename if person.can_be_asked() else None)
     except ModelsNotCreated as error:
         raise _Unavailable(f"the models' tables cannot be created: {error}") from error
     except CheckFailed as error:
@@ -78,6 +81,10 @@ def _compare(
         if not settings.is_foreign:
             raise
         raise _Unavailable(error.message) from error
+
+
+def _ask_rename(candidate: RenameCandidate) -> bool:
+    return ask_yes_or_no(candidate.question)
 
 
 def _write_draft(

@@ -6,11 +6,13 @@ from pathlib import Path
 import psycopg
 
 from dbkit import hints, journal
+from dbkit.errors import InputError
 from dbkit.gate import protection
 from dbkit.postgres.cluster import development_cluster
 from dbkit.postgres.connect import connect, current_revisions
 from dbkit.project import env_file, revision_files
 from dbkit.project.config import read_config
+from dbkit.redaction.outputs import TEXT
 from dbkit.settings import Settings, Target
 
 
@@ -19,19 +21,29 @@ class MigrateOptions:
     """Options of `dbkit migrate`."""
 
     to: str
+    plan: bool = False
+    """Print what would run, and run nothing."""
+    report: str = TEXT
 
 
-def migrate(settings: Settings, ini: Path, options: MigrateOptions) -> None:
+def migrate(settings: Settings, ini: Path, options: MigrateOptions) -> int | None:
     """Upgrade the database to the revision `to`.
 
     Whether the database is at the only head is checked without Alembic, whose import is most of the time that a no-op
     `alembic upgrade head` takes. In every other case Alembic and the gate decide.
     """
+    if options.plan:
+        from dbkit.commands.migration_plan import print_plan
+
+        return print_plan(settings, ini, options.to, options.report)
+    if options.report != TEXT:
+        raise InputError(f"--format {options.report} is for --plan.", "Without it, the migrations are run.")
     if options.to == "head" and not settings.is_foreign and _is_at_head(settings, ini):
-        return
+        return None
     from dbkit.commands.alembic_upgrade import upgrade
 
     upgrade(settings, ini, options.to)
+    return None
 
 
 def _is_at_head(settings: Settings, ini: Path) -> bool:

@@ -70,7 +70,7 @@ def preflight(settings: Settings, ini: Path, options: PreflightOptions) -> int:
         pending = run.answer_all(pending, lambda question: script.find_answer(question, answers))
     elif position.target and pending:
         with live.open_session(position.target, settings, limits) as connection:
-            _require_same_position(connection, position, loaded, limits)
+            require_same_position(connection, position.current, loaded, limits)
             pending = run.ask_all(connection, outcome.revisions, pending, limits)
     if position.target:
         database = f"{position.target.dbname} on {position.target.server()}"
@@ -111,12 +111,14 @@ def _prove(settings: Settings, ini: Path, options: PreflightOptions, position: P
         return prove_at(server, settings, ini, replace(request, scope=scope, trace=True), Progress())
 
 
-def _require_same_position(connection: "OwnConnection", position: Position, loaded: "Project", limits: Limits) -> None:
+def require_same_position(
+    connection: "OwnConnection", current: tuple[str, ...], loaded: "Project", limits: Limits
+) -> None:
     """Raise InputError for a history that is elsewhere, and CheckFailed where the database was migrated meanwhile."""
     from dbkit.gate import requirements
 
     requirements.require_one_history(connection, loaded.script)
     now = live.read_position(connection, limits)
-    if now != position.current:
-        before, after = (", ".join(each) or "base" for each in (position.current, now))
+    if now != current:
+        before, after = (", ".join(each) or "base" for each in (current, now))
         raise CheckFailed(f"the database has moved from {before} to {after} meanwhile.", "Run the same command again.")

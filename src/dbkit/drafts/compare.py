@@ -19,6 +19,7 @@ from dbkit.drafts.models import CreatedModels, create_models
 from dbkit.drafts.orphans import find_orphans
 from dbkit.drafts.read_objects import read_catalog
 from dbkit.drafts.read_shapes import read_shapes
+from dbkit.drafts.rename_candidates import AskRename, RenameCandidate, confirm_renames, declare_renames
 from dbkit.drafts.renames import apply_renames, execute_rename
 from dbkit.drafts.render_options import RenderOptions, read_render_options
 from dbkit.drafts.scope import Facts, Scope
@@ -64,17 +65,20 @@ class Migrated:
         """How env.py of a project with one database wants its revisions written."""
         return read_render_options(next(iter(self.models.values())).options)
 
-    def compare_one(self) -> Comparison:
-        """Compare the one database of a project. Raises InputError where it has no models, and ModelsNotCreated."""
+    def compare_one(self, ask: AskRename | None = None) -> Comparison:
+        """Compare the one database of a project. Raises InputError where it has no models, and ModelsNotCreated.
+
+        `ask`: asks a person whether what is dropped and added is a rename.
+        """
         if not self.models:
             raise InputError("env.py has no target_metadata, so there are no models to compare with the migrations.")
-        return self.compare(next(iter(self.models)))
+        return self.compare(next(iter(self.models)), ask)
 
-    def compare(self, name: str) -> Comparison:
+    def compare(self, name: str, ask: AskRename | None = None) -> Comparison:
         """Compare one database with its models. Raises ModelsNotCreated."""
         target, models = self.scratch.targets[name], self.models[name]
         initial = self.initial.get(name, {})
-        return compare(self.cluster, target, models, self.loaded.initial, initial, name, self.source, self.ahead)
+        return compare(self.cluster, target, models, self.loaded.initial, initial, name, self.source, self.ahead, ask)
 
 
 def migrate_scratch(
@@ -131,11 +135,12 @@ def compare(
     name: str = "",
     source: SqlSource | None = None,
     ahead: TablesAhead | None = None,
+    ask: AskRename | None = None,
 ) -> Comparison:
     """Compare a database of the migrations, at head, with one that the models create. Raises ModelsNotCreated.
 
     `initial_facts` are those of the state in which the chain begins. `name` is that of the database, where the project
-    has several.
+    has several. `ask`: asks a person whether what is dropped and added is a rename.
     """
     created = create_models(cluster, migrated, models.metadata, initial, name, source, ahead)
     shapes, before, after, renames = _read_both(migrated, created, models.metadata)
@@ -143,16 +148,34 @@ def compare(
     before = replace(before, origins=origins)
     after = replace(after, origins=find_origins(after.facts, created.before, created.origins), texts=created.texts)
     comparison = _compare_states(before, after, created, models, initial_facts, renames)
+    asked: set[RenameCandidate] = set()
+    while ask and (confirmed := confirm_renames(comparison, ask, asked)):
+        # a table that is renamed may have a column that is, too
+        declare_renames(confirmed, comparison)
+        before, renames = _rename_again(migrated, models, shapes, after, origins)
+        comparison = _compare_states(before, after, created, models, initial_facts, renames)
     freed = free_names(comparison)
     if not freed:
         return comparison
+    before, renames = _rename_again(migrated, models, shapes, after, origins, freed)
+    renamed = _compare_states(before, after, created, models, initial_facts, [*renames, *freed])
+    return replace(comparison, with_free_names=renamed)
+
+
+def _rename_again(
+    migrated: Target,
+    models: Models,
+    shapes: Shapes,
+    after: State,
+    origins: Mapping[str, str],
+    freed: Sequence[Rename] = (),
+) -> tuple[State, Sequence[Rename]]:
+    """Carry out the declared renames, and those that free names. Returns the database as it is then, and the former."""
     with _connect(migrated) as connection, connection.transaction(force_rollback=True):
         renames, _ = apply_renames(connection, models.metadata, shapes, after.shapes)
         for rename in freed:
             execute_rename(connection, rename)
-        before = replace(_read_state(connection, migrated, read_shapes(connection)), origins=origins)
-    renamed = _compare_states(before, after, created, models, initial_facts, [*renames, *freed])
-    return replace(comparison, with_free_names=renamed)
+        return replace(_read_state(connection, migrated, read_shapes(connection)), origins=origins), renames
 
 
 def _compare_states(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dbkit.findings.finding import Level
     from dbkit.lint.outcome import LintOutcome
+    from dbkit.plan import Plan
     from dbkit.preflight.outcome import PreflightOutcome
     from dbkit.roundtrip.outcome import Outcome
 
@@ -42,6 +43,12 @@ def render_preflight(outcome: "PreflightOutcome", name: str) -> str:
     """Render the answers of a preflight in a format."""
     render: Callable[[PreflightOutcome], str] = _load_format(name).render_preflight
     return render(outcome)
+
+
+def render_plan(plan: "Plan", name: str) -> str:
+    """Render the plan of a migration in a format."""
+    render: Callable[[Plan], str] = _load_format(name).render_plan
+    return render(plan)
 
 
 def _load_format(name: str) -> ModuleType:

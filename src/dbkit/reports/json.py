@@ -14,6 +14,7 @@ from dbkit.trace.records import ExecutedStatement, Trace
 if TYPE_CHECKING:
     from dbkit.findings.finding import Level, LintFinding
     from dbkit.lint.outcome import LintOutcome
+    from dbkit.plan import Plan, PlannedRevision, PlannedStatement
     from dbkit.preflight.outcome import PreflightOutcome, Question, TouchedRows
 
 
@@ -254,3 +255,60 @@ def _touched_rows(each: "TouchedRows") -> dict[str, Any]:
         "rows": each.rows,
         "reason": each.reason,
     }
+
+
+def render_plan(plan: "Plan") -> str:
+    """Render the statements that would run, with their locks and estimates; times in seconds, null where not known."""
+    document = {
+        "database": plan.database,
+        "current": list(plan.current),
+        "has_sizes": plan.has_sizes,
+        "seconds": _rounded(plan.seconds),
+        "revisions": [_planned_revision(each, has_sizes=plan.has_sizes) for each in plan.revisions],
+    }
+    return _dump(document)
+
+
+def _planned_revision(each: "PlannedRevision", *, has_sizes: bool) -> dict[str, Any]:
+    pending = each.pending
+    return {
+        "revision": pending.revision,
+        "message": pending.message,
+        "path": str(pending.path),
+        "verdict": pending.verdict,
+        "problem": pending.problem or each.untraced,
+        "accepted": pending.accepted,
+        "seconds": _rounded(each.seconds) if has_sizes else None,
+        "preconditions": [
+            {"id": question.id, **_precondition(question.precondition), "later": question.later}
+            for question in pending.questions
+        ],
+        "waits": [
+            {
+                "table": wait.table,
+                "blocks": wait.blocks,
+                "seconds": _rounded(wait.seconds) if has_sizes else None,
+            }
+            for wait in each.waits
+        ],
+        "statements": list(map(_planned_statement, each.statements)),
+    }
+
+
+def _planned_statement(each: "PlannedStatement") -> dict[str, Any]:
+    return {
+        "sql": each.sql,
+        "line": each.line,
+        "transaction": each.transaction,
+        "in_transaction": each.in_transaction,
+        "is_batch": each.is_batch,
+        "locks": [{"table": lock.table, "lock": str(lock.lock), "blocks": lock.lock.blocks} for lock in each.locks],
+        "work": [
+            {"table": work.table, "kind": work.kind, "rows": work.rows, "seconds": _rounded(work.seconds)}
+            for work in each.work
+        ],
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

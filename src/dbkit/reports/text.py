@@ -18,6 +18,7 @@ from dbkit.wording import counted
 
 if TYPE_CHECKING:
     from dbkit.lint.outcome import LintOutcome
+    from dbkit.plan import Plan
     from dbkit.preflight.outcome import PreflightOutcome
 
 LONGEST_FAILED_SQL = 300
@@ -237,3 +238,10 @@ def render_preflight(outcome: "PreflightOutcome") -> str:
     from dbkit.reports import preflight_text  # it is loaded for this verb only
 
     return redact.text(preflight_text.render(outcome))
+
+
+def render_plan(plan: "Plan") -> str:
+    """Render the plan of a migration."""
+    from dbkit.reports import plan_text  # it is loaded for this verb only
+
+    return redact.text(plan_text.render(plan))

@@ -31,7 +31,7 @@ DBKIT_ALEMBIC = $(patsubst dbkit,alembic,$(patsubst %/dbkit,%/alembic,$(DBKIT)))
 
 # Variables that people pass (m="…", to=…). They reach the recipes verbatim, through the environment as DBKIT_m, DBKIT_to, …
 # and in double quotes: make would expand $(…) when it exports a variable from its command line itself, and a shell would run it.
-DBKIT_VARIABLES := m to from out empty online id since level rev table set where key again name overwrite last database STASH
+DBKIT_VARIABLES := m to plan from out empty online id since level rev table set where key again name overwrite last database STASH
 $(foreach variable,$(DBKIT_VARIABLES),$(eval export DBKIT_$(variable) = $$(value $(variable))))
 ifneq ($(filter $(DBKIT_TARGETS),$(value MAKECMDGOALS)),)
 unexport $(DBKIT_VARIABLES)
@@ -44,8 +44,8 @@ dbkit-option = $(if $(filter command $(value 3),$(origin $1)),$2="$$DBKIT_$1")
 .PHONY: $(DBKIT_TARGETS)
 
 ## Migrations
-migrate: ## apply pending migrations; to=REV
-	@$(DBKIT_CD) && $(DBKIT) migrate $(call dbkit-option,to,--to)
+migrate: ## apply pending migrations; to=REV; plan=1 shows what would run, and runs nothing
+	@$(DBKIT_CD) && $(DBKIT) migrate $(call dbkit-option,to,--to) $(call dbkit-option,plan,--plan)
 revision: ## write a migration from the models: m="T-12 add users"; online=1 in stages, empty=1 by hand, id=ID
 	@$(DBKIT_CD) && $(DBKIT) revision --message="$$DBKIT_m" $(call dbkit-option,empty,--empty) $(call dbkit-option,online,--online) $(call dbkit-option,id,--rev-id)
 rollback: ## undo the last migration and save the rows that are lost; to=REV; STASH=0 saves nothing
