@@ -33,6 +33,9 @@ same_interpreter() {
     [ "$(venv/bin/python -c "$identity")" = "$("$python" -c "$identity")" ]
 }
 
+# Whether a person looks at stderr.
+is_watched() { [ -t 2 ] && [ "${TERM:-}" != dumb ] && [ -z "${CI:-}" ]; }
+
 has_uv() { command -v uv >/dev/null 2>&1; }
 
 # Debian keeps it in the package python3-venv. uv installs without pip.
@@ -96,7 +99,7 @@ install_packages() {
     if has_uv; then
         printf 'venv-setup: installing packages\n' >&2
         local quiet=--quiet
-        if [ -t 2 ]; then quiet=; fi # it shows its progress itself
+        if is_watched; then quiet=; fi # it shows its progress itself
         uv pip install ${quiet:+"$quiet"} --python venv/bin/python --require-hashes "${requirements[@]}"
     else
         venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --no-compile --require-hashes "${requirements[@]}" |
@@ -104,18 +107,26 @@ install_packages() {
     fi
 }
 
-# On a terminal, how many of so many packages pip has come to; else one line.
+# On a terminal, how many of so many packages pip has come to, and the time left; else one line.
 show_progress() {
-    local line count=0
-    [ -t 2 ] || printf 'venv-setup: installing packages\n' >&2
+    local line count=0 begun=$SECONDS
+    is_watched || printf 'venv-setup: installing packages\n' >&2
     while IFS= read -r line; do
-        [ -t 2 ] || continue
+        is_watched || continue
         case $line in
-        Collecting* | "Requirement already"*) printf '\rvenv-setup: installing packages: %d of %d' "$((count += 1))" "$1" >&2 ;;
-        "Installing collected packages"*) printf '\rvenv-setup: installing packages: unpacking %d' "$count" >&2 ;;
+        Collecting* | "Requirement already"*)
+            printf '\r\033[Kvenv-setup: installing packages: %d of %d%s' "$((count += 1))" "$1" "$(time_left "$count" "$1" "$begun")" >&2
+            ;;
+        "Installing collected packages"*) printf '\r\033[Kvenv-setup: installing packages: unpacking %d' "$count" >&2 ;;
         esac
     done
-    if [ -t 2 ]; then printf '\r\033[Kvenv-setup: installed %d packages\n' "$count" >&2; fi
+    if is_watched; then printf '\r\033[Kvenv-setup: installed %d packages\n' "$count" >&2; fi
+}
+
+# ", about 12 s left" for so many of so many packages since a moment; nothing at the beginning, when it is not known.
+time_left() {
+    local passed=$((SECONDS - $3))
+    if [ "$passed" -ge 2 ] && [ "$1" -lt "$2" ]; then printf ', about %d s left' "$((passed * ($2 - $1) / $1))"; fi
 }
 
 # The command and the package run from this checkout. lock/build.txt has what builds the package.

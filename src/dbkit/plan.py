@@ -96,7 +96,7 @@ class PlannedRevision:
 
 @dataclass(frozen=True)
 class Plan:
-    """What an upgrade of a database would run."""
+    """The revisions that an upgrade of a database would apply, with all that they would run."""
 
     database: str
     """Its name and its server."""

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from support.pair import Pair, Project
+from support.terminal import person_environment, type_in_terminal
 
 NOT_IN_PRODUCTION = (
     "commands",
@@ -18,9 +19,12 @@ NOT_IN_PRODUCTION = (
     "coverage",
     "sample_data",
     "pictures",
+    "plan",
 )
 
 
+FOR_PEOPLE = {"rich", "jinja2"}
+"""Libraries that only the output of some verbs needs."""
 LINE = "from alembic import context\n"
 
 
@@ -30,13 +34,33 @@ def loaded_by(pair: Pair, *arguments: str) -> set[str]:
 
 
 def loaded_in(gated: Project, *arguments: str) -> set[str]:
-    """The package's modules that an alembic command of a project loads."""
+    """The package's modules that an alembic command of a project loads, which loads no library for people."""
     command = [sys.executable, "-X", "importtime", *gated.command(*arguments)[1:]]
     run = subprocess.run(
         command, cwd=gated.root, env=gated.variables(), capture_output=True, text=True, check=True, timeout=60
     )
-    names = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
+    names = imported(run.stderr)
+    assert not FOR_PEOPLE & names
     return {name.partition(".")[2] for name in names if name.startswith("dbkit.")}
+
+
+def imported(shown: str) -> set[str]:
+    """The modules in what `-X importtime` shows."""
+    return {line.rpartition("|")[2].strip() for line in shown.splitlines() if line.startswith("import time:")}
+
+
+@pytest.mark.parametrize("color", ["auto", "always"])
+def test_a_migrate_with_nothing_to_do_loads_no_library_for_people_in_a_terminal(pair: Pair, color: str) -> None:
+    pair.write("op.execute('CREATE TABLE t (id int)')")
+    assert pair.gated.dbkit("migrate").returncode == 0
+    command = [sys.executable, "-X", "importtime", "-m", "dbkit", "--color", color, "migrate"]
+    environment = person_environment(pair.gated.variables(), PYTHONPATH=str(pair.gated.root / "src"))
+    shown = type_in_terminal(command, pair.gated.root, environment)
+    assert (shown.exit_code, "nothing to apply" in shown.raw) == (0, True), shown.raw
+    names = imported(shown.raw)
+    assert "dbkit.terminal.person" in names
+    assert not {each for each in names if each.partition(".")[0] in {*FOR_PEOPLE, "alembic", "sqlalchemy"}}
+    assert "dbkit.terminal.tables" not in names
 
 
 def test_the_gate_loads_nothing_that_proves(pair: Pair) -> None:

@@ -26,8 +26,8 @@ class MigrateOptions:
     report: str = TEXT
 
 
-def migrate(settings: Settings, ini: Path, options: MigrateOptions) -> int | None:
-    """Upgrade the database to the revision `to`.
+def migrate(settings: Settings, ini: Path, options: MigrateOptions) -> int:
+    """Upgrade the database to the revision `to`; with `plan`, return 1 where that does not work in a scratch database.
 
     Whether the database is at the only head is checked without Alembic, whose import is most of the time that a no-op
     `alembic upgrade head` takes. In every other case Alembic and the gate decide.
@@ -39,11 +39,11 @@ def migrate(settings: Settings, ini: Path, options: MigrateOptions) -> int | Non
     if options.report != TEXT:
         raise InputError(f"--format {options.report} is for --plan.", "Without it, the migrations are run.")
     if options.to == "head" and not settings.is_foreign and _is_at_head(settings, ini):
-        return None
+        return 0
     from dbkit.commands.alembic_upgrade import upgrade
 
     upgrade(settings, ini, options.to)
-    return None
+    return 0
 
 
 def _is_at_head(settings: Settings, ini: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What `dbkit migrate --plan` prints: what would run, with its locks and times. Nothing is run on the database."""
+"""The plan that `dbkit migrate --plan` prints: SQL, locks and times. Nothing is run on the database."""
 
 from pathlib import Path
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from dbkit import files
 from dbkit.commands.kept_proof import KeptOptions, find_or_prove
-from dbkit.commands.progress_line import make_progress_line
 from dbkit.errors import InputError
 from dbkit.redaction.outputs import print_report
 from dbkit.settings import Settings
+from dbkit.terminal.progress import Progress
 
 if TYPE_CHECKING:
     from dbkit.lint.outcome import LintOutcome
@@ -66,7 +66,7 @@ def report(settings: Settings, ini: Path, options: ReportOptions) -> int:
         from dbkit.roundtrip.prove import prove_at
 
         request = replace(request, trace=True, keeps_schema=True, strict=options.strict or None)
-        outcome, loaded = prove_at(server, settings, ini, request, make_progress_line(), walks)
+        outcome, loaded = prove_at(server, settings, ini, request, Progress(), walks)
         rules = find_in_outcome(outcome, loaded, request, options.version, kept_findings(walks.used))
         if walks.made:
             walks.made = with_findings(walks.made, rules, keeps_traces=True)

@@ -12,7 +12,11 @@ def ask_yes_or_no(question: str) -> bool:
     """
     while True:
         print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except KeyboardInterrupt:
+            print(file=sys.stderr)  # the terminal has shown ^C
+            raise
         answer = line.strip().lower()
         if not line:
             print(file=sys.stderr)
