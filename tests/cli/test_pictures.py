@@ -1,5 +1,7 @@
 """`dbkit graph` and `dbkit diagram`, and their targets."""
 
+import psycopg
+
 from support.kit import SHOP_HEAD, Kit
 from support.pair import Pair
 from support.pictures import SVG, parse_svg
@@ -39,6 +41,16 @@ def test_without_a_database_the_files_are_drawn(kit: Kit) -> None:
     assert "The files alone: " in typed.stdout
     assert "127.0.0.1:1" in typed.stdout
     assert f"●   {SHOP_HEAD} " in typed.stdout
+
+
+def test_a_lock_of_another_session_is_the_reason(kit: Kit) -> None:
+    with psycopg.connect(**kit.cluster.target().parameters()) as holder:
+        holder.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        pid = holder.info.backend_pid
+        typed = kit.dbkit("graph", env={"MIGRATION_WAIT": "0"})
+    assert typed.returncode == 0, typed.stderr
+    assert "The files alone: gave up after " in typed.stdout
+    assert f"alembic_version is locked by backend {pid}" in typed.stdout
 
 
 def test_a_database_ahead_of_the_files_exits_with_7(kit: Kit) -> None:

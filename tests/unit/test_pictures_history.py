@@ -188,6 +188,7 @@ def test_a_long_chain_is_one_lane_and_can_be_cut(tmp_path: Path) -> None:
     lines = history_text(history).splitlines()
     assert len(lines) == 403
     assert lines[3].startswith("○ r0399")
+    assert from_script(script, current=("r0199",), last=10).pending == 200
     short = from_script(script, last=10)
     assert [each.id for each in short.revisions] == [f"r{number:04}" for number in range(399, 389, -1)]
     assert "and 390 older" in history_svg(short)

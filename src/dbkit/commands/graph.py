@@ -67,23 +67,24 @@ def graph(settings: Settings, ini: Path, options: GraphOptions) -> int:
 
 def _read_applied(loaded: project.Project, settings: Settings, name: str | None) -> _Applied:
     """Ask the database, without waiting for one that does not answer; an embedded one is not made for that."""
+    patience = min(settings.wait, diagnosis.PATIENCE)
     settings = replace(settings, wait=0)
     try:
         if settings.is_foreign:
             settings = databases.choose_settings(loaded, settings, name)
         elif settings.target is None and not development_cluster(settings).exists():
             return _Applied(reason="the embedded database was not made yet.")
-        return _ask(settings)
+        return _ask(settings, patience)
     except (DbkitError, psycopg.Error, sa.exc.DBAPIError, OSError) as error:
         if name and settings.is_foreign:
             raise
         return _Applied(reason=as_dbkit_error(error).message)
 
 
-def _ask(settings: Settings) -> _Applied:
+def _ask(settings: Settings, patience: float) -> _Applied:
     target = gate.resolve_target(settings)
     own = {"default_transaction_read_only": "on"}
-    with connect(target, 0, patience=diagnosis.PATIENCE, settings=own) as connection:
+    with connect(target, 0, patience=patience, settings=own) as connection:
         current = current_revisions(connection)
         if not read_config(settings.ini).journal:
             return _Applied(current)

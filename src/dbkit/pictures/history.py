@@ -63,6 +63,8 @@ class History:
     """The number of revisions that were left out at the end."""
     current: tuple[str, ...] | None = None
     """The revisions of the database; None where none was asked."""
+    pending: int = 0
+    """The number of pending revisions, older ones included."""
     missing: tuple[str, ...] = ()
     """Those of them that have no file."""
     reason: str = ""
@@ -127,6 +129,7 @@ def from_script(
         revisions=tuple(describe(scripts[each]) for each in shown),
         older=len(order) - len(shown),
         current=None if current is None else tuple(map(make_label, current)),
+        pending=0 if current is None else len(set(order) - applied - set(half_applied)),
         missing=tuple(make_label(each) for each in current or () if each not in known),
         reason=make_label(reason),
     )

@@ -17,9 +17,7 @@ def describe_history(history: History) -> list[str]:
     if history.current is None:
         return [*lines, *depends, f"The files alone: {history.reason or 'no database was asked.'}"]
     at = ", ".join(history.current) or "no revision"
-    pending = history.count(State.PENDING)
-    more = ", and older ones" if pending and history.older else ""
-    lines.append(f"The database is at {at}; {counted(pending, 'revision')} pending{more}.")
+    lines.append(f"The database is at {at}; {counted(history.pending, 'revision')} pending.")
     if history.missing:
         lines.append(f"No file has {', '.join(history.missing)}: the database is ahead of these files.")
     return [*lines, *depends]
