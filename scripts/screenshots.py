@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright  # type: ignore[import-not-found
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs/pictures"
 LARGEST = 150_000
-WIDTH, HEIGHT = 1080, 1000
+WIDTH, HEIGHT = 1080, 880
 REVISION = "3ef0538ba411"
 """One with locks and accepted findings."""
 

@@ -45,7 +45,7 @@ def make_revision(number: int, text: str = "add a column", directory: Path = Pat
             14,
             1,
             touched=(touched,),
-            changes=(Change(ChangeKind.COLUMN_ADDED, text, f"c{number}", after=text),),
+            changes=(Change(ChangeKind.COLUMN_ADDED, text, f"c{number}", before=text),),
         ),
         ExecutedStatement(f'UPDATE t SET "{text}" = 1', 15, 1, inherited_locks=((text, Lock.ACCESS_EXCLUSIVE),)),
     )

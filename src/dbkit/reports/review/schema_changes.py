@@ -54,7 +54,8 @@ def _is_shown(change: Change, statement: ExecutedStatement, created: set[str]) -
         return False
     if change.kind == "not null" and change.what in (ChangeKind.CONSTRAINT_ADDED, ChangeKind.CONSTRAINT_DROPPED):
         # PostgreSQL 18 has a constraint beside the property of the column
-        columns = {each.name for each in statement.changes if each.what in NOT_NULL and each.table == change.table}
+        kinds = (*NOT_NULL, ChangeKind.COLUMN_ADDED)
+        columns = {each.name for each in statement.changes if each.what in kinds and each.table == change.table}
         if any(change.after.split()[2:3] == [column] for column in columns):
             return False
     if change.what == ChangeKind.CONSTRAINT_ADDED:
@@ -71,6 +72,9 @@ def _is_shown(change: Change, statement: ExecutedStatement, created: set[str]) -
 def _describe(change: Change) -> SchemaChange:
     if change.what in NOT_NULL:
         return SchemaChange("~", f"column {change.table}.{change.name}: {NOT_NULL[change.what]}")
+    if change.what == ChangeKind.COLUMN_ADDED:
+        not_null = " NOT NULL" if change.kind == "not null" else ""
+        return SchemaChange("+", _name("column", change), f"{change.before}{not_null}")
     if change.what in ADDED:
         return SchemaChange("+", _name(ADDED[change.what], change), change.after)
     if change.what in DROPPED:
