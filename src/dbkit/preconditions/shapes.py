@@ -116,7 +116,11 @@ WHERE t.oid >= {FIRST_NORMAL_OID} AND (t.typelem = 0 OR t.typcategory <> 'A')
 """  # noqa: S608
 CONTENTS = (COLUMNS, CONSTRAINTS, INDEXES, DOMAINS, LABELS, BASE_TYPES, FUNCTIONS, TYPES)
 """The queries for what belongs to tables."""
-QUALIFY = "SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off"
+QUALIFY = (
+    "SET LOCAL search_path = pg_catalog; SET LOCAL quote_all_identifiers = off; "
+    # a plan for the given OIDs seems cheaper, and would be made each time
+    "SET LOCAL plan_cache_mode = force_generic_plan"
+)
 
 
 @dataclass(frozen=True)
