@@ -24,6 +24,7 @@ from dbkit.roundtrip.outcome import Failure
 from dbkit.roundtrip.results import ProofResult, add_failure
 from dbkit.roundtrip.row_snapshot import table_hash_query
 from dbkit.roundtrip.workspace import Workspace
+from dbkit.sample_data.constraints import KnownTables
 
 # what may demand anything of rows that exist: not a plain CREATE TABLE, nor an index that is not unique
 DEMANDS = re.compile(
@@ -207,14 +208,14 @@ def _try(proof: Proof, each: Precondition) -> Precondition | None:
 
 def _plant_violating(proof: Proof, connection: "psycopg.Connection[Any]", each: Precondition) -> str | None:
     """Plant rows that violate a precondition. Returns None, or why there are none, as far as that is known."""
-    with project_settings(connection), _without_invalid_constraints(connection, each):
-        reason = plant(proof, connection, each.bad)
+    with project_settings(connection), _without_invalid_constraints(connection, each) as has_dropped:
+        reason = plant(proof, connection, each.bad, is_changed=has_dropped)
         if _is_violated(connection, each):
             return None
         # a trigger may keep such rows out, and have come after them
         if reason == UNREADABLE or reason.startswith(FORBIDDEN) or not turn_triggers_off(connection):
             return reason
-        reason = plant(proof, connection, each.bad)
+        reason = plant(proof, connection, each.bad, is_changed=has_dropped)
         connection.execute(WITH_TRIGGERS)
         return None if _is_violated(connection, each) else reason
 
@@ -223,15 +224,25 @@ def _is_violated(connection: "psycopg.Connection[Any]", each: Precondition) -> b
     return connection.execute(each.first_query(1).encode()).fetchone() is not None
 
 
-def plant(proof: "Proof | FailedProof", connection: "psycopg.Connection[Any]", queries: Iterable[str]) -> str:
-    """Plant rows that queries return. Returns why there are none, as far as that is known."""
+def plant(
+    proof: "Proof | FailedProof",
+    connection: "psycopg.Connection[Any]",
+    queries: Iterable[str],
+    *,
+    is_changed: bool = False,
+) -> str:
+    """Plant rows that queries return. Returns why there are none, as far as that is known.
+
+    `is_changed`: whether the tables are others than before the revision.
+    """
     from dbkit.coverage.goals import UnreadableError
     from dbkit.coverage.revision_goals import RevisionGoals
     from dbkit.coverage.statement_goals import read_goals
     from dbkit.coverage.tables import TableReader
 
     rows = proof.work.sample_rows
-    tables = TableReader(connection, frozenset(proof.version_tables), rows.options.seed, rows.known_tables())
+    known = KnownTables() if is_changed else rows.known_tables()
+    tables = TableReader(connection, frozenset(proof.version_tables), rows.options.seed, known)
     try:
         goals = [
             (goal, ("upgrade", query))
@@ -255,13 +266,16 @@ WHERE c.conrelid OPERATOR(pg_catalog.=) %s::pg_catalog.regclass::pg_catalog.oid 
 
 
 @contextmanager
-def _without_invalid_constraints(connection: "psycopg.Connection[Any]", each: Precondition) -> Iterator[None]:
-    """Drop the NOT VALID constraints of a table meanwhile: rows from before them may violate them."""
+def _without_invalid_constraints(connection: "psycopg.Connection[Any]", each: Precondition) -> Iterator[bool]:
+    """Drop the NOT VALID constraints of a table meanwhile: rows from before them may violate them.
+
+    Yields whether there are some.
+    """
     with qualified_names(connection):
         found = connection.execute(INVALID_CONSTRAINTS, [each.source.table]).fetchall()
     for drop, _ in found:
         connection.execute(str(drop).encode())
-    yield
+    yield bool(found)
     for _, add in found:
         connection.execute(str(add).encode())
 
