@@ -248,8 +248,11 @@ def follow_draft(
         raise Wrong("again: the second revision is not empty")
     if not project.has_own_env:
         _type(project, "schema")
-    _type(project, "check")
-    _type(project, "drift")
+    for verb in ("check", "drift"):
+        text = _type(project, verb, code=1 if case.drifts else 0)
+        missing = [each for each in case.drifts if f"{each} is only in the database" not in text]
+        if missing:
+            raise Wrong(f"{verb}: {', '.join(missing)} not named")
     demand_proven(case, project)
     undo(case, project, before)
     _type(project, "migrate")

@@ -62,6 +62,8 @@ class ModelChange:
     """Whether a draft that ends with such a sentence is right as well."""
     drops: tuple[str, ...] = ()
     """The tables and columns, such as `column t.a`, that the draft says it drops."""
+    drifts: tuple[str, ...] = ()
+    """The objects of others that check and drift name: only in the database, and neither tables nor schemas."""
     configure: str = ""
     """Options for `context.configure` in an env.py of the project's own; with any, env.py is not that of the kit."""
     excludes: tuple[str, ...] = ()

@@ -31,7 +31,7 @@ CASES = (
         without_create_all=True,
     ),
     left_alone("schema_of_others", "CREATE SCHEMA theirs; CREATE TABLE theirs.t (id int); CREATE TYPE theirs.kind AS ENUM ('x'); CREATE SEQUENCE theirs.s", "SELECT to_regclass('theirs.t') IS NOT NULL"),
-    left_alone("objects_of_others", "CREATE VIEW v_theirs AS SELECT 1 AS one; CREATE FUNCTION f_theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE MATERIALIZED VIEW m_theirs AS SELECT 2 AS two; CREATE DOMAIN d_theirs AS text", "SELECT one = 1 FROM v_theirs"),
+    left_alone("objects_of_others", "CREATE VIEW v_theirs AS SELECT 1 AS one; CREATE FUNCTION f_theirs() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE MATERIALIZED VIEW m_theirs AS SELECT 2 AS two; CREATE DOMAIN d_theirs AS text", "SELECT one = 1 FROM v_theirs", drifts=("view v_theirs", "function f_theirs()", "materialized view m_theirs", "domain d_theirs")),
     left_alone("odd_tables_of_others", 'CREATE TABLE "not-ours at all" (id int); CREATE TABLE "ünï" (id int); CREATE TABLE "a.b" (id int); CREATE TABLE "say ""x""" (id int)'),
     left_alone("extension_of_others", "CREATE EXTENSION hstore; CREATE TABLE member (id int); ALTER EXTENSION hstore ADD TABLE member", "SELECT to_regclass('member') IS NOT NULL"),
     made_by_hand("extension_member", "CREATE EXTENSION hstore; CREATE TABLE member (id int); ALTER EXTENSION hstore ADD TABLE member", "DROP EXTENSION hstore", "SELECT to_regclass('member') IS NOT NULL"),
