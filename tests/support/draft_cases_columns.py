@@ -169,7 +169,7 @@ CASES = (
     ),
     ModelChange("table_without_key", 'Table("t", metadata, Column("a", Integer), Column("b", Text))'),
     ModelChange("table_without_columns", 'Table("t", metadata)'),
-    ModelChange("unlogged", 'table("t", prefixes=["UNLOGGED"])', 'table("k")'),
+    ModelChange("unlogged", 'table("t", prefixes=["UNLOGGED"])', 'table("k")', drops=("table k",)),
     ModelChange("becomes_unlogged", 'table("t", prefixes=["UNLOGGED"])', 'table("t")'),
     ModelChange("columns_renamed_in_a_chain", 'table("t", Column("b", Text, info={"renamed_from": "a"}), Column("c", Text, info={"renamed_from": "b"}), Column("d", Text, info={"renamed_from": "c"}))', 'table("t", Column("a", Text), Column("b", Text), Column("c", Text))', rows="INSERT INTO t (a, b, c) VALUES ('1', '2', '3')", holds_after="SELECT b = '1' AND c = '2' AND d = '3' FROM t"),
     ModelChange(
@@ -180,7 +180,7 @@ CASES = (
         holds_after="SELECT (SELECT x = 'x' FROM b) AND (SELECT y = 'y' FROM c) AND (SELECT z = 'z' FROM d)",
     ),
     ModelChange("unlogged_key_becomes_serial", 'Table("t", metadata, Column("id", Integer, primary_key=True), prefixes=["UNLOGGED"])', 'Table("t", metadata, Column("id", Integer, Identity(), primary_key=True), prefixes=["UNLOGGED"])', rows="INSERT INTO t DEFAULT VALUES"),
-    ModelChange("fillfactor", 'table("t", postgresql_with={"fillfactor": 70})', 'table("k")'),
+    ModelChange("fillfactor", 'table("t", postgresql_with={"fillfactor": 70})', 'table("k")', drops=("table k",)),
     ModelChange("fillfactor_changes", 'table("t", postgresql_with={"fillfactor": 70})', 'table("t", postgresql_with={"fillfactor": 90})'),
     *(
         ModelChange(

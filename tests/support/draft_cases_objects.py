@@ -52,7 +52,7 @@ CASES = (
         {"a.sql": "CREATE VIEW a AS SELECT a FROM v;\n", "v.sql": VIEW},
     ),
     files("view_above_changed_column", {"v.sql": VIEW}, {"v.sql": VIEW}, WIDER),
-    files("view_of_new_table", {"v.sql": VIEW}, models_before='table("k")'),
+    files("view_of_new_table", {"v.sql": VIEW}, models_before='table("k")', drops=("table k",)),
     files("view_and_its_table_go", {}, {"v.sql": VIEW}, models='table("k")', models_before=TABLE + '\ntable("k")', loses=True),
     files("view_or_replace", {"v.sql": "CREATE OR REPLACE VIEW v AS SELECT '100%' AS percent, ':x' AS colon FROM t;\n"}),
     files("materialized_view_comes", {"m.sql": "CREATE MATERIALIZED VIEW m AS SELECT a, count(*) AS n FROM t GROUP BY a;\n"}),

@@ -142,7 +142,7 @@ CASES = (
         'Sequence("s", metadata=metadata)',
     ),
     ModelChange("sequence_type_changes", 'Sequence("s", data_type=BigInteger, metadata=metadata)', 'Sequence("s", data_type=Integer, metadata=metadata)'),
-    ModelChange("sequence_in_other_schema", 'Sequence("Odd s", schema="kinds", metadata=metadata)', 'table("t")'),
+    ModelChange("sequence_in_other_schema", 'Sequence("Odd s", schema="kinds", metadata=metadata)', 'table("t")', drops=("table t",)),
     key("serial_wider", "Integer", "BigInteger"),
     key("serial_narrower", "BigInteger", "Integer", loses=True),
     key("small_serial_wider", "SmallInteger", "Integer"),
