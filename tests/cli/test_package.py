@@ -41,7 +41,7 @@ def test_both_have_every_file_of_the_package(wheels: Mapping[str, Path]) -> None
     files = {
         path.relative_to(package.parent).as_posix()
         for path in package.rglob("*")
-        if path.suffix in {".py", ".md"} or path.name == "py.typed" or (path.is_file() and "templates" in path.parts)
+        if path.is_file() and path.suffix != ".pyc"
     }
     for wheel in wheels.values():
         assert wheel.name.startswith("alembic_dbkit-")

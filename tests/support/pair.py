@@ -17,7 +17,6 @@ import psycopg
 from dbkit.settings import Target
 from support.forked import ForkServer
 from support.kit import REPOSITORY
-from support.venv_copies import link_or_copy
 
 INI = """\
 [alembic]
@@ -183,8 +182,8 @@ class Project:
         if self.driver:
             return self.variables(env)
         if not (self.root / "src").exists():
-            source = REPOSITORY / "src/dbkit"  # with what is compiled
-            shutil.copytree(source, self.root / "src/dbkit", copy_function=link_or_copy)
+            # with what is compiled; a hard link would change the times of the files that others run
+            shutil.copytree(REPOSITORY / "src/dbkit", self.root / "src/dbkit")
         return {**self.variables(env), "PYTHONPATH": str(self.root / "src")}
 
     def query(self, statement: str) -> list[tuple[object, ...]]:
