@@ -9,6 +9,7 @@ from dbkit.postgres.engines import recognise
 from support.engines import ENGINES, POSTGRES, Engine, serving
 from support.failure_modes import TABLE, one_line
 from support.pair import Pair, url_of
+from support.running import others_slow
 
 WRITES = re.compile(r"\b(create|alter|drop|insert|update|delete|lock|comment)\b", re.IGNORECASE)
 BY_NAME = {engine.name: engine for engine in ENGINES}
@@ -26,7 +27,7 @@ def test_it_is_refused_by_name(pair: Pair, engine: Engine) -> None:
     assert not list(filter(WRITES.search, queries))
 
 
-@pytest.mark.parametrize("engine", [BY_NAME[name] for name in MAIN], ids=MAIN)
+@pytest.mark.parametrize("engine", others_slow(1, [BY_NAME[name] for name in MAIN]), ids=MAIN)
 @pytest.mark.parametrize("verb", [["status"], ["migrate"], ["rollback"], ["log"], ["drift"], ["preflight"]], ids=str)
 def test_each_verb_refuses_it(pair: Pair, engine: Engine, verb: list[str]) -> None:
     pair.write(TABLE)
