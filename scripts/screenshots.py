@@ -19,6 +19,8 @@ LARGEST = 150_000
 WIDTH, HEIGHT = 1080, 880
 REVISION = "3ef0538ba411"
 """One with locks and accepted findings."""
+IS_AT_TOP = """() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() =>
+    done(document.querySelector("header").getBoundingClientRect().top === 0))))"""
 
 
 def main() -> int:
@@ -32,6 +34,8 @@ def main() -> int:
         for scheme in ("light", "dark"):
             page = browser.new_context(color_scheme=scheme, viewport={"width": WIDTH, "height": HEIGHT}).new_page()
             page.goto(f"{page_file.as_uri()}#rev-{REVISION}")
+            # the header is where it stays only once the page has been scrolled and drawn
+            page.wait_for_function(IS_AT_TOP)
             page.screenshot(path=PICTURES / f"review-{scheme}.png")
         browser.close()
     large = [path for path in PICTURES.glob("review-*.png") if path.stat().st_size > LARGEST]
