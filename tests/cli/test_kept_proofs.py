@@ -280,6 +280,25 @@ def test_the_findings_of_lint_are_kept_with_the_verdicts(linter: Prover, up: str
 
 
 @pytest.mark.slow
+def test_the_findings_of_lint_are_kept_at_the_next_checkpoint(linter: Prover, tmp_path: Path) -> None:
+    copy = tmp_path / "before"
+    shutil.copytree(linter.root, copy, ignore=shutil.ignore_patterns("__pycache__", ".dbkit"))
+    try:
+        for last in (LAST + 11, LAST + 12):
+            for number in range(LAST + 1, last + 1):
+                write_revision(
+                    linter.root, number, f"CREATE INDEX ix{number} ON things (name)", f"DROP INDEX ix{number}"
+                )
+            code, text = linter.prove("--format", "json")
+            assert json.loads(text)["roundtrip"]["kept"] >= last - 12
+        assert json.loads(text)["roundtrip"]["kept"] > LAST + REVISIONS_AFTER, "it begins at a later checkpoint"
+        fresh = linter.prove("--format", "json", "--no-cache")
+        assert _without_times((code, text)) == _without_times(fresh)
+    finally:
+        restore(linter.root, copy)
+
+
+@pytest.mark.slow
 def test_the_whole_chain_is_walked_in_full_where_that_is_asked_for(prover: Prover) -> None:
     full = json.loads(prover.prove("--format", "json", "--full")[1])
     assert (full["kept"], full["chain"], full["chain_length"]) == (LAST - 1, "the whole chain", LAST)

@@ -59,7 +59,7 @@ def prove(settings: Settings, ini: Path, options: ProveOptions) -> int:
         outcome, loaded = prove_at(server, settings, ini, request, Progress(), walks)
         rules = find_in_outcome(outcome, loaded, request, options.version, kept_findings(walks.used))
         if walks.made:
-            walks.made = with_findings(walks.made, rules, keeps_traces=options.trace)
+            walks.made = with_findings(walks.made, rules, walks.kept, keeps_traces=options.trace)
         live = read_live_sizes(server, loaded, options.sizes)
         linted = lint_outcome(outcome, loaded, request, rules, live)
         shown = outcome if options.trace else outcome.without_traces()

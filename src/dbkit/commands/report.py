@@ -69,7 +69,7 @@ def report(settings: Settings, ini: Path, options: ReportOptions) -> int:
         outcome, loaded = prove_at(server, settings, ini, request, Progress(), walks)
         rules = find_in_outcome(outcome, loaded, request, options.version, kept_findings(walks.used))
         if walks.made:
-            walks.made = with_findings(walks.made, rules, keeps_traces=True)
+            walks.made = with_findings(walks.made, rules, walks.kept, keeps_traces=True)
         live = read_live_sizes(server, loaded, options.sizes)
         linted = lint_outcome(outcome, loaded, request, rules, live)
         history = from_script(loaded.script, last=MOST_IN_GRAPH)

@@ -16,11 +16,16 @@ def kept_findings(walk: KeptWalk | None) -> FoundByRules | None:
     return FoundByRules(walk.lint_findings, walk.without_lock_timeout)
 
 
-def with_findings(walk: KeptWalk, found: FoundByRules, *, keeps_traces: bool) -> KeptWalk:
-    """Return a walk with what the rules have found in its revisions; without traces, unless `keeps_traces`."""
+def with_findings(walk: KeptWalk, found: FoundByRules, kept: int, *, keeps_traces: bool) -> KeptWalk | None:
+    """Return a walk with what the rules have found in its revisions; without traces, unless `keeps_traces`.
+
+    The first `kept` outcomes are those of an earlier walk, which may have no traces. Returns None where the rules would
+    have to look at these again.
+    """
     revisions = set(walk.revisions)
-    if not all(each.is_traced or each.untraced for each in walk.outcomes):
-        return walk  # some could not be applied, and the finding names those that follow them
+    if not all(each.is_traced or each.untraced for each in walk.outcomes[kept:]):
+        # some could not be applied, and the finding names those that follow them
+        return None if kept else walk
     return replace(
         walk,
         outcomes=walk.outcomes if keeps_traces else tuple(map(_without_needless_traces, walk.outcomes)),

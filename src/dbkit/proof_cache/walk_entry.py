@@ -77,7 +77,7 @@ def _is_same(cache: RunCache, revision: Mapping[str, Any], samples: Sequence[Pat
 
 @dataclass
 class WalkEntry:
-    """A kept part of a chain that is to be written."""
+    """A walk that is to be kept."""
 
     key: str
     content: dict[str, object]
