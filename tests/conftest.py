@@ -30,6 +30,10 @@ pytest_plugins = ["support.alembic_templates", "support.lint_runs", "support.sou
 
 # Some machines set it; then each of the thousand processes that the tests start would compile the kit for itself
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# The tests are nobody's CI: what a person sees is tested there, too
+for name in ("CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+os.environ["TERM"] = "xterm"
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by the marker

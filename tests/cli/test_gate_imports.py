@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from support.pair import Pair, Project
-from support.terminal import person_environment, type_in_terminal
+from support.terminal import type_in_terminal
 
 NOT_IN_PRODUCTION = (
     "commands",
@@ -54,7 +54,7 @@ def test_a_migrate_with_nothing_to_do_loads_no_library_for_people_in_a_terminal(
     pair.write("op.execute('CREATE TABLE t (id int)')")
     assert pair.gated.dbkit("migrate").returncode == 0
     command = [sys.executable, "-X", "importtime", "-m", "dbkit", "--color", color, "migrate"]
-    environment = person_environment(pair.gated.variables(), PYTHONPATH=str(pair.gated.root / "src"))
+    environment = pair.gated.variables({"PYTHONPATH": str(pair.gated.root / "src")})
     shown = type_in_terminal(command, pair.gated.root, environment)
     assert (shown.exit_code, "nothing to apply" in shown.raw) == (0, True), shown.raw
     names = imported(shown.raw)

@@ -10,7 +10,7 @@ import pytest
 from dbkit.postgres.cluster import Cluster
 from support.other_project import OtherProject, make_project
 from support.running import others_slow
-from support.terminal import Answer, Shown, person_environment, resize, type_in_terminal
+from support.terminal import Answer, Shown, resize, type_in_terminal
 
 NAME = "[red]a[/red] \x1b]0\x07\x1b[2J😀"
 SHOWN = r"[red]a[/red] \x1b]0\x07\x1b[2J😀"
@@ -39,7 +39,7 @@ def show(
 ) -> Shown:
     """Type a verb in a terminal."""
     command = [sys.executable, "-m", "dbkit", *arguments]
-    environment = person_environment(project.variables(), **variables)
+    environment = project.variables() | variables
     return type_in_terminal(command, project.root, environment, columns=columns, answers=answers, stdin=stdin)
 
 
@@ -130,7 +130,7 @@ def test_progress_survives_a_narrower_window(project: OtherProject) -> None:
             resized.append(terminal)
 
     command = [sys.executable, "-m", "dbkit", "roundtrip", "-c", "alembic.ini", "--no-cache"]
-    environment = person_environment(project.variables())
+    environment = project.variables()
     shown = type_in_terminal(command, project.root, environment, columns=120, at_each=narrow)
     assert (shown.exit_code, len(resized)) == (0, 1), shown.raw
     after = shown.raw[shown.raw.index("1/3") :]

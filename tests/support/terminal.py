@@ -82,9 +82,3 @@ def type_in_terminal(
 def resize(terminal: int, columns: int) -> None:
     """Give the window so many columns."""
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-
-
-def person_environment(environment: Mapping[str, str], **more: str) -> dict[str, str]:
-    """An environment of a person, who is not in CI."""
-    left_out = ("CI", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
-    return {**{name: value for name, value in environment.items() if name not in left_out}, "TERM": "xterm", **more}

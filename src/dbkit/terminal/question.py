@@ -11,8 +11,8 @@ def ask_yes_or_no(question: str) -> bool:
     Raises KeyboardInterrupt at Ctrl-C.
     """
     while True:
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
         try:
+            print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
             line = sys.stdin.readline()
         except KeyboardInterrupt:
             print(file=sys.stderr)  # the terminal has shown ^C
