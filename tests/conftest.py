@@ -22,6 +22,7 @@ from support import pair as pair_module
 from support.forked import ForkServer
 from support.kit import REPOSITORY, SHOP_HEAD, Kit, copy_checkout, plain_environment
 from support.matrix import mark_chosen
+from support.running import spread
 from support.servers import DEBIAN, QuickCluster, free_port, listening
 from support.sessions import IS_HOSTILE, make_hostile, make_usual, usual_settings
 from support.venv_copies import link_or_copy, move_venv
@@ -38,7 +39,8 @@ os.environ["TERM"] = "xterm"
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by the marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the matrix; where a team has replaced the example shop, leave out those written against it."""
+    """Mark the tests of the matrix and slow ones; without the example shop, leave out those written against it."""
+    spread(items)
     mark_chosen(items)
     if list((REPOSITORY / "backend/alembic/versions").glob(f"*_{SHOP_HEAD}_*.py")):
         return

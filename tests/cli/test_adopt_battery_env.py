@@ -44,6 +44,7 @@ def test_names_are_unique() -> None:
     assert len({*NAMES}) == len(NAMES) >= 45
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("case", spread_foreign(10, zip(NAMES, CASES, strict=True)))
 def test_the_file(case: EnvFile, tmp_path: Path) -> None:
     """At most three lines come in, nothing else changes; a second run changes nothing, and --undo takes them out."""

@@ -37,6 +37,7 @@ def test_a_dropped_table_is_marked(kit: Kit) -> None:
     assert "this revision drops table stock" in typed.stderr
 
 
+@pytest.mark.slow
 def test_tables_of_others_are_left_alone(kit: Kit) -> None:
     """PostGIS, a queue, a colleague's experiment: neither modelled nor named by a revision."""
     kit.query("CREATE TABLE spatial_ref_sys (srid int)")
@@ -54,6 +55,7 @@ def test_changes_that_bare_autogenerate_does_not_see_are_seen(kit: Kit) -> None:
         assert name in shown.stdout + shown.stderr
 
 
+@pytest.mark.slow
 def test_changes_by_hand_are_drift_and_no_draft(kit: Kit) -> None:
     kit.query("ALTER TABLE orders ALTER currency SET DEFAULT 'XXX'")
     for typed in (kit.alembic("check"), kit.make("revision", "m=nothing")):
@@ -70,6 +72,7 @@ event.listen(Table, "column_reflect", lambda *_: time.sleep(0.5), once=True)
 """
 
 
+@pytest.mark.slow
 def test_a_comparison_does_not_depend_on_settings_of_the_database(kit: Kit) -> None:
     """Without the usual quoting, each type would be found to be another one; and a pause would end the session."""
     for setting in (
@@ -86,6 +89,7 @@ def test_a_comparison_does_not_depend_on_settings_of_the_database(kit: Kit) -> N
         assert "Couldn't determine database type" not in typed.stderr
 
 
+@pytest.mark.slow
 def test_a_database_that_is_behind_makes_no_difference(kit: Kit) -> None:
     kit.alembic("downgrade", "-1")
     typed = kit.make("revision", "m=x")
@@ -93,6 +97,7 @@ def test_a_database_that_is_behind_makes_no_difference(kit: Kit) -> None:
     assert "no changes found; no file was written" in typed.stderr
 
 
+@pytest.mark.slow
 def test_a_chain_that_needs_more_than_an_empty_database_is_compared_by_alembic(kit: Kit) -> None:
     """Then nothing that no model has is dropped, since nothing shows who has made it."""
     first = kit.versions[0]
@@ -145,6 +150,7 @@ class Paint(Base):
 """
 
 
+@pytest.mark.slow
 def test_a_schema_of_the_models_is_made_and_compared(kit: Kit) -> None:
     addition = """
 

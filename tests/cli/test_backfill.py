@@ -60,6 +60,7 @@ def test_killed_again_and_again(pair: Pair) -> None:
     assert pair.gated.journal() == [("upgrade", "rev1"), ("upgrade", "rev2")]
 
 
+@pytest.mark.slow
 def test_killed_in_a_project_without_the_gate(pair: Pair) -> None:
     pair.write(TABLE, COUNT)
     prepare(pair.bare, sql=SLOW)
@@ -80,6 +81,7 @@ def test_a_million_rows_killed_ten_times(pair: Pair) -> None:
     assert counted(pair.gated) == [(1, 1_000_000)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", others_slow(1, ["gated", "bare"]))
 def test_killed_between_the_last_row_and_the_version(pair: Pair, which: str) -> None:
     pair.write(TABLE, (f"{COUNT}{KILL_ITSELF}", f"{UNCOUNT}{KILL_ITSELF}"))
@@ -104,6 +106,7 @@ def test_what_was_taken_back_by_hand_is_begun_anew(pair: Pair) -> None:
     assert counted(pair.gated) == [(2, 500)]
 
 
+@pytest.mark.slow
 def test_begun_anew_when_what_it_is_based_on_was_undone(pair: Pair) -> None:
     """The rows that it had done are not done any more: their column is a new one."""
     column = "op.execute('ALTER TABLE t ADD x int NOT NULL DEFAULT 0')", "op.execute('ALTER TABLE t DROP x')"
@@ -133,6 +136,7 @@ def test_edited_while_it_was_interrupted(pair: Pair) -> None:
     assert counted(pair.gated) == [(1, FEW)]
 
 
+@pytest.mark.slow
 def test_ctrl_c(pair: Pair) -> None:
     pair.write(TABLE, COUNT)
     prepare(pair.gated, sql=SLOW)
@@ -146,6 +150,7 @@ def test_ctrl_c(pair: Pair) -> None:
     assert counted(pair.gated) == [(1, FEW)]
 
 
+@pytest.mark.slow
 def test_several_in_one_revision(pair: Pair) -> None:
     """The first is done, the second is interrupted: the first is not done again."""
     second = "backfill(op, 't', 'm = m + 1', where='id > 100', batch=50)"
@@ -224,6 +229,7 @@ def test_rows_that_are_rare(pair: Pair) -> None:
     assert counted(pair.gated) == [(0, ROWS - 2), (1, 2)]
 
 
+@pytest.mark.slow
 def test_a_row_that_the_application_keeps(pair: Pair) -> None:
     """All others that come before it are done meanwhile; then it is done as the application has left it."""
     pair.write(TABLE, COUNT)
@@ -253,6 +259,7 @@ def test_a_row_that_the_application_does_not_give_back(pair: Pair) -> None:
     assert counted(pair.gated) == [(1, 1000)]
 
 
+@pytest.mark.slow
 def test_a_batch_that_takes_long_is_taken_back(pair: Pair) -> None:
     """Its rows would be locked for a second; it is done in smaller ones."""
     pair.write(TABLE, f"{IMPORT}backfill(op, 't', 'n = n + 1')")
@@ -341,6 +348,7 @@ def test_a_script_has_one_update(pair: Pair, which: str) -> None:
     assert project.alembic("upgrade", "head").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_round_trip_of_a_project_that_uses_it(pair: Pair) -> None:
     fill = "op.execute('INSERT INTO t SELECT generate_series(1, 300)')"
     pair.write((f"{TABLE}\n{fill}", "op.execute('DROP TABLE t')"), (COUNT, UNCOUNT))
@@ -351,6 +359,7 @@ def test_a_round_trip_of_a_project_that_uses_it(pair: Pair) -> None:
         assert "2 proven" in typed.stdout
 
 
+@pytest.mark.slow
 def test_not_another_role_than_the_owner(pair: Pair) -> None:
     """A plain role that owns the database and the table can do all of it."""
     pair.write(TABLE, COUNT)

@@ -85,6 +85,7 @@ def read_all(terminal: int) -> Iterator[str]:
     os.close(terminal)
 
 
+@pytest.mark.slow
 def test_begun_anew_after_an_interruption(project: Project) -> None:
     with kept(project, 777):
         process = project.start_dbkit(*COUNT)
@@ -98,6 +99,7 @@ def test_begun_anew_after_an_interruption(project: Project) -> None:
     assert counted(project) == [(1, FEW - 776), (2, 776)]
 
 
+@pytest.mark.slow
 def test_ctrl_c(project: Project) -> None:
     with kept(project, 777):
         process = project.start_dbkit(*COUNT, preexec_fn=foreground)
@@ -113,6 +115,7 @@ def test_ctrl_c(project: Project) -> None:
     assert counted(project) == [(1, FEW)]
 
 
+@pytest.mark.slow
 def test_two_at_once(project: Project) -> None:
     with kept(project, 777):
         process = project.start_dbkit(*COUNT)
@@ -147,6 +150,7 @@ def test_a_row_that_cannot_be_changed(project: Project) -> None:
     assert counted(project) == [(1, FEW)]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -222,6 +226,7 @@ WORDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "columns", "values", "key"),
     others_slow(
@@ -265,6 +270,7 @@ def test_keys_of_any_type(project: Project, table: str, columns: str, values: st
     assert project.query(f"SELECT n, count(*) FROM {table} GROUP BY n") == [(1, rows)]
 
 
+@pytest.mark.slow
 def test_make_backfill(kit: Kit) -> None:
     """What people write reaches the server as it is."""
     assert kit.make("seed").returncode == 0

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+import pytest
 
 from dbkit.postgres.locks import lock_key
 from dbkit.settings import Target
@@ -44,6 +45,7 @@ def parent_of_head(kit: Kit) -> str:
     return str(kit.query("SELECT version_num FROM alembic_version")[0][0])
 
 
+@pytest.mark.slow
 def test_the_second_migrate_says_where_the_database_is_and_what_the_other_did(kit: Kit) -> None:
     behind = parent_of_head(kit)
     with migration_lock_held(kit):

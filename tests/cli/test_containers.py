@@ -59,6 +59,7 @@ def test_it_migrates_and_becomes_the_command(kit: Kit) -> None:
     assert version(kit) == [(SHOP_HEAD,)]
 
 
+@pytest.mark.slow
 def test_the_command_gets_its_arguments_as_they_are(kit: Kit) -> None:
     arguments = ["a  b", "it's", '"', "$HOME `id` $(id)", "*", "", "-n", "ü", "two\nlines", "\\"]
     program = "import json, sys; print(json.dumps(sys.argv[1:])); sys.exit(17)"
@@ -66,12 +67,14 @@ def test_the_command_gets_its_arguments_as_they_are(kit: Kit) -> None:
     assert (code, json.loads(output)) == (17, arguments), errors
 
 
+@pytest.mark.slow
 def test_without_a_command_it_ends_when_the_database_is_at_the_head(kit: Kit) -> None:
     kit.set_database("template0")
     assert enter(kit)[:2] == (0, "")
     assert version(kit) == [(SHOP_HEAD,)]
 
 
+@pytest.mark.slow
 def test_a_command_that_does_not_exist_is_a_failure(kit: Kit) -> None:
     assert enter(kit, "no-such-program")[0] == 127
 
@@ -83,6 +86,7 @@ def test_after_a_failed_migration_the_command_is_not_run(kit: Kit) -> None:
     assert kit.query("SELECT version_num, to_regclass('half') FROM alembic_version") == [(SHOP_HEAD, None)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("migrate", ["1", "0"])
 def test_a_database_ahead_of_the_code_ends_it(kit: Kit, migrate: str) -> None:
     kit.query("UPDATE alembic_version SET version_num = 'fedcba987654'")
@@ -90,6 +94,7 @@ def test_a_database_ahead_of_the_code_ends_it(kit: Kit, migrate: str) -> None:
     assert (code, output, "fedcba987654" in errors) == (7, "", True)
 
 
+@pytest.mark.slow
 def test_a_migration_that_goes_on_elsewhere_for_too_long_ends_it(kit: Kit) -> None:
     assert kit.alembic("downgrade", "-1").returncode == 0
     with psycopg.connect(**kit.cluster.target().parameters(), autocommit=True) as holder:
@@ -97,6 +102,7 @@ def test_a_migration_that_goes_on_elsewhere_for_too_long_ends_it(kit: Kit) -> No
         assert enter(kit, *RAN, env={"MIGRATION_WAIT": "300ms"})[:2] == (5, "")
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("migrate", ["1", "0"])
 @pytest.mark.parametrize(
     ("settings", "code"),
@@ -120,6 +126,7 @@ def test_a_switch_that_is_neither_on_nor_off_is_an_error(kit: Kit, value: str) -
     assert re.fullmatch(r"docker-entrypoint: MIGRATE_ON_START is .*: write 0 or 1, or leave it out\.\n", errors)
 
 
+@pytest.mark.slow
 def test_who_does_not_migrate_does_not_start_on_an_old_schema(kit: Kit) -> None:
     assert kit.alembic("downgrade", "-1").returncode == 0
     before = version(kit)
@@ -164,6 +171,7 @@ def test_a_signal_ends_the_wait_for_a_server(kit: Kit, number: int, code: int, m
     assert (process.returncode, output) == (code, ""), errors
 
 
+@pytest.mark.slow
 def test_the_first_process_of_a_container_hears_the_signal_too(kit: Kit) -> None:
     namespace = ("unshare", "--pid", "--fork", "--kill-child")
     if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pytest
 
 from support.kit import Kit
-from support.running import spread_slow
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,9 @@ EDITS = (
 )
 
 
-@pytest.mark.parametrize("edit", spread_slow(14, EDITS))
+@pytest.mark.spread(14)
+@pytest.mark.slow
+@pytest.mark.parametrize("edit", EDITS)
 def test_a_draft_is_right(kit: Kit, edit: Edit) -> None:
     path = kit.path / "backend/app/models" / f"{edit.module}.py"
     text, count = re.subn(edit.pattern, edit.replacement, path.read_text(), count=1, flags=re.MULTILINE)

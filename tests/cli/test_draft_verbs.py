@@ -15,7 +15,7 @@ from support.draft_case import ModelChange
 from support.draft_project import make_project
 from support.kit import Kit
 from support.pair import run_python
-from support.running import foreground, spread_slow, until
+from support.running import foreground, until
 
 
 def add_column(kit: Kit, column: str) -> None:
@@ -44,6 +44,7 @@ def test_the_bare_command_writes_the_same_draft(kit: Kit) -> None:
     assert "op.add_column" in codes[0]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("command", [("dbkit", "revision"), ("alembic", "revision", "--autogenerate")], ids=" ".join)
 def test_a_draft_that_does_not_run_is_kept_with_its_reason(kit: Kit, command: tuple[str, ...]) -> None:
     add_column(kit, "nick: Mapped[str]")
@@ -58,7 +59,8 @@ def test_a_draft_that_does_not_run_is_kept_with_its_reason(kit: Kit, command: tu
     compile("\n".join(lines), "revision", "exec")
 
 
-@pytest.mark.parametrize("count", spread_slow(2, [1, 2]))
+@pytest.mark.spread(2)
+@pytest.mark.parametrize("count", [1, 2])
 def test_ctrl_c_leaves_no_file(kit: Kit, count: int) -> None:
     """A staged draft has several files: half of them would be a chain that says nothing of the rest."""
     add_column(kit, "nick: Mapped[str] = mapped_column(server_default=text('random()::text'))")
@@ -92,6 +94,7 @@ def test_an_sql_file_that_drops_a_table_is_refused(kit: Kit) -> None:
     assert kit.versions == former
 
 
+@pytest.mark.slow
 def test_a_name_that_the_models_give_twice_is_named_and_the_rest_is_drafted(kit: Kit) -> None:
     add_column(kit, "nick: Mapped[str | None]")
     path = kit.path / "backend/app/models/stock.py"
@@ -108,6 +111,7 @@ def test_a_name_that_the_models_give_twice_is_named_and_the_rest_is_drafted(kit:
     assert "op.add_column" in text
 
 
+@pytest.mark.slow
 def test_a_table_without_a_model_is_dropped_where_a_default_needs_a_function_of_a_migration(kit: Kit) -> None:
     revision = kit.dbkit("revision", "--empty", "-m", "function")
     assert revision.returncode == 0, revision.stderr
@@ -126,6 +130,7 @@ def test_a_table_without_a_model_is_dropped_where_a_default_needs_a_function_of_
     assert "op.add_column" in code
 
 
+@pytest.mark.slow
 def test_models_that_no_database_takes_are_an_error(kit: Kit) -> None:
     add_column(kit, 'other: Mapped[int] = mapped_column(ForeignKey("nowhere.id"))')
     typed = kit.dbkit("revision", "-m", "other")
@@ -134,6 +139,7 @@ def test_models_that_no_database_takes_are_an_error(kit: Kit) -> None:
     assert "Alembic compares them" not in typed.stderr
 
 
+@pytest.mark.slow
 def test_a_table_that_cannot_be_created_is_named_and_the_rest_is_drafted(kit: Kit) -> None:
     add_column(kit, "nick: Mapped[str | None]")
     path = kit.path / "backend/app/models/customers.py"
@@ -192,6 +198,7 @@ def run_in(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_options_of_another_env_count(tmp_path: Path) -> None:
     """Without a database and without the gate: its env.py is run on a scratch database."""
     run = partial(run_in, tmp_path)
@@ -217,6 +224,7 @@ def test_options_of_another_env_count(tmp_path: Path) -> None:
     assert "no changes found; no file was written" in again.stderr
 
 
+@pytest.mark.slow
 def test_stages_need_the_comparison_on_a_scratch_database(tmp_path: Path) -> None:
     """Alembic's own comparison has no stages."""
     assert run_in(tmp_path, "alembic", "init", "-t", "multidb", "migrations").returncode == 0

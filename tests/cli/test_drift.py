@@ -149,6 +149,7 @@ def test_from_the_models_to_the_database(kit: Kit) -> None:
     assert "the database moved: index ix_by_hand on orders" in kit.make("check").stderr
 
 
+@pytest.mark.slow
 def test_a_database_that_is_behind_is_compared_where_it_is(kit: Kit) -> None:
     assert kit.make("rollback").returncode == 0
     assert "1 migration behind the head" in kit.make("drift").stdout
@@ -156,6 +157,7 @@ def test_a_database_that_is_behind_is_compared_where_it_is(kit: Kit) -> None:
     assert "the database moved: table prices is only in the migrations" in kit.make("drift").stderr
 
 
+@pytest.mark.slow
 def test_where_there_is_nothing_to_compare_that_is_said(kit: Kit) -> None:
     kit.query("UPDATE alembic_version SET version_num = 'ffff'")
     assert kit.dbkit("drift").returncode == 7

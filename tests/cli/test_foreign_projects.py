@@ -249,6 +249,7 @@ CASES = [
 ]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("shape", "verb"), CASES)
 def test_an_env_py_that_goes_past_the_gate_reaches_nothing(restored: Foreign, shape: str, verb: str) -> None:
     restored.write_env(HEAD + ENVIRONMENTS[shape])

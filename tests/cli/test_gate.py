@@ -32,6 +32,7 @@ def parts_of(target: Target) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [url_of, pytest.param(parts_of, marks=pytest.mark.slow)])
 def test_an_external_server_with_a_hostile_password(kit: Kit, password_server: Target, environment: object) -> None:
     """Same results as on the embedded one: up, status, down to base, up; through make and through bare alembic."""
@@ -91,6 +92,7 @@ def test_psql_of_the_embedded_server(kit: Kit, tmp_path: Path) -> None:
     assert "found" in typed.stdout
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("arguments", "cwd"),
     [
@@ -117,6 +119,7 @@ def test_bare_alembic_starts_a_stopped_server(kit: Kit) -> None:
     assert HEAD in shown.stdout
 
 
+@pytest.mark.slow
 def test_applying_migrations_needs_neither_the_app_nor_its_dependencies(kit: Kit) -> None:
     models = kit.path / "backend/app/models/__init__.py"
     models.write_text("import a_package_that_is_not_installed\n")
@@ -285,6 +288,7 @@ def test_a_signal_stops_the_statement_in_the_server(kit: Kit, number: int, code:
     assert kit.query("SELECT version_num FROM alembic_version") == [(HEAD,)]
 
 
+@pytest.mark.slow
 def test_the_database_ahead_of_the_code_is_said_so(kit: Kit) -> None:
     kit.query("UPDATE alembic_version SET version_num = 'fedcba987654'")
     roads = [["python", "-m", "dbkit", verb] for verb in ("migrate", "rollback", "status")]
@@ -319,6 +323,7 @@ def test_a_migration_that_exits_has_failed(kit: Kit) -> None:
     assert kit.query("SELECT version_num FROM alembic_version") == [(HEAD,)]
 
 
+@pytest.mark.slow
 def test_models_that_cannot_be_imported_are_named(kit: Kit) -> None:
     path = kit.path / "backend/app/models/stock.py"
     path.write_text("import nothing_like_it\n")

@@ -88,6 +88,7 @@ def test_a_backfill_before_it_satisfies_it(pair: Pair) -> None:
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     "code",
     [

@@ -19,7 +19,6 @@ from dbkit.gate import multiple_heads
 from dbkit.project import alembic_features
 from dbkit.settings import Settings, Target
 from support.head_file_cases import CASES, HOOK, Case
-from support.running import spread_slow
 
 KIND = "module" if "module" in write_hooks._registry else "console_scripts"
 WRONG = "0000 something else\n"
@@ -71,7 +70,8 @@ def read_lines(path: Path) -> list[str]:
     return [line.rstrip() for line in path.read_text("utf-8").split("\n")]
 
 
-@pytest.mark.parametrize("case", spread_slow(4, CASES), ids=lambda case: case.name)
+@pytest.mark.spread(24)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.filterwarnings("ignore::SyntaxWarning")
 def test_the_head_file_is_as_alembic_reads(
     tmp_path: Path,

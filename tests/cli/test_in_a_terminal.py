@@ -47,6 +47,7 @@ def dense(text: str) -> str:
     return "".join(text.split())
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("verb", "columns"), others_slow(2, [("status", 40), ("log", 40), ("log", 160), ("status", 80), ("log", 80)])
 )
@@ -64,6 +65,7 @@ def test_a_table_fits_the_window_and_has_all_that_a_pipe_has(project: OtherProje
         assert dense(MESSAGE) in dense(shown.plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "options"),
     others_slow(2, [({"NO_COLOR": "1"}, ()), ({"CI": "true"}, ()), ({"TERM": "dumb"}, ()), ({}, ("--color", "never"))]),
@@ -205,6 +207,7 @@ def test_yes_writes_the_rename(drafted: OtherProject) -> None:
     assert "no changes found" in again.raw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", others_slow(1, ["n\r", "\r", "\x04"]))
 def test_no_drops_and_adds(drafted: OtherProject, answer: str) -> None:
     show(drafted, *DRAFT, answers=((COLUMN, answer),))
@@ -223,6 +226,7 @@ def test_ctrl_c_at_the_question_writes_nothing(drafted: OtherProject) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_without_a_keyboard_or_in_ci_nothing_is_asked(drafted: OtherProject) -> None:
     shown = show(drafted, *DRAFT, CI="1")
     assert "[y/N]" not in shown.raw

@@ -113,6 +113,7 @@ def test_its_own_interpreter(place: Place, database: Target) -> None:
     assert "4 migrations on PostgreSQL" in said.stdout, said.stderr
 
 
+@pytest.mark.slow
 def test_a_gate_that_env_py_could_not_import_is_not_added(place: Place, python: Path) -> None:
     """The project's own `alembic` has no dbkit."""
     isolated = Isolated(psycopg2(place, gated=False), python)

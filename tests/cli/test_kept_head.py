@@ -128,12 +128,14 @@ CHANGES: dict[str, tuple[bool, Callable[[Path], object]]] = {
 }
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize(("kept", "change"), CHANGES.values(), ids=CHANGES)
 def test_a_change_of_an_input_is_seen(project: Path, kept: bool, change: Callable[[Path], object]) -> None:
     change(project)
     assert is_kept(project) == kept
 
 
+@pytest.mark.slow
 def test_a_variable_that_env_py_reads_is_an_input(original: Path) -> None:
     assert is_kept(original)
     assert not is_kept(original, TEAM_MODE="other")
@@ -150,6 +152,7 @@ def test_a_draft_is_the_same_from_what_is_kept(project: Path) -> None:
     assert 'op.create_table(\n        "new"' in code
 
 
+@pytest.mark.slow
 def test_revisions_after_what_is_kept_are_applied(project: Path) -> None:
     edit("team_tables.py", TABLE)(project)
     text = (project / f"migrations/versions/r{LAST}.py").read_text()
@@ -162,6 +165,7 @@ def test_revisions_after_what_is_kept_are_applied(project: Path) -> None:
     assert '"new"' not in code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil",
     others_slow(

@@ -90,6 +90,7 @@ GOES_ON = (
 """The changes after which the verdicts on the other revisions are kept."""
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_of_an_input_is_seen(prover: Prover, name: str, tmp_path: Path) -> None:
     copy = tmp_path / "before"
@@ -141,6 +142,7 @@ OPTIONS = (
 )
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 def test_other_options_are_another_proof(prover: Prover, options: tuple[str, ...]) -> None:
     assert prover.look() == (True, True)
@@ -170,6 +172,7 @@ def spoil(content: bytes) -> Iterator[bytes]:
     yield os.urandom(len(content))
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("number", range(7))
 def test_a_spoiled_entry_is_ignored(prover: Prover, number: int) -> None:
     found = {path: path.read_bytes() for path in entries(prover.root)}
@@ -264,6 +267,7 @@ def linter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prover]:
         yield found
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(("up", "down"), others_slow(2, list(LINTED.values())))
 def test_the_findings_of_lint_are_kept_with_the_verdicts(linter: Prover, up: str, down: str, tmp_path: Path) -> None:
     copy = tmp_path / "before"
@@ -330,6 +334,7 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("problem", "code"), others_slow(1, list(PROBLEMS.items())))
 def test_a_proof_with_unknown_inputs_is_not_kept(problem: str, code: str, tmp_path: Path) -> None:
     root = make_project(tmp_path / "project", code)
@@ -340,6 +345,7 @@ def test_a_proof_with_unknown_inputs_is_not_kept(problem: str, code: str, tmp_pa
     assert not entries(root)
 
 
+@pytest.mark.slow
 def test_secrets_are_not_kept(tmp_path: Path) -> None:
     extra = 'dict(os.environ); os.environ["TEAM_PASSWORD"]; context.get_x_argument()'
     root = make_project(tmp_path / "project", extra)

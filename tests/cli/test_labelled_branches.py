@@ -67,6 +67,7 @@ def kit(root: Path, server: Cluster, request: pytest.FixtureRequest) -> Iterator
         yield kit
 
 
+@pytest.mark.slow
 def test_no_verb_tells_to_merge_branches_on_purpose(root: Path, kit: Installed) -> None:
     for verb in (
         ("rebase-migration",),
@@ -91,6 +92,7 @@ def test_no_verb_tells_to_merge_branches_on_purpose(root: Path, kit: Installed) 
     assert "there are 2 heads, of branches on purpose: b1 (branch logs) and a1 (branch orders)" in text
 
 
+@pytest.mark.slow
 def test_a_fork_of_one_branch_is_joined_without_the_other(root: Path, kit: Installed) -> None:
     add(root, "orders", "a2", "a1")
     add(root, "orders", "a3", "a1")
@@ -121,6 +123,7 @@ def test_merge_joins_the_heads_of_one_branch(root: Path, kit: Installed) -> None
     assert len(head_file(root)) == 2
 
 
+@pytest.mark.slow
 def test_one_branch_depends_on_the_other(root: Path, kit: Installed) -> None:
     """The revision that is depended on is still a head, which the version table does not have."""
     add(root, "orders", "a2", "a1", more='depends_on = "b1"\n')

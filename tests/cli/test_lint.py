@@ -52,6 +52,7 @@ def test_behind_the_gate_there_is_a_lock_timeout(ini: Path, lint: Callable[..., 
     assert "no-lock-timeout" not in lint(ini)[1]
 
 
+@pytest.mark.slow
 def test_notes_are_counted_and_shown_when_asked_for(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     assert "drop-breaks-code" not in lint(ini)[1]
     assert "note drop-breaks-code:" in lint(ini, "--level", "note")[1]
@@ -77,6 +78,7 @@ def test_a_comment_with_an_unknown_word(ini: Path, lint: Callable[..., tuple[int
     assert "no-such-thing' is none of" in lint(ini, verb="roundtrip")[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["no-such-thing, at night", "index-without-concurrently", "dirty"])
 def test_lint_blames_a_comment_that_nobody_can_read(
     ini: Path, lint: Callable[..., tuple[int, str]], words: str
@@ -91,6 +93,7 @@ def test_lint_does_not_blame_what_is_for_the_round_trip(ini: Path, lint: Callabl
     assert "unused-comment" not in lint(ini)[1]
 
 
+@pytest.mark.slow
 def test_a_comment_is_not_blamed_where_nothing_could_be_found(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     add_comment(ini, "cccc", "type-change-rewrites, at night")
     path = revision(ini, "cccc")
@@ -98,6 +101,7 @@ def test_a_comment_is_not_blamed_where_nothing_could_be_found(ini: Path, lint: C
     assert "unused-comment" not in lint(ini)[1]
 
 
+@pytest.mark.slow
 def test_a_comment_for_squawk_is_not_blamed_where_it_was_not_asked(
     ini: Path, lint: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +111,7 @@ def test_a_comment_for_squawk_is_not_blamed_where_it_was_not_asked(
     assert "unused-comment" not in lint(ini)[1]
 
 
+@pytest.mark.slow
 def test_what_is_about_env_py_is_accepted_there(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     env = ini.parent / "migrations/env.py"
     env.write_text(f"{env.read_text()}\n# dbkit: ok no-lock-timeout, nobody else is connected\n")
@@ -135,6 +140,7 @@ def test_tables_without_rows_are_not_called_safe(
     assert "unused-comment" not in told
 
 
+@pytest.mark.slow
 def test_a_table_that_could_not_be_filled_is_named(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:
@@ -163,12 +169,14 @@ def test_a_baseline(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     assert "1 danger" in lint(ini, "--baseline", "aaaa")[1]
 
 
+@pytest.mark.slow
 def test_a_baseline_that_accepts_nothing(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     assert "the baseline aaaa accepts nothing" in lint(ini, "--baseline", "aaaa")[1]
     assert "the baseline" not in lint(ini, "--baseline", "bbbb")[1]
     assert "the baseline" not in lint(ini, "--baseline", "aaaa", "--to", "bbbb")[1], "of some, nothing can be said"
 
 
+@pytest.mark.slow
 def test_a_baseline_at_the_head_is_for_the_revisions_to_come(init: Callable[..., Path]) -> None:
     """`dbkit adopt` writes it; of a project that has no findings, too."""
     ini = init(revisions=[("aaaa", None, "CREATE TABLE t (id bigint PRIMARY KEY)", "DROP TABLE t")])
@@ -178,6 +186,7 @@ def test_a_baseline_at_the_head_is_for_the_revisions_to_come(init: Callable[...,
     assert (done.returncode, "accepts nothing" in done.stdout) == (0, False), done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_baseline_of_the_settings_file_serves_both(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     ini.write_text(f"{ini.read_text()}\n[dbkit]\nbaseline = bbbb\n")
     assert lint(ini, verb="roundtrip")[0] == 0, "lint needs it"
@@ -206,6 +215,7 @@ def test_what_a_commit_has_is_left_out(
     assert "index-without-concurrently" not in told
 
 
+@pytest.mark.slow
 def test_what_cannot_be_run_is_not_called_safe(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     path = revision(ini, "bbbb")
     path.write_text(path.read_text().replace("ON t (note)", "ON t (no_such_column)"))
@@ -221,6 +231,7 @@ def test_github_annotates_files_and_lines(ini: Path, lint: Callable[..., tuple[i
     assert "title=index-without-concurrently::t: ix is built" in first
 
 
+@pytest.mark.slow
 def test_a_level_is_for_github_and_sarif_too(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     def annotated(level: str) -> set[str]:
         return set(re.findall(r"^::(\w+)", lint(ini, "--format", "github", "--level", level)[1], re.MULTILINE))
@@ -253,6 +264,7 @@ def test_sarif_has_an_address_for_each_file(ini: Path, lint: Callable[..., tuple
     assert places == {"migrations/versions/bbbb%20in%20gr%C3%B6%C3%9Fe.py", "migrations/env.py"}
 
 
+@pytest.mark.slow
 def test_sarif_says_by_what_it_was_accepted(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     def suppressions() -> list[tuple[str, str]]:
         (run,) = json.loads(lint(ini, "--format", "sarif", "--baseline", "bbbb")[1])["runs"]
@@ -283,6 +295,7 @@ def test_sarif_has_what_code_scanning_needs(ini: Path, lint: Callable[..., tuple
     assert [each["suppressions"][0]["justification"] for each in accepted] == ["the table is small"]
 
 
+@pytest.mark.slow
 def test_a_fingerprint_stays_when_lines_move(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     def prints() -> set[str]:
         (run,) = json.loads(lint(ini, "--format", "sarif")[1])["runs"]
@@ -307,12 +320,14 @@ def test_trace_shows_locks(ini: Path, lint: Callable[..., tuple[int, str]]) -> N
     ] == [("t", "SHARE", 5)]
 
 
+@pytest.mark.slow
 def test_the_round_trip_traces_when_it_is_asked_to(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     code, told = lint(ini, "--trace", verb="roundtrip")
     assert (code, "SHARE (writes wait)" in told) == (0, True)
     assert "writes wait" not in lint(ini, verb="roundtrip")[1]
 
 
+@pytest.mark.slow
 def test_a_revision_that_cannot_be_run_is_told_why_where_that_is_known(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:
@@ -332,6 +347,7 @@ def test_a_revision_that_cannot_be_run_is_told_why_where_that_is_known(
         assert (code, [each["id"] for each in found if each["level"] != "note"]) == (1, [expected]), lines
 
 
+@pytest.mark.slow
 def test_a_revision_that_fails_on_rows_is_watched_on_empty_tables(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:
@@ -354,6 +370,7 @@ def test_a_revision_that_fails_on_rows_is_watched_on_empty_tables(
     )
 
 
+@pytest.mark.slow
 def test_each_table_is_told_with_what_waits_for_it(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:
@@ -372,6 +389,7 @@ def test_each_table_is_told_with_what_waits_for_it(
     assert kept["message"].startswith("reads and writes to t, and writes to u wait while the rows of t are worked on")
 
 
+@pytest.mark.slow
 def test_what_a_run_and_the_text_both_show_is_told_once(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     path = revision(ini, "bbbb")
     path.write_text(
@@ -380,6 +398,7 @@ def test_what_a_run_and_the_text_both_show_is_told_once(ini: Path, lint: Callabl
     assert len(findings(lint(ini, "--format", "json")[1], "commit-by-hand")) == 1
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("lines", "line"),
     [
@@ -402,6 +421,7 @@ def test_what_ends_the_transaction_is_seen(
     assert [each["line"] for each in found] == ([line] if line else [])
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("first", ["", "op.execute('SELECT 1'); "])
 def test_what_is_run_past_sqlalchemy_is_seen_at_the_end(
     ini: Path, lint: Callable[..., tuple[int, str]], first: str
@@ -417,6 +437,7 @@ def test_what_is_run_past_sqlalchemy_is_seen_at_the_end(
     )
 
 
+@pytest.mark.slow
 def test_an_empty_downgrade_that_the_round_trip_has_run_is_a_note(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:
@@ -435,6 +456,7 @@ def test_an_empty_downgrade_that_the_round_trip_has_run_is_a_note(
     assert found["level"] == "note"
 
 
+@pytest.mark.slow
 def test_what_an_unreleased_revision_has_created_is_as_new_as_the_next_one(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:
@@ -451,6 +473,7 @@ def test_what_an_unreleased_revision_has_created_is_as_new_as_the_next_one(
     assert findings(lint(ini, "--from", "bbbb", "--format", "json")[1], "index-without-concurrently")
 
 
+@pytest.mark.slow
 def test_a_transaction_that_is_aborted_is_what_the_server_says_of_it(
     ini: Path, lint: Callable[..., tuple[int, str]]
 ) -> None:
@@ -463,6 +486,7 @@ def test_a_transaction_that_is_aborted_is_what_the_server_says_of_it(
     assert "warning not-traced it fails after its last statement: current transaction is aborted" in told
 
 
+@pytest.mark.slow
 def test_a_revision_is_not_blamed_for_what_an_earlier_one_did(
     init: Callable[..., Path], lint: Callable[..., tuple[int, str]]
 ) -> None:

@@ -126,6 +126,7 @@ def test_with_one_table_locked_who_needs_it_says_so(kit: Kit, verb: str, table: 
         assert "Traceback" not in told[1]
 
 
+@pytest.mark.slow
 def test_status_names_the_migration_that_runs(kit: Kit) -> None:
     with psycopg.connect(**kit.cluster.target().parameters(), autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [lock_key(Target("app"))])
@@ -157,6 +158,7 @@ def test_a_prepared_transaction_is_named(kit: Kit) -> None:
         kit.query("ROLLBACK PREPARED 'forgotten'")
 
 
+@pytest.mark.slow
 def test_what_was_applied_is_no_failure_when_it_cannot_be_read_afterwards(pair: Pair) -> None:
     hold = 'op.execute("LOCK TABLE alembic_version IN ROW EXCLUSIVE MODE")'
     wait_for_it = (

@@ -25,6 +25,7 @@ CHAIN: list[Revision] = [
 CLONES = ENV.replace("connection=connection", "connection=connection.execution_options(isolation_level='AUTOCOMMIT')")
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(("env", "jobs"), [(ENV, 1), (CLONES, 2)], ids=["inside", "by clones, two processes"])
 def test_a_proof_names_it_and_proves_the_others(
     local_settings: Settings, server: Cluster, tmp_path: Path, env: str, jobs: int

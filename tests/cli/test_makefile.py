@@ -42,6 +42,7 @@ def canaries(kit: Kit) -> list[Path]:
     return [path for place in places for path in (place, *place.rglob("canary")) if path.name == "canary"]
 
 
+@pytest.mark.spread(7)
 @pytest.mark.parametrize("message", others_slow(14, VERBATIM))
 def test_a_message_travels_verbatim(kit: Kit, message: str) -> None:
     before = set(kit.versions)
@@ -63,6 +64,7 @@ def test_white_space_in_a_message_is_collapsed(kit: Kit) -> None:
     assert made.name.endswith("_shop_7_add_orders.py")
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

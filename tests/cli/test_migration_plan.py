@@ -70,6 +70,7 @@ def test_it_has_the_sql_as_executed_with_locks_and_preconditions(planned: dict[s
     assert "scan" in scanned
 
 
+@pytest.mark.slow
 def test_it_is_text_for_people(project: OtherProject) -> None:
     run = project.dbkit("migrate", "--plan", "--to", "+1")
     assert run.returncode == 0, run.stderr
@@ -103,6 +104,7 @@ def test_times_are_those_of_the_live_sizes(project: OtherProject, tmp_path: Path
     assert "at the sizes of its tables" in text
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -117,6 +119,7 @@ def test_what_cannot_be_planned(project: OtherProject, arguments: tuple[str, ...
     assert project.query("SELECT version_num FROM alembic_version") == [("c1",)]
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_does_not_work_is_named(server: Cluster, tmp_path: Path) -> None:
     project = make_project(tmp_path, server.create_database("test_plan_broken"))
     project.add("c3", "c2", "ALTER TABLE nothing ADD x int", "SELECT 1")
@@ -129,6 +132,7 @@ def test_an_upgrade_that_does_not_work_is_named(server: Cluster, tmp_path: Path)
     assert project.query("SELECT count(*) FROM pg_class WHERE relname = 'alembic_version'") == [(0,)]
 
 
+@pytest.mark.slow
 def test_nothing_pending(server: Cluster, tmp_path: Path) -> None:
     project = make_project(tmp_path, server.create_database("test_plan_nothing"))
     assert project.dbkit("migrate").returncode == 0

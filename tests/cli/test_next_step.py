@@ -136,6 +136,7 @@ STATES: list[tuple[Callable[[Kit], None], int, str]] = [
 ]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("make", "code", "words"), others_slow(5, STATES))
 def test_what_status_says_is_accepted(kit: Kit, make: Callable[[Kit], None], code: int, words: str) -> None:
     make(kit)

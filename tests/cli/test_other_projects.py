@@ -21,6 +21,7 @@ def project(tmp_path: Path, database: Target, request: pytest.FixtureRequest) ->
     return made
 
 
+@pytest.mark.slow
 def test_a_database_is_migrated_read_and_rolled_back(project: OtherProject) -> None:
     """The usual day: each verb finds the database by env.py, and no URL is typed."""
     done = project.dbkit("status")
@@ -56,6 +57,7 @@ def test_a_database_is_migrated_read_and_rolled_back(project: OtherProject) -> N
     assert project.query("SELECT city FROM customers ORDER BY id") == [("OSLO",), ("BERN",)]
 
 
+@pytest.mark.slow
 def test_files_are_written_beside_its_own(project: OtherProject) -> None:
     """A revision, a snapshot and a script."""
     assert project.dbkit("migrate").returncode == 0
@@ -100,6 +102,7 @@ def test_preflight_asks_the_database_of_env_py(project: OtherProject) -> None:
     assert "1 row" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_proof_needs_no_variable_of_env_py(project: OtherProject) -> None:
     """What env.py connects to is another database; the proof reaches only its own."""
     done = project.dbkit("roundtrip", "--format", "json")
@@ -116,6 +119,7 @@ def test_a_verb_of_the_kit_s_own_project_says_why(tmp_path: Path, verb: str) -> 
     assert f"{verb} takes no --config: " in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["status", "check"])
 def test_an_env_py_that_ends_the_process_is_named(tmp_path: Path, verb: str) -> None:
     """Its exit code would be taken for one of dbkit, and no option that the verb does not have is suggested."""
@@ -133,6 +137,7 @@ def test_a_section_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "alembic.ini has no section [staging]" in done.stderr
 
 
+@pytest.mark.slow
 def test_without_models_none_are_said_to_agree(project: OtherProject) -> None:
     env = project.root / "migrations/env.py"
     env.write_text(env.read_text().replace("target_metadata=team_models.metadata, ", ""))
@@ -141,6 +146,7 @@ def test_without_models_none_are_said_to_agree(project: OtherProject) -> None:
     assert (done.returncode, done.stdout.partition(";")[0]) == (0, "The migrations and the database agree"), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "code"), [("status", 4), ("check", 0)])
 def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path, verb: str, code: int) -> None:
     """As on the kit's own project: the first shows what is, and the second compares with it where it can."""

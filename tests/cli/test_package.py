@@ -50,6 +50,7 @@ def test_both_have_every_file_of_the_package(wheels: Mapping[str, Path]) -> None
         assert {name for name in names if name.startswith("dbkit/")} == files
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("source", ["tree", "sdist"])
 def test_what_is_about_no_project_needs_none(wheels: Mapping[str, Path], tmp_path: Path, source: str) -> None:
     """Install into a directory that comes before this checkout, and run the command from elsewhere."""

@@ -1,6 +1,7 @@
 """`dbkit graph` and `dbkit diagram`, and their targets."""
 
 import psycopg
+import pytest
 
 from support.kit import SHOP_HEAD, Kit
 from support.pair import Pair
@@ -60,6 +61,7 @@ def test_a_database_ahead_of_the_files_exits_with_7(kit: Kit) -> None:
     assert "No file has gone: the database is ahead of these files." in typed.stdout
 
 
+@pytest.mark.slow
 def test_pictures_are_written_to_files(kit: Kit) -> None:
     typed = kit.make("graph", "out=x.svg")
     assert (typed.returncode, typed.stdout) == (0, "Wrote x.svg: 26 revisions.\n"), typed.stderr
@@ -86,6 +88,7 @@ def test_a_revision_s_tables_are_those_that_it_changes(kit: Kit) -> None:
     assert '["stock"]' not in typed.stdout
 
 
+@pytest.mark.slow
 def test_wrong_options_are_named(kit: Kit) -> None:
     for arguments, words in (
         (("graph", "--output", ""), "--output is empty"),
@@ -99,6 +102,7 @@ def test_wrong_options_are_named(kit: Kit) -> None:
         assert "Traceback" not in typed.stderr
 
 
+@pytest.mark.slow
 def test_a_failing_migration_is_named(pair: Pair) -> None:
     pair.write("op.execute('CREATE TABLE t (id int PRIMARY KEY)')", "op.execute('SELECT 1/0')")
     typed = pair.gated.dbkit("diagram")

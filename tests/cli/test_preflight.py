@@ -199,6 +199,7 @@ def test_nothing_pending(make: Any) -> None:
     assert (code, revisions) == (0, [])
 
 
+@pytest.mark.slow
 def test_only_what_is_pending_up_to_a_revision_is_asked(make: Any) -> None:
     project = make(REFERENCE, AMOUNT, SAME)
     for to in ("rev2", "+2"):
@@ -209,6 +210,7 @@ def test_only_what_is_pending_up_to_a_revision_is_asked(make: Any) -> None:
     assert [each["revision"] for each in json.loads(done.stdout)["revisions"]] == ["rev3"]
 
 
+@pytest.mark.slow
 def test_the_shop_asks_nothing_of_its_rows(kit: Kit) -> None:
     typed = kit.make("preflight")
     assert (typed.returncode, typed.stdout[:19]) == (0, "Nothing is pending "), typed.stderr
@@ -221,6 +223,7 @@ def test_the_shop_asks_nothing_of_its_rows(kit: Kit) -> None:
 # What an earlier revision decides
 
 
+@pytest.mark.slow
 def test_rows_that_an_earlier_revision_changes_are_no_verdict(make: Any) -> None:
     project = make(BACKFILL, REFERENCE)
     project.query("UPDATE orders SET reference = NULL WHERE id < 5")
@@ -231,6 +234,7 @@ def test_rows_that_an_earlier_revision_changes_are_no_verdict(make: Any) -> None
     assert "later: orders.reference is not NULL: rev1" in project.run().stdout
 
 
+@pytest.mark.slow
 def test_an_update_of_other_columns_is_no_reason_to_wait(make: Any) -> None:
     project = make(("UPDATE orders SET amount = amount + 1", "SELECT 1"), REFERENCE, AMOUNT)
     project.query("UPDATE orders SET reference = NULL WHERE id = 1")
@@ -238,6 +242,7 @@ def test_an_update_of_other_columns_is_no_reason_to_wait(make: Any) -> None:
     assert (code, statuses(revisions)) == (1, [[], ["violated"], ["later"]])
 
 
+@pytest.mark.slow
 def test_rows_that_are_only_added_repair_none_and_rows_that_are_deleted_break_none(make: Any) -> None:
     add = ("INSERT INTO orders SELECT 5000, 'SO-5000', 1, 1", "DELETE FROM orders WHERE id = 5000")
     delete = ("DELETE FROM orders WHERE id = 1", "INSERT INTO orders VALUES (1)")
@@ -254,12 +259,14 @@ def test_rows_that_are_only_added_repair_none_and_rows_that_are_deleted_break_no
     assert statuses(adds.read()[1]) == [[], ["holds"]]
 
 
+@pytest.mark.slow
 def test_a_deletion_does_not_hide_the_rows_that_the_same_string_adds(make: Any) -> None:
     both = "DELETE FROM orders WHERE id = 1; INSERT INTO orders SELECT 5000, NULL, 1, 1"
     project = make((f"python:op.execute({both!r})", "SELECT 1"), REFERENCE)
     assert statuses(project.read()[1]) == [[], ["later"]]
 
 
+@pytest.mark.slow
 def test_a_row_that_is_added_to_the_other_table_may_repair_it(make: Any) -> None:
     project = make(("INSERT INTO customers SELECT 99, 'x'", "SELECT 1"), CUSTOMER)
     project.query("UPDATE orders SET customer_id = 99 WHERE id = 1")
@@ -267,6 +274,7 @@ def test_a_row_that_is_added_to_the_other_table_may_repair_it(make: Any) -> None
     assert (code, statuses(revisions), only(revisions)["rows"]) == (0, [[], ["later"]], 1)
 
 
+@pytest.mark.slow
 def test_what_an_earlier_revision_adds_is_not_asked(make: Any) -> None:
     column = ("ALTER TABLE orders ADD COLUMN note text", "ALTER TABLE orders DROP COLUMN note")
     note = ("ALTER TABLE orders ALTER note SET NOT NULL", "ALTER TABLE orders ALTER note DROP NOT NULL")
@@ -278,6 +286,7 @@ def test_what_an_earlier_revision_adds_is_not_asked(make: Any) -> None:
     assert reasons == ['rev1 "rev1" adds orders.note before', 'rev3 "rev3" creates notes before']
 
 
+@pytest.mark.slow
 def test_another_column_of_the_same_table_is_no_reason_to_wait(make: Any) -> None:
     column = ("ALTER TABLE orders ADD COLUMN note text", "ALTER TABLE orders DROP COLUMN note")
     project = make(column, REFERENCE)
@@ -300,6 +309,7 @@ def test_a_locked_table_is_unknown_and_its_holder_is_named(make: Any) -> None:
         assert found["reason"].startswith("not asked within 1 s: ")
 
 
+@pytest.mark.slow
 def test_a_query_that_takes_too_long_is_unknown(make: Any) -> None:
     project = make(REFERENCE, rows="INSERT INTO orders SELECT n, 'x' FROM generate_series(1, 2000000) AS n")
     code, revisions = project.read("--timeout", "0.05")
@@ -308,6 +318,7 @@ def test_a_query_that_takes_too_long_is_unknown(make: Any) -> None:
     assert "unknown: orders.reference is not NULL: no answer within 0.05 s" in project.run("--timeout", "0.05").stdout
 
 
+@pytest.mark.slow
 def test_without_the_right_to_read_it_is_unknown(make: Any) -> None:
     project = make(REFERENCE)
     project.query("CREATE ROLE blind LOGIN")
@@ -328,6 +339,7 @@ def test_without_the_right_to_read_it_is_unknown(make: Any) -> None:
         project.query("DROP ROLE blind")
 
 
+@pytest.mark.slow
 def test_a_revision_that_fails_in_its_proof_is_no_pass(make: Any) -> None:
     project = make(("ALTER TABLE nowhere ADD COLUMN x int", "SELECT 1"), REFERENCE)
     done = project.run()
@@ -337,6 +349,7 @@ def test_a_revision_that_fails_in_its_proof_is_no_pass(make: Any) -> None:
     assert "unknown: its upgrade was not run in the proof: it follows rev1, which could not be applied" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_accepted_failure_of_the_proof_is_reported(make: Any) -> None:
     code = "op.execute('ALTER TABLE nowhere ADD COLUMN x int')\n    # dbkit: ok broken, the operators make it"
     project = make((f"python:{code}", "SELECT 1"))
@@ -435,6 +448,7 @@ def test_a_signal_leaves_no_session_behind(make: Any, number: signal.Signals, co
         until(lambda: not project.sessions())
 
 
+@pytest.mark.slow
 def test_a_session_that_is_ended_is_one_clear_sentence(make: Any) -> None:
     project = make(WAITS)
     with psycopg.connect(**project.live.parameters(), autocommit=True) as holder:
@@ -465,6 +479,7 @@ def test_a_function_of_a_check_cannot_write(make: Any) -> None:
 # Estimates
 
 
+@pytest.mark.slow
 def test_statements_are_estimated_without_their_locks(make: Any) -> None:
     added = "ALTER TABLE orders ADD COLUMN note text; UPDATE orders SET note = 'x' WHERE note IS NULL AND amount > 1000"
     steps = [
@@ -520,6 +535,7 @@ def run_psql(psql: str, project: Project, script: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
+@pytest.mark.slow
 def test_the_answers_of_another_person_are_judged(make: Any, psql: str, tmp_path: Path) -> None:
     project = make(REFERENCE, AMOUNT, SAME)
     project.query("UPDATE orders SET reference = NULL WHERE id IN (17, 40, 41, 99)")
@@ -540,6 +556,7 @@ def test_the_answers_of_another_person_are_judged(make: Any, psql: str, tmp_path
     assert project.run("--answers", answers, live=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_query_that_failed_for_the_other_person_is_unknown(make: Any, psql: str, tmp_path: Path) -> None:
     project = make(REFERENCE, AMOUNT)
     script, answers = tmp_path / "preflight.sql", tmp_path / "answers.csv"
@@ -551,6 +568,7 @@ def test_a_query_that_failed_for_the_other_person_is_unknown(make: Any, psql: st
     assert statuses(json.loads(judged.stdout)["revisions"]) == [["unknown"], ["holds"]]
 
 
+@pytest.mark.slow
 def test_answers_to_other_queries_are_refused(make: Any, tmp_path: Path) -> None:
     project = make(REFERENCE)
     identifier = only(project.read()[1])["id"]
@@ -618,6 +636,7 @@ def ask_standby(project: Any, query: str) -> list[tuple[object, ...]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_standby_answers_until_what_it_replays_is_in_conflict(make: Any, replicated: tuple[Target, Target]) -> None:
     primary, standby = replicated
     on_primary = make(REFERENCE, WAITS, live=primary)

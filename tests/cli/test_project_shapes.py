@@ -80,6 +80,7 @@ SAID = (
 )
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("name", "code", "words"), SAID)
 def test_a_verb_takes_bytecode_and_several_metadata(
     sourceless: Installed, server: Cluster, name: str, code: int, words: str
@@ -90,6 +91,7 @@ def test_a_verb_takes_bytecode_and_several_metadata(
     assert ran == code, text
 
 
+@pytest.mark.slow
 def test_check_takes_bytecode(sourceless: Installed) -> None:
     assert sourceless.run("schema")[0] == 0
     code, text = sourceless.run("check")

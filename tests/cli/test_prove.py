@@ -93,10 +93,12 @@ def test_it_finds_what_the_two_verbs_find(mixed: Path, lint: Run) -> None:
     }
 
 
+@pytest.mark.slow
 def test_with_a_selection_a_baseline_and_empty_tables(mixed: Path, lint: Run) -> None:
     check_same(lint, mixed, "--from", "aaaa", "--to", "gggg", "--baseline", "cccc", "--rows", "0")
 
 
+@pytest.mark.slow
 def test_text_and_annotations_are_both_reports(mixed: Path, lint: Run) -> None:
     for name in ("text", "github"):
         options = ("--only", "bbbb", "cccc", "--format", name)
@@ -107,6 +109,7 @@ def test_text_and_annotations_are_both_reports(mixed: Path, lint: Run) -> None:
         assert "ix is built" in second
 
 
+@pytest.mark.slow
 def test_the_trace_comes_first(mixed: Path, lint: Run) -> None:
     _, told = lint(mixed, "--only", "bbbb", "--trace", verb="prove")
     assert told.startswith('bbbb "bbbb"\n  upgrade\n')
@@ -117,6 +120,7 @@ def test_the_trace_comes_first(mixed: Path, lint: Run) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_its_code_is_0_only_where_both_find_nothing(mixed: Path, lint: Run) -> None:
     codes = [
         lint(mixed, "--only", each, verb=verb)[0]

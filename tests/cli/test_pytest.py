@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from support.battery import NOTHING, Planted, make_project
 
 THREE_LINES = """\
@@ -43,6 +45,7 @@ def test_three_lines_make_a_test_of_each_revision(tmp_path: Path) -> None:
     assert "Traceback" not in result.stdout
 
 
+@pytest.mark.slow
 def test_another_settings_file_and_a_narrower_request(tmp_path: Path) -> None:
     make_project(
         tmp_path / "project/elsewhere",
@@ -66,6 +69,7 @@ ROUND_TRIP = Request(set_env={"TEAM_DB": "{url}"}, rows=3, seed=7, jobs=1, start
 """
 
 
+@pytest.mark.slow
 def test_a_request_has_the_options_of_the_command_line(tmp_path: Path) -> None:
     cases = [Planted("a", NOTHING, NOTHING, "proven"), Planted("b", NOTHING, NOTHING, "proven")]
     ini = make_project(tmp_path / "project", cases)
@@ -78,6 +82,7 @@ def test_a_request_has_the_options_of_the_command_line(tmp_path: Path) -> None:
     assert "[case01]" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_wrong_option_is_one_failure(tmp_path: Path) -> None:
     ini = make_project(tmp_path / "project", [Planted("a", NOTHING, NOTHING, "proven")])
     head = "from dbkit.pytest import Request\n"
@@ -88,6 +93,7 @@ def test_a_wrong_option_is_one_failure(tmp_path: Path) -> None:
         assert "Traceback" not in result.stdout
 
 
+@pytest.mark.slow
 def test_a_project_that_cannot_run_fails_once(tmp_path: Path) -> None:
     ini = make_project(tmp_path / "project", [Planted(f"c{n}", NOTHING, NOTHING, "proven") for n in range(4)])
     env = next(ini.parent.rglob("env.py"))

@@ -183,6 +183,7 @@ def test_a_merge_of_ones_own_is_not_rebased(ini: Path, settings: Settings, git: 
         rebase(settings, ini)
 
 
+@pytest.mark.slow
 def test_each_way_to_write_a_revision_names_it_and_check_looks(kit: Kit) -> None:
     head = kit.path / "backend/alembic/HEAD"
     assert kit.make("revision", "m=SHOP-50 one", "empty=1").returncode == 0

@@ -62,6 +62,7 @@ def test_a_server_whose_files_were_removed_is_ended_and_named(own: Kit, verbs: l
     assert own.cluster.process.find_orphan() is None
 
 
+@pytest.mark.slow
 def test_a_server_whose_socket_was_removed_is_started_again(own: Kit) -> None:
     assert dbkit(own, "db-start")[0] == 0
     own.query("CREATE TABLE kept (id int)")
@@ -73,6 +74,7 @@ def test_a_server_whose_socket_was_removed_is_started_again(own: Kit) -> None:
     assert own.query("SELECT count(*) FROM kept") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_cluster_that_was_moved_away_is_not_ended(own: Kit, tmp_path: Path) -> None:
     assert dbkit(own, "db-start")[0] == 0
     pid = postmaster(own)

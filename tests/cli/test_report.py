@@ -87,6 +87,7 @@ def test_hostile_names_are_texts_on_the_page_and_in_the_comment(tmp_path: Path, 
     assert comment.startswith("<!-- dbkit report ")
 
 
+@pytest.mark.slow
 def test_its_code_is_that_of_prove(project: Path, lint: Run) -> None:
     for options, code in ((("--only", "aaaa"), 0), (("--only", "bbbb"), 1)):
         assert lint(project, *options, verb="prove")[0] == code
@@ -148,6 +149,7 @@ def test_nothing_new_is_reported_as_such(project: Path, lint: Run, git: Callable
     assert "No migration is new, so there is nothing to review." in page.text
 
 
+@pytest.mark.slow
 def test_kept_verdicts_are_on_the_page_as_those_of_a_new_run_are(tmp_path: Path) -> None:
     root = make_project(tmp_path / "project", last=LAST)
     runner = tmp_path / "runner.py"

@@ -53,12 +53,14 @@ def test_json_is_all_of_standard_output(tmp_path: Path, server: Cluster) -> None
     assert json.loads(result.stdout)["summary"]["proven"] == 1
 
 
+@pytest.mark.slow
 def test_this_project_is_the_one_without_config() -> None:
     result = run(cwd=Path("/"))
     assert result.returncode == 0
     assert "the whole chain went down and up again" in result.stdout
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -160,6 +162,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("jobs", others_slow(1, ["2", "1"]))
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_proof_leaves_nothing(sleeper: tuple[Path, Path], number: int, code: int, jobs: str) -> None:
@@ -188,6 +191,7 @@ def databases(server: Cluster) -> list[tuple[str]]:
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_proof_leaves_no_database_on_a_named_server(
     sleeper: tuple[Path, Path], server: Cluster, number: int
@@ -199,6 +203,7 @@ def test_an_interrupted_proof_leaves_no_database_on_a_named_server(
     assert databases(server) == []
 
 
+@pytest.mark.slow
 def test_what_a_killed_proof_left_on_a_named_server_goes_with_the_next(
     sleeper: tuple[Path, Path], server: Cluster, tmp_path: Path
 ) -> None:

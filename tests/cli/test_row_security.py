@@ -11,6 +11,7 @@ from support.pair import Pair, url_of
 BACKFILL = 'from dbkit.backfill import backfill\nbackfill(op, "t", "note = \'x\'", where="note IS NULL")'
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("shown", ["false", "id < 100"])
 def test_a_backfill_that_is_not_shown_all_rows_is_refused(pair: Pair, server: Cluster, shown: str) -> None:
     project = pair.gated

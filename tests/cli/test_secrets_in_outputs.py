@@ -214,6 +214,7 @@ ENVIRONMENTS = {
 }
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("name", others_slow(2, list(ENVIRONMENTS)))
 def test_what_env_py_raises_has_no_secret(name: str, server: Cluster, tmp_path: Path) -> None:
     search = Search()
@@ -308,6 +309,7 @@ def test_no_verb_shows_or_writes_down_a_secret(gated: tuple[pair_module.Project,
     search.require_none(at_least=(4, 18))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("options", "names"), list(DOES_FAIL.items()))
 def test_a_migration_that_fails_behind_the_gate_shows_no_secret(options: str, names: Sequence[str], pair: Pair) -> None:
     project, search = pair.gated, Search()
@@ -327,6 +329,7 @@ def test_a_migration_that_fails_behind_the_gate_shows_no_secret(options: str, na
     search.require_none(at_least=(len(names), 2 * len(names)))
 
 
+@pytest.mark.slow
 def test_the_pytest_plugin_shows_no_secret(project: Path, search: Search, server: Cluster) -> None:
     path = project.parent / "test_it.py"
     path.write_text(

@@ -150,6 +150,7 @@ def test_a_standby_is_called_one(pair: Pair, primary: tuple[Cluster, Target], co
     assert "Traceback" not in typed.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", others_slow(1, ["role", "database"]))
 def test_one_connection_at_a_time_is_enough(pair: Pair, server: Cluster, limit: str) -> None:
     pair.write(

@@ -146,6 +146,7 @@ def test_a_commit_whose_reply_is_lost_is_told_as_done(project: Project, proxy: P
     assert directly(project, password_server, OURS) == [(0,)]  # and nothing keeps the migration lock
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("after", "trigger", "forwards"),
     others_slow(
@@ -185,6 +186,7 @@ def test_more_migrations_than_the_one_whose_reply_is_lost(project: Project, prox
     assert upgrade(project).returncode == 0
 
 
+@pytest.mark.slow
 def test_where_nobody_answers_any_more_it_is_said_what_is_not_known(project: Project, proxy: Proxy) -> None:
     proxy.after, proxy.trigger, proxy.silences_all = JOURNAL, b"COMMIT", True
     typed = upgrade(project)
@@ -192,6 +194,7 @@ def test_where_nobody_answers_any_more_it_is_said_what_is_not_known(project: Pro
     assert "the server does not answer, so what was committed is not known" in typed.stderr
 
 
+@pytest.mark.slow
 def test_a_long_statement_is_waited_for(project: Project, proxy: Proxy, password_server: Target) -> None:
     """For longer than it takes to count a reply as lost, and over a network that says nothing meanwhile."""
     path = project.versions / "rev1.py"
@@ -200,6 +203,7 @@ def test_a_long_statement_is_waited_for(project: Project, proxy: Proxy, password
     assert directly(project, password_server, VERSION) == [("rev1",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verb", "code"), others_slow(1, [(["status"], 4), (["wait", "--at-head"], 4), (["migrate"], 4), (["log"], 4)])
 )

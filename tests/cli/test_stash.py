@@ -39,6 +39,7 @@ def there_and_back(project: Project, to: str = "-1") -> tuple[str, str]:
     return rolled, restored
 
 
+@pytest.mark.slow
 def test_a_column_comes_back_value_for_value(pair: Pair, project: Project) -> None:
     pair.write(KEYED, (execute("ALTER TABLE item ADD note text"), execute("ALTER TABLE item DROP note")))
     typed(project, "migrate")
@@ -64,6 +65,7 @@ def test_alembic_says_what_it_runs_also_while_a_stash_waits(pair: Pair, project:
     assert "item: 0 rows matched, 1 put back" in typed(project, "restore")
 
 
+@pytest.mark.slow
 def test_a_table_comes_back_with_its_sequence(pair: Pair, project: Project) -> None:
     create = "CREATE TABLE item (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n serial, d int GENERATED ALWAYS AS (n * 2) STORED)"
     pair.write(("pass"), (execute(create), execute("DROP TABLE item")))
@@ -76,6 +78,7 @@ def test_a_table_comes_back_with_its_sequence(pair: Pair, project: Project) -> N
     assert project.query("INSERT INTO item DEFAULT VALUES RETURNING id, n, d") == [(301, 301, 602)]
 
 
+@pytest.mark.slow
 def test_several_tables_with_every_kind_of_value_and_name(pair: Pair, project: Project) -> None:
     pair.write(
         execute('CREATE SCHEMA "Säle"', "CREATE TYPE mood AS ENUM ('sad', E'it''s \\\\ ok')"),
@@ -118,6 +121,7 @@ def test_a_column_of_a_composite_key_table_in_quotes(pair: Pair, project: Projec
     assert "T (user): 9 rows matched, 9 put back" in restored
 
 
+@pytest.mark.slow
 def test_rows_that_are_new_gone_or_newer_are_counted_and_stay(pair: Pair, project: Project) -> None:
     pair.write(KEYED, (execute("ALTER TABLE item ADD note text"), execute("ALTER TABLE item DROP note")))
     typed(project, "migrate")
@@ -185,6 +189,7 @@ def test_rows_that_a_downgrade_changes_and_deletes_come_back(pair: Pair, project
     assert project.query("SELECT count(*) FROM item WHERE id = 9") == [(0,)]
 
 
+@pytest.mark.slow
 def test_what_a_deletion_takes_along_by_foreign_keys_is_kept(pair: Pair, project: Project) -> None:
     pair.write(
         KEYED + "\n" + execute("CREATE TABLE part (id int PRIMARY KEY, item int REFERENCES item ON DELETE CASCADE)"),
@@ -196,6 +201,7 @@ def test_what_a_deletion_takes_along_by_foreign_keys_is_kept(pair: Pair, project
     there_and_back(project)
 
 
+@pytest.mark.slow
 def test_a_table_without_primary_key(pair: Pair, project: Project) -> None:
     create = execute("CREATE TABLE log (line text)")
     pair.write((create, execute("DROP TABLE log")))
@@ -211,6 +217,7 @@ def test_a_table_without_primary_key(pair: Pair, project: Project) -> None:
     assert "log: 0 rows matched, 3 put back" in typed(project, "restore")
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("down", "why"),
     others_slow(
@@ -252,6 +259,7 @@ def test_an_empty_table_without_primary_key_is_in_nobodys_way(pair: Pair, projec
     assert stashes(project) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "why"),
     others_slow(
@@ -277,6 +285,7 @@ def test_what_does_not_fit_any_more_is_refused_by_name(pair: Pair, project: Proj
     assert [path.suffix for path in stashes(project)] != [".restored"]
 
 
+@pytest.mark.slow
 def test_a_row_in_the_way_of_a_unique_key_stays_and_the_stash_waits(pair: Pair, project: Project) -> None:
     pair.write((execute("CREATE TABLE item (id int PRIMARY KEY, name text UNIQUE)"), execute("DROP TABLE item")))
     typed(project, "migrate")
@@ -290,6 +299,7 @@ def test_a_row_in_the_way_of_a_unique_key_stays_and_the_stash_waits(pair: Pair, 
     assert "1 row matched, 1 put back, 1 already there" in typed(project, "restore")
 
 
+@pytest.mark.slow
 def test_a_restore_fires_no_triggers_of_the_application(pair: Pair, project: Project) -> None:
     pair.write(
         execute(
@@ -338,6 +348,7 @@ def test_several_steps_at_once_and_redo(pair: Pair, project: Project) -> None:
     assert prints(project) == before
 
 
+@pytest.mark.slow
 def test_a_partitioned_table_comes_back(pair: Pair, project: Project) -> None:
     create = execute(
         "CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)",
@@ -365,6 +376,7 @@ def test_files_are_for_their_owner_only(pair: Pair, project: Project) -> None:
     assert (manifest["database"], manifest["heads"], manifest["revision"]) == (project.target.dbname, ["rev1"], "rev1")
 
 
+@pytest.mark.slow
 def test_a_file_that_was_changed_is_not_put_back(pair: Pair, project: Project) -> None:
     pair.write((execute("CREATE TABLE a (id int PRIMARY KEY)"), execute("DROP TABLE a")))
     typed(project, "migrate")
@@ -378,6 +390,7 @@ def test_a_file_that_was_changed_is_not_put_back(pair: Pair, project: Project) -
     assert "manifest.json is not the manifest of a stash" in typed(project, "restore", code=2)
 
 
+@pytest.mark.slow
 def test_a_step_that_leaves_its_transaction_is_told(pair: Pair, project: Project) -> None:
     down = "with op.get_context().autocommit_block():\n    op.execute('DROP TABLE item')"
     pair.write((KEYED, down))
@@ -387,6 +400,7 @@ def test_a_step_that_leaves_its_transaction_is_told(pair: Pair, project: Project
     assert "warning: rev1 leaves its transaction: what was written to item meanwhile is in no stash." in rolled
 
 
+@pytest.mark.slow
 def test_without_the_servers_programs_it_is_refused(pair: Pair, project: Project) -> None:
     pair.write((KEYED, execute("DROP TABLE item")))
     typed(project, "migrate")
@@ -398,6 +412,7 @@ def test_without_the_servers_programs_it_is_refused(pair: Pair, project: Project
     assert "warning: STASH=0: nothing is kept, and what a rollback to -1 would lose cannot be worked out" in told
 
 
+@pytest.mark.slow
 def test_a_downgrade_that_cannot_be_tried_is_refused(pair: Pair, project: Project) -> None:
     pair.write((KEYED, "raise NotImplementedError('no way back')"))
     typed(project, "migrate")
@@ -406,6 +421,7 @@ def test_a_downgrade_that_cannot_be_tried_is_refused(pair: Pair, project: Projec
     assert project.heads() == ["rev1"]
 
 
+@pytest.mark.slow
 def test_a_downgrade_that_fails_leaves_no_stash(pair: Pair, project: Project) -> None:
     fails = "if op.get_bind().execute(sa.text('SELECT count(*) FROM item')).scalar(): raise ValueError('rows')"
     pair.write((KEYED, f"{fails}\n{execute('DROP TABLE item')}"))
@@ -434,6 +450,7 @@ def limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (16 * 1024 * 1024, 16 * 1024 * 1024))
 
 
+@pytest.mark.slow
 def test_no_room_for_the_stash_is_refused(pair: Pair, project: Project) -> None:
     pair.write((KEYED, execute("DROP TABLE item")))
     typed(project, "migrate")
@@ -456,6 +473,7 @@ def test_no_room_for_the_stash_is_refused(pair: Pair, project: Project) -> None:
     assert (prints(project), stashes(project), project.heads()) == (before, [], ["rev1"])
 
 
+@pytest.mark.slow
 @needs_root
 def test_a_full_disk_is_refused(pair: Pair, project: Project) -> None:
     pair.write((KEYED, execute("DROP TABLE item")))
@@ -475,6 +493,7 @@ def test_a_full_disk_is_refused(pair: Pair, project: Project) -> None:
         subprocess.run(["umount", place], check=True)
 
 
+@pytest.mark.slow
 def test_an_owner_who_is_no_superuser(tmp_path: Path, password_server: Target) -> None:
     pair = pair_module.make(tmp_path, password_server, password_server)
     with psycopg.connect(**password_server.parameters(), autocommit=True) as connection:
@@ -533,6 +552,7 @@ def test_what_others_write_meanwhile_is_there_in_the_end(pair: Pair, project: Pr
     assert project.query("SELECT count(*) FROM item WHERE note IS NULL AND name = 'n'") == [(0,)]
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_not_granted_is_tried_again_with_a_new_copy(pair: Pair, project: Project) -> None:
     pair.write((KEYED, execute("DROP TABLE item")))
     typed(project, "migrate")
@@ -565,6 +585,7 @@ def test_a_lock_that_is_not_granted_is_tried_again_with_a_new_copy(pair: Pair, p
     assert project.query("SELECT name FROM item") == [("b",)]
 
 
+@pytest.mark.slow
 def test_values_that_the_upgrade_has_written_itself_give_way(pair: Pair, project: Project) -> None:
     pair.write(
         KEYED,
@@ -601,6 +622,7 @@ def test_columns_may_have_other_numbers_here_than_in_an_empty_database(pair: Pai
     assert "item (b): 10 rows matched, 10 put back" in restored
 
 
+@pytest.mark.slow
 def test_what_is_written_between_two_steps_is_in_a_stash_of_its_own(pair: Pair, project: Project) -> None:
     wait = "SELECT pg_advisory_xact_lock(42)"
     pair.write((KEYED, execute("DROP TABLE item")), ("pass", execute(wait)), ("pass", "pass"))

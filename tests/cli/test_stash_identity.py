@@ -51,6 +51,7 @@ def abort_one(project: Project) -> int:
     return int(row[0])
 
 
+@pytest.mark.slow
 def test_a_database_that_was_rebuilt_at_the_same_address_gets_its_rows_back_by_name(
     local_settings: Settings, tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_database_that_was_rebuilt_at_the_same_address_gets_its_rows_back_by_n
         assert prints(project) == before
 
 
+@pytest.mark.slow
 def test_after_a_reset_nothing_of_the_dropped_database_is_put_back_unasked(pair: Pair, project: Project) -> None:
     before, stash = rolled_back(pair)
     typed(project, "reset")
@@ -109,6 +111,7 @@ ELSEWHERE: list[tuple[dict[str, Callable[[int], int | None]] | None, str]] = [
 ]
 
 
+@pytest.mark.slow
 def test_where_its_transaction_says_nothing_a_stash_stays(
     pair: Pair, project: Project, local_settings: Settings
 ) -> None:
@@ -176,6 +179,7 @@ def test_who_may_not_ask_for_the_identifier_gets_none(database: Target) -> None:
         connection.rollback()
 
 
+@pytest.mark.slow
 def test_a_stash_of_an_older_dbkit_is_put_back(pair: Pair, project: Project) -> None:
     """Format 1: without identity, sequences by column, and a column for each hash that the rollback has left."""
     pair.write(

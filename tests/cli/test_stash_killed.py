@@ -39,6 +39,7 @@ def fill(project: Project, rows: int = 100) -> dict[str, object]:
     return prints(project)
 
 
+@pytest.mark.slow
 def test_in_the_copy(pair: Pair, project: Project) -> None:
     pair.write((CREATE, DROP))
     before = fill(project, 500_000)
@@ -92,6 +93,7 @@ def test_in_the_downgrade_and_then_a_restore(pair: Pair, project: Project) -> No
     assert (prints(project), stashes(project)) == (before, [])
 
 
+@pytest.mark.slow
 def test_after_the_commit_of_a_step(pair: Pair, project: Project) -> None:
     pair.write(("pass", execute(HELD)), (CREATE, DROP))
     before = fill(project)
@@ -107,6 +109,7 @@ def test_after_the_commit_of_a_step(pair: Pair, project: Project) -> None:
     assert prints(project) == before
 
 
+@pytest.mark.slow
 def test_in_the_restore(pair: Pair, project: Project) -> None:
     pair.write((CREATE, "pass"), (execute("ALTER TABLE item ADD note text"), execute("ALTER TABLE item DROP note")))
     typed(project, "migrate")
@@ -125,6 +128,7 @@ def test_in_the_restore(pair: Pair, project: Project) -> None:
     assert prints(project) == before
 
 
+@pytest.mark.slow
 def test_between_the_commit_of_a_restore_and_its_mark(pair: Pair, project: Project) -> None:
     pair.write((CREATE, DROP))
     before = fill(project)
@@ -137,6 +141,7 @@ def test_between_the_commit_of_a_restore_and_its_mark(pair: Pair, project: Proje
     assert (prints(project), stashes(project)) == (before, [stash])
 
 
+@pytest.mark.slow
 def test_who_is_still_copying_is_left_alone(pair: Pair, project: Project) -> None:
     pair.write((CREATE, DROP))
     fill(project)

@@ -104,6 +104,7 @@ CASES = [
 ]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("create", "fill", "down", "why"), others_slow(3, [case[1:] for case in CASES]))
 def test_what_could_never_be_put_back_is_refused(
     pair: Pair, project: Project, create: tuple[str, ...], fill: list[str], down: str, why: str
@@ -206,6 +207,7 @@ def tables_of(create: list[str]) -> list[str]:
     return [statement.split()[2] for statement in create if statement.endswith(")") and statement.startswith("CREATE")]
 
 
+@pytest.mark.slow
 def test_rows_that_row_security_hides_are_named_as_the_cause(tmp_path: Path, password_server: Target) -> None:
     pair = pair_module.make(tmp_path, password_server, password_server)
     with psycopg.connect(**password_server.parameters(), autocommit=True) as connection:
@@ -237,6 +239,7 @@ def test_rows_that_row_security_hides_are_named_as_the_cause(tmp_path: Path, pas
     assert "some of item: row security hides rows of it" in without
 
 
+@pytest.mark.slow
 def test_a_database_that_moved_meanwhile_is_named_as_the_cause(pair: Pair, project: Project) -> None:
     """Two rollbacks at once: the other one is done while this one counts what would be lost."""
     pair.write((KEYED, execute("DROP TABLE item")))

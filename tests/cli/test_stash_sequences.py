@@ -103,6 +103,7 @@ BASE = execute(
 )
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(("steps", "used", "lost"), others_slow(2, [case[1:] for case in CASES]))
 def test_positions_are_told_kept_and_put_back(
     pair: Pair, project: Project, steps: tuple[list[str], list[str]], used: list[str], lost: set[str]
@@ -125,6 +126,7 @@ def test_positions_are_told_kept_and_put_back(
         assert line.endswith("the same as before") or (name == "three_more_seq" and "already at 111" in line)
 
 
+@pytest.mark.slow
 def test_a_sequence_that_is_further_by_now_is_not_set_back(pair: Pair, project: Project) -> None:
     pair.write((execute("CREATE SEQUENCE up", "CREATE SEQUENCE down INCREMENT -1"), execute("DROP SEQUENCE up, down")))
     typed(project, "migrate")

@@ -59,6 +59,7 @@ def test_the_gate_takes_no_text_for_a_commit(pair: Pair, statement: str) -> None
     assert pair.gated.heads() == ["rev2"]
 
 
+@pytest.mark.spread(2)
 def test_lint_and_the_round_trip_take_no_text_for_a_commit(
     init: Callable[..., Path],
     lint: Callable[..., tuple[int, str]],

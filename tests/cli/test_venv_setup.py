@@ -64,6 +64,7 @@ def test_the_console_script_works_from_anywhere(kit: Kit) -> None:
     assert "next" in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_changed_lock_refreshes_and_keeps_what_else_is_there(checkout: Kit) -> None:
     set_up(checkout)
     mark = checkout.path / "venv" / "mine"
@@ -95,6 +96,7 @@ def of_session(leader: int) -> list[int]:
     return [int(name.split()[0]) for name, _, rest in stats if int(rest.split()[3]) == leader]
 
 
+@pytest.mark.slow
 def test_interrupted_half_way_it_recovers(checkout: Kit) -> None:
     process = subprocess.Popen(
         ["./venv-setup.sh"],

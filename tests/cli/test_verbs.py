@@ -50,6 +50,7 @@ def test_status_of_a_server_that_does_not_answer(kit: Kit) -> None:
     assert "answers   no: the server at 127.0.0.1:1 does not answer" in shown.stdout
 
 
+@pytest.mark.slow
 def test_sql_stops_at_the_first_error_and_gives_the_same_schema(kit: Kit) -> None:
     kit.set_database("template0")
     assert "26 migrations from base to head" in kit.make("sql").stdout
@@ -169,6 +170,7 @@ def test_reset_gives_an_empty_database_at_head(kit: Kit) -> None:
     assert kit.query("SELECT version_num, to_regclass('mine') FROM alembic_version") == [(HEAD, None)]
 
 
+@pytest.mark.slow
 def test_reset_keeps_a_cluster_of_another_major_aside(kit: Kit) -> None:
     kit.make("db-stop")
     (kit.path / ".dbkit/postgres/data/PG_VERSION").write_text("12\n")
@@ -183,6 +185,7 @@ def test_reset_keeps_a_cluster_of_another_major_aside(kit: Kit) -> None:
     (kit.path / ".dbkit/postgres/data/PG_VERSION").write_text("18\n")
 
 
+@pytest.mark.slow
 def test_seed_adds_its_rows_once_and_leaves_mine_alone(kit: Kit) -> None:
     kit.query("INSERT INTO customers (email, full_name) VALUES ('me@example.org', 'Me')")
     kit.query("ALTER DATABASE app SET statement_timeout = '200ms'")  # the application's; the rows take longer
@@ -214,6 +217,7 @@ def test_check_is_clean_on_the_example(kit: Kit) -> None:
     assert kit.alembic("check").returncode == 0
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     ("file", "old", "new", "finding"),
     [
@@ -234,6 +238,7 @@ def test_check_names_what_differs(kit: Kit, file: str, old: str, new: str, findi
     assert finding in typed.stderr
 
 
+@pytest.mark.slow
 def test_check_names_a_downgrade_that_does_nothing(kit: Kit) -> None:
     path = revision_file(kit, "shop_10")
     text = path.read_text()
@@ -246,6 +251,7 @@ def test_check_names_a_downgrade_that_does_nothing(kit: Kit) -> None:
     assert "empty-downgrade" not in kit.dbkit("check").stderr
 
 
+@pytest.mark.slow
 def test_schema_is_the_same_each_time_and_the_one_in_git(kit: Kit) -> None:
     committed = (REPOSITORY / "backend/schema.sql").read_bytes()
     (kit.path / "backend/schema.sql").unlink()
@@ -287,6 +293,7 @@ def test_the_round_trip_touches_no_database_of_mine(kit: Kit) -> None:
     assert typed.returncode == 0, typed.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "finding"),
     others_slow(
@@ -325,6 +332,7 @@ def test_a_schema_that_changes_on_the_second_upgrade_is_found(kit: Kit) -> None:
     assert "after the second upgrade, table again is new" in typed.stdout
 
 
+@pytest.mark.slow
 def test_nothing_to_walk_over_is_not_proven(kit: Kit) -> None:
     for path in kit.versions:
         path.unlink()

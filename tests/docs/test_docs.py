@@ -60,6 +60,7 @@ def type_all(kit: Kit, page: str) -> None:
     assert typed.returncode == 0, typed.stdout + typed.stderr
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_guide_can_be_typed_and_undone(newcomer: Kit, git: Callable[..., str]) -> None:
     type_all(newcomer, "docs/migrations.md")
     assert git(newcomer.path, "status", "--porcelain") == "", "the example is not as it was"

@@ -43,6 +43,7 @@ def test_the_guides_commands_in_one_shell(kit: Kit) -> None:
     assert re.search(r"^[0-9a-f]{12} \(head\)$", typed.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_team_starts_with_models_and_no_revisions(kit: Kit) -> None:
     empty_project(kit)
     assert "There are no revisions yet" in kit.make("migrate").stdout
@@ -60,6 +61,7 @@ def test_a_team_starts_with_models_and_no_revisions(kit: Kit) -> None:
     assert kit.make("redo").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_team_may_start_with_bare_alembic(kit: Kit) -> None:
     empty_project(kit)
     typed = kit.shell("""

@@ -3,6 +3,7 @@
 import re
 
 import psycopg
+import pytest
 
 from support.failure_modes import (
     BLOCK,
@@ -100,6 +101,7 @@ def test_a_block_that_can_be_run_again_needs_nobody(pair: Pair) -> None:
     assert pair.gated.alembic("upgrade", "head").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_half_done_downgrade_is_found_where_nothing_is_pending(pair: Pair) -> None:
     gated = pair.gated
     pair.write(NO_KEY, ("pass", f"{BLOCK}{INSERT}\n    {SLEEP}"))

@@ -82,6 +82,7 @@ def test_a_broken_history_names_the_files(pair: Pair, fault: str) -> None:
             assert typed.returncode == 0 or "Traceback" in typed.stderr or "FAILED" in typed.stdout + typed.stderr
 
 
+@pytest.mark.slow
 def test_a_file_that_was_edited_after_it_was_applied(pair: Pair) -> None:
     pair.write((TABLE, "op.execute('DROP TABLE t')"))
     for project in (pair.bare, pair.gated):

@@ -33,6 +33,7 @@ def test_12_a_waiting_alter_blocks_every_reader(pair: Pair) -> None:
     assert pair.gated.journal() == [("upgrade", "rev1"), ("upgrade", "rev2")]
 
 
+@pytest.mark.slow
 def test_a_lock_that_does_not_come_ends_within_its_budget(pair: Pair) -> None:
     pair.write(TABLE)
     assert pair.gated.alembic("upgrade", "head").returncode == 0
@@ -48,6 +49,7 @@ def test_a_lock_that_does_not_come_ends_within_its_budget(pair: Pair) -> None:
     assert pair.gated.alembic("upgrade", "head").returncode == 0
 
 
+@pytest.mark.slow
 def test_an_enum_is_created_again_after_a_retry(pair: Pair) -> None:
     """Alembic remembers which types it has created, also when that was rolled back."""
     pair.write(TABLE)
@@ -58,6 +60,7 @@ def test_an_enum_is_created_again_after_a_retry(pair: Pair) -> None:
     upgrade_behind_a_reader(pair.gated, "100ms")
 
 
+@pytest.mark.slow
 def test_a_deadlock_is_tried_again(pair: Pair) -> None:
     pair.write(TABLE, "op.execute('CREATE TABLE u (id int)')")
     assert pair.gated.alembic("upgrade", "head").returncode == 0
@@ -96,6 +99,7 @@ def test_a_revision_that_left_its_transaction_is_not_tried_again(pair: Pair) -> 
     assert pair.gated.query("SELECT count(*) FROM t") == [(1,)]
 
 
+@pytest.mark.slow
 def test_an_index_built_concurrently_waits_longer_than_an_alter(pair: Pair) -> None:
     pair.write(TABLE)
     assert pair.gated.alembic("upgrade", "head").returncode == 0

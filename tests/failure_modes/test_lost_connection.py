@@ -28,6 +28,7 @@ def time_out(project: Project, _process: "subprocess.Popen[str]") -> None:
     )
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(("fault", "words"), [(terminate, "terminating connection"), (time_out, "canceling statement")])
 def test_a_connection_that_ends_is_told_in_one_line(pair: Pair, fault: Callable[..., None], words: str) -> None:
     pair.write(TABLE, f"op.execute(\"INSERT INTO t VALUES (1, 'x')\")\n{SLEEP}")
@@ -49,6 +50,7 @@ def test_a_connection_that_ends_is_told_in_one_line(pair: Pair, fault: Callable[
     assert pair.gated.journal() == [("upgrade", "rev1")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("comes_back", others_slow(1, [True, False]))
 def test_a_server_that_is_killed(pair: Pair, local_settings: Settings, comes_back: bool) -> None:
     pair.write(TABLE, SLEEP)

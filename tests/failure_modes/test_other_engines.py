@@ -27,6 +27,7 @@ def test_it_is_refused_by_name(pair: Pair, engine: Engine) -> None:
     assert not list(filter(WRITES.search, queries))
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("engine", others_slow(1, [BY_NAME[name] for name in MAIN]), ids=MAIN)
 @pytest.mark.parametrize("verb", [["status"], ["migrate"], ["rollback"], ["log"], ["drift"], ["preflight"]], ids=str)
 def test_each_verb_refuses_it(pair: Pair, engine: Engine, verb: list[str]) -> None:

@@ -70,6 +70,7 @@ def nothing_done(project: Project) -> bool:
     return project.heads_or_none() == [] and project.query(LOCKS) == [(0,)]
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("kind", SESSION, ids=name_of)
 def test_session_mode_works(pair: Pair, server: Cluster, kind: Kind) -> None:
     if pair.gated.driver == "asyncpg" and not kind.resets:
@@ -93,6 +94,7 @@ def test_session_mode_works(pair: Pair, server: Cluster, kind: Kind) -> None:
         assert settings_through(project, port) == before
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("kind", [*TRANSACTION, *FORWARDS_THE_KEY], ids=name_of)
 def test_other_modes_are_refused(pair: Pair, server: Cluster, kind: Kind) -> None:
     pair.write(*CHAIN)
@@ -115,6 +117,7 @@ def state_of(project: Project) -> list[bool]:
 EVERY = [pytest.param(step, marks=() if step == 9 else pytest.mark.slow) for step in (9, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["own", pytest.param("server", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("step", EVERY)
 def test_a_session_that_is_lost_in_the_middle_ends_the_run(pair: Pair, server: Cluster, step: int, key: str) -> None:

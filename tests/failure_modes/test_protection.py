@@ -53,6 +53,7 @@ def test_a_restored_dump_stays_marked(pair: Pair, server: Cluster, local_setting
     assert f'about to roll back "{restored.target.dbname}" on {server.target().host}: 1 migration, rev1' in typed.stderr
 
 
+@pytest.mark.slow
 def test_who_marks_a_database(pair: Pair) -> None:
     pair.write((TABLE, "op.execute('DROP TABLE t')"), ("op.execute('CREATE TABLE u ()')", "op.execute('DROP TABLE u')"))
     gated = pair.gated
@@ -97,6 +98,7 @@ def test_who_does_not_own_the_version_table_migrates_all_the_same(pair: Pair) ->
         gated.query("DROP ROLE migrator")
 
 
+@pytest.mark.slow
 @pytest.mark.kit
 def test_reset_drops_only_what_migrations_made(pair: Pair, server: Cluster) -> None:
     gated = pair.gated

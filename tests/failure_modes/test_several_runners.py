@@ -14,6 +14,7 @@ EIGHT = (
 )
 
 
+@pytest.mark.slow
 def test_03_eight_runners(pair: Pair) -> None:
     # the first revision takes long enough for all of them to have begun
     pair.write(f"op.execute('SELECT pg_sleep(2)')\n{EIGHT[0]}", *EIGHT[1:])
@@ -29,6 +30,7 @@ def test_03_eight_runners(pair: Pair) -> None:
     assert pair.gated.journal() == [("upgrade", f"rev{number}") for number in range(1, 5)]
 
 
+@pytest.mark.slow
 def test_03_an_autocommit_block_runs_once_for_each_runner(pair: Pair) -> None:
     pair.write(TABLE)
     for project in (pair.bare, pair.gated):

@@ -43,6 +43,7 @@ def pauses(project: ForeignProject) -> list[tuple[str, str]]:
     return [(name, f"{(name or 'shop').upper()}_PAUSE") for name in project.databases]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("project", spread_foreign(3, zip(SHAPES, SHAPES, strict=True)), indirect=True)
 def test_several_runners_status_and_rollback(project: ForeignProject) -> None:
     """The short form of what the tests below hold, for every run of the suite."""

@@ -14,7 +14,6 @@ from dbkit.postgres.cluster import Cluster
 from support.dangers import DANGERS, SAFE, Case, numbered, styles, tables
 from support.kit import REPOSITORY
 from support.lint_findings import advice_on, engine_of
-from support.running import spread_slow
 
 EMPTIED = """
 DO $$ BEGIN
@@ -65,12 +64,14 @@ def test_there_are_enough() -> None:
     assert len(SAFE) >= 15
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("name", DANGERS)
 def test_each_danger_is_found_in_each_style(advised: Callable[..., dict[str, list[LintFinding]]], name: str) -> None:
     for style, found in advised(DANGERS[name]).items():
         assert {each.id for each in found} >= set(DANGERS[name].ids), style
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("name", SAFE)
 def test_no_safe_one_is_blamed(advised: Callable[..., dict[str, list[LintFinding]]], name: str) -> None:
     for style, found in advised(SAFE[name]).items():
@@ -92,6 +93,7 @@ PARTITIONS = (
 )
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [
@@ -131,8 +133,9 @@ STYLES = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.spread(16)
 @STYLES
-@pytest.mark.parametrize("name", spread_slow(4, [name for name in DANGERS if name not in NEED_ROWS]))
+@pytest.mark.parametrize("name", [name for name in DANGERS if name not in NEED_ROWS])
 def test_a_danger_is_found_in_empty_tables(
     advised: Callable[..., dict[str, list[LintFinding]]], name: str, wanted: Select
 ) -> None:
@@ -140,8 +143,9 @@ def test_a_danger_is_found_in_empty_tables(
         assert {each.id for each in found} >= set(DANGERS[name].ids), style
 
 
+@pytest.mark.spread(16)
 @STYLES
-@pytest.mark.parametrize("name", spread_slow(4, [*SAFE]))
+@pytest.mark.parametrize("name", [*SAFE])
 def test_no_safe_one_is_blamed_in_empty_tables(
     advised: Callable[..., dict[str, list[LintFinding]]], name: str, wanted: Select
 ) -> None:
@@ -166,6 +170,7 @@ def examples(page: Path, heading: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", part, flags=re.DOTALL)
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page(engine: sa.Engine, page: Path, tmp_path: Path) -> None:
     for heading in ("Bad", "Good"):

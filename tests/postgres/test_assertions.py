@@ -16,7 +16,6 @@ from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
 from support.plain import Revision, write_project
-from support.running import spread_slow
 
 TABLE: Revision = (
     "a1",
@@ -143,8 +142,9 @@ def found(outcome: Outcome) -> list[str]:
     return [each.phase for each in second(outcome).findings if each.is_assertion]
 
 
+@pytest.mark.spread(18)
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("name", spread_slow(3, list(CASES)))
+@pytest.mark.parametrize("name", list(CASES))
 def test_what_does_not_hold_is_a_finding(proven: Callable[..., Outcome], name: str, place: str) -> None:
     case = CASES[name]
     files = {"a1.sql": SAMPLES, "a2_after.sql": case.sql, "a2_after.py": case.python}
@@ -182,12 +182,14 @@ def test_the_rows_are_the_sample_rows(proven: Callable[..., Outcome]) -> None:
     assert [each.words.endswith(": generated") for each in second(outcome).findings] == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"rows": 0}, {"extra_rows": False}])
 def test_nothing_is_asked_without_sample_rows(proven: Callable[..., Outcome], options: Mapping[str, object]) -> None:
     outcome = proven(TABLE, revision(UP, DOWN), samples={"a2_after.sql": "SELECT 1"}, **options)
     assert second(outcome).verdict == "proven"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_an_assertion_is_listed_with_other_findings(proven: Callable[..., Outcome], place: str) -> None:
     up = "CREATE TABLE extra (id int); UPDATE t SET net = net + 1"
@@ -202,6 +204,7 @@ def test_an_assertion_is_listed_with_other_findings(proven: Callable[..., Outcom
     assert 'relation "extra" already exists' in text.render_revision(second(outcome))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_revision_without_a_way_back_is_asked_after_the_upgrade(proven: Callable[..., Outcome], place: str) -> None:
     outcome = proven(

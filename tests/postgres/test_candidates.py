@@ -76,6 +76,7 @@ def types(connection: psycopg.Connection) -> dict[str, Type]:
     return {column.name: column.type for column in table.columns}
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("kind", CONDITIONS)
 def test_candidates_meet_both_sides_of_each_condition(
     connection: psycopg.Connection, types: dict[str, Type], kind: str

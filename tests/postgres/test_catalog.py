@@ -18,7 +18,6 @@ from dbkit.postgres.binaries import client_program
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings, Target
 from support.catalog_changes import BASE, CHANGES, Case, case
-from support.running import spread_slow
 from support.sessions import connect_as_project as connect
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
@@ -119,6 +118,7 @@ def named(found: list[Difference]) -> list[str]:
     return [str(difference.fact) for difference in found]
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("case", EVERY, ids=name_of)
 def test_a_change_is_told_by_its_name_and_pg_dump_agrees(
     case: Case, newest: Cluster, local_settings: Settings, dumped_base: str
@@ -137,8 +137,9 @@ def test_a_change_is_told_by_its_name_and_pg_dump_agrees(
         assert differs == (bool(found) != bool(case.unlike_pg_dump)), case.unlike_pg_dump
 
 
+@pytest.mark.spread(18)
 @pytest.mark.skipif(not DEBIAN_15.is_dir(), reason="no PostgreSQL 15 in /usr/lib/postgresql")
-@pytest.mark.parametrize("case", spread_slow(6, [case for case in EVERY if case.since <= 15]), ids=name_of)
+@pytest.mark.parametrize("case", [case for case in EVERY if case.since <= 15], ids=name_of)
 def test_a_change_is_told_by_its_name_on_15(case: Case, oldest: Cluster) -> None:
     with connect(copy(oldest, "catalog_case"), autocommit=True) as connection:
         run(connection, case.setup or "SELECT 1")

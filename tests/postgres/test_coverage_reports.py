@@ -61,6 +61,7 @@ def last_line(outcome: Outcome) -> str:
     return text.render_roundtrip(outcome).splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_text_counts_the_statements_of_a_revision_that_is_not_proven(proven: Callable[..., Outcome]) -> None:
     outcome = proven(TABLE, HALF)
     assert [each.verdict for each in outcome.revisions] == [Verdict.PROVEN, Verdict.UNPROVEN]
@@ -96,6 +97,7 @@ def test_no_total_without_data_statements(proven: Callable[..., Outcome]) -> Non
     assert "met rows" not in last_line(outcome)
 
 
+@pytest.mark.slow
 def test_a_statement_that_can_meet_no_row_is_not_counted(proven: Callable[..., Outcome]) -> None:
     outcome = proven(TABLE, MADE)
     (statement,) = coverage_in_json(outcome)[1]
@@ -116,6 +118,7 @@ def test_json_has_each_statement(proven: Callable[..., Outcome]) -> None:
     assert (down["direction"], down["met"]) == ("downgrade", True)
 
 
+@pytest.mark.slow
 def test_junit_has_the_count_as_output_of_the_test(proven: Callable[..., Outcome]) -> None:
     first, second = cases_in_junit(proven(TABLE, HALF))
     assert first.find("system-out") is None
@@ -123,6 +126,7 @@ def test_junit_has_the_count_as_output_of_the_test(proven: Callable[..., Outcome
     assert ADVICE in (second.findtext("failure") or "")
 
 
+@pytest.mark.slow
 def test_github_annotates_the_finding_alone(proven: Callable[..., Outcome]) -> None:
     annotation, _ = github.render_roundtrip(proven(TABLE, HALF)).splitlines()
     assert annotation.startswith("::error file=")
@@ -141,6 +145,7 @@ def test_an_accepted_revision_has_the_count(proven: Callable[..., Outcome]) -> N
     assert output[-1] == "1 of 2 statements met rows"
 
 
+@pytest.mark.slow
 def test_a_merge_names_the_files_of_both_parents(proven: Callable[..., Outcome]) -> None:
     one, other = ("b1", "a1", "SELECT 1", NOTHING), ("b2", "a1", "SELECT 1", NOTHING)
     outcome = proven(TABLE, one, other, ("c1", ("b1", "b2"), UNMET, NOTHING))

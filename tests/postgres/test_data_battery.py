@@ -92,6 +92,7 @@ def test_the_verdict_by_hand_is_true(
         assert (states["after downgrade"] != states["before"]) == case.is_fault
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     "group",
     [

@@ -12,7 +12,6 @@ from dbkit.settings import Settings
 from support.draft_battery import CASES, GROUPS, run_case
 from support.draft_case import ModelChange
 from support.draft_project import lend_cluster, make_project
-from support.running import spread_slow
 
 
 def test_there_are_enough() -> None:
@@ -27,7 +26,8 @@ def scratch(local_settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
         yield lend_cluster(cluster, tmp_path_factory.mktemp("lent"))
 
 
-@pytest.mark.parametrize("name", spread_slow(160, sorted(CASES)))
+@pytest.mark.spread(480)
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_a_draft_is_right(name: str, server: Cluster, scratch: Path, tmp_path: Path) -> None:
     case = CASES[name]
     skip_before(case, server)

@@ -12,7 +12,6 @@ from dbkit.settings import Target
 from support import draft_cases_columns, draft_cases_names
 from support.draft_battery import create_models, demand_equal, load_metadata, read_facts
 from support.draft_case import ModelChange
-from support.running import spread_slow
 
 CASES = [
     *(case for case in draft_cases_names.CASES if not case.files and not case.files_before),
@@ -26,7 +25,8 @@ def query(target: Target, statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-@pytest.mark.parametrize("case", spread_slow(14, CASES), ids=lambda case: case.name)
+@pytest.mark.spread(14)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_draft_leads_to_the_models_and_back(server: Cluster, case: ModelChange) -> None:
     name = f"direct_{abs(hash(case.name)):x}"
     migrated, modelled = (server.create_database(f"{name}_{side}") for side in "ab")

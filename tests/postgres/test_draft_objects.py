@@ -5,10 +5,10 @@ import pytest
 from dbkit.postgres.cluster import Cluster
 from support.object_draft_cases import CASES
 from support.object_drafts import Case, differences_from, make_comparison, run_sql, run_steps, statements, write
-from support.running import spread_slow
 
 
-@pytest.mark.parametrize("case", spread_slow(2, CASES), ids=lambda case: case.name)
+@pytest.mark.spread(6)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_draft_leads_to_the_other_state_and_back(server: Cluster, case: Case, request: pytest.FixtureRequest) -> None:
     comparison, left = make_comparison(server, case, f"{abs(hash(request.node.nodeid)):x}")
     target = comparison.migrated.target

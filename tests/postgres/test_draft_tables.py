@@ -8,10 +8,10 @@ from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.connect import connect
 from support.draft_cases import CASES
 from support.draft_states import DraftCase, check_case
-from support.running import spread_slow
 
 
-@pytest.mark.parametrize("case", spread_slow(2, CASES), ids=lambda case: re.sub(r"\W+", "-", case.name))
+@pytest.mark.spread(10)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: re.sub(r"\W+", "-", case.name))
 def test_draft_leads_to_the_models_and_back(server: Cluster, case: DraftCase, request: pytest.FixtureRequest) -> None:
     with connect(server.target("postgres")) as connection:
         version = connection.info.server_version // 10000

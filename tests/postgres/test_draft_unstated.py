@@ -11,7 +11,6 @@ from sqlalchemy.dialects import postgresql as pg
 from dbkit.drafts.compare import compare
 from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.scratch_migrations import Models
-from support.running import spread_slow
 
 X, Y = (Column(name, Integer, primary_key=True) for name in "xy")
 KEY = "constraint t_pkey on t"
@@ -53,7 +52,8 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", spread_slow(9, CASES), ids=lambda case: case[0])
+@pytest.mark.spread(9)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 def test_only_what_a_model_states_differs(
     server: Cluster, case: tuple[str, str, tuple[sa.schema.SchemaItem, ...], tuple[str, ...]]
 ) -> None:

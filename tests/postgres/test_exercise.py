@@ -11,7 +11,6 @@ from dbkit.roundtrip.outcome import Outcome, RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
 from support.plain import Revision, write_project
-from support.running import spread_slow
 
 BEDS = (
     "CREATE TABLE beds (id int, version int, PRIMARY KEY (id, version)); CREATE TABLE stays ("
@@ -76,7 +75,8 @@ def words(outcome: RevisionOutcome) -> str:
     return "\n".join(finding.words for finding in (*outcome.findings, *outcome.warnings))
 
 
-@pytest.mark.parametrize("name", spread_slow(3, list(IMPOSSIBLE)))
+@pytest.mark.spread(6)
+@pytest.mark.parametrize("name", list(IMPOSSIBLE))
 def test_a_statement_that_can_meet_no_row_is_no_gap(proven: Callable[..., Outcome], name: str) -> None:
     up, down, reason = IMPOSSIBLE[name]
     outcome = last(proven(FIRST, ("a2", "a1", up, down or "python:pass")))
@@ -119,6 +119,7 @@ HONEST = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HONEST)
 def test_rows_do_not_have_the_values_that_it_writes_itself(proven: Callable[..., Outcome], name: str) -> None:
     prices = ("a2", "a1", "CREATE TABLE prices (valid timestamp NOT NULL, cents int NOT NULL)", "DROP TABLE prices")
@@ -142,6 +143,7 @@ REFUSALS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", REFUSALS)
 def test_a_migration_that_refuses_rows_loses_none(proven: Callable[..., Outcome], how: str) -> None:
     outcome = last(proven(FIRST, ("a2", "a1", REFUSALS[how], "python:pass")))
@@ -201,6 +203,7 @@ COMMENTED = {
 }
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("how", COMMENTED)
 def test_a_comment_hides_no_statement(proven: Callable[..., Outcome], how: str) -> None:
     outcome = last(proven(FIRST, ("a2", "a1", COMMENTED[how], "python:pass")))

@@ -123,6 +123,7 @@ def met(outcome: RevisionOutcome) -> list[bool]:
     return [each.rows > 0 for each in outcome.coverage]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", others_slow(1, list(ENVS)))
 def test_statements_meet_rows_as_in_a_transaction(
     proven: Callable[..., Outcome], planted: dict[str, int], env: str
@@ -144,6 +145,7 @@ def test_statements_meet_rows_as_in_a_transaction(
     assert "division by zero" in found["a failure hides no loss"].findings[0].words
 
 
+@pytest.mark.slow
 def test_what_cannot_be_met_is_unproven(proven: Callable[..., Outcome]) -> None:
     """A revision that may create a role runs once on a server: nothing is planted for it, and its statements count."""
     role = f"-- CREATE ROLE\n{LOSES}"
@@ -152,6 +154,7 @@ def test_what_cannot_be_met_is_unproven(proven: Callable[..., Outcome]) -> None:
     assert [met(each) for each in outcome.revisions[1:]] == [[False], [False]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("traced", [False, True])
 def test_an_asynchronous_connection_is_observed_in_its_transaction(
     proven: Callable[..., Outcome], traced: bool
@@ -164,6 +167,7 @@ def test_an_asynchronous_connection_is_observed_in_its_transaction(
     assert [met(each) for each in outcome.revisions[1:]] == [[True]] * len(ups)
 
 
+@pytest.mark.slow
 def test_of_several_databases_the_first_gets_the_rows(proven: Callable[..., Outcome], planted: dict[str, int]) -> None:
     outcome = proven(*chain((LOSES, NOTHING), ("SELECT 1", NOTHING)), env=TWO_DATABASES, sections=TWO_SECTIONS)
     assert verdicts(outcome) == ["proven", "lossy", "proven"]

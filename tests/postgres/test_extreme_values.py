@@ -14,7 +14,6 @@ from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
 from support.battery import NOTHING
 from support.plain import Revision, write_project
-from support.running import spread_slow
 
 TABLE: Revision = (
     "a1",
@@ -66,7 +65,8 @@ def verdicts(outcome: Outcome) -> list[str]:
     return [" and ".join((each.verdict, *each.also)) for each in outcome.revisions]
 
 
-@pytest.mark.parametrize("name", spread_slow(2, list(WARNED)))
+@pytest.mark.spread(4)
+@pytest.mark.parametrize("name", list(WARNED))
 def test_what_fails_on_extreme_values_only_is_a_warning(proven: Callable[..., Outcome], name: str) -> None:
     up, down, words = WARNED[name]
     after = ("a3", "a2", "ALTER TABLE paid ADD z int", "ALTER TABLE paid DROP z")
@@ -80,7 +80,9 @@ def test_what_fails_on_extreme_values_only_is_a_warning(proven: Callable[..., Ou
     )
 
 
-@pytest.mark.parametrize("name", spread_slow(2, list(CLEAN)))
+@pytest.mark.spread(2)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(CLEAN))
 def test_what_extreme_values_do_not_break_is_not_warned_of(proven: Callable[..., Outcome], name: str) -> None:
     outcome = proven(TABLE, ("a2", "a1", *CLEAN[name]))
     assert verdicts(outcome) == ["proven", "proven"]
@@ -97,6 +99,7 @@ def test_extreme_values_that_are_lost_are_lost(proven: Callable[..., Outcome], n
     assert "only with extreme values" in finding.words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("up", "down"),
     [

@@ -8,7 +8,6 @@ from dbkit.postgres.cluster import Cluster
 from dbkit.roundtrip.catalog_fingerprint import FingerprintReader, KnownFingerprints
 from dbkit.roundtrip.transaction_guard import mentions_extension
 from support.catalog_changes import BASE, CHANGES, Case, case
-from support.running import spread_slow
 from support.sessions import connect_as_project as connect
 
 MORE = [
@@ -40,9 +39,10 @@ def seen(connection: "Connection[tuple[object, ...]]", change: str) -> bool:
     return not found.is_complete or not known.match(found)
 
 
+@pytest.mark.spread(9)
 @pytest.mark.parametrize(
     "change",
-    spread_slow(3, [each for each in (*CHANGES, *MORE) if each.expected]),
+    [each for each in (*CHANGES, *MORE) if each.expected],
     ids=lambda each: each.change[:70],
 )
 def test_what_the_catalog_sees_fingerprints_see(server: Cluster, template: str, change: Case) -> None:

@@ -35,6 +35,7 @@ def verdicts(settings: Settings, ini: Path, jobs: int = 1) -> dict[str, str]:
     return {each.revision: str(each.verdict) for each in outcome.revisions}
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("kind", ["script", "function"])
 def test_every_scratch_database_begins_with_it(
@@ -49,6 +50,7 @@ def test_every_scratch_database_begins_with_it(
     assert verdicts(local_settings, ini, jobs) == dict.fromkeys(("aaaa", "bbbb", "cccc"), "proven")
 
 
+@pytest.mark.slow
 def test_its_absence_is_named(init: Callable[..., Path], local_settings: Settings) -> None:
     """In the first revision, and in a later one that misses what no other creates."""
     late = ("bbbb", "aaaa", "GRANT SELECT ON t TO team_reader", "REVOKE SELECT ON t FROM team_reader")
@@ -61,6 +63,7 @@ def test_its_absence_is_named(init: Callable[..., Path], local_settings: Setting
         shutil.rmtree(ini.parent / "migrations")
 
 
+@pytest.mark.slow
 def test_a_table_that_a_revision_has_dropped_is_no_sign_of_it(
     init: Callable[..., Path], local_settings: Settings
 ) -> None:
@@ -155,6 +158,7 @@ def test_a_source_that_is_not_there(database: Target, tmp_path: Path, source: st
         Initial(source, tmp_path).apply(database)
 
 
+@pytest.mark.slow
 def test_a_state_that_is_not_before_the_first_revision(init: Callable[..., Path], local_settings: Settings) -> None:
     ini = init(revisions=[("aaaa", None, "SELECT 1", "SELECT 1")])
     (ini.parent / "base.sql").write_text(

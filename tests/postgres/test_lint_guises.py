@@ -40,6 +40,7 @@ def test_there_are_enough() -> None:
     assert all(case.is_danger for case in DANGERS)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_danger_is_found_and_a_safe_statement_is_not_blamed(
     name: str, scratch_server: ScratchServer, local_settings: Settings, tmp_path: Path

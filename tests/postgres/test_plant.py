@@ -179,6 +179,7 @@ def counts(filler: TableFiller, connection: psycopg.Connection) -> dict[str, int
     }
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("schema", FILLED.values(), ids=FILLED.keys())
 def test_every_kind_of_table_is_filled(database: Target, schema: str | tuple[str, int]) -> None:
     text, number = (schema, ROWS) if isinstance(schema, str) else schema
@@ -232,6 +233,7 @@ EXTREME_TEXTS = re.compile(
 )
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", [*WITHOUT_EXTENSIONS, *LIMITED])
 def test_ordinary_and_extreme_values_of_each_type(database: Target, name: str) -> None:
     quoted = '"char"' if name == "char" else name
@@ -259,6 +261,7 @@ def test_texts_have_usual_lengths(database: Target) -> None:
         assert [len(make_extreme_values(column.type)[0]) for column in columns] == [3000, 255, 50, 10, 3]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("schema", FILLED.values(), ids=FILLED.keys())
 def test_extreme_rows_are_inserted_and_not_committed(database: Target, schema: str | tuple[str, int]) -> None:
     filler, connection = plant(database, schema if isinstance(schema, str) else schema[0])

@@ -86,6 +86,7 @@ def test_rows_that_are_removed_hide_no_loss(verdicts: Prove, outside: bool) -> N
     assert [each.kind for each in found.preconditions] == ["foreign key"]
 
 
+@pytest.mark.slow
 def test_a_later_revision_has_the_rows_that_satisfy_it(verdicts: Prove) -> None:
     found = verdicts(
         TABLE,
@@ -96,6 +97,7 @@ def test_a_later_revision_has_the_rows_that_satisfy_it(verdicts: Prove) -> None:
     assert [(each.words, each.is_proven) for each in found["b2"].preconditions] == [("crews.name is not NULL", True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("down", "verdict"),
     [
@@ -112,6 +114,7 @@ def test_a_downgrade_that_fails_hides_no_precondition(verdicts: Prove, down: str
     assert [(each.kind, each.is_proven) for each in found.preconditions] == [("not null", True)]
 
 
+@pytest.mark.slow
 def test_rows_of_the_project_are_never_removed(verdicts: Prove) -> None:
     found = verdicts(
         TABLE,
@@ -121,6 +124,7 @@ def test_rows_of_the_project_are_never_removed(verdicts: Prove) -> None:
     assert _verdicts(found["b2"]) == ["fails on rows"]
 
 
+@pytest.mark.slow
 def test_rows_of_the_project_that_follow_others_are_not_changed(verdicts: Prove) -> None:
     """Rows that violate it are generated, and rows of the project refer to them."""
     samples = "INSERT INTO logs (crew) SELECT id FROM crews"
@@ -139,6 +143,7 @@ def test_rows_of_the_project_that_follow_others_are_not_changed(verdicts: Prove)
     assert _verdicts(found["c3"]) == ["fails on rows"]
 
 
+@pytest.mark.slow
 def test_a_failure_that_is_not_about_rows_proves_no_precondition(verdicts: Prove) -> None:
     """With the value that the constraint forbids, the upgrade fails before it comes to the constraint."""
     guard = "DO $$ BEGIN IF EXISTS (SELECT FROM crews WHERE size = 424242) THEN EXECUTE 'no statement'; END IF; END $$"
@@ -149,6 +154,7 @@ def test_a_failure_that_is_not_about_rows_proves_no_precondition(verdicts: Prove
     assert [each.is_proven for each in (*alone.preconditions, *guarded.preconditions)] == [True, False]
 
 
+@pytest.mark.slow
 def test_an_upgrade_that_fails_on_all_rows_stays_one_that_fails(verdicts: Prove) -> None:
     raises = "DO $$ BEGIN IF EXISTS (SELECT FROM crews) THEN PERFORM 1 / 0; END IF; END $$"
     found = verdicts(
@@ -179,6 +185,7 @@ NOTES = {
 }  # fmt: skip
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("name", NOTES)
 def test_it_is_a_note(verdicts: Prove, name: str) -> None:
     first, first_down, up, down, verdict, words = NOTES[name]
@@ -206,6 +213,7 @@ FAULTS = {
 }  # fmt: skip
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", FAULTS)
 def test_it_is_no_note(verdicts: Prove, name: str) -> None:
     up, down, words = FAULTS[name]
@@ -214,6 +222,7 @@ def test_it_is_no_note(verdicts: Prove, name: str) -> None:
     assert words in "\n".join(each.words for each in found.findings)
 
 
+@pytest.mark.slow
 def test_a_column_that_the_revision_names_is_compared_whatever_a_trigger_does(verdicts: Prove) -> None:
     found = verdicts(
         TABLE,

@@ -41,6 +41,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "set for each case")
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("group", "name"), TRUE_NAMES)
 def test_the_upgrade_fails_on_the_rows_that_violate(
     group: str, name: str, server: Cluster, shared_database: Target, tmp_path: Path

@@ -12,7 +12,6 @@ from dbkit.settings import Settings
 from support.battery import NOTHING
 from support.once import make_once
 from support.plain import ENV, Revision, write_project
-from support.running import spread_slow
 
 TABLE: Revision = ("a1", None, "CREATE TABLE t (id serial PRIMARY KEY, note text)", "DROP TABLE t")
 NEXT: list[Revision] = [
@@ -79,13 +78,15 @@ def test_an_upgrade_that_only_rows_fail_is_followed(followed: Outcome, name: str
     assert followed.chain == "the whole chain"
 
 
-@pytest.mark.parametrize("name", spread_slow(12, list(BY_ROWS)))
+@pytest.mark.spread(12)
+@pytest.mark.parametrize("name", list(BY_ROWS))
 def test_one_upgrade_that_only_rows_fail_is_followed(proven: Callable[..., Outcome], name: str) -> None:
     outcome = proven(TABLE, ("a2", "a1", BY_ROWS[name], DOWN.get(name, NOTHING)), *NEXT)
     assert verdicts(outcome) == ["proven", "fails on rows", "proven", "proven"]
     assert outcome.chain == "the whole chain"
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     "up", ["UPDATE t SET note = nott", "SELECT never(1)", "python:op.get_bind().execute('SELECT 1')", "python:1 / 0"]
 )
@@ -118,6 +119,7 @@ OUTSIDE = (
 )
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("error", ["RuntimeError", "LookupError", "__import__('sqlalchemy').exc.InvalidRequestError"])
 def test_a_hook_of_env_py_that_fails_on_rows(proven: Callable[..., Outcome], error: str) -> None:
     env = ENV.replace("\nwith ", HOOK.format(error=error) + "\nwith ").replace(
@@ -129,6 +131,7 @@ def test_a_hook_of_env_py_that_fails_on_rows(proven: Callable[..., Outcome], err
     assert "rows" in outcome.revisions[1].findings[0].words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", ["RuntimeError", "__import__('sqlalchemy').exc.InvalidRequestError"])
 def test_a_hook_of_env_py_that_fails_always(proven: Callable[..., Outcome], error: str) -> None:
     hook = HOOK.format(error=error).replace(" WHERE id > 100000", " RIGHT JOIN (SELECT) AS x ON true")
@@ -139,6 +142,7 @@ def test_a_hook_of_env_py_that_fails_always(proven: Callable[..., Outcome], erro
     assert verdicts(outcome) == ["proven", "broken", "unproven", "unproven"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", ["RuntimeError", "SystemExit"])
 def test_an_env_py_that_turns_errors_into_its_own(proven: Callable[..., Outcome], error: str) -> None:
     env = ENV.replace("context.run_migrations()", WRAPS.format(error=error))
@@ -147,6 +151,7 @@ def test_an_env_py_that_turns_errors_into_its_own(proven: Callable[..., Outcome]
     assert 'column "nott" does not exist' in outcome.revisions[1].findings[0].words
 
 
+@pytest.mark.slow
 def test_an_env_py_that_fails_on_rows_before_its_migrations(proven: Callable[..., Outcome]) -> None:
     """It meets rows where it is run once more, for a revision that leaves its transaction."""
     up = "python:with op.get_context().autocommit_block():\n        op.execute('ALTER TABLE t ADD second int')"
@@ -163,6 +168,7 @@ def test_an_env_py_that_fails_on_rows_after_its_migrations(proven: Callable[...,
     assert outcome.chain == "the whole chain"
 
 
+@pytest.mark.slow
 def test_a_deferred_constraint_in_a_transaction_of_env_py(proven: Callable[..., Outcome]) -> None:
     name = "a deferred constraint"
     outcome = proven(TABLE, ("a2", "a1", BY_ROWS[name], DOWN[name]), *NEXT, env=OUTSIDE)
@@ -178,6 +184,7 @@ def test_a_downgrade_that_only_rows_fail(proven: Callable[..., Outcome]) -> None
     assert verdicts(outcome) == ["proven", "fails on rows", "proven", "proven"]
 
 
+@pytest.mark.slow
 def test_what_rows_show_of_a_broken_revision_is_kept(proven: Callable[..., Outcome]) -> None:
     up = "CREATE TABLE u (x int); UPDATE t SET note = 'x'"
     outcome = proven(TABLE, ("a2", "a1", up, NOTHING), *NEXT)
@@ -190,6 +197,7 @@ NUMBERS = ("a3", "a2", "ALTER TABLE t ALTER note TYPE int USING note::int", "ALT
 OWN_ROWS = "INSERT INTO t (note) VALUES ('1'), ('20')"
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("up", "down", "verdict"),
     [
@@ -223,6 +231,7 @@ def test_own_rows_stay_behind_an_upgrade_that_is_broken(proven: Callable[..., Ou
 NEEDS_ROWS = "python:op.get_bind().execute(sa.text('SELECT id FROM t')).all()[0]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a column that is not there", "a plain string", "SQLSTATE P0001", "an exit"])
 def test_a_chain_goes_on_behind_a_migration_that_needs_rows(proven: Callable[..., Outcome], name: str) -> None:
     third, fourth = (("a3", "a2", BY_ROWS[name], NOTHING), NEXT[1])
@@ -238,6 +247,7 @@ def test_a_migration_that_needs_rows_and_cannot_go_down_is_broken(proven: Callab
 # A file without downgrade() is irreversible by intent
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("up", ["ALTER TABLE t ADD second int", "UPDATE t SET note = 'x'", "SELECT 1"])
 @pytest.mark.parametrize("rows", [0, 5])
 def test_a_file_without_downgrade_is_irreversible(
@@ -253,6 +263,7 @@ def test_a_file_without_downgrade_is_irreversible(
     assert outcome.passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("down", ["python:raise AttributeError('the file has no downgrade()')", "python:op.nothing()"])
 def test_a_downgrade_that_fails_is_told_from_none(proven: Callable[..., Outcome], down: str) -> None:
     expected = "irreversible" if "raise" in down else "broken"

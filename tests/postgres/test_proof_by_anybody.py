@@ -39,6 +39,7 @@ def creator(server: Cluster) -> Iterator[Target]:
         connection.execute("DROP ROLE creator")
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("counts", ["on", "off"])
 @pytest.mark.parametrize("trace", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["plain", "traced"])
 def test_createdb_is_enough(

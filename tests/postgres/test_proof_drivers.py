@@ -92,6 +92,7 @@ ENVS = {
 }
 
 
+@pytest.mark.spread(5)
 @pytest.mark.parametrize("name", ENVS)
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_what_env_py_does_before(proven: Prove, driver: str, name: str) -> None:
@@ -103,6 +104,7 @@ def test_what_env_py_does_before(proven: Prove, driver: str, name: str) -> None:
     assert verdicts(outcome) == expected
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_session_whose_encoding_changes(proven: Prove, driver: str) -> None:
     """Only psycopg itself learns of it."""
@@ -115,12 +117,14 @@ def test_a_session_whose_encoding_changes(proven: Prove, driver: str) -> None:
 AUTOCOMMIT = "connection = connection.execution_options(isolation_level='AUTOCOMMIT')"
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_connection_that_commits_each_statement_needs_clones(proven: Prove, driver: str) -> None:
     cases = (Case("table", "CREATE TABLE a (id int)", "DROP TABLE a", "proven", in_transaction=False),)
     assert verdicts(proven(driver, cases, env_for(driver, AUTOCOMMIT))) == {"table": ("proven", False)}
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("driver", DRIVERS[1:])
 def test_several_processes(server: Cluster, local_settings: Settings, tmp_path: Path, driver: str) -> None:
     ini = write_chain(tmp_path, [*ALIKE], env_for(driver))
@@ -129,6 +133,7 @@ def test_several_processes(server: Cluster, local_settings: Settings, tmp_path: 
     assert found == {case.name: (case.verdict, case.in_transaction) for case in ALIKE}
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("driver", DRIVERS[1:])
 def test_traces_are_those_of_psycopg(
     server: Cluster, local_settings: Settings, tmp_path_factory: pytest.TempPathFactory, driver: str

@@ -230,6 +230,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("storage", "env"),
     [
@@ -262,6 +263,7 @@ with engine_from_config(config.get_section("alembic"), poolclass=pool.NullPool).
 """
 
 
+@pytest.mark.slow
 def test_env_py_may_set_the_url_as_most_do(
     project: Callable[..., Path], local_settings: Settings, server: Cluster
 ) -> None:
@@ -323,6 +325,7 @@ def test_the_hint_names_the_variables_that_env_py_reads(
     assert "APP_MODE" not in error.value.hint
 
 
+@pytest.mark.slow
 def test_parts_on_a_server_on_tcp(
     project: Callable[..., Path], local_settings: Settings, password_server: Target
 ) -> None:

@@ -87,6 +87,7 @@ def verdicts(outcome: Outcome) -> set[str]:
     return {each.verdict.value for each in outcome.revisions}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("application", "env"),
     [
@@ -131,6 +132,7 @@ def with_last(up: str) -> list[Revision]:
     return [*REVISIONS[:-1], (last, parent, up, down)]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("up", [WAITS, WAITS_FOR_EVER], ids=["ended", "killed"])
 def test_a_process_that_waits_for_what_does_not_come_is_told_and_given_up(
@@ -146,6 +148,7 @@ def test_a_process_that_waits_for_what_does_not_come_is_told_and_given_up(
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_a_process_that_dies_is_told_with_where_it_was(
     project: Callable[..., Path], local_settings: Settings, server: Cluster

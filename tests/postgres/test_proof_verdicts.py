@@ -72,6 +72,7 @@ AT_IMPORT = {
 }  # fmt: skip
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("value", "up", "down", "expected"), AT_IMPORT.values(), ids=AT_IMPORT)
 def test_a_value_made_when_a_file_is_loaded_is_made_for_each_step(
     proven: Callable[..., Outcome], tmp_path: Path, value: str, up: str, down: str, expected: str
@@ -111,6 +112,7 @@ def with_fault(number: int, up: str, down: str) -> list[Revision]:
     return [*TABLES[:number], (revision, parent, up, down), *TABLES[number + 1 :]]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("revisions", "jobs", "words"),
     [

@@ -18,7 +18,6 @@ from support.draft_battery import demand_equal, find_schemas, read_facts
 from support.draft_project import DraftProject, lend_cluster, make_project
 from support.pair import url_of
 from support.reported_drafts import CASES, ReportedCase
-from support.running import spread_slow
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +65,8 @@ def add_to_upgrade(path: Path, statements: str) -> None:
     path.write_text(f'{up}\n    op.execute("""{statements}""")\n\n\ndef downgrade{down}')
 
 
-@pytest.mark.parametrize("case", spread_slow(10, CASES), ids=lambda case: case.name)
+@pytest.mark.spread(20)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_drafts_of_a_report_are_right(
     case: ReportedCase, server: Cluster, scratch: Path, local_settings: Settings, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ TRICKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trick", others_slow(2, list(TRICKS)))
 def test_what_initdb_left_is_written_to_as_the_servers_account(
     trick: str, project: Path, workspace: Path, local_settings: Settings
@@ -229,6 +230,7 @@ print(*os.listdir(made.directory.parent))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL that every account can run")
 def test_an_unprivileged_user_has_a_directory_of_his_own(shared: Path, project: Path) -> None:
     command = [sys.executable, "-c", UNPRIVILEGED, str(shared), str(project), str(DEBIAN[-1].parent)]

@@ -99,6 +99,7 @@ def check(found: RevisionOutcome, case: Planted) -> None:
         assert not found.findings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chain", ["habits", pytest.param("battery", marks=pytest.mark.slow)])
 def test_two_processes_find_what_one_finds(
     request: pytest.FixtureRequest, local_settings: Settings, chain: str
@@ -205,6 +206,7 @@ def test_who_is_in_the_way_of_others_is_told_and_they_are_not(proven: Callable[.
     assert outcome.chain == "the chain above case00"
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(("outside", "verdict"), [(False, "proven"), (True, "unproven")], ids=["inside", "by clones"])
 def test_a_role_that_a_copy_needs(local_settings: Settings, tmp_path: Path, outside: bool, verdict: str) -> None:
     """A role is the server's: it cannot be dropped while the copy beside the proof has grants to it."""
@@ -216,6 +218,7 @@ def test_a_role_that_a_copy_needs(local_settings: Settings, tmp_path: Path, outs
     assert verdicts(outcome) == {"case00": "proven", "role": verdict}
 
 
+@pytest.mark.slow
 def test_two_processes_and_a_role(local_settings: Settings, tmp_path: Path) -> None:
     """It can be made only once; the chain is then walked by one process."""
     ini = make_project(tmp_path / "project", BATTERY[:1])
@@ -240,6 +243,7 @@ SWAPS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SWAPS)
 def test_two_that_look_the_same_and_swap_their_names(proven: Callable[..., Outcome], tmp_path: Path, kind: str) -> None:
     """What depends on them is another thing then, and is not touched itself."""
@@ -251,6 +255,7 @@ def test_two_that_look_the_same_and_swap_their_names(proven: Callable[..., Outco
     assert verdicts(proven(make_project(tmp_path / "project", cases)))["case01"] == "dirty"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "what", ["CREATE TEMP TABLE tmp1 (x int)", "CREATE TEMP TABLE tmp1 ON COMMIT DROP AS SELECT 1 AS x"]
 )
@@ -300,6 +305,7 @@ def test_an_object_left_at_base_is_told_with_the_revision_that_brought_it(
     ]
 
 
+@pytest.mark.slow
 def test_a_lock_on_itself_ends(local_settings: Settings, server: Cluster, tmp_path: Path) -> None:
     """A migration that waits, on a second connection, for what it has locked itself."""
     ini = make_project(tmp_path / "project", BATTERY[:1])
@@ -324,6 +330,7 @@ def chain(tmp_path: Path) -> Path:
     return make_project(tmp_path / "project", clean)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("scope", "expected"),
     [
@@ -355,6 +362,7 @@ def test_nothing_to_prove_is_an_error(proven: Callable[..., Outcome], chain: Pat
         proven(chain, scope=scope)
 
 
+@pytest.mark.slow
 def test_since_a_commit(proven: Callable[..., Outcome], chain: Path, git: Callable[..., str]) -> None:
     """Committed since, staged and not yet known to git; a file that was only edited is not new."""
     versions = chain.parent / "backend/alembic/versions"
@@ -393,6 +401,7 @@ def comment(chain: Path, revision: str, text: str) -> None:
     path.write_text(f"{path.read_text()}\n{text}\n")
 
 
+@pytest.mark.slow
 def test_a_comment_with_a_reason_accepts(proven: Callable[..., Outcome], chain: Path) -> None:
     comment(chain, "case02", "# dbkit: ok dirty, the table is wanted")
     outcome = proven(chain)
@@ -404,6 +413,7 @@ def test_a_comment_with_a_reason_accepts(proven: Callable[..., Outcome], chain: 
     )
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("revision", "text", "words"),
     [
@@ -429,6 +439,7 @@ def test_a_string_is_no_comment(proven: Callable[..., Outcome], chain: Path) -> 
     assert not proven(chain, scope=Scope(only=("case02",))).passed
 
 
+@pytest.mark.slow
 def test_a_baseline_accepts_what_is_old(proven: Callable[..., Outcome], chain: Path) -> None:
     outcome = proven(chain, baseline="case03")
     assert outcome.passed

@@ -33,17 +33,20 @@ def proven(local_settings: Settings, server: Cluster) -> Callable[..., dict[str,
     return run
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("template", ["generic", "async", "pyproject", "pyproject_async"])
 def test_alembics_templates(init: Callable[..., Path], proven: Callable[..., dict[str, str]], template: str) -> None:
     assert proven(init(template)) == EXPECTED
 
 
+@pytest.mark.slow
 def test_alembics_template_in_a_pyproject_named_by_its_path(
     init: Callable[..., Path], proven: Callable[..., dict[str, str]]
 ) -> None:
     assert proven(init("pyproject").with_name("pyproject.toml")) == EXPECTED
 
 
+@pytest.mark.slow
 def test_several_databases_by_name(init: Callable[..., Path], proven: Callable[..., dict[str, str]]) -> None:
     """Each revision has an upgrade and a downgrade for each; a fault in one of them is the revision's."""
     ini = init("multidb", revisions=[])
@@ -136,6 +139,7 @@ WITHOUT_AUTOCOMMIT_BLOCK = {
 }
 
 
+@pytest.mark.spread(5)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes_of_env_py(init: Callable[..., Path], proven: Callable[..., dict[str, str]], shape: str) -> None:
     expected = EXPECTED | ({"dddd": "broken"} if shape in WITHOUT_AUTOCOMMIT_BLOCK else {})
@@ -158,6 +162,7 @@ with config.attributes["connection"].connect() as connection:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("online", [CONNECTED, ENGINED], ids=["connection", "engine"])
 def test_a_connection_in_attributes(
     init: Callable[..., Path], proven: Callable[..., dict[str, str]], online: str
@@ -165,6 +170,7 @@ def test_a_connection_in_attributes(
     assert proven(init(online=online)) == EXPECTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "variables"),
     [
@@ -192,6 +198,7 @@ def test_arguments_and_another_section(init: Callable[..., Path], proven: Callab
     assert proven(ini, section="second", arguments=("tenant=one",)) == EXPECTED
 
 
+@pytest.mark.slow
 def test_what_was_read_at_import_stays_where_it_was(
     init: Callable[..., Path], proven: Callable[..., dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +250,7 @@ def test_a_connection_of_another_making_is_refused_before_its_first_statement(
     assert tables(database) == [("precious",)]
 
 
+@pytest.mark.slow
 def test_an_engine_with_another_database_is_led_to_the_scratch_database(
     init: Callable[..., Path], proven: Callable[..., dict[str, str]], database: Target
 ) -> None:
@@ -254,6 +262,7 @@ def test_an_engine_with_another_database_is_led_to_the_scratch_database(
     assert tables(database) == [("precious",)]
 
 
+@pytest.mark.slow
 def test_a_url_as_sqlalchemy_prints_it_is_taken(
     init: Callable[..., Path], proven: Callable[..., dict[str, str]]
 ) -> None:
@@ -298,6 +307,7 @@ def test_an_env_py_that_cannot_be_run_says_why(
         proven(init(online=online))
 
 
+@pytest.mark.slow
 def test_what_an_env_py_misses_in_an_empty_database_is_said(
     init: Callable[..., Path], proven: Callable[..., dict[str, str]]
 ) -> None:
@@ -319,6 +329,7 @@ def test_what_an_env_py_misses_in_an_empty_database_is_said(
     assert proven(ini, arguments=("tenant=acme",))["aaaa"] == "proven"
 
 
+@pytest.mark.slow
 def test_nothing_is_left_on_a_named_server(
     init: Callable[..., Path], proven: Callable[..., dict[str, str]], server: Cluster
 ) -> None:

@@ -360,6 +360,7 @@ def test_by_clones_it_is_the_same(proven: Callable[..., Outcome]) -> None:
     assert found.chain == "the whole chain"
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("accepted", "failed"), [("", True), ("dirty", True), ("dirty lossy", False)])
 def test_schema_and_rows_are_accepted_each_by_itself(
     local_settings: Settings, tmp_path: Path, accepted: str, failed: bool

@@ -11,7 +11,6 @@ from dbkit.postgres.connect import connect
 from dbkit.roundtrip.row_versions import RowVersions, read_row_versions
 from dbkit.settings import Target
 from support.catalog_changes import BASE, CHANGES, Case, case
-from support.running import spread_slow
 
 MORE = [
     case("GRANT SELECT (note) ON orders TO app", "grants on column orders.note to app"),
@@ -94,9 +93,10 @@ def copy(server: Cluster, filled: str) -> Iterator[Target]:
     server.drop_database("versions_copy")
 
 
+@pytest.mark.spread(15)
 @pytest.mark.parametrize(
     "change",
-    spread_slow(5, [each for each in (*CHANGES, *MORE) if each.expected]),
+    [each for each in (*CHANGES, *MORE) if each.expected],
     ids=lambda each: each.change[:70],
 )
 def test_what_the_catalog_sees_versions_see(schema_copy: Target, change: Case) -> None:

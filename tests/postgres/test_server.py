@@ -80,6 +80,7 @@ def test_it_listens_on_a_private_socket_only(cluster: Cluster) -> None:
     assert (found.st_uid, found.st_mode & 0o777) == (cluster.account.uid, 0o700)
 
 
+@pytest.mark.slow
 def test_text_is_utf8_and_sorts_by_code_point(cluster: Cluster) -> None:
     with connect(cluster.ensure_running()) as connection:
         row = connection.execute(
@@ -100,6 +101,7 @@ def test_many_at_once_start_one_server(project: Path, cluster: Cluster) -> None:
     assert not list(cluster.directory.glob("data.new-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env",
     others_slow(
@@ -113,12 +115,14 @@ def test_the_callers_locale_and_variables_do_not_matter(project: Path, cluster: 
     assert cluster.stop()
 
 
+@pytest.mark.slow
 def test_after_a_crash_it_starts_again(cluster: Cluster) -> None:
     marked(cluster)
     os.kill(postmaster(cluster), signal.SIGKILL)
     assert read_mark(cluster) == (42,)
 
 
+@pytest.mark.slow
 def test_a_pid_file_that_names_somebody_else_is_ignored_and_he_lives(cluster: Cluster) -> None:
     """After a reboot the old pid belongs to another process, here one of the server's own user."""
     marked(cluster)
@@ -139,6 +143,7 @@ def test_a_pid_file_that_names_somebody_else_is_ignored_and_he_lives(cluster: Cl
         bystander.wait()
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("content", others_slow(2, ["", "\n", "12x", "-5\n"]))
 def test_a_half_written_pid_file_recovers(cluster: Cluster, content: str) -> None:
     marked(cluster).stop()
@@ -147,6 +152,7 @@ def test_a_half_written_pid_file_recovers(cluster: Cluster, content: str) -> Non
     assert read_mark(cluster) == (42,)
 
 
+@pytest.mark.slow
 def test_a_zombie_in_the_pid_file_recovers(cluster: Cluster) -> None:
     marked(cluster)
     pid_file = cluster.data / "postmaster.pid"
@@ -160,6 +166,7 @@ def test_a_zombie_in_the_pid_file_recovers(cluster: Cluster) -> None:
     zombie.wait()
 
 
+@pytest.mark.slow
 def test_a_project_that_is_moved_takes_its_server_along(cluster: Cluster, project: Path) -> None:
     marked(cluster).stop()
     moved = project.with_name(f"{project.name} moved")
@@ -172,6 +179,7 @@ def test_a_project_that_is_moved_takes_its_server_along(cluster: Cluster, projec
         moved.rename(project)
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_running_cluster_is_another_server(cluster: Cluster, project: Path) -> None:
     marked(cluster)
     copy = project.with_name(f"{project.name} copy")
@@ -200,6 +208,7 @@ SETTINGS = Settings(
 )
 
 
+@pytest.mark.slow
 def test_a_path_too_long_for_a_socket_works(workspace: Path) -> None:
     root = workspace / ("long" * 20) / ("path" * 20)
     root.mkdir(parents=True)
@@ -220,6 +229,7 @@ def test_another_major_gets_a_clear_message_and_keeps_the_data(cluster: Cluster)
         cluster.ensure_running()
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(cluster: Cluster) -> None:
     marked(cluster).stop()
     with (cluster.data / "postgresql.conf").open("a") as config:
@@ -251,6 +261,7 @@ def test_root_runs_the_server_as_somebody_else_without_opening_anything(cluster:
     assert [parent.stat().st_mode for parent in project.parents] == before
 
 
+@pytest.mark.slow
 @needs_root
 def test_root_follows_no_link_that_the_servers_account_put_there(cluster: Cluster, tmp_path: Path) -> None:
     marked(cluster).stop()
@@ -266,6 +277,7 @@ def test_root_follows_no_link_that_the_servers_account_put_there(cluster: Cluste
     assert (roots_own.stat().st_uid, roots_own.read_text()) == (0, "")
 
 
+@pytest.mark.slow
 @needs_root
 def test_root_in_a_directory_that_only_root_may_enter(tmp_path: Path) -> None:
     """tmp_path is 0700 and root's: the cluster goes to a place that the server's account can reach."""
@@ -279,6 +291,7 @@ def test_root_in_a_directory_that_only_root_may_enter(tmp_path: Path) -> None:
         cluster.remove()
 
 
+@pytest.mark.slow
 @needs_root
 def test_programs_that_the_servers_account_cannot_reach_are_copied(tmp_path: Path, project: Path) -> None:
     """A venv below /root: the whole installation, with the libraries beside it, goes where the account can read it."""
@@ -323,6 +336,7 @@ def test_the_copy_is_made_once_and_runs_whatever_the_umask_was(tmp_path: Path) -
         shutil.rmtree(bindir.parents[2])
 
 
+@pytest.mark.slow
 @needs_root
 def test_a_server_of_somebody_else_is_not_talked_to(workspace: Path, local_settings: Settings) -> None:
     """In a path that is too special for a socket, the directory is below /tmp, where anybody may have been first."""
@@ -342,6 +356,7 @@ def test_a_server_of_somebody_else_is_not_talked_to(workspace: Path, local_setti
     shutil.rmtree(root)
 
 
+@pytest.mark.slow
 @needs_root
 def test_another_users_cluster_is_told_apart(cluster: Cluster, project: Path) -> None:
     marked(cluster)
@@ -356,6 +371,7 @@ def test_another_users_cluster_is_told_apart(cluster: Cluster, project: Path) ->
     assert read_mark(cluster) == (42,)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL in /usr/lib/postgresql")
 def test_pg_bindir_chooses_the_programs(project: Path) -> None:
     bindir = DEBIAN[-1].parent
@@ -434,6 +450,7 @@ def test_what_was_killed_before_its_server_started_is_removed_too(local_settings
         assert not directory.with_suffix(".owner").exists()
 
 
+@pytest.mark.slow
 @needs_root
 def test_what_another_accounts_server_left_behind_is_removed(project: Path, workspace: Path) -> None:
     shutil.chown(project, "nobody")

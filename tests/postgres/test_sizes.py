@@ -74,6 +74,7 @@ def test_anybody_may_ask(database: Target, tmp_path: Path) -> None:
     check(read_sizes(path))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL in /usr/lib/postgresql")
 def test_an_older_server_answers(local_settings: Settings, tmp_path: Path) -> None:
     with scratch_cluster.cluster(replace(local_settings, pg_bindir=DEBIAN[0].parent)) as cluster:
@@ -187,6 +188,7 @@ def test_words() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_lint_uses_them(
     ini: Path, lint: Callable[..., tuple[int, str]], rates: Rates, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def installations(local_settings: Settings) -> Iterator[list[Migrated]]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL in /usr/lib/postgresql")
 def test_a_snapshot_of_another_major_is_fresh(installations: list[Migrated], tmp_path: Path) -> None:
     embedded, system = installations
@@ -70,6 +71,7 @@ def test_a_snapshot_of_another_major_is_fresh(installations: list[Migrated], tmp
     assert system.findings(tmp_path / "schema.sql", embedded.text) == []
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("edit", EDITS)
 def test_a_snapshot_that_was_edited_is_stale(installations: list[Migrated], tmp_path: Path, edit: str) -> None:
     for here in installations:

@@ -85,6 +85,7 @@ def test_there_are_enough_and_the_page_has_them() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "python scripts/lock_table.py"
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("statement", "documented", "does", "_source"), CASES, ids=[each[0][:60] for each in CASES])
 def test_a_lock_is_the_documented_one_and_blocks_what_it_says(
     session: sa.Connection, tables: Target, statement: str, documented: dict[str, Lock], does: str, _source: str
@@ -146,6 +147,7 @@ def test_a_second_session_waits_for_it_as_it_should(
 IN_A_TRANSACTION = {name: case for name, case in {**DANGERS, **SAFE}.items() if not case.block}
 
 
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("name", IN_A_TRANSACTION)
 def test_what_is_said_to_wait_for_a_migration_does(migrated: Target, name: str) -> None:
     case = IN_A_TRANSACTION[name]

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,16 @@ def others_slow(kept: int, cases: Sequence[Any]) -> list[Any]:
     return [*cases[:kept], *(pytest.param(*each, marks=pytest.mark.slow) for each in slow)]
 
 
-def spread_slow(step: int, cases: Sequence[Any]) -> list[Any]:
-    """Cases of many kinds for parametrize: every `step`th in every run, the others only in `nox -s slow`."""
-    slow = pytest.mark.slow
-    return [pytest.param(each, marks=slow if number % step else ()) for number, each in enumerate(cases)]
+def spread(items: Iterable[pytest.Item]) -> None:
+    """Of a test marked `spread(n)`, leave every `n`th case in every run; the others are for `nox -s slow`."""
+    numbers: Counter[str] = Counter()
+    for item in items:
+        marker = item.get_closest_marker("spread")
+        if marker and not item.get_closest_marker("slow"):
+            name = item.nodeid.partition("[")[0]
+            if numbers[name] % marker.args[0]:
+                item.add_marker("slow")
+            numbers[name] += 1
 
 
 def spread_foreign(step: int, cases: Iterable[tuple[str, Any]]) -> list[Any]:

@@ -26,6 +26,7 @@ ONCE = {
 }
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("name", ONCE)
 def test_one_statement_is_told_once(
     init: Callable[..., Path],

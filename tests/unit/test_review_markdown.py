@@ -79,6 +79,7 @@ def test_a_comment_is_short_enough_and_has_what_failed() -> None:
     outside_blocks(found)
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("number", [1, 60, 300])
 def test_a_comment_of_findings_alone_is_short_enough(number: int) -> None:
     failed = [make_failure(each, "日本`|" * 300) for each in range(number)]
