@@ -128,7 +128,7 @@ CHANGES: dict[str, tuple[bool, Callable[[Path], object]]] = {
 }
 
 
-@pytest.mark.spread(4)
+@pytest.mark.spread(7)
 @pytest.mark.parametrize(("kept", "change"), CHANGES.values(), ids=CHANGES)
 def test_a_change_of_an_input_is_seen(project: Path, kept: bool, change: Callable[[Path], object]) -> None:
     change(project)

@@ -90,7 +90,7 @@ GOES_ON = (
 """The changes after which the verdicts on the other revisions are kept."""
 
 
-@pytest.mark.spread(6)
+@pytest.mark.spread(11)
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_of_an_input_is_seen(prover: Prover, name: str, tmp_path: Path) -> None:
     copy = tmp_path / "before"
@@ -142,7 +142,7 @@ OPTIONS = (
 )
 
 
-@pytest.mark.spread(3)
+@pytest.mark.spread(6)
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 def test_other_options_are_another_proof(prover: Prover, options: tuple[str, ...]) -> None:
     assert prover.look() == (True, True)

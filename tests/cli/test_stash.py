@@ -142,6 +142,7 @@ def test_rows_that_are_new_gone_or_newer_are_counted_and_stay(pair: Pair, projec
     assert project.query("SELECT note FROM item WHERE id = 2") == [("x2",)]
 
 
+@pytest.mark.slow
 def test_a_column_whose_type_changes_comes_back_unless_somebody_has_written_since(pair: Pair, project: Project) -> None:
     pair.write(
         KEYED,

@@ -26,7 +26,7 @@ def spread(items: Iterable[pytest.Item]) -> None:
     numbers: Counter[str] = Counter()
     for item in items:
         marker = item.get_closest_marker("spread")
-        if marker and not item.get_closest_marker("slow"):
+        if marker and not (item.get_closest_marker("slow") or item.get_closest_marker("foreign")):
             name = item.nodeid.partition("[")[0]
             if numbers[name] % marker.args[0]:
                 item.add_marker("slow")
