@@ -234,3 +234,27 @@ def test_own_rows_are_not_added_to(proven: Callable[..., Outcome], tmp_path: Pat
     outcome = last(proven(FIRST, ("a2", "a1", "DELETE FROM patients WHERE name = 'rare'", "python:pass")))
     assert outcome.verdict == Verdict.UNPROVEN
     assert "its table has rows of your own" in words(outcome)
+
+
+RENAMED = {
+    "a table": ("ALTER TABLE rooms RENAME TO halls", "ALTER TABLE halls RENAME TO rooms"),
+    "a key": ("ALTER TABLE rooms RENAME id TO number", "ALTER TABLE rooms RENAME number TO id"),
+    "a schema": (
+        "CREATE SCHEMA house; ALTER TABLE rooms SET SCHEMA house",
+        "ALTER TABLE house.rooms SET SCHEMA public; DROP SCHEMA house",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", RENAMED)
+def test_a_table_that_refers_to_a_renamed_one_gets_rows(proven: Callable[..., Outcome], how: str) -> None:
+    tables = (
+        "CREATE TABLE rooms (id int PRIMARY KEY); CREATE TABLE keys (room int NOT NULL REFERENCES rooms, note text)"
+    )
+    lossy = "UPDATE keys SET note = 'x' WHERE note = 'rare'"
+    outcome = proven(
+        ("a1", None, tables, "DROP TABLE keys, rooms"),
+        ("a2", "a1", *RENAMED[how]),
+        ("a3", "a2", lossy, "python:pass"),
+    )
+    assert [each.verdict for each in outcome.revisions] == [Verdict.PROVEN, Verdict.PROVEN, Verdict.LOSSY]

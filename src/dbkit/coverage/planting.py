@@ -181,7 +181,7 @@ class Planter:
             if is_plain:
                 rows = [self.tables.next_row(table, forced) for forced in several]
                 numbers = self._execute_inserts(table, rows)
-        except (CannotFill, psycopg.Error):
+        except CannotFill:
             numbers = []
         if not numbers:
             return [self._insert(table, forced) for forced in several]
@@ -224,7 +224,7 @@ class Planter:
         for each in (*[table] * MOST_TRIES, _all_different(table)):
             try:
                 row = self.tables.next_row(each, forced)
-            except (CannotFill, psycopg.Error):
+            except CannotFill:
                 return None
             if self._try_insert(table, row):
                 return row

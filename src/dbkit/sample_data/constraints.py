@@ -182,6 +182,11 @@ class Table:
     has_own_types: bool = False
     """Whether a type of the project is used, which can change without the table."""
 
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """Its own name, as SQL, and those of its columns."""
+        return (self.sql, *(column.name for column in self.columns))
+
     def column(self, name: str) -> Column:
         """Return the column of that name."""
         return next(column for column in self.columns if column.name == name)

@@ -84,6 +84,8 @@ class TableFiller:
             tables, self.search_path = read_project_tables(connection, asked, ignored)
             for oid in gone | (self.tables.keys() & asked) - {table.oid for table in tables}:
                 self._forget_table(oid)
+            if children := self._find_children(tables) - asked:
+                tables += read_project_tables(connection, children, ignored)[0]
             if not tables:
                 return set()
             missing = self._count_missing(connection, tables)
@@ -91,6 +93,15 @@ class TableFiller:
             turn.run()
             self._record(turn)
             return turn.changed
+
+    def _find_children(self, tables: Sequence[Table]) -> set[int]:
+        """Return the OIDs of the tables whose references name one of these, which has other names now."""
+        renamed = {
+            table.oid
+            for table in tables
+            if (before := self.tables.get(table.oid)) and before.identifiers != table.identifiers
+        }
+        return {oid for oid, table in self.tables.items() if any(each.parent in renamed for each in table.references)}
 
     def restore_tables(self, connection: psycopg.Connection, oids: Sequence[int]) -> None:
         """Read the tables that another process has filled, which has recorded what else it knows."""
