@@ -88,7 +88,8 @@ def test_the_verdict_by_hand_is_true(
     if caught:
         assert any(words in repr(caught.value) for words in case.words)
     else:
-        assert states["after upgrade"] != states["before"]
+        # of those that are no fault, some change no row
+        assert states["after upgrade"] != states["before"] or not case.is_fault
         assert (states["after downgrade"] != states["before"]) == case.is_fault
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dbkit.findings.verdict import Verdict
 from dbkit.postgres.cluster import Cluster
+from dbkit.roundtrip.empty_copy import EmptyCopy
 from dbkit.roundtrip.outcome import Outcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings
@@ -182,6 +184,39 @@ def test_a_downgrade_that_only_rows_fail(proven: Callable[..., Outcome]) -> None
     down = BY_ROWS["a column that is not there"] + "\n    op.execute('ALTER TABLE t DROP second')"
     outcome = proven(TABLE, ("a2", "a1", "ALTER TABLE t ADD second int", down), *NEXT)
     assert verdicts(outcome) == ["proven", "fails on rows", "proven", "proven"]
+
+
+UNNAMED = (
+    "python:op.create_unique_constraint(None, 't', ['note'])",
+    "python:op.drop_constraint(None, 't', type_='unique')",
+)
+
+
+def test_a_constraint_that_has_no_name_needs_no_clone(proven: Callable[..., Outcome]) -> None:
+    outcome = proven(TABLE, ("a2", "a1", *UNNAMED), *NEXT)
+    assert verdicts(outcome) == ["proven", "broken", "proven", "proven"]
+    assert all(each.transactional for each in outcome.revisions)
+    assert "it has no name" in outcome.revisions[1].findings[0].words
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "is_same"),
+    [
+        ("ALTER TABLE t ADD x int", "ALTER TABLE t DROP y", True),
+        ("ALTER TABLE t ADD x int; UPDATE t SET x = 1", "ALTER TABLE t DROP y", False),
+        ("ALTER TABLE t ADD x int", "ALTER TABLE t ALTER x TYPE bool USING note::bool", False),
+        ("CREATE TYPE mood AS ENUM ('well')", "python:pass", True),
+    ],
+)
+def test_what_rows_cannot_be_the_cause_of_is_not_tried_without_them(
+    proven: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, up: str, down: str, is_same: bool
+) -> None:
+    heads: list[str] = []
+    monkeypatch.setattr(EmptyCopy, "replace_databases", lambda copy: heads.append(copy.work.applied[-1].revision))
+    outcome = proven(TABLE, ("a2", "a1", up, down))
+    assert outcome.revisions[1].verdict == Verdict.BROKEN
+    # the whole chain goes down without rows, from its last revision
+    assert heads == (["a2"] if is_same else ["a1", "a2"])
 
 
 @pytest.mark.slow

@@ -228,7 +228,20 @@ class Planter:
                 return None
             if self._try_insert(table, row):
                 return row
-        return self._find_row(table, forced)
+        return self._insert_similar(table, forced) or self._find_row(table, forced)
+
+    def _insert_similar(self, table: Table, forced: Row) -> Row | None:
+        """Insert a row with these values that else is one which the server has taken; its keys are new.
+
+        The server may refuse all generated ones: a column that is computed of two others can be too large.
+        """
+        taken, keys = self._find_row(table, {}), {name for columns in table.unique for name in columns}
+        try:
+            new = {name: value for name, value in self.tables.next_row(table, forced).items() if name in keys}
+        except CannotFill:
+            return None
+        row = {**(taken or {}), **new, **forced}
+        return row if taken and self._try_insert(table, row) else None
 
     def _is_avoided(self, table: Table, forced: Row) -> bool:
         """Whether the row would have a unique value that the revision itself writes.

@@ -41,8 +41,7 @@ def compare_down_and_up(
     unnamed = tuple(_compare_unnamed_tables(script, before, after, is_named))
     failed = run(False)
     if failed:
-        verdict = Verdict.IRREVERSIBLE if failed.raised else Verdict.UNPROVEN if failed.elsewhere else Verdict.BROKEN
-        return verdict, (*unnamed, Finding("down", failure=failed, line=failed.line))
+        return judge_failed_downgrade(failed), (*unnamed, Finding("down", failure=failed, line=failed.line))
     undone = read()
     lost = tuple(_compare_undone_rows(script, before, after, undone))
     tables = {finding.rows.table for finding in lost if finding.rows}
@@ -56,6 +55,11 @@ def compare_down_and_up(
     known = {(finding.rows.table, finding.rows.column) for finding in findings if finding.rows}
     findings += _compare_catalogs("reup", script, after.facts, again.facts)
     return Verdict.DIRTY, (*findings, *_compare_upgrades(script, before, after, again, known))
+
+
+def judge_failed_downgrade(failed: Failure) -> Verdict:
+    """Return the verdict on a revision whose downgrade fails."""
+    return Verdict.IRREVERSIBLE if failed.raised else Verdict.UNPROVEN if failed.elsewhere else Verdict.BROKEN
 
 
 def _compare_catalogs(phase: str, script: Script, before: Facts, after: Facts) -> Findings:

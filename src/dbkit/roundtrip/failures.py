@@ -3,6 +3,7 @@
 import dis
 import re
 import traceback
+from collections.abc import Iterable
 from types import FunctionType
 
 import sqlalchemy as sa
@@ -18,7 +19,15 @@ from dbkit.roundtrip.outcome import Failure
 
 USED_IN_OTHER_DATABASE = re.compile(r'role "[^"]*" cannot be dropped because .* objects? in database')
 EXTENSION_HINT = "(Prove it on a server that has it: --server URL; or set PG_BINDIR to the programs of one.)"
+ADDRESS = re.compile(r"\bat 0x[0-9a-f]+\b")
+"""Where an object was in memory, which is another place in each run."""
 LONGEST_WORDS = 300
+ABOUT_NAMES = ("42", "2B")
+"""Classes of errors about names, and about what depends on an object."""
+NEVER_SENT = (sa.exc.CompileError, sa.exc.ArgumentError)
+"""SQLAlchemy's errors about a statement that it could not make: a constraint to drop has no name, for instance."""
+WITHOUT_ROWS = re.compile(r"\s*(?:create|alter|drop|comment|grant|revoke|set|reset)\b", re.IGNORECASE)
+"""Statements from which a migration learns nothing about rows, as long as they succeed."""
 
 
 def describe_failure(error: BaseException, script: Script) -> Failure:
@@ -40,7 +49,7 @@ def describe_failure(error: BaseException, script: Script) -> Failure:
 
 def _message(error: BaseException) -> str:
     kind = type(original_error(error)).__name__
-    words = describe_error(error)
+    words = ADDRESS.sub("at 0x…", describe_error(error))
     if not isinstance(error, sa.exc.DBAPIError | NoDowngrade) and words != kind:
         words = f"{kind}: {words}"
     if re.search(r'extension "[^"]*" is not available', words):
@@ -77,13 +86,28 @@ def _ends_in_raise(error: BaseException) -> bool:
 def fails_without_transaction(error: BaseException, *, on_rows: bool = False) -> bool:
     """Whether a step would have failed without the transaction around it, too.
 
-    True for what the server refuses because of names or of what depends on an object (SQLSTATE classes 42 and 2B), and
-    for what Python raised. https://www.postgresql.org/docs/18/errcodes-appendix.html. False for a table, cursor or
-    prepared statement that already exists: it may be a temporary one, of the same session. `on_rows`: tables have rows,
-    so it may also be a value (class 22) or a constraint (23).
+    True for what the server refuses because of names or of what depends on an object (SQLSTATE classes 42 and 2B:
+    https://www.postgresql.org/docs/18/errcodes-appendix.html), and for what Python raised, or SQLAlchemy before it sent
+    anything. False for a table, cursor or prepared statement that already exists: it may be a temporary one, of the
+    same session. `on_rows`: tables have rows, so it may also be a value (class 22) or a constraint (23).
     """
     if isinstance(error, sa.exc.DBAPIError):
         state = sqlstate_of(error)
-        classes = ("42", "2B", "22", "23") if on_rows else ("42", "2B")
+        classes = (*ABOUT_NAMES, "22", "23") if on_rows else ABOUT_NAMES
         return state[:2] in classes and state not in ("42P03", "42P05", "42P07", "42723")
-    return isinstance(error, Exception) and not isinstance(error, sa.exc.SQLAlchemyError)
+    return isinstance(error, Exception) and (
+        isinstance(error, NEVER_SENT) or not isinstance(error, sa.exc.SQLAlchemyError)
+    )
+
+
+def fails_whatever_rows(error: BaseException, statements: Iterable[str]) -> bool:
+    """Whether a function would have failed with other rows, or none, too: it has executed only these statements.
+
+    True where Python raised, or the server refuses names or what depends on an object, and no statement has read rows.
+    """
+    executed = [*statements]
+    if isinstance(error, sa.exc.DBAPIError):
+        if sqlstate_of(error)[:2] not in ABOUT_NAMES:
+            return False
+        executed.append(error.statement or "")
+    return isinstance(error, Exception) and all(WITHOUT_ROWS.match(each) for each in executed)

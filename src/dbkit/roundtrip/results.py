@@ -67,6 +67,8 @@ class ProofResult:
     """What the rows that exist must satisfy."""
     ordinary: "ProofResult | None" = None
     """The result before assertions and further rows were tried; None where they were not."""
+    is_same_without_rows: bool = False
+    """Whether rows cannot be why it has failed."""
 
     @property
     def schema_verdict(self) -> Verdict:

@@ -8,7 +8,7 @@ is proven in a clone of the databases.
 """
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from enum import Enum, auto
@@ -27,10 +27,10 @@ from dbkit.roundtrip.alembic_steps import connection_of, migration_function
 from dbkit.roundtrip.assertions import prove_assertions
 from dbkit.roundtrip.branches import RevisionBranches
 from dbkit.roundtrip.catalog_fingerprint import TransactionFingerprints
-from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_up
+from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_up, judge_failed_downgrade
 from dbkit.roundtrip.extra_rows import prove_with_extra_rows
 from dbkit.roundtrip.extreme_pass import is_extreme_pass_wanted, prove_with_extreme_rows
-from dbkit.roundtrip.failures import describe_failure, fails_without_transaction
+from dbkit.roundtrip.failures import describe_failure, fails_whatever_rows, fails_without_transaction
 from dbkit.roundtrip.notes import mark_touched_columns
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.preconditions import Preconditions, find_unsatisfying
@@ -88,6 +88,8 @@ class RevisionProof:
         self.preconditions = Preconditions()
         self.sequences_behind: dict[str, RowDifference] = {}
         """By column, those whose sequence will give out a key that exists."""
+        self._is_same_without_rows = False
+        """Whether a function has failed that would fail in the same way without rows."""
         self.names_before = frozenset(work.sample_rows.table_names().values())
         """The tables that existed before the revision."""
 
@@ -179,14 +181,16 @@ class RevisionProof:
         self._record_applied()
 
     def _prove_with_ordinary_rows(self) -> ProofResult:
-        doubt = self._compare_fingerprints()
-        if doubt is None:
+        found = self._compare_fingerprints()
+        if isinstance(found, ProofResult):
             self.state.facts = None
-            return ProofResult(Verdict.PROVEN, (), 0.0)
+            return found
         self.connection.roll_back_to(UP)
-        verdict, findings = self._compare_snapshots(rows_only=doubt is Doubt.ROWS)
+        verdict, findings = self._compare_snapshots(rows_only=found is Doubt.ROWS)
         self._record_applied()
-        return ProofResult(verdict, findings, 0.0)
+        # as it is reported after a proof without rows: what is about rows comes last
+        findings = tuple(sorted(findings, key=lambda each: bool(each.rows))) if self._is_same_without_rows else findings
+        return ProofResult(verdict, findings, 0.0, is_same_without_rows=self._is_same_without_rows)
 
     def _record_applied(self) -> None:
         """Remember the state after the upgrade, which is not known from an earlier reading."""
@@ -198,8 +202,8 @@ class RevisionProof:
 
     # By fingerprints
 
-    def _compare_fingerprints(self) -> Doubt | None:
-        """Upgrade, downgrade, and upgrade again where rows were written. Returns None when it is proven."""
+    def _compare_fingerprints(self) -> ProofResult | Doubt:
+        """Upgrade, downgrade, and upgrade again where rows were written."""
         error = self.run(up=True, accept_all=True)
         if error and self._remove_violating_rows(error):
             error = self.run(up=True, accept_all=True)
@@ -213,8 +217,8 @@ class RevisionProof:
         if rows_up is None:
             return Doubt.ROWS
         self.connection.set_savepoint(DOWN)
-        if self.run(up=False, accept_all=True):
-            return Doubt.SCHEMA
+        if error := self.run(up=False, accept_all=True):
+            return self._judge_failed_downgrade(error, up, rows_up)
         down = self._read_fingerprints()
         self.knows_all_names = True
         if not self._covers_all(down) or not self.state.fingerprints.match(down):
@@ -224,10 +228,33 @@ class RevisionProof:
             return Doubt.ROWS
         has_rows_written = self.state.fingerprints.has_rows_written(down)
         self.state.fingerprints.update(up)
-        doubt = self._compare_second_upgrade(rows_up) if has_rows_written else None
-        if doubt is None:
-            self.connection.roll_back_to(DOWN)
-        return doubt
+        if has_rows_written and (doubt := self._compare_second_upgrade(rows_up)):
+            return doubt
+        self.connection.roll_back_to(DOWN)
+        return ProofResult(Verdict.PROVEN, (), 0.0)
+
+    def _judge_failed_downgrade(
+        self, error: BaseException, up: TransactionFingerprints, rows_up: Mapping[int, str]
+    ) -> ProofResult | Doubt:
+        """Return the result of a downgrade that fails, where the upgrade has changed rows of named tables only."""
+        if not fails_without_transaction(error, on_rows=bool(self.state.table_hashes)):
+            raise EnvRunStopped(NeedsClone()) from error
+        tables = self.work.sample_rows.table_names()
+        changed = [oid for oid in self._affected_tables(up) if rows_up.get(oid) != self.state.table_hashes[oid]]
+        if not all(self.mentions(tables[oid]) for oid in changed):
+            return Doubt.SCHEMA
+        failed = describe_failure(error, self.script)
+        finding = Finding("down", failure=failed, line=failed.line)
+        self.state.fingerprints.update(up)
+        self.connection.roll_back_to(DOWN)
+        self._learn_whether_rows_matter(error)
+        verdict = judge_failed_downgrade(failed)
+        return ProofResult(verdict, (finding,), 0.0, is_same_without_rows=self._is_same_without_rows)
+
+    def _learn_whether_rows_matter(self, error: BaseException) -> None:
+        """Learn whether a function would have failed in the same way without rows."""
+        executed = [run.sql for runs in self.runs.values() for run in runs]
+        self._is_same_without_rows = fails_whatever_rows(error, executed)
 
     def _compare_second_upgrade(self, rows_up: dict[int, str]) -> Doubt | None:
         self._check_constraints()
@@ -386,6 +413,7 @@ class RevisionProof:
     def run_and_check(self, up: bool) -> Failure | None:
         error = self.run(up=up)
         if error:
+            self._learn_whether_rows_matter(error)
             return describe_failure(error, self.script)
         self._check_constraints()
         return None

@@ -120,7 +120,7 @@ class Workspace:
 
     def should_retry(self, result: ProofResult) -> bool:
         """Whether a revision is to be proven again without rows."""
-        return self.sample_rows.has_rows and result.verdict == Verdict.BROKEN
+        return self.sample_rows.has_rows and result.verdict == Verdict.BROKEN and not result.is_same_without_rows
 
     def make_outcome(self, script: Script) -> RevisionOutcome:
         """Return the outcome of a revision, with its traces."""
