@@ -1,12 +1,14 @@
 """Prove revisions that were just written, on a copy of a database at the revision that they follow."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from alembic.script import Script
 
 from dbkit.project import Project
 from dbkit.project.revision_order import ancestors, parents_of
+from dbkit.project.revision_source import read_source
 from dbkit.roundtrip import acceptance
 from dbkit.roundtrip.access import MAIN, Access
 from dbkit.roundtrip.env_runner import EnvRunner
@@ -17,7 +19,11 @@ from dbkit.roundtrip.scratch_server import ScratchServer
 from dbkit.roundtrip.selection import Plan
 from dbkit.roundtrip.walker import Walker
 from dbkit.roundtrip.workspace import open_workspace
+from dbkit.sample_data.constraints import Table
 from dbkit.settings import Settings, Target
+
+REACHES_FURTHER = re.compile(r"\b(?:domain|materialized|function|procedure|trigger|rule|do|call)\b", re.IGNORECASE)
+"""Words of statements that read or check rows of tables which they do not name."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,15 @@ class NewProof:
 
     outcomes: Sequence[RevisionOutcome]
     target: Target | None
+
+
+def _find_named(scripts: Sequence[Script]) -> Callable[[Table], bool] | None:
+    """Return whether new revisions name a table; None where they may reach rows of tables that they do not name."""
+    text = "\n".join(read_source(str(script.path)).decode(errors="replace") for script in scripts)
+    if REACHES_FURTHER.search(text):
+        return None
+    words = set(re.findall(r"\w+", text))
+    return lambda table: bool(words.intersection(re.findall(r"\w+", table.shown)))
 
 
 def prove_new(
@@ -53,7 +68,7 @@ def prove_new(
         plan,
         server.names,
         lambda _text: None,
-        SampleRowOptions(samples=samples_directory(loaded)),
+        SampleRowOptions(samples=samples_directory(loaded), is_wanted=_find_named(scripts)),
         base=frozenset(ancestors(new, parents) - set(new)),
     )
     outcomes = Walker(work).walk().outcomes

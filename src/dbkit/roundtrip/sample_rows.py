@@ -16,7 +16,7 @@ from dbkit.postgres.own_statements import Session, project_settings
 from dbkit.roundtrip import row_snapshot
 from dbkit.roundtrip.assertions import is_assertion_file
 from dbkit.roundtrip.outcome import Failure, Finding, SampleRowCount
-from dbkit.sample_data.constraints import KnownTables
+from dbkit.sample_data.constraints import KnownTables, Table
 from dbkit.sample_data.extreme_rows import insert_extreme_rows
 from dbkit.sample_data.fill import KIT_TABLES, TableFiller
 from dbkit.sample_data.row_generator import ExtremeValues, extreme_values
@@ -37,6 +37,8 @@ class SampleRowOptions:
     """A directory with files such as `<revision>.sql` or `<revision>_customers.py`; it may not exist."""
     extra: bool = True
     """Whether a proof plants further rows: those that statements meet, and extreme ones."""
+    is_wanted: Callable[[Table], bool] | None = None
+    """Whether a table is filled, and so those that it refers to; None: all are."""
 
     def files_of(self, revision: str) -> list[Path]:
         """Return the project's own files of sample rows for the schema that a revision makes, without assertions."""
@@ -68,7 +70,9 @@ class SampleRows:
         self.databases = databases
         self.version_tables = [version_table]
         self.is_active = False
-        self.fillers = {name: TableFiller(options.rows, options.seed, self.version_tables) for name in databases}
+        self.fillers = {
+            name: TableFiller(options.rows, options.seed, self.version_tables, options.is_wanted) for name in databases
+        }
         self._connections: dict[str, psycopg.Connection] = {}
         self._files: list[Path] = []
         """The project's files that are to run before the next revision."""

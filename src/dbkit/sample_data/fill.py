@@ -1,6 +1,6 @@
 """Keep the tables of a scratch database filled with sample rows, whatever migrations make of them."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -42,6 +42,8 @@ class TableFiller:
     """The least number of rows in a table."""
     seed: int = 0
     version_tables: Collection[str] = ()
+    is_wanted: Callable[[Table], bool] | None = None
+    """Whether a table is filled, and so those that it refers to; None: all are."""
     tables: dict[int, Table] = field(default_factory=dict)
     """By OID, the tables as they were when they were last filled."""
     filled_by_project: set[int] = field(default_factory=set)
@@ -84,6 +86,7 @@ class TableFiller:
             tables, self.search_path = read_project_tables(connection, asked, ignored)
             for oid in gone | (self.tables.keys() & asked) - {table.oid for table in tables}:
                 self._forget_table(oid)
+            tables = self._choose(tables)
             if children := self._find_children(tables) - asked:
                 tables += read_project_tables(connection, children, ignored)[0]
             if not tables:
@@ -93,6 +96,20 @@ class TableFiller:
             turn.run()
             self._record(turn)
             return turn.changed
+
+    def _choose(self, tables: Sequence[Table]) -> list[Table]:
+        """Return the tables that are filled, or referred to by those, or are filled already."""
+        if self.is_wanted is None:
+            return list(tables)
+        by_oid = {table.oid: table for table in tables}
+        chosen: set[int] = set()
+        waiting = [table.oid for table in tables if self.is_wanted(table) or table.oid in self.tables]
+        while waiting:
+            oid = waiting.pop()
+            if oid in by_oid and oid not in chosen:
+                chosen.add(oid)
+                waiting += [each.parent for each in by_oid[oid].references]
+        return [table for table in tables if table.oid in chosen]
 
     def _find_children(self, tables: Sequence[Table]) -> set[int]:
         """Return the OIDs of the tables whose references name one of these, which has other names now."""
