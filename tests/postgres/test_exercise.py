@@ -19,13 +19,13 @@ BEDS = (
 TABLE = (
     "CREATE TYPE mood AS ENUM ('well', 'ill'); CREATE TABLE wards (id int PRIMARY KEY); CREATE TABLE patients ("
     "id serial PRIMARY KEY, name varchar(8) NOT NULL, mood mood NOT NULL, stay text CHECK (stay IN ('day', 'night')), "
-    "ward int NOT NULL REFERENCES wards, card text UNIQUE NOT NULL)"
+    "ward int NOT NULL REFERENCES wards, card text UNIQUE NOT NULL); CREATE TABLE guests (ward int REFERENCES wards)"
 )
 FIRST: Revision = (
     "a1",
     None,
     f"{TABLE}; {BEDS}",
-    "DROP TABLE stays; DROP TABLE beds; DROP TABLE patients; DROP TABLE wards; DROP TYPE mood",
+    "DROP TABLE stays; DROP TABLE beds; DROP TABLE patients, guests; DROP TABLE wards; DROP TYPE mood",
 )
 
 # what goes up and down, and a part of the reason why the statement can meet no row of before
@@ -53,6 +53,11 @@ IMPOSSIBLE = {
     "on the way down, a part of a reference to a new row": (
         "INSERT INTO beds VALUES (7, 1)", "DELETE FROM stays WHERE bed = 7; DELETE FROM beds WHERE id = 7",
         "written after the upgrade"),
+    "on the way down, no parent, although it is not NULL": (
+        "ALTER TABLE guests DROP CONSTRAINT guests_ward_fkey",
+        "UPDATE guests SET ward = NULL WHERE ward IS NOT NULL AND NOT EXISTS (SELECT FROM wards WHERE wards.id = guests.ward); "
+        "ALTER TABLE guests ADD FOREIGN KEY (ward) REFERENCES wards",
+        "constraints allow no row"),
     "a table of its own": (
         "CREATE TABLE rooms (id int); UPDATE rooms SET id = 1 WHERE id = 2", "DROP TABLE rooms", "made by the revision"),
 }  # fmt: skip

@@ -84,6 +84,23 @@ def case_conditions(case: exp.Case) -> list[exp.Expr]:
 
 def is_null_test(atom: exp.Expr) -> exp.Column | None:
     """Return the column of `column IS NULL`."""
-    if isinstance(atom, exp.Is) and isinstance(atom.expression, exp.Null) and isinstance(atom.this, exp.Column):
-        return atom.this
-    return None
+    column = _column_of_null_test(atom)
+    return None if column is None or atom.args.get("negate") else column
+
+
+def _column_of_null_test(atom: exp.Expr) -> exp.Column | None:
+    """Return the column of `column IS NULL` or `column IS NOT NULL`, which sqlglot has as the negated one."""
+    is_test = isinstance(atom, exp.Is) and isinstance(atom.expression, exp.Null)
+    return atom.this if is_test and isinstance(atom.this, exp.Column) else None
+
+
+def excludes_null(atom: exp.Expr, column: exp.Column) -> bool:
+    """Whether an atom is not true where a column is NULL: `column IS NOT NULL`, or a comparison of it."""
+    if isinstance(atom, exp.Not):
+        return is_null_test(atom.unnest_operands()[0]) == column
+    if atom.args.get("negate"):
+        return _column_of_null_test(atom) == column
+    return isinstance(atom, exp.EQ | exp.NEQ | exp.GT | exp.GTE | exp.LT | exp.LTE) and column in (
+        atom.this,
+        atom.expression,
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from sqlglot import exp
 
-from dbkit.coverage.conditions import Atoms, is_null_test
+from dbkit.coverage.conditions import Atoms, excludes_null, is_null_test
 from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_KEY, NEW_NULL
 from dbkit.coverage.goals import Absence, Goal, replace_columns
 from dbkit.coverage.search import Choice, literal_of, search_values, try_query
@@ -89,7 +89,7 @@ class Planter:
             return MADE
         joined, (goal, tables) = len(tables), _unite_rows(goal, tables)
         if any(
-            self._is_never_absent(tables[each.column.table], each)
+            self._is_never_absent(tables[each.column.table], each, goal.atoms)
             for each in goal.absent
             if each.column.table in tables
         ):
@@ -110,14 +110,14 @@ class Planter:
             self._plant_children(tables[key], rows[key][0], choice)
         return self._reason_of_new_columns(goal, tables)
 
-    def _is_never_absent(self, table: Table, absence: Absence) -> bool:
-        """Whether a foreign key requires the row that a condition forbids."""
+    def _is_never_absent(self, table: Table, absence: Absence, atoms: Atoms) -> bool:
+        """Whether a foreign key requires the row that a condition forbids: none does so for NULL."""
         parent = self.tables.find(absence.table)
         return any(
             parent is not None
             and reference.parent == parent.oid
             and (reference.columns, reference.parent_columns) == ((absence.column.name,), (absence.key,))
-            and not table.is_nullable(reference)
+            and (not table.is_nullable(reference) or any(excludes_null(atom, absence.column) for atom in atoms))
             for reference in table.references
         )
 
