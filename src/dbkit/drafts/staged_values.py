@@ -14,11 +14,9 @@ from dbkit.drafts.stages import Place, Plan, make_step, quote_name, split_name
 from dbkit.drafts.steps import EMPTY_ON_PURPOSE, BackfillOp, CommentOp, Phase, Step
 from dbkit.postgres.sql_quote import quote_literal
 from dbkit.postgres.sql_text import Kind, read_string, tokenize
-from dbkit.trace.records import Change, ChangeKind
+from dbkit.trace.records import ALWAYS_IDENTITY, COMPUTED, DEFAULT_IDENTITY, Change, ChangeKind
 
 VALUES_STAY = "the values stay: which rows had none before is not known any more."
-IDENTITIES = ("a", "d")
-"""pg_attribute.attidentity."""
 NEXTVAL = re.compile(r"nextval\(('(?:[^']|'')+')::regclass\)")
 PARTS = {"SET", "FROM", "WHERE", "RETURNING"}
 """The words that begin the parts of an UPDATE."""
@@ -38,12 +36,12 @@ def fill(effect: Effect, plan: Plan) -> bool:
     (change,) = (each for each in effect.changes if each.what == ChangeKind.COLUMN_ADDED)
     others = [each for each in effect.changes if each.what == ChangeKind.CONSTRAINT_ADDED and each.kind != "not null"]
     is_plain = {each.what for each in effect.changes} <= WITH_COLUMN and not others
-    if not (is_plain and change.after) or change.after.endswith((")s", ")v")) or change.table in plan.keyless:
+    if not (is_plain and change.after) or change.after.startswith(COMPUTED) or change.table in plan.keyless:
         return False
     column = plan.column_of(change)
     if column and column.type in plan.constrained:
         return False  # without its default, too, every row is rewritten, and NULL may be refused
-    if change.after in IDENTITIES:
+    if change.after in (ALWAYS_IDENTITY, DEFAULT_IDENTITY):
         return _fill_identity(effect, change, plan)
     sequence = NEXTVAL.fullmatch(change.after)
     owned = read_string(sequence[1]) if sequence and len(effect.changes) > 1 else ""

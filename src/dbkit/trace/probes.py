@@ -1,6 +1,5 @@
 """Questions to the server about a statement that has run: what its changes mean for rows that are written later."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,12 +11,10 @@ from dbkit.trace import queries
 from dbkit.trace.known_relations import KnownRelations
 from dbkit.trace.prepared_queries import Cursor
 from dbkit.trace.queries import Column, LockedRelation, TableShape
-from dbkit.trace.records import Change, ChangeKind, Lock, RelationAccess
+from dbkit.trace.records import GENERATED, Change, ChangeKind, Lock, RelationAccess
 
 SAVEPOINT = "dbkit_probe"
 TIMES = {"timestamp without time zone", "timestamp with time zone"}
-COMPUTED = re.compile(r"[ad]|.*\)[sv]", re.DOTALL)
-"""The default of an identity or a generated column."""
 
 
 @contextmanager
@@ -135,7 +132,7 @@ def _find_refused(cursor: Cursor, change: Change, shape: TableShape) -> str:
 
 def _has_known_default(column: Column, must_be_optional: bool) -> bool:
     """Return whether an INSERT can leave the column out, and what it gets is no number of a sequence or the like."""
-    is_computed = bool(COMPUTED.fullmatch(column.default)) or "nextval(" in column.default
+    is_computed = column.default.startswith(GENERATED) or "nextval(" in column.default
     return not is_computed and bool(column.default or not (must_be_optional and column.not_null))
 
 

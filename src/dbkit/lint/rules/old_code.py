@@ -8,15 +8,13 @@ from dbkit.lint.rules.objects import TRIGGER_FUNCTION, changes_of, later_changes
 from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import plain
-from dbkit.trace.records import Change, ChangeKind
+from dbkit.trace.records import ALWAYS_IDENTITY, COMPUTED, Change, ChangeKind
 from dbkit.trace.schema_diff import key_of
 
 RAISES = re.compile(r"\braise(?! ?(?:debug|log|info|notice|warning)\b)|\bassert\b")
 ACTIONS = re.compile(r"ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT)")
 RETURNS_NULL = re.compile(r"\breturn null\b")
 REQUIRES = (ChangeKind.COLUMN_ADDED, ChangeKind.NOT_NULL_SET, ChangeKind.DEFAULT_CHANGED)
-ALWAYS = "a"
-"""The default of a column that is GENERATED ALWAYS AS IDENTITY: pg_attribute.attidentity."""
 
 
 @change_rule("write-breaks-code", Level.WARNING)
@@ -59,7 +57,7 @@ def _is_undone(traced: TracedStatement, change: Change) -> bool:
 @change_rule("write-breaks-code", Level.WARNING)
 def generated_always(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report a column of before that becomes GENERATED ALWAYS: an INSERT that gives it fails."""
-    is_always = change.what == ChangeKind.DEFAULT_CHANGED and change.after == ALWAYS and change.before != ALWAYS
+    is_always = change.what == ChangeKind.DEFAULT_CHANGED and change.after == ALWAYS_IDENTITY != change.before
     if is_always and change.table in traced.tables and f"{change.table}.{change.name}" not in traced.created:
         yield Violation(
             f"{change.table}.{change.name} becomes GENERATED ALWAYS: INSERTs of running code that give it fail",
@@ -72,7 +70,7 @@ def generated_always(traced: TracedStatement, change: Change) -> Iterator[Violat
 @change_rule("write-breaks-code", Level.WARNING)
 def no_longer_computed(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report a generated column that becomes an ordinary one, which running code does not write."""
-    is_plain = change.what == ChangeKind.DEFAULT_CHANGED and change.before.endswith(")s") and not change.after
+    is_plain = change.what == ChangeKind.DEFAULT_CHANGED and change.before.startswith(COMPUTED) and not change.after
     if is_plain and change.table in traced.tables and f"{change.table}.{change.name}" not in traced.created:
         yield Violation(
             f"{change.table}.{change.name} is no longer generated, and running code does not write it: it is NULL",
