@@ -86,6 +86,23 @@ def test_the_journal_tells_when_and_by_whom(tmp_path: Path) -> None:
     assert "○ c Message of c [pending]" in text
 
 
+@pytest.mark.parametrize("boxes", [True, False])
+def test_a_merge_of_many_branches_is_no_wider_than_some_lanes(tmp_path: Path, boxes: bool) -> None:
+    names = [f"b{number:02}" for number in range(60)]
+    branches = [(name, "a") for name in names]
+    history = from_script(load_history(tmp_path, ("a", None), *branches, ("m", tuple(names))).script, current=("b07",))
+    head, _, drawn = history_text(history, boxes=boxes).partition("\n\n")
+    assert head.endswith("Of 60 lanes 20 are drawn.")
+    lines = drawn.splitlines()
+    assert max(len(each) for each in lines) < 90
+    for name in ("a", "m", *names):
+        (line,) = (each for each in lines if f" {name} " in each or f" {name}   " in each)
+        lanes = line.partition(f" {name} ")[0]
+        assert sum(lanes.count(mark) for mark in ("○●◉" if boxes else "o*@")) == 1, line
+    assert len({line.index("Message") for line in lines if "Message" in line}) == 1
+    assert sum("◉" in each or "@" in each for each in lines) == 1
+
+
 def test_no_revisions_are_no_error(tmp_path: Path) -> None:
     history = from_script(load_history(tmp_path).script, current=())
     assert history_text(history) == "There are no revisions yet."

@@ -39,7 +39,11 @@ MARKS = {
     False: {State.APPLIED: "*", State.PENDING: "o", State.INTERRUPTED: "x", State.UNKNOWN: "*"},
 }
 CURRENT = {True: "◉", False: "@"}
-EVERY_MARK = "".join([*BOXES.values(), *DASHES[True].values(), *MARKS[True].values(), CURRENT[True], "⋮"])
+MORE = {True: "…", False: "~"}
+"""In place of the lanes that are not drawn."""
+MOST_LANES = 20
+WIDEST = 2 * MOST_LANES - 1
+EVERY_MARK = "".join([*BOXES.values(), *DASHES[True].values(), *MARKS[True].values(), CURRENT[True], MORE[True], "⋮"])
 
 
 def can_draw_boxes(encoding: str | None) -> bool:
@@ -55,20 +59,25 @@ def history_text(history: History, *, boxes: bool = True) -> str:
     """Return the history as lines, without an end of line; with `boxes=False`, the lanes are in ASCII."""
     revisions = history.revisions
     lanes = arrange([(each.id, each.links) for each in revisions])
-    lines = [*describe_history(history), ""] if revisions else describe_history(history)
+    lines = describe_history(history)
+    if lanes.width > MOST_LANES:
+        lines.append(f"Of {lanes.width} lanes {MOST_LANES} are drawn.")
+    lines += [""] if revisions else []
     ids = max((count_columns(each.id) for each in revisions), default=0)
     for each, row in zip(revisions, lanes.rows, strict=True):
         lines += _draw_bend(row.above, lanes.width, boxes=boxes)
         cells = _draw_cells(row.beside, lanes.width, boxes=boxes)
-        cells[2 * row.column] = CURRENT[boxes] if each.is_current else MARKS[boxes][each.state]
-        lines.append(f"{''.join(cells)} {_describe(each, ids)}".rstrip())
+        mark = CURRENT[boxes] if each.is_current else MARKS[boxes][each.state]
+        cells[2 * row.column] = mark
+        lanes_text = _fit(cells, mark if 2 * row.column >= WIDEST else " ", boxes=boxes)
+        lines.append(f"{lanes_text} {_describe(each, ids)}".rstrip())
         lines += _draw_bend(row.below, lanes.width, boxes=boxes)
     if history.older:
         dots = "⋮" if boxes else ":"
         cells = [" "] * (2 * lanes.width - 1)
         for each_lane in lanes.open_lanes:
             cells[2 * each_lane.start] = dots
-        lines.append(f"{''.join(cells)} and {history.older} older")
+        lines.append(f"{_fit(cells, boxes=boxes)} and {history.older} older")
     return "\n".join(lines)
 
 
@@ -84,7 +93,18 @@ def _draw_bend(connections: Sequence[Connection], width: int, *, boxes: bool) ->
     """Return the line between two revisions, where a connection changes its column."""
     if all(each.start == each.end for each in connections):
         return []
-    return ["".join(_draw_cells(connections, width, boxes=boxes)).rstrip()]
+    return [_fit(_draw_cells(connections, width, boxes=boxes), boxes=boxes).rstrip()]
+
+
+def _fit(cells: Sequence[str], mark: str = " ", *, boxes: bool) -> str:
+    """Return the characters of a line, of which those in further lanes are not shown.
+
+    `mark` is that of a revision in one of these lanes.
+    """
+    if len(cells) <= WIDEST:
+        return "".join(cells)
+    more = MORE[boxes] if any(each != " " for each in cells[WIDEST + 1 :]) else " "
+    return f"{''.join(cells[: WIDEST + 1])}{more} {mark}"
 
 
 def _draw_cells(connections: Iterable[Connection], width: int, *, boxes: bool) -> list[str]:
