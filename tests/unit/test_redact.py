@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -239,3 +240,16 @@ def test_what_env_py_does_to_the_streams_still_works(tmp_path: Path) -> None:
         stream.flush()
         assert (stream.encoding, stream.errors, stream.isatty()) == (real.encoding, "backslashreplace", False)
         assert (tmp_path / "out").read_text() == "a"
+
+
+@pytest.mark.parametrize("part", ["ab.cd-ef", "a.b@c.d;", "aGVsbG8gd29ybGQ+/Zz09", "k=v&", "a:1:"])
+def test_a_long_text_without_spaces_takes_no_long_time(part: str) -> None:
+    started = time.process_time()
+    assert redact.text(part * (100_000 // len(part)))
+    # half a second; with a search from each letter on, it takes ten and more
+    assert time.process_time() - started < 5
+
+
+def test_a_line_of_a_password_file_is_found_behind_other_words() -> None:
+    for before in ("", "from ", "file:.", "-", "a,"):
+        assert redact.text(f"{before}db.internal:5432:shop:app:s3cret-9") == f"{before}db.internal:5432:shop:app:***"

@@ -38,7 +38,8 @@ UNQUOTED = re.compile(
     r"\b(?:create|alter)\s+(?:role|user|group)\b[^;'\"]{0,300}\bpassword\s+(?!null\b|\*\*\*|[en]'|u&')(\"[^\"]*\"|[^\s'\"%$;:?{(/-][^\s;]*)",
     re.IGNORECASE,
 )
-PASSFILE = re.compile(r"(?<![\w:])(?:[\w.*-]+):(?:\d{2,5}|\*):[^:\s/]+:[^:\s/]+:([^\s:/]+)")
+# from the beginning of a host alone: from each letter on, a long text would be read again
+PASSFILE = re.compile(r"(?:(?<![\w:.*-])|(?<=:)(?=[.*-]))[\w.*-]+:(?:\d{2,5}|\*):[^:\s/]+:[^:\s/]+:([^\s:/]+)")
 DOLLAR = re.compile(r"\$(?:[A-Za-z_]\w*)?\$")
 QUOTES = re.compile(r"\\+['\"]|'+|\"")
 AFTER_EMPTY = re.compile(r"[\s,;)\]]|$")
