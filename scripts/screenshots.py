@@ -5,12 +5,12 @@
 It needs playwright (the dependency group `browser`) and Chromium.
 """
 
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from chromium import NOT_FOUND, find_chromium
 from playwright.sync_api import sync_playwright  # type: ignore[import-not-found]  # of the group browser
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,8 +24,11 @@ IS_AT_TOP = """() => new Promise(done => requestAnimationFrame(() => requestAnim
 
 
 def main() -> int:
-    """Write the page, open it, and take the pictures. Returns 1 where one is too large."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    """Write the page, open it, and take the pictures. Returns 1 where one is too large, 2 without Chromium."""
+    program = find_chromium()
+    if program is None:
+        print(NOT_FOUND, file=sys.stderr)
+        return 2
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         page_file = Path(directory, "page.html")

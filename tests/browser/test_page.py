@@ -1,12 +1,12 @@
 """The review page in a real Chromium: `nox -s browser`. Skipped where there is none, with the reason."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import NOT_FOUND, find_chromium
 
 from dbkit.pictures.history import History, HistoryRevision
 from dbkit.reports.review.build import make_review
@@ -15,7 +15,6 @@ from dbkit.reports.review.html import render_html
 from support.reviews import HOSTILE, make_failure, make_lint, make_outcome, make_revision
 
 pytestmark = pytest.mark.browser
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 SCHEMES = ("light", "dark")
 
 
@@ -23,9 +22,9 @@ SCHEMES = ("light", "dark")
 def browser() -> Iterator[Any]:
     """Chromium, without a window."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: nox -s browser")
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    program = find_chromium()
     if program is None:
-        pytest.skip(f"none of {', '.join(PROGRAMS)} is on PATH: apt-get install chromium")
+        pytest.skip(NOT_FOUND)
     with playwright.sync_playwright() as started:
         # a container has no user namespaces for its sandbox
         running = started.chromium.launch(executable_path=program, args=["--no-sandbox"])
