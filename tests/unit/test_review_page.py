@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from dbkit.findings.finding import Level
 from dbkit.redaction import redact
 from dbkit.reports.review.build import make_review
-from dbkit.reports.review.html import render_html
+from dbkit.reports.review.html import MOST_LISTED, render_html
+from dbkit.roundtrip.outcome import RevisionOutcome
 from support.reviews import (
     ESCAPES,
     HOSTILE,
@@ -133,6 +136,40 @@ def test_only_what_has_to_be_looked_at_is_unfolded() -> None:
     assert review.headline == "1 of 3 migrations must be fixed or accepted"
     found = make_review(make_outcome(revisions[2:]), make_lint(revisions[2:], level=Level.NOTE), None)
     assert (found.passed, found.headline) == (True, "1 migration, and nothing to fix")
+
+
+@pytest.mark.parametrize(("number", "unfolded"), [(10, 10), (11, 0)])
+def test_where_many_have_to_be_looked_at_all_are_folded(number: int, unfolded: int) -> None:
+    failed = [make_failure(each, "it failed") for each in range(number)]
+    page = Page(render_html(make_review(make_outcome(failed), make_lint([]), None)))
+    assert sum("open" in each for each in page.find("details")) == unfolded
+
+
+def render_findings(revision: RevisionOutcome, messages: Sequence[str]) -> Page:
+    """Return the page of a revision in which one rule finds this."""
+    linted = make_lint([revision], "the reason")
+    found = [replace(linted.findings[-1], message=each) for each in messages]
+    return Page(render_html(make_review(make_outcome([revision]), replace(linted, findings=tuple(found)), None)))
+
+
+def test_equal_findings_of_a_migration_have_one_heading_and_one_reason() -> None:
+    page = render_findings(make_revision(0), [f"message {number:02}" for number in range(12)])
+    assert [each.get("class") for each in page.find("li")].count("problem bad") == 1
+    # once in the list of risks, and once in the migration
+    assert {page.text.count(f"message {number:02}") for number in range(12)} == {2}
+    assert page.text.count("the reason") == 2  # as the reason, and as what to write instead
+    assert "7 more" in page.text
+
+
+def test_no_list_is_endless() -> None:
+    revision = make_revision(0)
+    up = revision.traces[0]
+    long = replace(up, statements=tuple(replace(up.statements[0], line=each) for each in range(50)))
+    page = render_findings(replace(revision, traces=(long,)), ["message"] * 300)
+    assert [each["start"] for each in page.find("ol") if "start" in each] == ["31", "21"]
+    assert "30 more" in page.text  # statements
+    assert "further ones are with their migrations." in page.text
+    assert sum((each["href"] or "").startswith("#rev-") for each in page.find("a")) == MOST_LISTED
 
 
 def test_the_gravest_risk_comes_first() -> None:

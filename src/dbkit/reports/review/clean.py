@@ -1,6 +1,6 @@
 """Remove secrets and control characters from all texts of a review, before a format is written."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from typing import Any, TypeVar
@@ -29,17 +29,20 @@ def show(text: str) -> str:
 
 
 def _redact_all(value: T) -> T:
+    texts = dict.fromkeys(_texts(value))  # each once: names and locks are there a thousand times
     # most trees have no secret, and one look at many texts is faster than one at each
-    if all(redact.text(part) == part for part in _join(_texts(value))):
+    if all(redact.text(part) == part for part in _join(texts)):
         return value
     # what one text shows by its shape is found in the others by its value
-    _map_texts(value, redact.text)
-    redacted: T = _map_texts(value, redact.text)
+    for each in texts:
+        redact.text(each)
+    shown = {each: redact.text(each) for each in texts}
+    redacted: T = _map_texts(value, shown.__getitem__)
     return redacted
 
 
-def _join(texts: Iterator[str]) -> Iterator[str]:
-    """Yield the texts joined to some of a bounded size: the search is not linear in the size of one."""
+def _join(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the texts joined to some of a bounded size: the search for some shapes is not linear in it."""
     part: list[str] = []
     size = 0
     for text in texts:

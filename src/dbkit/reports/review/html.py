@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -9,14 +10,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dbkit.reports.review.drawings import Drawings
-from dbkit.reports.review.model import LockSpan, Review
+from dbkit.reports.review.model import LockSpan, Problem, Review
 from dbkit.reports.review.sql_markup import mark_sql
 from dbkit.wording import counted
 
 PAGE = Path(__file__).with_name("page")
-MOST_RISKS = 30
-"""The number of risks that are shown unfolded."""
-MOST_TICKS = 60
+MOST_UNFOLDED = 10
+"""The number of migrations to look at above which all are folded: the risks link to them."""
+MOST_RISKS, MOST_ALIKE, MOST_CHANGES, MOST_STATEMENTS = 30, 5, 30, 20
+"""The numbers of entries that are shown unfolded; those of MOST_ALIKE are findings of one rule in one migration."""
+MOST_LISTED = 200
+"""The number of risks in the list."""
+MOST_TICKS = 30
 
 
 def render_html(review: Review, drawings: Drawings | None = None) -> str:
@@ -26,7 +31,12 @@ def render_html(review: Review, drawings: Drawings | None = None) -> str:
     template = _make_environment().get_template("page.html")
     return template.render(
         review=review,
+        unfolds=sum(each.is_open for each in review.revisions) <= MOST_UNFOLDED,
         most_risks=MOST_RISKS,
+        most_listed=MOST_LISTED,
+        most_alike=MOST_ALIKE,
+        most_changes=MOST_CHANGES,
+        most_statements=MOST_STATEMENTS,
         # dbkit.pictures escapes what is in them
         history=Markup(drawings.draw_history() if drawings else ""),  # noqa: S704
         diagram=Markup(drawings.draw_tables() if drawings else ""),  # noqa: S704
@@ -43,9 +53,17 @@ def _make_environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(PAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"sql": mark_sql, "ticks": _make_ticks, "span": _describe_span}
+    environment.filters |= {"sql": mark_sql, "alike": _group_alike, "ticks": _make_ticks, "span": _describe_span}
     environment.globals["counted"] = counted
     return environment
+
+
+def _group_alike(problems: Sequence[Problem]) -> list[list[Problem]]:
+    """Return the problems of one migration in groups of which label and reason are the same, by the first of each."""
+    groups: dict[tuple[str, ...], list[Problem]] = {}
+    for each in problems:
+        groups.setdefault((each.label, each.gravity, each.direction, each.why, each.accepted), []).append(each)
+    return list(groups.values())
 
 
 def _make_ticks(length: int) -> str:
