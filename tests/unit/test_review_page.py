@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from dbkit.findings.finding import Level
+from dbkit.pictures.history import History, HistoryRevision
 from dbkit.redaction import redact
 from dbkit.reports.review.build import make_review
+from dbkit.reports.review.drawings import Drawings
 from dbkit.reports.review.html import MOST_LISTED, render_html
 from dbkit.roundtrip.outcome import RevisionOutcome
 from support.reviews import (
@@ -143,6 +145,14 @@ def test_where_many_have_to_be_looked_at_all_are_folded(number: int, unfolded: i
     failed = [make_failure(each, "it failed") for each in range(number)]
     page = Page(render_html(make_review(make_outcome(failed), make_lint([]), None)))
     assert sum("open" in each for each in page.find("details")) == unfolded
+
+
+@pytest.mark.parametrize(("number", "is_open"), [(40, True), (41, False)])
+def test_a_long_history_is_folded(number: int, is_open: bool) -> None:
+    graph = tuple(HistoryRevision(f"r{each}", "message", (), (), ()) for each in range(number))
+    document = render_html(make_review(make_outcome([]), make_lint([]), None), Drawings(History(graph), (), ()))
+    (history,) = (each for each in Page(document).find("details") if each.get("class") == "picture")
+    assert ("open" in history) is is_open
 
 
 def render_findings(revision: RevisionOutcome, messages: Sequence[str]) -> Page:

@@ -17,6 +17,8 @@ from dbkit.wording import counted
 PAGE = Path(__file__).with_name("page")
 MOST_UNFOLDED = 10
 """The number of migrations to look at above which all are folded: the risks link to them."""
+MOST_IN_HISTORY = 40
+"""The number of revisions in the graph above which it is folded: in print it would take pages."""
 MOST_RISKS, MOST_ALIKE, MOST_CHANGES, MOST_STATEMENTS = 30, 5, 30, 20
 """The numbers of entries that are shown unfolded; those of MOST_ALIKE are findings of one rule in one migration."""
 MOST_LISTED = 200
@@ -32,6 +34,7 @@ def render_html(review: Review, drawings: Drawings | None = None) -> str:
     return template.render(
         review=review,
         unfolds=sum(each.is_open for each in review.revisions) <= MOST_UNFOLDED,
+        unfolds_history=drawings is not None and len(drawings.history.revisions) <= MOST_IN_HISTORY,
         most_risks=MOST_RISKS,
         most_listed=MOST_LISTED,
         most_alike=MOST_ALIKE,
