@@ -22,7 +22,7 @@ from dbkit.errors import EnvInterrupt
 from dbkit.findings.verdict import Verdict
 from dbkit.postgres.own_statements import project_settings
 from dbkit.preconditions.shapes import Shapes, read_shapes
-from dbkit.project.revision_source import function_line, mentioned_tables, mentions_table
+from dbkit.project.revision_source import function_line, mentions_table
 from dbkit.roundtrip.alembic_steps import connection_of, migration_function
 from dbkit.roundtrip.assertions import prove_assertions
 from dbkit.roundtrip.branches import RevisionBranches
@@ -33,13 +33,14 @@ from dbkit.roundtrip.extreme_pass import is_extreme_pass_wanted, prove_with_extr
 from dbkit.roundtrip.failures import describe_failure, fails_whatever_rows, fails_without_transaction
 from dbkit.roundtrip.notes import mark_touched_columns
 from dbkit.roundtrip.outcome import Failure, Finding
-from dbkit.roundtrip.preconditions import Preconditions, find_unsatisfying
+from dbkit.roundtrip.preconditions import Preconditions
 from dbkit.roundtrip.proof_connection import DOWN, UP, ProofConnection
 from dbkit.roundtrip.results import NeedsClone, ProofResult, Retry, RunEnd, add_rows, failed_upgrade
 from dbkit.roundtrip.row_snapshot import RowDifference
 from dbkit.roundtrip.run_state import RunState
 from dbkit.roundtrip.sequences import find_sequences_behind
 from dbkit.roundtrip.transaction_guard import LeavesTransaction, TransactionGuard, mentions_extension
+from dbkit.roundtrip.violating_rows import remove_violating_rows
 from dbkit.roundtrip.workspace import Workspace
 from dbkit.trace.records import TraceFailed
 
@@ -205,7 +206,7 @@ class RevisionProof:
     def _compare_fingerprints(self) -> ProofResult | Doubt:
         """Upgrade, downgrade, and upgrade again where rows were written."""
         error = self.run(up=True, accept_all=True)
-        if error and self._remove_violating_rows(error):
+        if error and remove_violating_rows(self, error):
             error = self.run(up=True, accept_all=True)
         if error:
             self._stop_for_rows(error)
@@ -267,63 +268,6 @@ class RevisionProof:
             return Doubt.ROWS
         self._check_constraints()
         return None
-
-    def _remove_violating_rows(self, error: BaseException) -> bool:
-        """Remove the sample rows that violate preconditions of the revision, for the revisions after it, too.
-
-        Returns whether there were some: then the upgrade is to be tried again.
-        """
-        rows, failure = self.work.sample_rows, describe_failure(error, self.script)
-        if not (rows.has_rows and failure.is_about_rows):
-            return False
-        driver = self.connection.driver
-        with project_settings(driver):
-            after = self._read_shapes_without_rows()
-            self.connection.roll_back_to(UP)
-            removed = after is not None and self._satisfy_preconditions(after, failure)
-        self.runs["upgrade"].clear()
-        if not removed:
-            self.connection.roll_back_to(UP)
-            return False
-        found = self.connection.fingerprints.read()
-        self.connection.fingerprints.execute(f"RELEASE SAVEPOINT {UP}")
-        self.connection.begin(UP)
-        tables, changed = rows.table_names(), found.touched | found.written
-        if not (found.is_complete and self.state.fingerprints.match(found)):
-            self.state.fingerprints, changed = self.connection.fingerprints.read_all(), frozenset(tables)
-        self.state.table_hashes |= self.connection.hash_tables({oid: tables[oid] for oid in tables.keys() & changed})
-        self.state.touched = (self.state.touched or set()) | changed
-        return True
-
-    def _satisfy_preconditions(self, after: Shapes, failure: Failure) -> bool:
-        """Remove the rows that violate preconditions, in the state before the upgrade. Returns whether there were."""
-        driver = self.connection.driver
-        self.preconditions.before = read_shapes(driver, after.tables.keys(), related=True)
-        return find_unsatisfying(self, driver, after, self.work.sample_rows.own_table_names(), failure)
-
-    def _read_shapes_without_rows(self) -> Shapes | None:
-        """Return what the catalog demands after an upgrade of empty tables; None where these cannot be upgraded.
-
-        First only those are emptied that the revision names; where it fails nevertheless, all are.
-        """
-        tables = self.work.sample_rows.table_names()
-        named = {oid: tables[oid] for oid in mentioned_tables(self.script, tables, "\n".join(self.statements))}
-        for emptied in (named, tables):
-            self.connection.roll_back_to(UP)
-            if emptied and self._upgrade_without_rows(emptied.values()):
-                found = self.connection.fingerprints.read()
-                oids = {*named, *found.touched, *found.written} if found.is_complete else None
-                return read_shapes(self.connection.driver, oids)
-        return None
-
-    def _upgrade_without_rows(self, tables: Collection[str]) -> bool:
-        """Empty tables, and apply the revision. Returns whether that worked."""
-        try:
-            self.connection.driver.execute(f"TRUNCATE {', '.join(tables)} CASCADE".encode())
-        except psycopg.Error:
-            return False
-        with self.work.traces.paused():
-            return not self.run(up=True, accept_all=True)
 
     def _stop_for_rows(self, error: BaseException) -> None:
         """Stop the run for a proof without rows, if the upgrade failed while tables have rows."""
