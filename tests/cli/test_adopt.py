@@ -45,6 +45,7 @@ def lines_of(text: str) -> list[tuple[str, str]]:
     return [(line.split()[0], line.split()[-1]) for line in text.splitlines() if line[:1].strip()]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     "template", [*TEMPLATES, *(pytest.param(name, marks=pytest.mark.slow) for name in TEMPLATES_TOO)]
 )
@@ -164,6 +165,7 @@ def test_all_or_nothing(project: Path) -> None:
     assert contents(project) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directory", [pytest.param("migrations", marks=pytest.mark.slow), "services/shop/db"])
 def test_the_project_is_found_below(
     directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, init: Init, capsys: pytest.CaptureFixture[str]
@@ -226,6 +228,7 @@ def test_a_project_without_revisions(tmp_path: Path, init: Init, monkeypatch: py
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_the_last_revisions_are_proven(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     env = project / "migrations/env.py"
     assert run(prove=2) == 0

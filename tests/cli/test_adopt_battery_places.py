@@ -535,6 +535,7 @@ def test_no_secret_is_printed(tmp_path: Path) -> None:
         assert "s3cr3t-w0rd" not in ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.foreign
 def test_the_last_revisions_are_proven(tmp_path: Path) -> None:
     """By default it ends with a proof on a scratch server, and what to type next."""

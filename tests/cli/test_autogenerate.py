@@ -15,6 +15,7 @@ def change(kit: Kit, module: str, pattern: str, replacement: str) -> None:
     path.write_text(text)
 
 
+@pytest.mark.slow
 def test_a_drop_is_marked_in_the_file_and_said_aloud(kit: Kit) -> None:
     change(kit, "customers", r"^    full_name: .*\n", "    whole_name: Mapped[str | None]\n")
     for road in (kit.make, kit.alembic):
@@ -46,6 +47,7 @@ def test_tables_of_others_are_left_alone(kit: Kit) -> None:
         assert "spatial_ref_sys" not in typed.stdout + typed.stderr
 
 
+@pytest.mark.slow
 def test_changes_that_bare_autogenerate_does_not_see_are_seen(kit: Kit) -> None:
     change(kit, "orders", r'server_default="EUR"', 'server_default="XXX"')
     change(kit, "orders", r"BETWEEN 0 AND 4", "BETWEEN 0 AND 5")

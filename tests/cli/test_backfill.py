@@ -222,6 +222,7 @@ def test_rows_that_are_written_behind_it(pair: Pair) -> None:
     assert project.query("SELECT n, count(*) FROM t GROUP BY n ORDER BY n") == [(0, 2), (1, 1000)]
 
 
+@pytest.mark.slow
 def test_rows_that_are_rare(pair: Pair) -> None:
     pair.write(TABLE, f"{IMPORT}backfill(op, 't', 'n = n + 1', where='id % 7001 = 0 -- a few', batch=1)")
     prepare(pair.gated, ROWS)
@@ -272,6 +273,7 @@ def test_a_batch_that_takes_long_is_taken_back(pair: Pair) -> None:
     assert counted(pair.gated) == [(1, 1000)]
 
 
+@pytest.mark.slow
 def test_beside_an_application_that_writes(pair: Pair) -> None:
     """Nothing of what either has written is lost."""
     pair.write(TABLE, COUNT)

@@ -65,6 +65,7 @@ def test_the_second_migrate_says_where_the_database_is_and_what_the_other_did(ki
     assert "Meanwhile" not in stdout
 
 
+@pytest.mark.slow
 def test_a_rollback_that_another_has_done_says_so(kit: Kit) -> None:
     behind = parent_of_head(kit)
     kit.dbkit("migrate")

@@ -79,6 +79,7 @@ def test_a_command_that_does_not_exist_is_a_failure(kit: Kit) -> None:
     assert enter(kit, "no-such-program")[0] == 127
 
 
+@pytest.mark.slow
 def test_after_a_failed_migration_the_command_is_not_run(kit: Kit) -> None:
     add_revision(kit, 'op.execute("CREATE TABLE half (x int)"); op.execute("SELECT 1 / 0")')
     code, output, errors = enter(kit, *RAN)

@@ -60,6 +60,7 @@ def assert_quiet(said: str) -> None:
     assert "most recent call" not in said
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(
     "moment",
     [

@@ -107,6 +107,7 @@ def test_a_draft_is_right(kit: Kit, edit: Edit) -> None:
         assert "lossy" in proven.stdout
 
 
+@pytest.mark.slow
 def test_models_that_did_not_change_need_no_file(kit: Kit) -> None:
     files = kit.versions
     typed = kit.make("revision", "m=nothing")

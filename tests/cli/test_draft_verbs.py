@@ -59,6 +59,7 @@ def test_a_draft_that_does_not_run_is_kept_with_its_reason(kit: Kit, command: tu
     compile("\n".join(lines), "revision", "exec")
 
 
+@pytest.mark.slow
 @pytest.mark.spread(2)
 @pytest.mark.parametrize("count", [1, 2])
 def test_ctrl_c_leaves_no_file(kit: Kit, count: int) -> None:

@@ -87,6 +87,7 @@ def test_the_gate_of_a_project_loads_nothing_that_proves(pair: Pair) -> None:
     assert not {"gate.executor", "gate.monitor", "gate.diagnosis"} & loaded_in(pair.bare, "upgrade", "head")
 
 
+@pytest.mark.slow
 def test_a_preflight_loads_only_what_asks(pair: Pair) -> None:
     pair.write("op.execute('CREATE TABLE t (id int)')", "op.execute('ALTER TABLE t ALTER id SET NOT NULL')")
     assert not {

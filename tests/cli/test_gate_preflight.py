@@ -246,6 +246,7 @@ def test_without_the_right_to_read_the_migration_goes_on(pair: Pair) -> None:
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_a_lock_of_another_session_is_waited_for_as_ever(pair: Pair) -> None:
     project = applied(pair, REQUIRE)
     project.query("UPDATE orders SET reference = 'r' || id")

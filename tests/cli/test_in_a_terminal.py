@@ -77,6 +77,7 @@ def test_a_terminal_without_colours(project: OtherProject, variables: dict[str, 
         assert shown.raw == project.dbkit("status").stdout
 
 
+@pytest.mark.slow
 def test_colours_in_a_pipe_only_when_asked(project: OtherProject) -> None:
     plain = project.dbkit("migrate", "--to", "nope")
     forced = project.dbkit("migrate", "--to", "nope", env={"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"})

@@ -74,6 +74,7 @@ def test_a_proof(place: Place, python: Path, database: Target, make: type) -> No
     assert proven.returncode == 1  # the chain has a downgrade that loses rows
 
 
+@pytest.mark.slow
 def test_the_packages_of_the_project_are_used(place: Place, python: Path, database: Target) -> None:
     isolated = Isolated(psycopg2(place, gated=False), python)
     env = isolated.project.env_py

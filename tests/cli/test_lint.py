@@ -524,6 +524,7 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Did you mean not-null-by-scan" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.shop
 def test_the_example_has_nothing_that_nobody_accepted() -> None:
     command = [sys.executable, "-m", "dbkit", "lint"]

@@ -143,6 +143,7 @@ def test_status_names_the_migration_that_runs(kit: Kit) -> None:
             assert (code, "orders is locked by backend" in words) == (5, True), words
 
 
+@pytest.mark.slow
 def test_a_prepared_transaction_is_named(kit: Kit) -> None:
     kit.query("ALTER SYSTEM SET max_prepared_transactions = 2")
     kit.cluster.stop()

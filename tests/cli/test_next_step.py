@@ -176,6 +176,7 @@ def test_what_others_have_is_joined(kit: Kit, git: Callable[..., str]) -> None:
         kit.run("rm", "-rf", ".git", ".dbkit/remote.git")
 
 
+@pytest.mark.slow
 def test_a_read_only_server_and_a_running_migration(kit: Kit) -> None:
     kit.dbkit("rollback", env={"STASH": "0"})
     kit.query("ALTER DATABASE app SET default_transaction_read_only = on")

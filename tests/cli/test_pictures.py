@@ -27,6 +27,7 @@ def test_the_graph_shows_what_is_applied_when_and_by_whom(kit: Kit) -> None:
     assert " by postgres from " in former
 
 
+@pytest.mark.slow
 def test_the_target_history_draws_below_alembic_s_list(kit: Kit) -> None:
     typed = kit.make("history", "last=3", env={"PYTHONIOENCODING": "ascii"})
     assert typed.returncode == 0, typed.stderr

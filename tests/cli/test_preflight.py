@@ -174,6 +174,7 @@ def test_each_kind_holds_until_a_row_violates_it(make: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_migration_fails_as_foreseen(make: Any) -> None:
     """The verdict is what the database itself then does."""
     project = make(CUSTOMER)
@@ -406,6 +407,7 @@ def test_bad_input(make: Any, arguments: tuple[str, ...], words: str) -> None:
 # The session
 
 
+@pytest.mark.slow
 def test_a_query_takes_no_lock_but_for_reads(make: Any) -> None:
     project = make(WAITS)
     with psycopg.connect(**project.live.parameters(), autocommit=True) as holder:

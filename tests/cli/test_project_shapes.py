@@ -106,6 +106,7 @@ def test_no_other_verb_stumbles_over_bytecode(sourceless: Installed, server: Clu
     assert code in (0, 1, 2), text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("models", "code", "words"),
     [

@@ -56,6 +56,7 @@ def test_another_settings_file_and_a_narrower_request(tmp_path: Path) -> None:
     assert "1 passed" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_missing_settings_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     result = run_pytest(tmp_path / "project", THREE_LINES)

@@ -174,6 +174,7 @@ def test_an_interrupted_proof_leaves_nothing(sleeper: tuple[Path, Path], number:
     assert not alive(server)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", others_slow(1, ["2", "1"]))
 def test_a_killed_proof_leaves_nothing_running(sleeper: tuple[Path, Path], jobs: str) -> None:
     process, data, server = start(*sleeper, "--jobs", jobs)

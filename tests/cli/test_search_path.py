@@ -7,6 +7,7 @@ from support.pair import Pair
 CREATE = "op.create_table('item', sa.Column('id', sa.Integer(), primary_key=True))"
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("change", ["ALTER ROLE", "schema of the user"])
 def test_another_search_path_begins_no_second_history(pair: Pair, change: str) -> None:
     """Every verb refuses, naming the schema and the path; nothing is created."""

@@ -162,6 +162,7 @@ def test_a_column_whose_type_changes_comes_back_unless_somebody_has_written_sinc
     assert project.query("SELECT name FROM item WHERE id < 4 ORDER BY id") == [("abc",), ("longer",), ("name 3",)]
 
 
+@pytest.mark.slow
 def test_rows_that_a_downgrade_changes_and_deletes_come_back(pair: Pair, project: Project) -> None:
     pair.write(
         KEYED,

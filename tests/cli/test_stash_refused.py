@@ -183,6 +183,7 @@ def constraints(project: Project) -> list[tuple[object, ...]]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("create", "down", "fill"), others_slow(1, [case[1:] for case in COMES_BACK]))
 def test_it_comes_back(pair: Pair, project: Project, create: list[str], down: str, fill: list[str]) -> None:
     pair.write(*([execute(*create), ("pass", execute(down))] if stays(down) else [(execute(*create), execute(down))]))

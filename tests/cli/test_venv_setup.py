@@ -165,6 +165,7 @@ def test_a_dangling_interpreter_is_replaced(checkout: Kit) -> None:
     assert installed(checkout)
 
 
+@pytest.mark.slow
 def test_python_that_is_too_old_or_missing_is_named(checkout: Kit) -> None:
     old = checkout.path / "old-python"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.8.1 && exit\nexit 1\n')
@@ -178,6 +179,7 @@ def test_python_that_is_too_old_or_missing_is_named(checkout: Kit) -> None:
     assert not (checkout.path / "venv").exists()
 
 
+@pytest.mark.slow
 def test_python_chooses_the_interpreter(checkout: Kit) -> None:
     other = next((found for name in ("python3.12", "python3.13", "python3.14") if (found := working(name))), None)
     if not other:

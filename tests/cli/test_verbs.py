@@ -269,6 +269,7 @@ def test_schema_sql_can_be_loaded(kit: Kit) -> None:
     assert kit.query("SELECT count(*) FROM orders") == [(0,)]
 
 
+@pytest.mark.slow
 def test_the_round_trip_of_the_example(kit: Kit) -> None:
     typed = kit.make("roundtrip")
     assert typed.returncode == 0, typed.stderr

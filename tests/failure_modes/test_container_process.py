@@ -41,6 +41,7 @@ def test_07_as_the_first_process_of_a_container(pair: Pair) -> None:
     terminate(pair.bare, process)
 
 
+@pytest.mark.slow
 def test_07_a_dead_clients_statement_goes_on(pair: Pair) -> None:
     pair.write(SLEEP)
     for project in (pair.bare, pair.gated):

@@ -20,6 +20,7 @@ from support.running import until
 HALF = f"op.execute('ALTER TABLE t ADD x int')\n{BLOCK}op.execute('CREATE INDEX CONCURRENTLY ix ON t (name)')"
 
 
+@pytest.mark.slow
 def test_killed_in_an_index_after_another_statement(pair: Pair) -> None:
     """Half of the revision is committed. Bare Alembic then says for ever that the column exists."""
     pair.write(TABLE)

@@ -16,6 +16,7 @@ BY_NAME = {engine.name: engine for engine in ENGINES}
 MAIN = ("CockroachDB", "YugabyteDB", "Amazon Redshift", "Amazon Aurora DSQL")
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.version[:40])
 def test_it_is_refused_by_name(pair: Pair, engine: Engine) -> None:
     pair.write(TABLE)
@@ -41,6 +42,7 @@ def test_each_verb_refuses_it(pair: Pair, engine: Engine, verb: list[str]) -> No
     assert not list(filter(WRITES.search, queries))
 
 
+@pytest.mark.spread(4)
 @pytest.mark.kit
 @pytest.mark.parametrize("engine", [BY_NAME[name] for name in MAIN], ids=MAIN)
 def test_a_proof_on_such_a_server_is_refused(pair: Pair, engine: Engine) -> None:

@@ -155,6 +155,7 @@ def test_of_two_marks_the_one_that_protects_counts(pair: Pair) -> None:
     assert pair.gated.alembic("downgrade", "base").returncode == 3
 
 
+@pytest.mark.slow
 @pytest.mark.kit
 def test_reset_waits_for_a_running_migration(pair: Pair) -> None:
     pair.write(NO_KEY, SLEEP)

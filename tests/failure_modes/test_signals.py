@@ -9,6 +9,7 @@ from support.pair import Pair
 from support.running import foreground, others_slow, until
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize(("number", "code"), others_slow(1, [(signal.SIGINT, 130), (signal.SIGTERM, 143)]))
 def test_a_signal_to_bare_alembic(pair: Pair, number: int, code: int) -> None:
     pair.write(TABLE, SLEEP)

@@ -225,6 +225,7 @@ def test_a_downgrade_that_fails_on_rows_hides_no_assertion(proven: Callable[...,
     assert (second(outcome).verdict, second(outcome).also) == ("broken", ("fails on rows",))
 
 
+@pytest.mark.slow
 def test_a_function_that_ends_the_transaction_harms_no_proof(proven: Callable[..., Outcome]) -> None:
     asked = "def after_upgrade(connection):\n    connection.execute('COMMIT')\n    raise ValueError('after it')"
     outcome = proven(TABLE, revision(UP, DOWN), LAST, samples={"a2_after.py": asked})

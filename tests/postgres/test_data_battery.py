@@ -73,6 +73,7 @@ TRUE_NAMES = [
 ]
 
 
+@pytest.mark.spread(4)
 @pytest.mark.parametrize(("group", "name"), TRUE_NAMES)
 def test_the_verdict_by_hand_is_true(
     group: str, name: str, server: Cluster, shared_database: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

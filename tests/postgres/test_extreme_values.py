@@ -126,6 +126,7 @@ def test_behind_one_column_the_others_are_tried(proven: Callable[..., Outcome]) 
     assert [each.rows.column for each in outcome.revisions[1].findings if each.rows] == ["day"]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(("config", "strict"), [("", True), ("strict = on", None), ("strict = off", True)])
 def test_strict_makes_it_a_finding(proven: Callable[..., Outcome], config: str, strict: bool | None) -> None:
     up, down, words = WARNED["a sum"]

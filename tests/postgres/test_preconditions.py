@@ -51,6 +51,7 @@ def _verdicts(outcome: RevisionOutcome) -> list[str]:
     return [str(each) for each in (outcome.verdict, *outcome.also)]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("outside", [False, True], ids=["in its transaction", "in a clone"])
 def test_what_a_precondition_explains_hides_no_loss(verdicts: Prove, outside: bool) -> None:
     block = f'with op.get_context().autocommit_block():\n        op.execute("{LOSES}")'
@@ -66,6 +67,7 @@ def test_what_a_precondition_explains_hides_no_loss(verdicts: Prove, outside: bo
     assert [each.kind for each in found.preconditions] == ["unique"]
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("outside", [False, True], ids=["in its transaction", "in a clone"])
 def test_rows_that_are_removed_hide_no_loss(verdicts: Prove, outside: bool) -> None:
     """All rows violate the foreign key, and those of the next table go with them: the columns have values all the same."""

@@ -60,6 +60,7 @@ def test_the_findings_in_transactions_are_those_by_clones(proven: Prove, driver:
     assert not [*differences(found_in(proven(driver, by_clones=True)), found_in(proven(driver)))]
 
 
+@pytest.mark.slow
 def test_several_statements_in_one_string(proven: Prove) -> None:
     """The statements of one string are counted one by one, and asyncpg refuses it."""
     cases = tuple(STRINGS)

@@ -89,6 +89,7 @@ def test_what_initdb_left_is_written_to_as_the_servers_account(
         shutil.rmtree(made.directory)
 
 
+@pytest.mark.slow
 def test_root_reads_and_removes_nothing_through_a_link(
     project: Path, workspace: Path, local_settings: Settings
 ) -> None:
@@ -161,6 +162,7 @@ with scratch_cluster.future_cluster(settings.load(Path(sys.argv[2]), {"APP_ENV":
 """
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize("taken", ["dbkit-scratch-0.lock", "dbkit-scratch-0", "a link"])
 def test_no_other_user_can_hold_up_a_throw_away_cluster(taken: str, shared: Path, project: Path) -> None:
     """Another user has made what we would make, and holds its lock."""

@@ -239,6 +239,7 @@ def test_a_project_s_own_rows_are_used_where_it_has_some(proven: Callable[..., O
     assert verdicts(proven(PAID, AS_NUMBER)) == ["proven", "proven, if"]
 
 
+@pytest.mark.spread(3)
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -310,6 +311,7 @@ def test_rows_and_seed_can_be_asked_for(proven: Callable[..., Outcome]) -> None:
     assert "t: 9 of 9 rows gone" in proven(*counts, rows=9, seed=3).revisions[1].findings[0].words
 
 
+@pytest.mark.slow
 def test_the_same_seed_finds_the_same(local_settings: Settings, tmp_path: Path) -> None:
     ini = make_project(
         tmp_path / "project", [Planted("t", PAID.up, PAID.down, ""), Planted("n", AS_NUMBER.up, AS_NUMBER.down, "")]
@@ -345,6 +347,7 @@ def test_sample_rows_follow_a_revision_that_cannot_be_proven_without_rows(proven
     assert verdicts(found) == ["proven", "proven", "broken", "lossy"]
 
 
+@pytest.mark.slow
 def test_by_clones_it_is_the_same(proven: Callable[..., Outcome]) -> None:
     """A migration that leaves its transaction is proven on copies of the database, with their rows."""
     lossy = Case(

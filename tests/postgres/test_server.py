@@ -222,6 +222,7 @@ def test_a_path_too_long_for_a_socket_works(workspace: Path) -> None:
     assert not cluster.socket_directory.exists()
 
 
+@pytest.mark.slow
 def test_another_major_gets_a_clear_message_and_keeps_the_data(cluster: Cluster) -> None:
     marked(cluster).stop()
     (cluster.data / "PG_VERSION").write_text("12\n")
@@ -315,6 +316,7 @@ COPY = "from pathlib import Path; import sys; from dbkit.postgres import binarie
 COPY += "print(binaries.reachable_bindir(Path(sys.argv[1]), os_account.server_account(Path('/'))))"
 
 
+@pytest.mark.slow
 @needs_root
 def test_the_copy_is_made_once_and_runs_whatever_the_umask_was(tmp_path: Path) -> None:
     """pip with umask 077 leaves directories that nobody else can enter; several may find out at once."""
@@ -428,6 +430,7 @@ def test_a_throw_away_cluster_is_gone_after_a_signal(project: Path, number: int)
     assert not alive(server)
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_behind_is_removed_by_the_next(project: Path) -> None:
     process, directory, server = start_scratch(project)
     process.kill()

@@ -62,6 +62,7 @@ def told(init: Callable[..., Path], lint: Callable[..., tuple[int, str]]) -> Cal
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", others_slow(1, list(WATCHED)))
 def test_what_holds_locks_of_its_own_is_watched(told: Callable[..., tuple[Any, str]], name: str) -> None:
     (up, _down), found = told(WATCHED[name], DOWN)
@@ -71,6 +72,7 @@ def test_what_holds_locks_of_its_own_is_watched(told: Callable[..., tuple[Any, s
     assert not any("dropped" in what for what, _name in changes)
 
 
+@pytest.mark.slow
 def test_a_revision_that_cannot_be_watched_is_proven_and_the_next_one_is_watched(
     told: Callable[..., tuple[Any, str]],
 ) -> None:

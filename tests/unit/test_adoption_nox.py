@@ -44,6 +44,7 @@ def sessions(noxfile: Path) -> list[str]:
     return re.findall(r"^[*-] (\w+)", listed.stdout, re.M)
 
 
+@pytest.mark.spread(2)
 @pytest.mark.parametrize("name", NOXFILES)
 def test_added_kept_and_taken_out(root: Path, name: str) -> None:
     site = make_site(root, {"noxfile.py": NOXFILES[name]})
