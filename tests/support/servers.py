@@ -26,7 +26,11 @@ class QuickCluster(Cluster):
         return cls(**{each.name: getattr(cluster, each.name) for each in fields(cluster)})
 
     def create_database(self, dbname: str, template: str = "template1") -> Target:
-        """As in the class above, with its other strategy."""
+        """As in the class above, with its other strategy; a database of that name is replaced.
+
+        Where pytest-xdist moves tests between its processes, the fixture of a module is made twice in one of them.
+        """
+        self.drop_database(dbname)
         with connect(self.maintenance, autocommit=True) as connection:
             if template != "template1":
                 end_sessions(connection, template)

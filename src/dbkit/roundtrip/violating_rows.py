@@ -74,7 +74,7 @@ def _read_shapes_without_rows(proof: TransactionProof) -> Shapes | None:
         if emptied and _upgrade_without_rows(proof, emptied.values()):
             found = proof.connection.fingerprints.read()
             oids = {*named, *found.touched, *found.written} if found.is_complete else None
-            return read_shapes(proof.connection.driver, oids)
+            return read_shapes(proof.connection.driver, oids, related=True)
     return None
 
 
