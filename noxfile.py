@@ -77,9 +77,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def slow(session: nox.Session) -> None:
-    """Check what takes minutes: the catalog against pg_dump, twenty rounds of eight runners, further cases."""
+    """Check what takes hours: all cases of each matrix, the catalog against pg_dump, twenty rounds of eight runners."""
     install(session)
-    session.run("python", "-m", "pytest", "-n", "0", "-m", "slow and not foreign", *session.posargs)
+    session.run("python", "-m", "pytest", "-m", "slow and not foreign", *session.posargs)
 
 
 @nox.session(default=False)
