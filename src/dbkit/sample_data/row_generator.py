@@ -139,12 +139,11 @@ def _column_values(table: Table, column: Column, numbers: range) -> list[str]:
     ]
     named = values_from_checks(column.type, conditions) if conditions else []
     if column.drawn or frozenset([column.name]) in table.unique:
-        shaped = make_shaped(column.type, numbers) if conditions else []
         # from the end: migrations insert those at the beginning, such as 1, or en
-        others = itertools.zip_longest(shaped, reversed(named))  # earlier turns have used those that have no number
+        shaped = make_shaped(column.type, numbers) if conditions else []
         # a key with a backslash is no ordinary one
         keys = [text for text in make_keys(column.type, numbers) if "\\" not in text or column.type.name not in TEXTS]
-        return list(dict.fromkeys([*keys, *(text for pair in others for text in pair if text is not None)]))
+        return list(dict.fromkeys([*keys, *reversed(named), *shaped]))
     return list(dict.fromkeys([*make_values(column.type, numbers), *named]))
 
 
