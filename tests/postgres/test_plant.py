@@ -192,6 +192,16 @@ def test_every_kind_of_table_is_filled(database: Target, schema: str | tuple[str
         assert filler.fill(connection) == set() or number < ROWS
 
 
+def test_of_the_tables_only_those_that_are_wanted_are_filled_and_their_parents(database: Target) -> None:
+    schema = "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (a int NOT NULL REFERENCES a); CREATE TABLE c (b int)"
+    with connect(database, autocommit=True) as connection:
+        connection.execute(schema.encode())
+        filler = TableFiller(ROWS, is_wanted=lambda table: table.shown == "b")
+        filler.fill(connection)
+        assert counts(filler, connection) == {"a": ROWS, "b": ROWS}
+        assert connection.execute("SELECT count(*) FROM c").fetchall() == [(0,)]
+
+
 @pytest.mark.parametrize(("schema", "reason"), UNFILLED.values(), ids=UNFILLED.keys())
 def test_what_cannot_be_filled_is_told(database: Target, schema: str, reason: str) -> None:
     filler, connection = plant(database, f"{schema}; CREATE TABLE beside (x int NOT NULL)")

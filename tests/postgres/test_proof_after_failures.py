@@ -207,6 +207,8 @@ def test_a_constraint_that_has_no_name_needs_no_clone(proven: Callable[..., Outc
         ("ALTER TABLE t ADD x int", "ALTER TABLE t DROP y", True),
         ("ALTER TABLE t ADD x int; UPDATE t SET x = 1", "ALTER TABLE t DROP y", False),
         ("ALTER TABLE t ADD x int", "ALTER TABLE t ALTER x TYPE bool USING note::bool", False),
+        ("ALTER TABLE t ADD x int", f"ALTER TABLE t DROP x; {DO.format('2BP01')}; ALTER TABLE t DROP y", False),
+        ("CREATE TABLE u AS SELECT * FROM t", "DROP TABLE v", False),
         ("CREATE TYPE mood AS ENUM ('well')", "python:pass", True),
     ],
 )

@@ -235,13 +235,16 @@ class Planter:
 
         The server may refuse all generated ones: a column that is computed of two others can be too large.
         """
-        taken, keys = self._find_row(table, {}), {name for columns in table.unique for name in columns}
+        taken = self._find_row(table, {})
+        if taken is None:
+            return None
         try:
-            new = {name: value for name, value in self.tables.next_row(table, forced).items() if name in keys}
+            new = self.tables.next_row(table, forced)
         except CannotFill:
             return None
-        row = {**(taken or {}), **new, **forced}
-        return row if taken and self._try_insert(table, row) else None
+        keys = {name: new[name] for columns in table.unique for name in columns if name in new}
+        row = {**taken, **keys, **forced}
+        return row if self._try_insert(table, row) else None
 
     def _is_avoided(self, table: Table, forced: Row) -> bool:
         """Whether the row would have a unique value that the revision itself writes.

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.script import Script
 
 from dbkit.errors import describe_error, original_error, sqlstate_of
+from dbkit.postgres.sql_text import plain_statements
 from dbkit.project import initial
 from dbkit.project.revision_source import is_bytecode, raise_lines
 from dbkit.project.tracebacks import line_in
@@ -26,8 +27,10 @@ ABOUT_NAMES = ("42", "2B")
 """Classes of errors about names, and about what depends on an object."""
 NEVER_SENT = (sa.exc.CompileError, sa.exc.ArgumentError)
 """SQLAlchemy's errors about a statement that it could not make: a constraint to drop has no name, for instance."""
-WITHOUT_ROWS = re.compile(r"\s*(?:create|alter|drop|comment|grant|revoke|set|reset)\b", re.IGNORECASE)
-"""Statements from which a migration learns nothing about rows, as long as they succeed."""
+WITHOUT_ROWS = re.compile(
+    r"\s*(?:create|alter|drop|comment|grant|revoke|set|reset)\b(?!.*\b(?:select|with|execute|values)\b)", re.DOTALL
+)
+"""Statements, in their plain form, from which a migration learns nothing about rows, as long as they succeed."""
 
 
 def describe_failure(error: BaseException, script: Script) -> Failure:
@@ -110,4 +113,5 @@ def fails_whatever_rows(error: BaseException, statements: Iterable[str]) -> bool
         if sqlstate_of(error)[:2] not in ABOUT_NAMES:
             return False
         executed.append(error.statement or "")
-    return isinstance(error, Exception) and all(WITHOUT_ROWS.match(each) for each in executed)
+    parts = (part for each in executed for part in plain_statements(each))
+    return isinstance(error, Exception) and all(map(WITHOUT_ROWS.match, parts))
