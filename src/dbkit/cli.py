@@ -399,8 +399,13 @@ VERBS = {
         no_project=True,
     ),
     "sizes": Verb(
-        "print a read-only query for the sizes of a live database's tables, which lint --sizes takes",
+        "print a read-only query for the sizes of a live database's tables, which lint --sizes takes; or its result",
         "dbkit sizes > sizes.sql",
+        (
+            option(
+                "result", metavar="FILE", type=Path, nargs="?", help="show the sizes in the saved result of the query"
+            ),
+        ),
         no_project=True,
     ),
     "log": Verb(

@@ -20,6 +20,8 @@ MARKER = "<!-- dbkit report alembic.ini -->"
 GITHUB, GITLAB = "/repos/o/r/issues", "/api/v4/projects/3/merge_requests/7/notes"
 TOKEN = "glpat-of-the-test"
 PAGE_SIZE = {"github": 2, "gitlab": 100}
+BEFORE = 201
+"""Comments of others before the first run: more than two pages."""
 
 
 class Api(BaseHTTPRequestHandler):
@@ -96,7 +98,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Api)
-        self.comments = {number: f"comment {number}, which quotes {MARKER}" for number in range(1, 6)}
+        self.comments = {number: f"comment {number}, which quotes {MARKER}" for number in range(1, BEFORE + 1)}
         self.writes: list[str] = []
 
 

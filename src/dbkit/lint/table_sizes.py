@@ -30,6 +30,8 @@ CROSS JOIN LATERAL (
 WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_';
 """
 FIELDS = ("rows", "bytes", "indexes", "index_bytes")
+MOST_OF_A_UNIT = 10_240
+"""From here on, pg_size_pretty takes the next unit."""
 HINT = "Save the result of the query that `dbkit sizes` prints: psql -f sizes.sql > sizes.txt"
 
 
@@ -64,6 +66,15 @@ def read_sizes(path: Path) -> dict[str, TableSize]:
         return {str(row["table"]).removeprefix("public."): _size(row) for row in rows}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not the result of the query: {error}", HINT) from error
+
+
+def format_bytes(count: int) -> str:
+    """Return a number of bytes as PostgreSQL's pg_size_pretty does: "8 kB", "12 GB"."""
+    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= MOST_OF_A_UNIT and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    return f"{int(size + 0.5)} {units[0]}"  # a half is rounded up
 
 
 def _load_json(text: str) -> list[dict[str, object]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 from alembic.runtime.migration import RevisionStep
+from alembic.util import CommandError
 
 from dbkit import project
 from dbkit.errors import CheckFailed, InputError
@@ -91,14 +92,15 @@ def _run_in_scratch(settings: Settings, ini: Path, heads: tuple[str, ...], to: s
     with scratch_cluster.cluster(settings) as cluster, _silence():
         progress = Progress()
         progress.show("what the rollback loses: applying the migrations to a scratch database")
-        scratch = open_scratch(project.load_project(settings), settings, cluster, cluster.target().dbname)
+        loaded = project.load_project(settings)
+        scratch = open_scratch(loaded, settings, cluster, cluster.target().dbname)
         scratch.upgrade(heads)
         if sample_rows:
             # triggers and the like run with it, as they do for the application
             with connect(scratch.target, autocommit=True, session=Session.PROJECT) as connection:
                 TableFiller(ROWS, version_tables=[scratch.target.history.table]).fill(connection)
         with connect(scratch.target, autocommit=True) as connection:
-            observer = DryRunObserver(connection, progress)
+            observer = DryRunObserver(connection, progress, _count_steps(loaded, heads, to))
             scratch.downgrade(to, observer)
             return observer.result()
 
@@ -106,9 +108,11 @@ def _run_in_scratch(settings: Settings, ini: Path, heads: tuple[str, ...], to: s
 class DryRunObserver:
     """A step hook that only observes, over a second connection."""
 
-    def __init__(self, connection: psycopg.Connection, progress: Progress) -> None:
+    def __init__(self, connection: psycopg.Connection, progress: Progress, count: int) -> None:
         self.connection = connection
         self.progress = progress
+        self.count = count
+        """How many steps there will be; 0 where that is unknown."""
         self.steps: list[DryRunStep] = []
         self.observed: set[int] = set()
         self.positions: dict[int, int | None] = {}
@@ -117,7 +121,8 @@ class DryRunObserver:
 
     def before(self, step: RevisionStep, _driver: psycopg.Connection) -> None:
         """Read the tables and sequences before a step."""
-        self.progress.show(f"what the rollback loses: undoing {step.revision.revision} in a scratch database")
+        text = f"what the rollback loses: undoing {step.revision.revision} in a scratch database"
+        self.progress.show(text, len(self.steps), self.count)
         found = tables.read_tables(self.connection)
         self._observe(found)
         self.connection.execute(f"TRUNCATE {OBSERVER_SCHEMA}.written")
@@ -152,6 +157,13 @@ class DryRunObserver:
             if oid not in self.observed:
                 self.connection.execute(OBSERVER_TRIGGER.format(table=table.sql).encode())
                 self.observed.add(oid)
+
+
+def _count_steps(loaded: project.Project, heads: tuple[str, ...], to: str) -> int:
+    """Return how many migrations a rollback undoes; 0 where `to` is no revision to go back to: the run reports it."""
+    with contextlib.suppress(CommandError):
+        return len(list(loaded.script._downgrade_revs(to, heads)))  # type: ignore[arg-type]
+    return 0
 
 
 @contextlib.contextmanager
