@@ -242,12 +242,44 @@ def test_what_env_py_does_to_the_streams_still_works(tmp_path: Path) -> None:
         assert (tmp_path / "out").read_text() == "a"
 
 
-@pytest.mark.parametrize("part", ["ab.cd-ef", "a.b@c.d;", "aGVsbG8gd29ybGQ+/Zz09", "k=v&", "a:1:"])
-def test_a_long_text_without_spaces_takes_no_long_time(part: str) -> None:
+REPEATED = ["ab.cd-ef", "a.b@c.d;", "aGVsbG8gd29ybGQ+/Zz09", "k=v&", "a:1:"]
+UNCLOSED = [
+    "crypt('a', ",
+    "crypt('crypt(' ",
+    "password = crypt(",
+    "password in ('a', ",
+    "insert into t(password) values (",
+]
+
+
+@pytest.mark.parametrize("part", [*REPEATED, *UNCLOSED])
+def test_a_long_text_that_repeats_itself_takes_no_long_time(part: str) -> None:
     started = time.process_time()
     assert redact.text(part * (100_000 // len(part)))
     # half a second; with a search from each letter on, it takes ten and more
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *("ghp_" + "a" * 36, "github_pat_" + "b" * 30, "glpat-" + "c" * 20, "xoxb-" + "1" * 12, "sk_live_" + "d" * 24),
+        *("AIza" + "e" * 35, "eyJ" + "f" * 9 + ".eyJ" + "g" * 9 + ".h", "md5" + "a" * 32),
+        "SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy",
+    ],
+)
+def test_a_credential_is_known_by_its_form(secret: str) -> None:
+    assert redact.text(f"see {secret} here") == "see *** here"
+
+
+@pytest.mark.parametrize("name", ["paſſword", "TO\N{KELVIN SIGN}EN", "CLİENT_KEY", "prıvate-key"])
+def test_a_name_in_any_letters_that_a_pattern_takes_for_those_of_ascii(name: str) -> None:
+    assert redact.text(f"ü {name} = 'Abcdefg123'") == f"ü {name} = '***'"
+
+
+def test_a_call_in_a_string_of_another_call_is_read() -> None:
+    text = "near 'crypt( ' … SELECT crypt('Abcdefg123', gen_salt('bf'))"
+    assert "Abcdefg123" not in redact.text(text)
 
 
 def test_a_line_of_a_password_file_is_found_behind_other_words() -> None:
