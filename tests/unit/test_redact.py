@@ -272,7 +272,7 @@ def test_a_credential_is_known_by_its_form(secret: str) -> None:
     assert redact.text(f"see {secret} here") == "see *** here"
 
 
-@pytest.mark.parametrize("name", ["paſſword", "TO\N{KELVIN SIGN}EN", "CLİENT_KEY", "prıvate-key"])
+@pytest.mark.parametrize("name", ["pa\u017f\u017fword", "TO\u212aEN", "CL\u0130ENT_KEY", "pr\u0131vate-key"])
 def test_a_name_in_any_letters_that_a_pattern_takes_for_those_of_ascii(name: str) -> None:
     assert redact.text(f"ü {name} = 'Abcdefg123'") == f"ü {name} = '***'"
 

@@ -99,10 +99,8 @@ PLAIN = (
     (("port number", "integer value"), PORT, 3),
 )
 """Patterns, each with words of which a text with a secret has one, and the number of the group with the secret."""
-BEGINNINGS = (
-    ("pass", "pw", "secret", "token", "credential", "scram_verifier")
-    + ("api", "access", "private", "signing", "encryption", "client")  # … key
-)
+KEYS = ("api", "access", "private", "signing", "encryption", "client")
+BEGINNINGS = ("pass", "pw", "secret", "token", "credential", "scram_verifier", *KEYS)
 """What the name of a secret begins with, in lower case."""
 IN_CALL = re.compile(r"[;()]|(?:[uU]&|[eEnN][eEnNbBrRfF]?)(?=[\"'\\])|(?=['$\\])")
 """What counts among the arguments of a function: their end, parentheses, and the beginning of a literal."""
@@ -129,9 +127,7 @@ def find(words: str) -> Iterator[Span]:
     """
     folded = (words if words.isascii() else words.translate(LIKE_LETTERS)).lower()  # of the same length
     if "://" in words:
-        for match in URL.finditer(words):
-            if not PLACEHOLDER_URL.match(words, match.start()):
-                yield Span(*match.span(2), whole=True)
+        yield from _find_in_urls(words)
     for needed, pattern, group in PLAIN:
         if any(each in words or each in folded for each in needed):
             yield from (Span(*match.span(group)) for match in pattern.finditer(words))
@@ -141,11 +137,14 @@ def find(words: str) -> Iterator[Span]:
         yield from _find_in_calls(words)
     beginnings = sorted({start for each in BEGINNINGS for start in _find_all(folded, each)})
     if beginnings:
-        for match in (*UNQUOTED.finditer(words), *NAMED.finditer(words)):
-            yield Span(*match.span(1), whole=match[1][0:1] != '"')
-        names = [name for start in beginnings if (name := KEY.match(words, start))]
-        if names:
-            yield from _find_named(words, names)
+        yield from _find_named(words, beginnings)
+
+
+def _find_in_urls(words: str) -> Iterator[Span]:
+    """Yield the passwords of whole URLs."""
+    for match in URL.finditer(words):
+        if not PLACEHOLDER_URL.match(words, match.start()):
+            yield Span(*match.span(2), whole=True)
 
 
 def _find_all(words: str, part: str) -> Iterator[int]:
@@ -172,8 +171,13 @@ def _find_in_calls(words: str) -> Iterator[Span]:
         calls.append(deque(found))
 
 
-def _find_named(words: str, names: Iterable[re.Match[str]]) -> Iterator[Span]:
-    """Yield the values of secret names."""
+def _find_named(words: str, beginnings: Iterable[int]) -> Iterator[Span]:
+    """Yield the values of secret names, which may begin at these positions."""
+    for match in (*UNQUOTED.finditer(words), *NAMED.finditer(words)):
+        yield Span(*match.span(1), whole=match[1][0:1] != '"')
+    names = [name for start in beginnings if (name := KEY.match(words, start))]
+    if not names:
+        return
     done = 0
     for match in names:
         if match.start() < done:
@@ -302,7 +306,7 @@ def _closed(words: str, begin: int, mark: str, *, has_escapes: bool) -> tuple[Sp
 
 
 def _literals_of_call(words: str, position: int) -> Iterator[Span]:
-    """Yield the literals among the arguments of a function, up to its closing parenthesis or a long part without any."""
+    """Yield the literals among the arguments of a function, up to its end or a long part without any."""
     depth, last = 1, position
     while depth and (found := IN_CALL.search(words, position, last + LONGEST_ARGUMENT)):
         position = found.end()

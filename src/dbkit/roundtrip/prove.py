@@ -1,7 +1,6 @@
 """Prove a project's migrations: on which server, which revisions, by how many processes, and what is accepted."""
 
 import functools
-import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from dbkit.roundtrip.checkpoint import position_for
 from dbkit.roundtrip.env_runner import EnvRunner
 from dbkit.roundtrip.kept_walk import WalkCache, count_chain, keep_walk, walk_on
 from dbkit.roundtrip.outcome import Outcome, RevisionOutcome, SampleRowCount
+from dbkit.roundtrip.parts import find_starts, split_plan
 from dbkit.roundtrip.sample_rows import ROWS, SampleRowOptions
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
 from dbkit.roundtrip.selection import Plan, Scope, select_revisions
@@ -31,7 +31,6 @@ from dbkit.settings import Settings, Target
 
 REVISIONS_FOR_TWO_PROCESSES = 100  # below, a second process costs more than it saves
 MOST_JOBS = 4  # by default; each has a server process beside it
-PROOF_BY_UPGRADE = 4.5  # how many times as long as a bare upgrade it takes to prove a revision
 
 
 @dataclass(frozen=True)
@@ -208,7 +207,8 @@ class _PlannedWalk:
         """Prove all revisions: in several processes where that is possible, else in this one."""
         place, names, options, is_traced = self.server.place, self.server.names, self.options, self.request.trace
         _make_template(self.environment, self.server)
-        parts = _split_plan(self.plan, self.request.jobs or _default_jobs(self.plan))
+        starts = find_starts(self.plan, options) if options.rows else None
+        parts = split_plan(self.plan, self.request.jobs or _default_jobs(self.plan), starts)
         if len(parts) > 1 and not any(map(mentions_server_objects, self.plan.scripts)):
             walks = parallel.walk_in_parallel(
                 self.environment,
@@ -260,18 +260,3 @@ def _describe_chain(walks: Sequence[WalkResult], whole: str, wanted: int) -> tup
 
 def _default_jobs(plan: Plan) -> int:
     return min(os.cpu_count() or 1, MOST_JOBS) if len(plan.proven) >= REVISIONS_FOR_TWO_PROCESSES else 1
-
-
-def _split_plan(plan: Plan, jobs: int) -> list[Plan]:
-    """Split a plan into parts that take the same time: a later one has to apply first what comes before it."""
-    wanted = [number for number, script in enumerate(plan.scripts) if script.revision in plan.proven]
-    jobs = min(jobs, len(wanted))
-    saved = 1 - 1 / PROOF_BY_UPGRADE
-    bounds = [round(len(wanted) * (1 - saved**job) / (1 - saved**jobs)) for job in range(jobs + 1)]
-    parts = []
-    for first, end in itertools.pairwise(bounds):
-        if first < end:
-            last = wanted[end - 1] if end < len(wanted) else len(plan.scripts) - 1
-            proven = frozenset(plan.scripts[number].revision for number in wanted[first:end])
-            parts.append(Plan(plan.scripts[: last + 1], proven, plan.parents))
-    return parts

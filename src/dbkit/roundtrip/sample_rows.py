@@ -42,11 +42,11 @@ class SampleRowOptions:
 
     def files_of(self, revision: str) -> list[Path]:
         """Return the project's own files of sample rows for the schema that a revision makes, without assertions."""
-        if self.samples is None:
+        if self.samples is None or not self.samples.is_dir():
             return []
-        named = [path for kind in ("sql", "py") for path in self.samples.glob(f"{revision}*.{kind}")]
-        rows = [path for path in named if not is_assertion_file(path, revision)]
-        return sorted(path for path in rows if path.stem == revision or path.stem.startswith(f"{revision}_"))
+        named = [path for path in self.samples.iterdir() if path.suffix in (".sql", ".py")]
+        rows = [path for path in named if path.stem == revision or path.stem.startswith(f"{revision}_")]
+        return sorted(path for path in rows if not is_assertion_file(path, revision))
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,11 @@ class SampleRows:
         """Forget what is known of the tables: the databases were replaced by ones without sample rows."""
         for filler in self.fillers.values():
             filler.forget()
+
+    def begin_again(self) -> None:
+        """Begin with values as for the first rows."""
+        for filler in self.fillers.values():
+            filler.used_numbers = 0
 
     def remove(self) -> bool:
         """Delete all rows, also those that migrations have inserted. Returns False where the server refuses it."""

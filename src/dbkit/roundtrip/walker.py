@@ -18,6 +18,7 @@ from dbkit.roundtrip.empty_copy import EmptyCopy
 from dbkit.roundtrip.in_clone import prove_in_clone
 from dbkit.roundtrip.in_transaction import prove_in_transactions
 from dbkit.roundtrip.outcome import RevisionOutcome, SampleRowCount
+from dbkit.roundtrip.parts import find_starts
 from dbkit.roundtrip.results import REVERSIBLE, NeedsClone, Retry, RunEnd, Unsupported, combine_results
 from dbkit.roundtrip.workspace import Workspace
 
@@ -103,12 +104,15 @@ class Walker:
             self.work.sample_rows.is_active = True
         if self.start:
             go_on_from(self.work, self.start)
+        starts = find_starts(self.work.plan, self.work.sample_rows.options, len(self.work.base))
         middle = max(first, len(scripts) if self.checkpoint_at is None else self.checkpoint_at)
-        self._prove_all(scripts[first:middle])
-        if middle < len(scripts):
-            if time.monotonic() - self.started >= LEAST_SECONDS:
+        bounds = {first, middle, *(start for start in starts if start > first), len(scripts)}
+        for begin, end in itertools.pairwise(sorted(bounds)):
+            if begin > first and begin in starts:
+                self._make_new_rows()
+            if begin == middle and time.monotonic() - self.started >= LEAST_SECONDS:
                 self.checkpoint = make_checkpoint(self.work, self.empty_copy)
-            self._prove_all(scripts[middle:])
+            self._prove_all(scripts[begin:end])
         self.work.sample_rows.fill(None if self.work.proves_chain else ())
         self.work.sample_rows.close()
         return [self.work.make_outcome(script) for script in scripts if self.work.is_wanted(script)]
@@ -144,6 +148,14 @@ class Walker:
         elif isinstance(end, NeedsClone) and end.has_committed:
             self._rebuild_databases()
         return end
+
+    def _make_new_rows(self) -> None:
+        """Put new sample rows in the place of those that have gone through revisions, unless migrations need these."""
+        self.work.forget_changes()
+        if self.empty_copy.replace_databases():
+            self.empty_copy.keep()
+            self.work.sample_rows.begin_again()
+        self.work.run_state, self.work.prepared = None, ""
 
     def _applicable(self, scripts: Sequence[Script]) -> list[Script]:
         """Return the revisions that can be applied when those before them are."""
