@@ -17,10 +17,11 @@ from dbkit.roundtrip.chain import ChainResult, prove_chain
 from dbkit.roundtrip.checkpoint import Checkpoint, position_for
 from dbkit.roundtrip.env_runner import EnvRunner
 from dbkit.roundtrip.outcome import RevisionOutcome
-from dbkit.roundtrip.results import ProofResult
+from dbkit.roundtrip.parts import find_starts
 from dbkit.roundtrip.sample_rows import SampleRowOptions
 from dbkit.roundtrip.selection import Plan
 from dbkit.roundtrip.walker import Walker, WalkResult
+from dbkit.roundtrip.whole_chain import record_reversible
 from dbkit.roundtrip.workspace import Progress, open_workspace
 
 
@@ -139,7 +140,8 @@ def walk_on(
     work = open_workspace(environment, place, rest, names, progress, options, trace, before)
     at = position_for(len(plan.scripts), number)
     work.continues = True
-    walker = Walker(work, checkpoint_at=at and at - number, start=found.checkpoint, records=True)
+    starts = find_starts(rest, options, number)
+    walker = Walker(work, checkpoint_at=at and at - number, start=found.checkpoint, starts=starts)
     outcomes = walker.prove_revisions()
     cache.used = found
     chain = ChainResult() if cache.is_full or not found.is_exact else walker.prove_chain(outcomes)
@@ -164,9 +166,7 @@ def _walk_whole_chain(walker: Walker, found: KeptWalk, plan: Plan, outcomes: Seq
             work.plan, work.base, work.run_state = plan, frozenset(), None
             work.initial_facts = dict(found.initial_facts)
             work.databases.template = EMPTY
-            for revision in found.revisions:
-                verdict = Verdict.PROVEN if revision in found.reversible else Verdict.BROKEN
-                work.results[revision] = ProofResult(verdict, (), 0.0)
+            record_reversible(work, found.outcomes, found.reversible)
             chain = prove_chain(work, everything)
     result = walker.make_result(everything, chain)
     return replace(result, sample_rows=result.sample_rows.with_other(found.checkpoint.sample_rows))

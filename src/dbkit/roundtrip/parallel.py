@@ -45,6 +45,7 @@ def walk_in_parallel(
     trace: bool = False,
     own_sockets: frozenset[str] = frozenset(),
     checkpoint_at: int | None = None,
+    starts: Sequence[int] = (),
 ) -> list[WalkResult]:
     """Return the results of the walks over the parts, in their order; none when only one process can do it.
 
@@ -62,8 +63,8 @@ def walk_in_parallel(
     try:
         for number, part in enumerate(parts):
             work = _Work.of_part(environment, place, part, names.share(number, len(parts)), options, trace, number)
-            work.records = checkpoint_at is not None
-            if work.records and number == len(parts) - 1:
+            work.starts = starts
+            if number == len(parts) - 1:
                 work.checkpoint_at = checkpoint_at
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(target=_run, args=(work, sender), daemon=True)
@@ -226,8 +227,8 @@ class _Work:
     trace: bool
     is_recorded: bool
     """Whether what the project reads is recorded."""
-    records: bool = False
     checkpoint_at: int | None = None
+    starts: Sequence[int] = ()
 
     @classmethod
     def of_part(
@@ -253,7 +254,7 @@ class _Work:
         scripts = map(self.environment.project.revision, self.revisions)
         part = Plan(tuple(scripts), self.proven, self.parents)
         work = open_workspace(self.environment, self.place, part, self.names, progress, self.options, self.trace)
-        return Walker(work, checkpoint_at=self.checkpoint_at, records=self.records).walk()
+        return Walker(work, checkpoint_at=self.checkpoint_at, starts=self.starts).walk()
 
 
 def _run(work: _Work, sender: Connection) -> None:

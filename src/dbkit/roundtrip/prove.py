@@ -26,6 +26,7 @@ from dbkit.roundtrip.sample_rows import ROWS, SampleRowOptions
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
 from dbkit.roundtrip.selection import Plan, Scope, select_revisions
 from dbkit.roundtrip.walker import Walker, WalkResult
+from dbkit.roundtrip.whole_chain import is_composed, walk_whole_chain
 from dbkit.roundtrip.workspace import Progress, open_workspace
 from dbkit.settings import Settings, Target
 
@@ -207,8 +208,8 @@ class _PlannedWalk:
         """Prove all revisions: in several processes where that is possible, else in this one."""
         place, names, options, is_traced = self.server.place, self.server.names, self.options, self.request.trace
         _make_template(self.environment, self.server)
-        starts = find_starts(self.plan, options) if options.rows else None
-        parts = split_plan(self.plan, self.request.jobs or _default_jobs(self.plan), starts)
+        starts = find_starts(self.plan, options)
+        parts = split_plan(self.plan, self.request.jobs or _default_jobs(self.plan), starts if options.rows else None)
         if len(parts) > 1 and not any(map(mentions_server_objects, self.plan.scripts)):
             walks = parallel.walk_in_parallel(
                 self.environment,
@@ -220,13 +221,18 @@ class _PlannedWalk:
                 is_traced,
                 self.own_sockets,
                 checkpoint_at,
+                starts,
             )
             if _agree(walks):
-                return walks
+                return walks if is_composed(walks) else [self._walk_whole_chain(walks)]
             scratch_database.renew(place)
             _make_template(self.environment, self.server)
         work = open_workspace(self.environment, place, self.plan, names, self.progress, options, is_traced)
-        return [Walker(work, checkpoint_at=checkpoint_at, records=checkpoint_at is not None).walk()]
+        return [Walker(work, checkpoint_at=checkpoint_at, starts=starts).walk()]
+
+    def _walk_whole_chain(self, walks: Sequence[WalkResult]) -> WalkResult:
+        place, names = self.server.place, self.server.names
+        return walk_whole_chain(self.environment, place, self.plan, names, self.progress, self.options, walks)
 
 
 def _make_template(environment: EnvRunner, server: ScratchServer) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from alembic.script import Script
@@ -18,7 +18,6 @@ from dbkit.roundtrip.empty_copy import EmptyCopy
 from dbkit.roundtrip.in_clone import prove_in_clone
 from dbkit.roundtrip.in_transaction import prove_in_transactions
 from dbkit.roundtrip.outcome import RevisionOutcome, SampleRowCount
-from dbkit.roundtrip.parts import find_starts
 from dbkit.roundtrip.results import REVERSIBLE, NeedsClone, Retry, RunEnd, Unsupported, combine_results
 from dbkit.roundtrip.workspace import Workspace
 
@@ -41,7 +40,7 @@ class WalkResult:
     shares_transaction: bool
     """Whether env.py runs all revisions of a command in one transaction."""
     record: "WalkRecord | None" = None
-    """What a later run needs to go on from a checkpoint; None where no checkpoint was wanted."""
+    """What a later run needs to go on from this one; None where it was a later run itself."""
     schema: tuple[tuple[Fact, str], ...] = ()
     """The catalog after the last revision, where the walk was traced."""
 
@@ -51,6 +50,9 @@ class WalkRecord:
     """The facts of a walk that its outcomes do not show."""
 
     checkpoint: Checkpoint | None
+    """None where none was wanted, or could be made."""
+    applied: frozenset[str]
+    """The revisions that could be applied, of those that were to be proven."""
     reversible: frozenset[str]
     """The revisions through which the chain can go."""
     is_exact: bool
@@ -74,17 +76,17 @@ class Walker:
         *,
         checkpoint_at: int | None = None,
         start: Checkpoint | None = None,
-        records: bool = False,
+        starts: Collection[int] = (),
     ) -> None:
         """`checkpoint_at`: before which revision of the plan; `start`: the checkpoint that the databases are at.
 
-        `records`: whether a later run may go on from this one.
+        `starts`: the positions in the plan at which new sample rows are made.
         """
         self.work = work
         self.empty_copy = EmptyCopy(work)
         self.checkpoint_at = checkpoint_at
         self.start = start
-        self.records = records
+        self.starts = starts
         self.checkpoint: Checkpoint | None = None
         self.started = time.monotonic()
 
@@ -104,11 +106,10 @@ class Walker:
             self.work.sample_rows.is_active = True
         if self.start:
             go_on_from(self.work, self.start)
-        starts = find_starts(self.work.plan, self.work.sample_rows.options, len(self.work.base))
         middle = max(first, len(scripts) if self.checkpoint_at is None else self.checkpoint_at)
-        bounds = {first, middle, *(start for start in starts if start > first), len(scripts)}
+        bounds = {first, middle, *(start for start in self.starts if first < start < len(scripts)), len(scripts)}
         for begin, end in itertools.pairwise(sorted(bounds)):
-            if begin > first and begin in starts:
+            if begin > first and begin in self.starts:
                 self._make_new_rows()
             if begin == middle and time.monotonic() - self.started >= LEAST_SECONDS:
                 self.checkpoint = make_checkpoint(self.work, self.empty_copy)
@@ -220,21 +221,23 @@ class Walker:
             return prove_chain(self.work, outcomes)
 
     def make_result(self, outcomes: list[RevisionOutcome], chain: ChainResult) -> WalkResult:
-        """Return the outcomes with what the chain has shown; with a record, where a later run may go on from it."""
+        """Return the outcomes with what the chain has shown."""
         plain = tuple(outcomes)
         for revision, finding in chain.findings:
             numbers = [number for number, each in enumerate(outcomes) if each.revision == revision] or [-1]
             outcomes[numbers[0]] = outcomes[numbers[0]].with_chain(finding)
         proven = [script.revision for script in self.work.applied if self.work.is_wanted(script)]
         only_applied = {script.revision for script in self.work.plan.scripts} - self.work.plan.proven
-        record = None
-        if self.records:
-            reversible = frozenset(
-                revision for revision, each in self.work.results.items() if each.schema_verdict in REVERSIBLE
-            )
-            begins = not self.work.base and self.work.is_wanted(self.work.plan.scripts[0])
-            facts = tuple((self.work.initial_facts or {}).items()) if begins else ()
-            record = WalkRecord(self.checkpoint, reversible, chain.is_exact, plain, facts)
+        results = self.work.results.items()
+        begins = not self.work.base and self.work.is_wanted(self.work.plan.scripts[0])
+        record = WalkRecord(
+            self.checkpoint,
+            frozenset(proven),
+            frozenset(revision for revision, each in results if each.schema_verdict in REVERSIBLE),
+            chain.is_exact,
+            plain,
+            tuple((self.work.initial_facts or {}).items()) if begins else (),
+        )
         return WalkResult(
             record=record,
             outcomes=tuple(outcomes),
