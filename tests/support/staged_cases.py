@@ -283,7 +283,7 @@ STAGED = {
         ('op.add_column("{t}", sa.Column("double", sa.Integer, sa.Computed("length(note)", persisted=True)))',),
         ('op.drop_column("{t}", "double")',),
         ("",),
-        undecided="a generated or identity column is written",
+        undecided="a generated column is written",
     ),
     "domain with constraints": StagedCase(
         ("CREATE DOMAIN zip{n} AS text NOT NULL", "ALTER TABLE {t} ADD COLUMN zip zip{n} DEFAULT '0'"),

@@ -76,3 +76,17 @@ def test_a_time_is_about_so_long_or_less(rows: int, words: str) -> None:
     told = estimate.apply_sizes(advice, {"t": TableSize(rows, rows, 1, 0, 1.2)}, Rates(*measured)).message
     assert words in told
     assert told.endswith("with 1 write per second")
+
+
+WRITTEN_FOR_EACH_ROW = ["GENERATED ALWAYS AS (length(note)) STORED", "GENERATED ALWAYS AS IDENTITY", "DEFAULT random()"]
+
+
+@pytest.mark.parametrize("column", WRITTEN_FOR_EACH_ROW)
+def test_only_a_default_can_be_filled_in_batches(
+    init: Callable[..., Path], lint: Callable[..., tuple[int, str]], column: str
+) -> None:
+    change = f"ALTER TABLE t ADD COLUMN x {'float' if 'random' in column else 'int'} {column}"
+    revisions = [("aaaa", None, TABLES, "DROP TABLE t"), ("bbbb", "aaaa", change, "ALTER TABLE t DROP COLUMN x")]
+    (found,) = findings(lint(init(online=plain(), revisions=revisions), "--format", "json")[1], "volatile-default")
+    assert ("backfill(" in found["instead"]) == ("STORED" not in column)
+    assert "GENERATED" not in found["instead"]

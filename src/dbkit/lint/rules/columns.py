@@ -6,7 +6,7 @@ from dbkit.findings.finding import Level
 from dbkit.lint.rules.indexes import find_rebuilt_indexes
 from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.trace_reader import TracedStatement
-from dbkit.trace.records import Change, ChangeKind
+from dbkit.trace.records import COMPUTED, GENERATED, Change, ChangeKind
 
 
 @change_rule("not-null-by-scan", Level.DANGER)
@@ -121,14 +121,21 @@ def _add_column_without_default(change: Change) -> str:
             "# a column of a domain that has constraints is written for all existing rows; use the type that the\n"
             "# domain is based on, and a CHECK that is added NOT VALID"
         )
-    if default.endswith(("s", "v", "a", "d")) and default[:-1].endswith(")"):
+    if default.startswith(COMPUTED):
         return (
-            "# a generated or identity column is written for all existing rows; use a plain column instead,\n"
+            "# a generated column is written for all existing rows; use a plain column instead,\n"
             "# a trigger for new rows, and batches for existing rows"
         )
+    is_identity = default.startswith(GENERATED)
+    value = "nextval('…')" if is_identity else default
     return (
         f'op.add_column("{table}", sa.Column("{column}", …, nullable=True))  # {change.before}\n'
-        f'op.alter_column("{table}", "{column}", server_default=sa.text("{default}"))\n'
-        "# in a separate revision\n"
-        f'backfill(op, "{table}", "{column} = {default}", where="{column} IS NULL")'
+        + (f'op.execute("CREATE SEQUENCE … OWNED BY {table}.{column}")\n' if is_identity else "")
+        + f'op.alter_column("{table}", "{column}", server_default=sa.text("{value}"))\n'
+        + "# in a separate revision\n"
+        + f'backfill(op, "{table}", "{column} = {value}", where="{column} IS NULL")'
+        + (
+            "\n# at last, an identity that starts behind the greatest value takes the place of the sequence"
+            * is_identity
+        )
     )
