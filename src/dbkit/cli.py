@@ -2,7 +2,8 @@
 
 import argparse
 import importlib
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -489,8 +490,10 @@ def options_class_of(verb: str) -> str:
 
 def parse(arguments: Sequence[str] | None) -> Invocation:
     """Parse a command line; as argparse does, exit with 2 for one that is wrong."""
-    parser = make_parser()
-    namespace, rest = parser.parse_known_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    is_named = bool(given) and given[0] in VERBS and not {"-h", "--help"} & set(given)
+    parser = make_parser(given[:1] if is_named else VERBS)
+    namespace, rest = parser.parse_known_args(given)
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in vars(namespace).items()
     }
@@ -514,8 +517,8 @@ def parse(arguments: Sequence[str] | None) -> Invocation:
     return Invocation(verb, values, config, debug, section, tuple(arguments), project.get("database"), color)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Make the parser of all verbs."""
+def make_parser(names: Iterable[str] = VERBS) -> argparse.ArgumentParser:
+    """Make the parser of these verbs; that of all takes a while."""
     keywords: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
     description = "Alembic migrations on PostgreSQL, through one gate."
     parser = Parser("dbkit", description=description, epilog=EPILOG, **keywords)
@@ -524,7 +527,7 @@ def make_parser() -> argparse.ArgumentParser:
     color: dict[str, Any] = {"choices": [each.value for each in Color]}
     parser.add_argument("--color", default=Color.AUTO.value, help=COLOR, **color)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, verb in VERBS.items():
+    for name, verb in ((name, VERBS[name]) for name in names):
         example = f"example: {verb.example}" if verb.example else None
         subparser = verbs.add_parser(name, help=verb.help, description=verb.help, epilog=example, **keywords)
         for flags, option_keywords in options_of(verb):
