@@ -152,17 +152,20 @@ def _sort(outcome: Outcome, findings: Iterable[LintFinding]) -> list[LintFinding
 def _remove_duplicates(findings: Iterable[LintFinding]) -> Iterator[LintFinding]:
     """Yield each finding once: a loop repeats it, and a trace may show what the source shows, too."""
     found = {(each.id, each.path, each.line, each.message, each.direction): each for each in findings}.values()
+    by_rule: dict[object, list[LintFinding]] = {}
     for each in found:
+        by_rule.setdefault((each.id, each.path, each.direction), []).append(each)
+    for each in found:
+        alike = by_rule[each.id, each.path, each.direction]
         if each.lines:
-            traced = next((other for other in found if _is_same(other, each)), each)
+            traced = next((other for other in alike if _is_same(other, each)), each)
             yield replace(each, sql=traced.sql, tables=traced.tables, also=traced.also)
-        elif not any(_is_same(each, other) for other in found):
+        elif not any(_is_same(each, other) for other in alike):
             yield each
 
 
 def _is_same(traced: LintFinding, written: LintFinding) -> bool:
-    """Return whether a finding in a trace is one in the source: the same rule, in its lines."""
+    """Return whether a finding in a trace is one in the source, of the same rule and file: in its lines."""
     if traced.lines or not written.lines or traced.line is None:
         return False
-    is_same_rule = (traced.id, traced.path, traced.direction) == (written.id, written.path, written.direction)
-    return is_same_rule and written.lines[0] <= traced.line <= written.lines[1]
+    return written.lines[0] <= traced.line <= written.lines[1]

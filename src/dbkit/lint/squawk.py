@@ -97,15 +97,14 @@ def run_squawk(outcomes: Sequence[RevisionOutcome], version: int, root: Path) ->
 def merge_findings(own: Sequence[LintFinding], of_squawk: Sequence[LintFinding]) -> list[LintFinding]:
     """Return one list: what both found is dbkit's, with squawk's id in `also`; what the trace disproves is dropped."""
     merged = list(own)
+    numbers: dict[object, list[int]] = {}
+    for number, other in enumerate(own):
+        numbers.setdefault((other.revision, other.line, other.direction), []).append(number)
     for each in of_squawk:
         rule = each.id.removeprefix(SQUAWK)
         same = {*REPLACED.get(rule, ()), *BESIDE.get(rule, ())}
-        places = [
-            number
-            for number, other in enumerate(merged)
-            if other.id in same
-            and (other.revision, other.line, other.direction) == (each.revision, each.line, "upgrade")
-        ]
+        at_line = numbers.get((each.revision, each.line, "upgrade"), ())
+        places = [number for number in at_line if merged[number].id in same]
         for number in places:
             also = dict.fromkeys((*merged[number].also, each.id))
             merged[number] = replace(merged[number], also=tuple(also))
