@@ -9,7 +9,7 @@ from dbkit.sample_data.constraints import read_tables
 from dbkit.sample_data.extreme_rows import insert_extreme_rows
 from dbkit.sample_data.extreme_values import FIXED_VALUES, MAKERS, make_extreme_values
 from dbkit.sample_data.fill import TableFiller
-from dbkit.sample_data.row_generator import extreme_values
+from dbkit.sample_data.row_generator import extreme_values, generate_rows
 from dbkit.sample_data.values import TEXTS, make_values
 from dbkit.settings import Target
 from support.sessions import connect_as_project as connect
@@ -200,6 +200,25 @@ def test_of_the_tables_only_those_that_are_wanted_are_filled_and_their_parents(d
         filler.fill(connection)
         assert counts(filler, connection) == {"a": ROWS, "b": ROWS}
         assert connection.execute("SELECT count(*) FROM c").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "code IN ('a1', 'b2', 'c3', 'd4', 'e5', 'f6')",
+        "code ~ '^[A-Z]{3}$'",
+        "code ~ '^[0-9a-f]{64}$'",
+        "length(code) BETWEEN 2 AND 9 AND code = lower(code)",
+    ],
+)
+def test_the_next_row_has_a_value_that_the_table_does_not_have(database: Target, rule: str) -> None:
+    """Values with a shape are few, and the first ones are in the table."""
+    filler, connection = plant(database, f"CREATE TABLE t (code text NOT NULL UNIQUE CHECK ({rule}))")
+    with connection:
+        connection.execute("BEGIN")
+        (table,) = filler.tables.values()
+        (row, *_) = generate_rows(connection, table, {}, 1, range(40, 44), 0)
+        connection.execute("INSERT INTO t VALUES (%s)", [row["code"]])
 
 
 @pytest.mark.parametrize(("schema", "reason"), UNFILLED.values(), ids=UNFILLED.keys())

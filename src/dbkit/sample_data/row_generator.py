@@ -113,7 +113,7 @@ def _factors(
             if known[column.name]:
                 raise CannotFill(f"no value was found for {column.name} that its constraints allow")
             raise CannotFill(f"no value of type {column.type_sql} is known for {column.name}")
-        is_unique = column.drawn or frozenset([column.name]) in table.unique
+        is_unique = _is_unique(table, column)
         first = [value for value in possible[column.name] if value in extreme.get(column.name, ())]
         others = possible[column.name][len(first) :]
         values = [*first, *_add_null_and_duplicate(others, column, is_unique=is_unique)]
@@ -138,7 +138,7 @@ def _column_values(table: Table, column: Column, numbers: range) -> list[str]:
         *(check for check in table.checks if column.name in check.columns),
     ]
     named = values_from_checks(column.type, conditions) if conditions else []
-    if column.drawn or frozenset([column.name]) in table.unique:
+    if _is_unique(table, column):
         # from the end: migrations insert those at the beginning, such as 1, or en
         shaped = make_shaped(column.type, numbers) if conditions else []
         # a key with a backslash is no ordinary one
@@ -147,15 +147,23 @@ def _column_values(table: Table, column: Column, numbers: range) -> list[str]:
     return list(dict.fromkeys([*make_values(column.type, numbers), *named]))
 
 
+def _is_unique(table: Table, column: Column) -> bool:
+    return column.drawn or frozenset([column.name]) in table.unique
+
+
 def _filter_values(
     connection: psycopg.Connection, table: Table, columns: Sequence[Column], possible: Mapping[str, list[str]]
 ) -> dict[str, list[str]]:
-    """Return the values that the CHECK constraints on one column alone, and those of domains, allow."""
+    """Return the values that the CHECK constraints on one column alone, and those of domains, allow.
+
+    In a unique column, these are few and fixed: without those that the table has.
+    """
     queries = {}
     for column in columns:
         conditions = [check.sql for check in table.checks if set(check.columns) == {column.name}]
         if possible[column.name] and (conditions or column.type.checks):
-            queries[column.name] = _filter_sql(column, conditions, possible[column.name])
+            taken_in = table.sql if _is_unique(table, column) else ""
+            queries[column.name] = _filter_sql(column, conditions, possible[column.name], taken_in)
     numbered = (f"SELECT {quote_literal(name)}, n FROM ({query}) AS f" for name, query in queries.items())  # noqa: S608
     together = " UNION ALL ".join(numbered)
     found = _try_query(connection, together) if queries else []
@@ -166,14 +174,17 @@ def _filter_values(
     return {**possible, **allowed}
 
 
-def _filter_sql(column: Column, conditions: Sequence[str], found: Sequence[str]) -> str:
-    """Return SQL for the numbers, from 1, of the values that the conditions allow."""
+def _filter_sql(column: Column, conditions: Sequence[str], found: Sequence[str], taken_in: str) -> str:
+    """Return SQL for the numbers, from 1, of the values that the conditions allow, and that a table does not have."""
     # not a cast to the domain: that would be an error, and not a value that is left out
     kind = column.type.sql if column.type.checks else column.type_sql
-    names = ", ".join(f"v.text::{kind} AS {name}" for name in (quote_ident(column.name), '"value"'))
+    name = quote_ident(column.name)
+    names = ", ".join(f"v.text::{kind} AS {each}" for each in (name, '"value"'))
+    is_taken = f"EXISTS (SELECT FROM {taken_in} AS held WHERE held.{name} = made.{name})" if taken_in else "FALSE"
     return (
         f"SELECT v.n FROM unnest({_array_sql(found)}) WITH ORDINALITY AS v (text, n) "  # noqa: S608
-        f"WHERE EXISTS (SELECT FROM (SELECT {names}) AS made WHERE {_all_sql([*column.type.checks, *conditions])})"
+        f"WHERE EXISTS (SELECT FROM (SELECT {names}) AS made WHERE {_all_sql([*column.type.checks, *conditions])}"
+        f" AND NOT {is_taken})"
     )
 
 
