@@ -99,6 +99,36 @@ def test_a_statement_of_which_no_row_was_found_is_named(proven: Callable[..., Ou
     assert "samples/a1.sql" in words(outcome)
 
 
+GENERATED: Revision = (
+    "a1",
+    None,
+    "CREATE TABLE pallets (id serial PRIMARY KEY, w int NOT NULL, d int NOT NULL, label text, "
+    "area int GENERATED ALWAYS AS (w * d) STORED, code text GENERATED ALWAYS AS (upper(label)) STORED)",
+    "DROP TABLE pallets",
+)
+ON_GENERATED = {
+    "down": ("ALTER TABLE pallets ADD x int", "UPDATE pallets SET label = 'EPAL' WHERE area = 9600; ALTER TABLE pallets DROP x"),
+    "a text": ("UPDATE pallets SET label = NULL WHERE code = 'EUR'", "python:pass"),
+    "a range": ("UPDATE pallets SET label = 'huge' WHERE area > 100000 AND area < 100100", "python:pass"),
+    "two": ("DELETE FROM pallets WHERE area = w * 7 AND code LIKE 'A%%'", "python:pass"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ON_GENERATED)
+def test_a_condition_on_a_generated_column_is_met(proven: Callable[..., Outcome], name: str) -> None:
+    outcome = last(proven(GENERATED, ("a2", "a1", *ON_GENERATED[name])))
+    assert outcome.verdict == Verdict.LOSSY, words(outcome)
+    assert all(each.rows for each in outcome.coverage)
+
+
+def test_a_condition_on_a_system_column_is_no_proof(proven: Callable[..., Outcome]) -> None:
+    """The table has that column, so there may be such a row."""
+    down = "DELETE FROM pallets WHERE tableoid = 7; ALTER TABLE pallets DROP x"
+    outcome = last(proven(GENERATED, ("a2", "a1", "ALTER TABLE pallets ADD x int", down)))
+    assert outcome.verdict == Verdict.UNPROVEN
+    assert "could not be read" in words(outcome)
+
+
 def test_later_revisions_do_not_meet_the_rows(proven: Callable[..., Outcome], tmp_path: Path) -> None:
     lossy = "UPDATE patients SET name = 'x' WHERE name = 'rare'"
     seen = tmp_path / "names"

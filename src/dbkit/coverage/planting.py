@@ -10,9 +10,10 @@ import psycopg
 from sqlglot import exp
 
 from dbkit.coverage.conditions import Atoms, excludes_null, is_null_test
-from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_KEY, NEW_NULL
-from dbkit.coverage.goals import Absence, Goal, replace_columns
+from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_KEY, NEW_NULL, UNREADABLE
+from dbkit.coverage.goals import Absence, Goal, make_column, replace_columns
 from dbkit.coverage.search import Choice, literal_of, search_values, try_query
+from dbkit.coverage.syntax import parse_statement
 from dbkit.coverage.tables import TableReader
 from dbkit.errors import describe_error
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
@@ -28,6 +29,7 @@ MOST_TRIES = 3
 MOST_PLANTED = 120
 """How many rows are inserted for one revision."""
 DEEPEST_PARENT = 3
+SYSTEM_COLUMNS = ("ctid", "tableoid", "xmin", "xmax", "cmin", "cmax")
 
 
 @dataclass
@@ -87,6 +89,7 @@ class Planter:
         tables = {key: table for key, table in found.items() if table}
         if not tables:
             return MADE
+        goal = _without_generated(goal, tables)
         joined, (goal, tables) = len(tables), _unite_rows(goal, tables)
         if any(
             self._is_never_absent(tables[each.column.table], each, goal.atoms)
@@ -131,6 +134,9 @@ class Planter:
         ]
         if not new:
             return ""
+        columns = [column for atom in new for column in atom.find_all(exp.Column)]
+        if any(each.name in SYSTEM_COLUMNS or _generated_column(tables, each) for each in columns):
+            return UNREADABLE  # the table has the column, and its value cannot be chosen
         return NEW_NULL if all(is_null_test(atom) for atom in new) else NEW_COLUMN
 
     def _plant_choice(self, table: Table, choice: Choice) -> list[Row]:
@@ -322,6 +328,26 @@ def _in_order(tables: Mapping[str, Table], atoms: Atoms) -> list[str]:
         return list(TopologicalSorter(graph).static_order())
     except CycleError:
         return list(tables)
+
+
+def _without_generated(goal: Goal, tables: Mapping[str, Table]) -> Goal:
+    """Return the goal with the expressions of generated columns in the place of these."""
+
+    def replacement(column: exp.Column) -> exp.Expr | None:
+        sql = _generated_column(tables, column)
+        statement = parse_statement(f"SELECT {sql}") if sql else None
+        if not isinstance(statement, exp.Select):
+            return None
+        computed = replace_columns(statement.expressions[0], lambda each: make_column(column.table, each.name))
+        return exp.Paren(this=computed)
+
+    atoms, values = (tuple(replace_columns(each, replacement) for each in parts) for parts in (goal.atoms, goal.values))
+    return replace(goal, atoms=atoms, values=values)
+
+
+def _generated_column(tables: Mapping[str, Table], column: exp.Column) -> str:
+    """Return the expression of a generated column, in SQL; "" for any other column."""
+    return dict(tables[column.table].generated).get(column.name, "") if column.table in tables else ""
 
 
 def _unite_rows(goal: Goal, tables: Mapping[str, Table]) -> tuple[Goal, dict[str, Table]]:

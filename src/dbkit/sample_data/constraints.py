@@ -20,12 +20,12 @@ SELECT json_build_object(
         SELECT json_agg(json_build_object(
             'name', a.attname, 'type', a.atttypid::bigint, 'typmod', a.atttypmod,
             'type_sql', format_type(a.atttypid, a.atttypmod),
-            'not_null', a.attnotnull, 'generated', a.attgenerated <> '',
-            'drawn', a.attidentity <> '' OR a.atthasdef AND coalesce((
-                SELECT pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%' FROM pg_attrdef AS d
-                WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum), false)
+            'not_null', a.attnotnull, 'generated', CASE WHEN a.attgenerated <> '' THEN d.default END,
+            'drawn', a.attidentity <> '' OR coalesce(d.default LIKE 'nextval(%', false)
         ) ORDER BY a.attnum)
-        FROM pg_attribute AS a
+        FROM pg_attribute AS a LEFT JOIN LATERAL (
+            SELECT pg_get_expr(d.adbin, d.adrelid) AS default FROM pg_attrdef AS d
+            WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) AS d ON a.atthasdef
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'checks', (
         SELECT json_agg(json_build_object('sql', pg_get_expr(o.conbin, o.conrelid), 'columns', (
@@ -181,6 +181,8 @@ class Table:
     """Whether one of these is deferrable: ON CONFLICT does not support those."""
     has_own_types: bool = False
     """Whether a type of the project is used, which can change without the table."""
+    generated: tuple[tuple[str, str], ...] = ()
+    """The names of the generated columns, each with its expression in SQL."""
 
     @property
     def identifiers(self) -> tuple[str, ...]:
@@ -270,6 +272,7 @@ def _table(found: Mapping[str, Any], types: Mapping[int, Mapping[str, Any]]) -> 
         unique,
         found["deferrable"],
         any(each["type"] >= FIRST_NORMAL_OID for each in found["columns"] or ()),
+        tuple((each["name"], each["generated"]) for each in found["columns"] or () if each["generated"]),
     )
 
 
