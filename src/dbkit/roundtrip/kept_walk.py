@@ -140,7 +140,7 @@ def walk_on(
     work = open_workspace(environment, place, rest, names, progress, options, trace, before)
     at = position_for(len(plan.scripts), number)
     work.continues = True
-    starts = find_starts(rest, options, number)
+    starts = [start - number for start in find_starts(plan, options) if start > number]
     walker = Walker(work, checkpoint_at=at and at - number, start=found.checkpoint, starts=starts)
     outcomes = walker.prove_revisions()
     cache.used = found

@@ -16,8 +16,8 @@ PROOF_BY_UPGRADE = 4.5
 """How many times as long as a bare upgrade it takes to prove a revision."""
 
 
-def find_starts(plan: Plan, options: SampleRowOptions, before: int = 0) -> list[int]:
-    """Return where new sample rows are made, as positions in a plan that goes on from the first `before` revisions.
+def find_starts(plan: Plan, options: SampleRowOptions) -> list[int]:
+    """Return where new sample rows are made, as positions in a plan that begins with the first revision.
 
     The project's own rows go through the chain to its end, so there are no parts after them; nor where a copy without
     rows cannot be made, since the server has each role only once.
@@ -25,7 +25,7 @@ def find_starts(plan: Plan, options: SampleRowOptions, before: int = 0) -> list[
     if not options.rows or any(map(mentions_server_objects, plan.scripts)):
         return []
     end = next((n for n, script in enumerate(plan.scripts, 1) if options.files_of(script.revision)), len(plan.scripts))
-    return list(range(-before % LENGTH or LENGTH, end, LENGTH))
+    return list(range(LENGTH, end, LENGTH))
 
 
 def split_plan(plan: Plan, jobs: int, starts: Collection[int] | None) -> list[Plan]:
