@@ -24,7 +24,7 @@ def read_source(path: str) -> bytes:
 
 def is_bytecode(path: str | Path) -> bool:
     """Whether a revision file has no source (`sourceless` in alembic.ini): .pyc or .pyo."""
-    return Path(path).suffix != ".py"
+    return not str(path).endswith(".py")
 
 
 def parse_source(path: str) -> ast.Module:

@@ -3,6 +3,7 @@
 import difflib
 import itertools
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from alembic.script import Script
@@ -13,6 +14,7 @@ from dbkit.roundtrip.apply import FailedStep, run_revisions
 from dbkit.roundtrip.compare import Facts
 from dbkit.roundtrip.outcome import Finding, RevisionOutcome
 from dbkit.roundtrip.results import REVERSIBLE
+from dbkit.roundtrip.scratch_server import THREAD
 from dbkit.roundtrip.workspace import Workspace
 
 Attributed = tuple[str, Finding]
@@ -68,9 +70,8 @@ class _ChainProof:
 
     def _down_and_up(self) -> list[tuple[str | None, Finding]]:
         """Return what differs, with the revision where that is known."""
-        databases = self.work.databases
-        self.head = head = databases.read_catalog()
-        dump = databases.dump_schema()
+        head, dump = self._read_schema()
+        self.head = head
         failed = run_revisions(self.work, self.chain, up=False)
         if failed:
             return [_failure(failed)]
@@ -79,12 +80,20 @@ class _ChainProof:
         if failed:
             return [_failure(failed)]
         found: list[tuple[str | None, Finding]] = [(None, Finding("base", each)) for each in base]
-        found += [(None, Finding("chain", each)) for each in catalog.compare_facts(head, databases.read_catalog())]
+        facts, dump_after = self._read_schema()
+        found += [(None, Finding("chain", each)) for each in catalog.compare_facts(head, facts)]
         if not found:
             # a second opinion, on what the catalog facts may not cover
-            differences = _compare_dumps(dump, databases.dump_schema())
+            differences = _compare_dumps(dump, dump_after)
             found += [(self.chain[0].revision, Finding("chain", each)) for each in differences]
         return found
+
+    def _read_schema(self) -> tuple[Facts, str]:
+        """Return the catalog, and pg_dump's text of the schema, which are read at the same time."""
+        databases = self.work.databases
+        with ThreadPoolExecutor(1, thread_name_prefix=THREAD) as executor:
+            dump = executor.submit(databases.dump_schema)
+            return databases.read_catalog(), dump.result()
 
     def _compare_base(self) -> list[catalog.Difference]:
         """Compare with the catalog before the first proven revision, if the chain goes down that far."""
