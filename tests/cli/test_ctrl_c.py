@@ -72,7 +72,8 @@ def assert_quiet(said: str) -> None:
 )
 def test_in_make_setup(workspace: Path, home: Path, moment: Callable[[Path, bytes], bool]) -> None:
     path = copy_checkout(workspace / f"interrupted {time.monotonic_ns()}")
-    code, said = typed_in_a_terminal(path, plain_environment(home), ["make", "setup"], lambda text: moment(path, text))
+    environment = plain_environment(home) | {"TERM": "xterm"}  # bash has "dumb" without, which gets no progress
+    code, said = typed_in_a_terminal(path, environment, ["make", "setup"], lambda text: moment(path, text))
     assert code not in (0, None)
     assert_quiet(said)
     until(lambda: not processes_in(path))
