@@ -231,8 +231,13 @@ class _PlannedWalk:
         return [Walker(work, checkpoint_at=checkpoint_at, starts=starts).walk()]
 
     def _walk_whole_chain(self, walks: Sequence[WalkResult]) -> WalkResult:
-        place, names = self.server.place, self.server.names
-        return walk_whole_chain(self.environment, place, self.plan, names, self.progress, self.options, walks)
+        """Take the whole chain down and up on new databases without rows, in the place of the first process's."""
+        place = self.server.place
+        for target in self.environment.databases.values():
+            place.drop_database(target.dbname)
+        options = replace(self.options, rows=0, extra=False)
+        work = open_workspace(self.environment, place, self.plan, self.server.names, self.progress, options)
+        return walk_whole_chain(work, walks)
 
 
 def _make_template(environment: EnvRunner, server: ScratchServer) -> None:

@@ -40,7 +40,7 @@ class WalkResult:
     shares_transaction: bool
     """Whether env.py runs all revisions of a command in one transaction."""
     record: "WalkRecord | None" = None
-    """What a later run needs to go on from this one; None where it was a later run itself."""
+    """What a later run needs to go on from this one; None for what an earlier run has kept."""
     schema: tuple[tuple[Fact, str], ...] = ()
     """The catalog after the last revision, where the walk was traced."""
 

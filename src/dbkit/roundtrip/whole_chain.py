@@ -5,17 +5,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from dbkit.findings.verdict import Verdict
-from dbkit.postgres import scratch_database
 from dbkit.roundtrip.apply import run_revisions
 from dbkit.roundtrip.chain import ChainResult, prove_chain
 from dbkit.roundtrip.checkpoint import Checkpoint
-from dbkit.roundtrip.env_runner import EnvRunner
 from dbkit.roundtrip.outcome import RevisionOutcome, SampleRowCount
 from dbkit.roundtrip.results import ProofResult
-from dbkit.roundtrip.sample_rows import SampleRowOptions
-from dbkit.roundtrip.selection import Plan
 from dbkit.roundtrip.walker import Walker, WalkRecord, WalkResult
-from dbkit.roundtrip.workspace import Progress, Workspace, open_workspace
+from dbkit.roundtrip.workspace import Workspace
 
 
 def is_composed(walks: Sequence[WalkResult]) -> bool:
@@ -31,23 +27,12 @@ def is_composed(walks: Sequence[WalkResult]) -> bool:
     return True
 
 
-def walk_whole_chain(
-    environment: EnvRunner,
-    place: scratch_database.ProofServer,
-    plan: Plan,
-    names: scratch_database.DatabaseNames,
-    progress: Progress,
-    options: SampleRowOptions,
-    walks: Sequence[WalkResult],
-) -> WalkResult:
-    """Return the result of one walk over the parts that these walks have proven. The first part's databases go."""
+def walk_whole_chain(work: Workspace, walks: Sequence[WalkResult]) -> WalkResult:
+    """Return the result of one walk over the parts that these walks have proven; `work` has new databases."""
     records = [walked.record for walked in walks if walked.record]
-    for target in environment.databases.values():
-        place.drop_database(target.dbname)
-    work = open_workspace(environment, place, plan, names, progress, replace(options, rows=0, extra=False))
     applied = frozenset().union(*(each.applied for each in records))
-    left_out = walks[0].not_applied | (plan.proven - applied)
-    work.applied = [script for script in plan.scripts if script.revision not in left_out]
+    left_out = walks[0].not_applied | (work.plan.proven - applied)
+    work.applied = [script for script in work.plan.scripts if script.revision not in left_out]
     work.initial_facts = dict(records[0].initial_facts) or None
     outcomes = [outcome for each in records for outcome in each.plain]
     record_reversible(work, outcomes, frozenset().union(*(each.reversible for each in records)))
