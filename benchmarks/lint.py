@@ -12,7 +12,7 @@ SIZE = 500
 COMMANDS: Mapping[str, tuple[Sequence[str], float]] = {
     "dbkit roundtrip": (["roundtrip", "--no-cache"], 3.0),
     "dbkit roundtrip --rows 0": (["roundtrip", "--no-cache", "--rows", "0"], 3.0),
-    "dbkit lint": (["lint"], 4.0),
+    "dbkit lint": (["lint", "--no-cache"], 4.0),
     "dbkit prove": (["prove", "--no-cache"], 5.0),
 }
 """By its label, a command and its aim."""

@@ -368,6 +368,7 @@ VERBS = {
             ONLY,
             *PROOF,
             *LINT,
+            *CACHE,
             format_option("text", "json", "github", "sarif"),
         ),
         any_project=True,

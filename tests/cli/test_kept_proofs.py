@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from dbkit.proof_cache.store import FORMAT
-from dbkit.roundtrip.checkpoint import REVISIONS_AFTER
-from support.kept_proofs import FIRST, LAST, Prover, entries, make_project, write_revision
+from support.kept_proofs import FIRST, LAST, Prover, entries, make_project, restore, without_times, write_revision
 from support.running import others_slow, until
 
 Change = Callable[[Path], object]
@@ -104,15 +103,6 @@ def test_a_change_of_an_input_is_seen(prover: Prover, name: str, tmp_path: Path)
     assert prover.look() == (True, True)
 
 
-def restore(root: Path, copy: Path) -> None:
-    """Put back the files of a project."""
-    for path in root.rglob("*"):
-        name = path.relative_to(root)
-        if path.is_file() and not {"__pycache__", ".dbkit"} & {*name.parts} and not (copy / name).exists():
-            path.unlink()
-    shutil.copytree(copy, root, dirs_exist_ok=True)
-
-
 VARIABLES: dict[str, Mapping[str, str]] = {
     "a variable that env.py reads": {"TEAM_MODE": "other"},
     "a variable of libpq": {"PGTZ": "Asia/Tokyo"},
@@ -152,13 +142,8 @@ def test_other_options_are_another_proof(prover: Prover, options: tuple[str, ...
 def test_what_is_kept_is_reported_to_the_letter(prover: Prover) -> None:
     kept = prover.prove()
     assert f"{LAST} verdicts kept; " in kept[1]
-    assert _without_times(prover.fresh) == _without_times(kept)
+    assert without_times(prover.fresh) == without_times(kept)
     assert json.loads(prover.prove("--format", "json")[1])["kept"] == LAST
-
-
-def _without_times(result: tuple[int, str]) -> tuple[int, str]:
-    text = re.sub(r"\d+ verdicts kept; |\d+\.\d s", "", result[1])
-    return result[0], re.sub(r'"(seconds|kept)": [\d.]+', "", text)
 
 
 def spoil(content: bytes) -> Iterator[bytes]:
@@ -236,70 +221,11 @@ def test_one_more_revision_is_proven_after_those_that_are_kept(
     try:
         code, text = prover.prove("--format", "json")
         assert json.loads(text)["kept"] == LAST
-        assert _without_times((code, text)) == _without_times(prover.prove("--format", "json", "--no-cache"))
+        assert without_times((code, text)) == without_times(prover.prove("--format", "json", "--no-cache"))
         code, text = prover.prove("--format", "json")
         assert json.loads(text)["kept"] == LAST + 1
     finally:
         restore(prover.root, copy)
-
-
-COMMENT = "# dbkit: ok index-without-concurrently, the table is small\n"
-LINTED = {
-    "a danger": ("CREATE INDEX ix ON things (name)", "DROP INDEX ix"),
-    "a danger on a table of a kept revision": ("ALTER TABLE t22 ALTER COLUMN x SET NOT NULL", "SELECT 1"),
-    "no danger": ("COMMENT ON TABLE things IS 'x'", "COMMENT ON TABLE things IS NULL"),
-    "a comment that is needed": (f"CREATE INDEX ix ON things (name) -- {COMMENT}", "DROP INDEX ix"),
-    "an error": ("SELECT 1 / 0", "SELECT 1"),
-}
-
-
-@pytest.fixture(scope="module")
-def linter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prover]:
-    root = make_project(tmp_path_factory.mktemp("linted") / "project", last=LAST)
-    for number, comment in {4: "# dbkit: ok rewrite-under-lock, not needed\n", 6: COMMENT}.items():
-        path = root / f"migrations/versions/r{number}.py"
-        path.write_text(comment + path.read_text())
-    write_revision(root, 7, "CREATE INDEX ix7 ON things (name)", "DROP INDEX ix7")
-    write_revision(root, 8, "CREATE TYPE kind AS ENUM ('a')", "DROP TYPE kind")
-    write_revision(root, 10, "ALTER TYPE kind ADD VALUE IF NOT EXISTS 'b'", "SELECT 1")
-    with Prover(root, "prove") as found:
-        found.fresh = found.prove()
-        yield found
-
-
-@pytest.mark.spread(2)
-@pytest.mark.parametrize(("up", "down"), others_slow(2, list(LINTED.values())))
-def test_the_findings_of_lint_are_kept_with_the_verdicts(linter: Prover, up: str, down: str, tmp_path: Path) -> None:
-    copy = tmp_path / "before"
-    shutil.copytree(linter.root, copy, ignore=shutil.ignore_patterns("__pycache__", ".dbkit"))
-    write_revision(linter.root, LAST + 1, up, down)
-    try:
-        code, text = linter.prove("--format", "json")
-        assert json.loads(text)["roundtrip"]["kept"] >= LAST - REVISIONS_AFTER
-        fresh = linter.prove("--format", "json", "--no-cache")
-        assert json.loads(fresh[1])["lint"]["findings"]
-        assert _without_times((code, text)) == _without_times(fresh)
-    finally:
-        restore(linter.root, copy)
-
-
-@pytest.mark.slow
-def test_the_findings_of_lint_are_kept_at_the_next_checkpoint(linter: Prover, tmp_path: Path) -> None:
-    copy = tmp_path / "before"
-    shutil.copytree(linter.root, copy, ignore=shutil.ignore_patterns("__pycache__", ".dbkit"))
-    try:
-        for last in (LAST + 11, LAST + 12):
-            for number in range(LAST + 1, last + 1):
-                write_revision(
-                    linter.root, number, f"CREATE INDEX ix{number} ON things (name)", f"DROP INDEX ix{number}"
-                )
-            code, text = linter.prove("--format", "json")
-            assert json.loads(text)["roundtrip"]["kept"] >= last - 12
-        assert json.loads(text)["roundtrip"]["kept"] > LAST + REVISIONS_AFTER, "it begins at a later checkpoint"
-        fresh = linter.prove("--format", "json", "--no-cache")
-        assert _without_times((code, text)) == _without_times(fresh)
-    finally:
-        restore(linter.root, copy)
 
 
 @pytest.mark.slow
@@ -370,7 +296,7 @@ def test_two_runs_at_once_both_keep(tmp_path: Path) -> None:
     texts = [process.communicate()[0] for process in both]
     third = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout
     assert json.loads(third)["kept"] == 2
-    assert len({_without_times((0, text))[1] for text in (*texts, third)} - {""}) in (1, 2)  # times of revisions
+    assert len({without_times((0, text))[1] for text in (*texts, third)} - {""}) in (1, 2)  # times of revisions
     assert not list((root / ".dbkit").glob("proofs*/unfinished-*"))
 
 

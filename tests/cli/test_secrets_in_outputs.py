@@ -17,7 +17,7 @@ import pytest
 from dbkit.__main__ import main
 from dbkit.cli import VERBS
 from dbkit.findings.finding import Level
-from dbkit.lint.run import lint_project
+from dbkit.lint.lint_project import lint_project
 from dbkit.postgres.cluster import Cluster
 from dbkit.preflight.outcome import PreflightOutcome
 from dbkit.preflight.run import list_pending
@@ -172,7 +172,7 @@ def test_no_report_has_a_secret(
     request = Request(server=server.target("postgres"), rows=0, trace=True)
     outcome = prove(local_settings, project, request)
     with open_server(local_settings, request.server) as here:
-        advised = lint_project(here, local_settings, project, request, lambda _text: None, 0, None)
+        advised, _ = lint_project(here, local_settings, project, request, lambda _text: None)
     for name in format_names("roundtrip"):
         without_memory()
         search.texts[name] = render_roundtrip(outcome, name)

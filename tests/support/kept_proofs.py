@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -211,3 +213,18 @@ class Prover:
 def entries(root: Path) -> list[Path]:
     """Return the files of the outcomes that are kept."""
     return sorted(path for path in (root / ".dbkit").glob("proofs*/*-*") if path.is_file())
+
+
+def restore(root: Path, copy: Path) -> None:
+    """Put back the files of a project."""
+    for path in root.rglob("*"):
+        name = path.relative_to(root)
+        if path.is_file() and not {"__pycache__", ".dbkit"} & {*name.parts} and not (copy / name).exists():
+            path.unlink()
+    shutil.copytree(copy, root, dirs_exist_ok=True)
+
+
+def without_times(result: tuple[int, str]) -> tuple[int, str]:
+    """Return a result without what differs between a kept one and a new one."""
+    text = re.sub(r"\d+ verdicts kept; |; the findings in \d+ migrations? kept|\d+\.\d s", "", result[1])
+    return result[0], re.sub(r'"(seconds|kept)": [\d.]+', "", text)

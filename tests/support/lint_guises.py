@@ -17,7 +17,7 @@ import psycopg
 
 from dbkit.findings.finding import LintFinding
 from dbkit.findings.rule_ids import SQUAWK
-from dbkit.lint.run import lint_project
+from dbkit.lint.lint_project import lint_project
 from dbkit.roundtrip.prove import Request
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
 from dbkit.settings import Settings
@@ -39,7 +39,8 @@ def read_major(server: ScratchServer) -> int:
 def find(server: ScratchServer, settings: Settings, directory: Path, case: Guise) -> list[LintFinding]:
     """Return what lint reports of the project of a case."""
     request = Request(scope=case.scope, jobs=1)
-    return list(lint_project(server, settings, case.write(directory), request, lambda _text: None).findings)
+    linted, _ = lint_project(server, settings, case.write(directory), request, lambda _text: None)
+    return list(linted.findings)
 
 
 def find_all(

@@ -56,19 +56,40 @@ def find_or_prove(
 
     `programs`: the paths of those that it starts, without those of PostgreSQL.
     """
-    started = time.monotonic()
-    # the state of a server that is not made for the proof is not known
-    if options.no_cache or options.server:
+    if not _is_kept(options):
         with open_proof(settings, options) as (server, request):
             from dbkit.roundtrip.kept_walk import WalkCache
 
             return FoundProof(prove(server, request, WalkCache())[0])
     cache = RunCache.open(settings, ini, verb, options, programs)
-    kept = None if options.full else cache.find(kind)
-    if kept is not None:
-        return FoundProof(kept, time.monotonic() - started)
+    kept = _find(cache, options, kind)
+    if kept:
+        return kept
     result = _prove_and_keep(cache, settings, ini, options, prove)
     return FoundProof(result, problem=cache.problem)
+
+
+def find_kept(
+    settings: Settings,
+    ini: Path,
+    verb: str,
+    options: KeptOptions,
+    kind: type[T],
+    programs: Sequence[str | None] = (),
+) -> FoundProof[T] | None:
+    """Return the result that an earlier run of a verb has kept; None where there is none, or something has changed."""
+    return _find(RunCache.open(settings, ini, verb, options, programs), options, kind) if _is_kept(options) else None
+
+
+def _is_kept(options: KeptOptions) -> bool:
+    """Whether results are kept: the state of a server that is not made for the proof is not known."""
+    return not (options.no_cache or options.server)
+
+
+def _find(cache: RunCache, options: KeptOptions, kind: type[T]) -> FoundProof[T] | None:
+    started = time.monotonic()
+    kept = None if options.full else cache.find(kind)
+    return None if kept is None else FoundProof(kept, time.monotonic() - started)
 
 
 def _prove_and_keep(cache: RunCache, settings: Settings, ini: Path, options: KeptOptions, prove: "Prove[T]") -> T:

@@ -51,23 +51,19 @@ def prove(settings: Settings, ini: Path, options: ProveOptions) -> int:
     def run(
         server: "ScratchServer", request: "Request", walks: "WalkCache"
     ) -> "tuple[tuple[Outcome, LintOutcome], Project]":
-        from dbkit.lint.kept_findings import kept_findings, with_findings
-        from dbkit.lint.run import find_in_outcome, lint_outcome, read_live_sizes
-        from dbkit.roundtrip.prove import prove_at
+        from dbkit.lint.lint_project import LiveDatabase, prove_and_lint
 
-        request = replace(request, trace=True, strict=options.strict or None)
-        outcome, loaded = prove_at(server, settings, ini, request, Progress(), walks)
-        rules = find_in_outcome(outcome, loaded, request, options.version, kept_findings(walks.used))
-        if walks.made:
-            walks.made = with_findings(walks.made, rules, walks.kept, keeps_traces=options.trace)
-        live = read_live_sizes(server, loaded, options.sizes)
-        linted = lint_outcome(outcome, loaded, request, rules, live)
+        request = replace(request, strict=options.strict or None)
+        live = LiveDatabase(options.version, options.sizes)
+        outcome, linted, loaded = prove_and_lint(
+            server, settings, ini, request, Progress(), live, walks, keeps_traces=options.trace
+        )
         shown = outcome if options.trace else outcome.without_traces()
         return (shown.without_ordinary(), linted), loaded
 
     found = find_or_prove(settings, ini, "prove", options, tuple[Outcome, LintOutcome], run, [find_program()])
     outcome, linted = found.result
-    outcome = outcome.marked(found.seconds, found.problem)
+    outcome, linted = outcome.marked(found.seconds, found.problem), linted.marked(found.seconds, "")
     rendered = render_prove(outcome, linted, options.report, Level(options.level), with_trace=options.trace)
     print_report(rendered, options.report)
     return 0 if outcome.passed and not linted.failed else 1

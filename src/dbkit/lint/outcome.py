@@ -1,6 +1,6 @@
 """The outcome of lint."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbkit.findings.finding import Level, LintFinding
 from dbkit.roundtrip.outcome import SampleRowCount
@@ -17,6 +17,16 @@ class LintOutcome:
     findings: tuple[LintFinding, ...]
     sample_rows: SampleRowCount
     """The rows on which the migrations ran; without rows, changes of data are not seen."""
+    kept: int = 0
+    """The number of revisions whose findings are those of an earlier run."""
+    not_kept: str = ""
+    """Why a later run cannot use the findings; "" where it can, or where nothing was to be kept."""
+
+    def marked(self, seconds: float | None, problem: str) -> "LintOutcome":
+        """Return the outcome with how it was found: in so many seconds, where it was kept; or why it is not kept."""
+        if seconds is None:
+            return replace(self, not_kept=problem)
+        return replace(self, seconds=seconds, kept=self.revisions)
 
     @property
     def failed(self) -> list[LintFinding]:

@@ -1,4 +1,4 @@
-"""Lint of a project: prove its migrations with a trace, and apply the rules to the traces and to the files."""
+"""Apply the rules of lint to the traces of a proof and to the files of its revisions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -20,30 +20,8 @@ from dbkit.lint.timing import measure_rates
 from dbkit.lint.trace_reader import find_created
 from dbkit.project.env_file import has_gate
 from dbkit.roundtrip.outcome import Outcome
-from dbkit.roundtrip.prove import Request, prove_at
+from dbkit.roundtrip.prove import Request
 from dbkit.roundtrip.scratch_server import ScratchServer
-from dbkit.roundtrip.workspace import Progress
-from dbkit.settings import Settings
-
-
-def lint_project(
-    scratch_server: ScratchServer,
-    settings: Settings,
-    ini: Path,
-    request: Request,
-    progress: Progress,
-    version: int = 0,
-    sizes: Path | None = None,
-) -> LintOutcome:
-    """Run the revisions on a server, and report what they would do to a live database.
-
-    `version` is the major version of that database; 0: that of the server. `sizes` is the saved result of
-    `dbkit sizes`. Raises InputError if there is nothing to run.
-    """
-    request = replace(request, trace=True, extra_rows=False)
-    outcome, loaded = prove_at(scratch_server, settings, ini, request, progress)
-    found = find_in_outcome(outcome, loaded, request, version)
-    return lint_outcome(outcome, loaded, request, found, read_live_sizes(scratch_server, loaded, sizes))
 
 
 @dataclass(frozen=True)
@@ -95,6 +73,7 @@ def lint_outcome(
         len(outcome.revisions),
         tuple(_sort(outcome, accepted)),
         outcome.sample_rows,
+        outcome.kept,
     )
 
 

@@ -25,8 +25,8 @@ VARIANTS = 4
 ABANDONED_AFTER = 3600.0  # seconds until a file that a killed process has left unfinished is removed
 UNFINISHED = "unfinished-"
 ARCHIVE = "archive-"
-MOST_ARCHIVES = 3
-"""The most archives of clusters, of some 60 MB each."""
+MOST_ARCHIVES = 4
+"""The most archives of clusters, of some 60 MB each: of `roundtrip`, `lint` and `prove`, and of the head."""
 
 
 @dataclass(frozen=True)

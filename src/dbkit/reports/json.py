@@ -122,6 +122,7 @@ def _lint(outcome: "LintOutcome") -> dict[str, Any]:
         "project": outcome.project,
         "server": outcome.server,
         "seconds": round(outcome.seconds, 3),
+        "kept": outcome.kept,
         "revisions": outcome.revisions,
         "rows": _sample_rows(outcome.sample_rows),
         "findings": [_lint_finding(each) for each in outcome.findings],

@@ -165,6 +165,8 @@ def summarize_lint(outcome: "LintOutcome", least: Level) -> str:
     hidden = " (--level note shows them)" if least != Level.NOTE else ""
     parts += [f"{counts[Level.NOTE]}{hidden}"] if any(each.level == Level.NOTE for each in open_ones) else []
     parts += [] if outcome.sample_rows.rows else ["the tables were empty, so changes of data were not seen"]
+    parts += [f"the findings in {counted(outcome.kept, 'migration')} kept"] if outcome.kept else []
+    parts += [f"nothing is kept for the next run: {outcome.not_kept}"] if outcome.not_kept else []
     return f"{'; '.join(parts)}."
 
 
