@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dbkit.proof_cache.store import FORMAT
+from dbkit.proof_cache.store import FORMAT, Store
 from support.kept_proofs import FIRST, LAST, Prover, entries, make_project, restore, without_times, write_revision
 from support.running import others_slow, until
 
@@ -232,6 +232,22 @@ def test_one_more_revision_is_proven_after_those_that_are_kept(
 def test_the_whole_chain_is_walked_in_full_where_that_is_asked_for(prover: Prover) -> None:
     full = json.loads(prover.prove("--format", "json", "--full")[1])
     assert (full["kept"], full["chain"], full["chain_length"]) == (LAST - 1, "the whole chain", LAST)
+
+
+def test_a_walk_that_cannot_be_read_is_ignored(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "project", last=LAST)
+    with Prover(root) as prover:
+        fresh = prover.prove("--format", "json")
+        (store,) = (root / ".dbkit").glob("proofs*")
+        for path in store.glob("walk-*"):
+            content = Store(store).read(path.name)
+            assert Store(store).write(path.name, {**content, "walk": {"checkpoint": 7}})
+        last = root / f"migrations/versions/r{LAST}.py"
+        last.write_text(last.read_text() + "# edited")
+        assert prover.look() == (False, True)
+        code, text = prover.prove("--format", "json")
+        assert json.loads(text)["kept"] == 0
+        assert without_times((code, text)) == without_times(fresh)
 
 
 @pytest.mark.slow

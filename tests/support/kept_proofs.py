@@ -119,10 +119,9 @@ for line in sys.stdin:
     if only_look:
         from dbkit.proof_cache.run_entry import RunCache
         from dbkit.proof_cache.walk_entry import find_walk
-        from dbkit.roundtrip.kept_walk import KeptWalk
         from dbkit.roundtrip.outcome import Outcome
         cache = RunCache.open(own, ini, verb, chosen)
-        print(json.dumps([cache.find(Outcome) is not None, find_walk(cache, KeptWalk) is not None]), flush=True)
+        print(json.dumps([cache.find(Outcome) is not None, find_walk(cache) is not None]), flush=True)
         continue
     out = io.StringIO()
     with redirect_stdout(out):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from dbkit.commands.proof_options import ProofOptions, open_proof
 from dbkit.project import env_file
+from dbkit.project.known_revisions import known_revisions
 from dbkit.proof_cache.run_entry import RunCache
 from dbkit.settings import Settings
 
@@ -96,30 +97,38 @@ def _prove_and_keep(cache: RunCache, settings: Settings, ini: Path, options: Kep
     """Prove after the part that an earlier run has kept, and keep the result and such a part."""
     from dbkit.postgres.cluster import Cluster
     from dbkit.proof_cache.walk_entry import describe_walk, find_walk
-    from dbkit.roundtrip.kept_walk import KeptWalk, WalkCache
 
-    found = find_walk(cache, KeptWalk)
+    found = find_walk(cache)
+    known = found.revisions if found else {}
     prepare = found.restore if found else _prepare_nothing
-
-    def find() -> KeptWalk | None:
-        return found.walk.first(found.matching) if found and found.is_restored else None
-
-    walks = WalkCache(find, options.full, is_kept=True)
     with cache.recording(), open_proof(settings, options, prepare) as (server, request):
-        result, loaded = prove(server, request, walks)
-        paths = {script.revision: Path(script.path) for script in loaded.script.walk_revisions()}
+        # while the server starts
+        from dbkit.roundtrip.kept_walk import KeptWalk, WalkCache
+
+        walk = found.read(KeptWalk) if found else None
+        walks = WalkCache(
+            walk.first(found.matching) if found and walk else None,
+            (lambda: found.is_restored) if found else (lambda: False),
+            options.full,
+            is_kept=True,
+        )
+        with known_revisions(known):
+            result, loaded = prove(server, request, walks)
+        scripts = {script.revision: script for script in loaded.script.walk_revisions()}
+        paths = [Path(script.path) for script in scripts.values()]
         beside = [settings.root / ".env", *(ini.with_name(name) for name in ("alembic.ini", "pyproject.toml"))]
         own_variables = ["DATABASE_URL", *options.url_env, *(name for name, _ in options.set_env)]
-        cache.find_inputs([*paths.values(), *beside], own_variables, found.inputs if found and walks.used else None)
+        cache.find_inputs([*paths, *beside], own_variables, found.inputs if found and walks.used else None)
         if walks.made and isinstance(server.place, Cluster):
             from dbkit.roundtrip.prove import samples_directory
 
             env = env_file.find_env_file(Path(loaded.script.dir))
             made, samples = walks.made, samples_directory(loaded)
-            entry = describe_walk(cache, made, made.revisions, made.checkpoint.position, paths, env, samples)
+            position = made.checkpoint.position
+            entry = describe_walk(cache, made, made.revisions, position, scripts, env, samples, known)
             if entry:
                 entry.write(cache, partial(made.archive, server.place))
-    cache.keep(result, list(paths.values()))
+    cache.keep(result, paths)
     return result
 
 

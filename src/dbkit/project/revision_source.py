@@ -2,11 +2,14 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic.script import Script
+if TYPE_CHECKING:
+    from alembic.script import Script
 
 SERVER_OBJECTS = re.compile(rb"\b(?:create|alter|drop)\s+(?:role|user|group|tablespace|database)\b", re.IGNORECASE)
 COMMITS = re.compile(rb"\.\s*(?:commit|rollback|autocommit|set_isolation_level)\b")
@@ -40,12 +43,12 @@ def does_nothing(function: ast.FunctionDef) -> bool:
     )
 
 
-def function_line(script: Script, function: str) -> int:
+def function_line(script: "Script", function: str) -> int:
     """Return the line where a function of the revision file begins; 1 where it has no function of that name."""
     return _function_lines(str(script.path)).get(function, 1)
 
 
-def revision_id_line(script: Script) -> int:
+def revision_id_line(script: "Script") -> int:
     """Return the line of the revision file that assigns its revision id."""
     lines = read_source(str(script.path)).splitlines()
     return next((number for number, line in enumerate(lines, 1) if line.startswith(b"revision")), 1)
@@ -80,6 +83,32 @@ def has_calls_on_load(path: str) -> bool:
     return any(isinstance(node, ast.Call) for statement in ast.parse(source).body for node in _run_on_load(statement))
 
 
+def has_effects_on_load(path: str) -> bool:
+    """Whether loading a revision file may do more than define names: it calls something, or imports other code.
+
+    The imports that count are those of packages other than Alembic, SQLAlchemy and the standard library.
+    """
+    return not path.endswith(".py") or not all(map(_only_defines, parse_source(path).body))
+
+
+def _only_defines(statement: ast.stmt) -> bool:
+    """Whether a statement of a module only defines a name."""
+    if isinstance(statement, ast.Import):
+        return all(_is_harmless(each.name) for each in statement.names)
+    if isinstance(statement, ast.ImportFrom):
+        return not statement.level and _is_harmless(statement.module or "")
+    if isinstance(statement, ast.FunctionDef) and statement.decorator_list:
+        return False
+    is_docstring = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    is_definition = isinstance(statement, ast.FunctionDef | ast.Assign | ast.AnnAssign)
+    return is_docstring or (is_definition and not any(isinstance(node, ast.Call) for node in _run_on_load(statement)))
+
+
+def _is_harmless(module: str) -> bool:
+    package = module.partition(".")[0]
+    return package in ("alembic", "sqlalchemy") or package in sys.stdlib_module_names
+
+
 def _run_on_load(node: ast.AST) -> Iterator[ast.AST]:
     """Yield the parts of a statement that run when its file is loaded: not the bodies of functions."""
     yield node
@@ -89,7 +118,7 @@ def _run_on_load(node: ast.AST) -> Iterator[ast.AST]:
             yield from _run_on_load(child)
 
 
-def mentions_table(script: Script, table: str, statements: str = "") -> bool:
+def mentions_table(script: "Script", table: str, statements: str = "") -> bool:
     """Whether a revision file, or the statements that it executed, contain the name of a table (without its schema)."""
     # of several databases, the name of the database is in front
     name = rf"(?<!\w){re.escape(table.rpartition(': ')[2].rpartition('.')[2])}(?!\w)"
@@ -100,7 +129,7 @@ def mentions_table(script: Script, table: str, statements: str = "") -> bool:
     )
 
 
-def mentioned_tables(script: Script, tables: Mapping[int, str], statements: str) -> set[int]:
+def mentioned_tables(script: "Script", tables: Mapping[int, str], statements: str) -> set[int]:
     """Return the OIDs of the tables (as SQL, by OID) that `mentions_table` is true of."""
     words = set(re.findall(r"\w+", read_source(str(script.path)).decode(errors="replace")))
     words_of_sql = set(re.findall(r"\w+", statements.lower()))
@@ -113,12 +142,12 @@ def mentioned_tables(script: Script, tables: Mapping[int, str], statements: str)
     return found
 
 
-def mentions_commit(script: Script) -> bool:
+def mentions_commit(script: "Script") -> bool:
     """Whether a migration may commit through the driver, which no event of SQLAlchemy announces."""
     return bool(COMMITS.search(read_source(str(script.path))))
 
 
-def mentions_server_objects(script: Script) -> bool:
+def mentions_server_objects(script: "Script") -> bool:
     """Whether a migration may create an object of the whole server, such as a role: it works only once on a server."""
     source = read_source(str(script.path))
     if not SERVER_OBJECTS.search(source):

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,20 +43,23 @@ def encode(value: object) -> Any:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
-def encode_redacted(value: object) -> Any:
-    """Return the value of JSON without secrets."""
+def encode_redacted(value: object, redacted: Collection[str] = ()) -> Any:
+    """Return the value of JSON without secrets; `redacted` are strings that an earlier run has kept without them."""
     content = encode(value)
+    strings = dict.fromkeys(strings_of(content))
     # there is rarely one, and one look at all strings is faster than one at each
-    whole = "\n".join(_strings(content))
-    return content if redact.text(whole) == whole else redact.tree(content)
+    new, everything = "\n".join(each for each in strings if each not in redacted), "\n".join(strings)
+    has_secret = redact.shapes(new) != new or redact.known(everything) != everything
+    return redact.tree(content) if has_secret else content
 
 
-def _strings(content: Any) -> Iterator[str]:
+def strings_of(content: Any) -> Iterator[str]:
+    """Yield the strings in a value of JSON, but for the names of its fields."""
     if isinstance(content, str):
         yield content
     elif isinstance(content, list | dict):
         for each in content.values() if isinstance(content, dict) else content:
-            yield from _strings(each)
+            yield from strings_of(each)
 
 
 def decode(kind: type[T], content: Any) -> T:

@@ -41,6 +41,8 @@ class RunCache:
     """What this run has depended on; None where it is not known."""
     problem: str = ""
     """Why the outcome of this run is not kept; "" where it is."""
+    redacted: frozenset[str] = frozenset()
+    """Texts that an earlier run has kept, without secrets."""
 
     @classmethod
     def open(
@@ -106,7 +108,8 @@ class RunCache:
         if store is None or self.inputs is None:
             return
         self.digests.store = store
-        entry = {"inputs": self.inputs.as_json(), "outcome": encode_redacted(outcome), "directory": os.getcwd()}  # noqa: PTH109
+        redacted = encode_redacted(outcome, self.redacted)
+        entry = {"inputs": self.inputs.as_json(), "outcome": redacted, "directory": os.getcwd()}  # noqa: PTH109
         if self.since:
             directories = sorted({str(path.resolve().parent) for path in revision_files})
             entry |= {"directories": directories, "new": self._list_new(directories)}

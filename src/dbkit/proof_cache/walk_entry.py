@@ -3,34 +3,47 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dbkit.postgres.cluster import Cluster
 from dbkit.postgres.cluster_archive import digest_archive, restore_archive
-from dbkit.proof_cache.codec import Unreadable, decode, encode_redacted
+from dbkit.project.known_revisions import KnownRevision, describe_revision
+from dbkit.proof_cache.codec import Unreadable, decode, encode, encode_redacted, strings_of
 from dbkit.proof_cache.inputs import MISSING, PRESENT, Inputs
 from dbkit.proof_cache.model_digest import find_model_modules
 from dbkit.proof_cache.recorder import project_modules
 from dbkit.proof_cache.run_entry import RunCache
 from dbkit.proof_cache.store import ARCHIVE, UNFINISHED, open_store
 
+if TYPE_CHECKING:
+    from alembic.script import Script
+
 T = TypeVar("T")
 PREFIX = "walk-"
 
 
 @dataclass
-class FoundWalk(Generic[T]):
+class FoundWalk:
     """A kept walk whose inputs are what they were, at least up to its checkpoint."""
 
-    walk: T
+    content: Any
+    """The walk, as a value of JSON."""
+    revisions: Mapping[str, KnownRevision]
+    """By path, those of the revisions that are what they were whose files only define names."""
     matching: int
     """The number of its first revisions that are what they were."""
     inputs: Inputs
     archive: Path
     digest: str
-    is_restored: bool = False
+    is_restored: bool = field(default=False, init=False)
+
+    def read(self, kind: type[T]) -> T | None:
+        """Return the walk; None where it is no object of the class."""
+        with suppress(Unreadable):
+            return decode(kind, self.content)
+        return None
 
     def restore(self, cluster: Cluster) -> None:
         """Create the data directory of a cluster from the archive; where it is damaged, none is created."""
@@ -40,8 +53,11 @@ class FoundWalk(Generic[T]):
                 self.is_restored = True
 
 
-def find_walk(cache: RunCache, kind: type[T]) -> FoundWalk[T] | None:
-    """Return a kept walk; None where there is none that can be gone on from."""
+def find_walk(cache: RunCache) -> FoundWalk | None:
+    """Return a kept walk; None where there is none that can be gone on from.
+
+    This takes no longer than it must: the cluster is to be restored while Alembic is imported.
+    """
     store = cache.digests.store
     if store is None:
         return None
@@ -59,13 +75,19 @@ def find_walk(cache: RunCache, kind: type[T]) -> FoundWalk[T] | None:
                 matching += 1
             if matching < entry["position"]:
                 continue
-            found = FoundWalk(decode(kind, entry["walk"]), matching, inputs, archive, entry["digest"])
+            known = _read_known(entry["revisions"][:matching])
+            found = FoundWalk(entry["walk"], known, matching, inputs, archive, entry["digest"])
         except (Unreadable, KeyError, TypeError, ValueError):
             continue
+        cache.redacted = frozenset(strings_of(entry["walk"]))
         store.mark_used(name)
         store.mark_used(archive.name)
         return found
     return None
+
+
+def _read_known(revisions: Sequence[Mapping[str, Any]]) -> dict[str, KnownRevision]:
+    return {each["files"][0]: decode(KnownRevision, each["known"]) for each in revisions if each["known"]}
 
 
 def _is_same(cache: RunCache, revision: Mapping[str, Any], samples: Sequence[Path]) -> bool:
@@ -104,17 +126,19 @@ def describe_walk(
     walk: object,
     kept: Sequence[str],
     position: int,
-    paths: Mapping[str, Path],
+    scripts: "Mapping[str, Script]",
     env: Path,
     samples: Path | None = None,
+    known: Mapping[str, KnownRevision] = {},
 ) -> WalkEntry | None:
     """Describe a walk over the revisions `kept`, and what it depends on; None where that is not known.
 
     The cluster has the first `position` of them applied. What the whole run depends on must be known already:
-    `cache.inputs`. `paths` are those of all revision files.
+    `cache.inputs`. `scripts` are all revisions by id; `known`, by path, those that the walk has gone on from.
     """
     if cache.inputs is None:
         return None
+    paths = {revision: Path(script.path) for revision, script in scripts.items()}
     names = sorted(samples.glob("*")) if samples else []
     files = {revision: [str(paths[revision]), *list_samples(names, revision)] for revision in kept}
     # what belongs to one revision only is not shared by all
@@ -127,12 +151,17 @@ def describe_walk(
     content = {
         "inputs": shared.as_json(),
         "revisions": [
-            {"id": revision, "files": each, "digest": [read.get(path) or cache.digests.digest(path) for path in each]}
+            {
+                "id": revision,
+                "files": each,
+                "digest": [read.get(path) or cache.digests.digest(path) for path in each],
+                "known": encode(known.get(each[0]) or describe_revision(scripts[revision])),
+            }
             for revision, each in files.items()
         ],
         "position": position,
         "samples": str(samples) if samples else None,
-        "walk": encode_redacted(walk),
+        "walk": encode_redacted(walk, cache.redacted),
     }
     return WalkEntry(f"{PREFIX}{cache.key}", content)
 

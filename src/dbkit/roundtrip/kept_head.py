@@ -11,6 +11,7 @@ from dbkit.errors import DbkitError
 from dbkit.postgres.cluster import DATABASE, Cluster
 from dbkit.postgres.cluster_archive import save_archive
 from dbkit.project import env_file
+from dbkit.project.known_revisions import known_revisions
 from dbkit.proof_cache.run_entry import RunCache
 from dbkit.proof_cache.walk_entry import FoundWalk, WalkEntry, describe_walk, find_walk
 from dbkit.roundtrip.scratch_server import ScratchServer, open_server
@@ -47,7 +48,10 @@ class KeptHead:
     cluster: Cluster
     """The scratch cluster, which may still be starting; it begins with the kept database, if there is one."""
     cache: RunCache
-    found: FoundWalk[HeadState] | None
+    found: FoundWalk | None
+    """The walk that an earlier run has kept."""
+    state: HeadState | None
+    """The migrations of the kept database."""
     is_used: bool = field(default=False, init=False)
     """Whether the run goes on from the kept database."""
     seconds: float = field(default=0.0, init=False)
@@ -60,8 +64,8 @@ class KeptHead:
         """Whether the cluster's own database has the first migrations of the chain; if not, it is empty."""
         if not (self.found and self.found.is_restored):
             return False
-        kept = self.found.walk.revisions
-        self.is_used = _list_revisions(loaded)[: len(kept)] == kept
+        kept = self.state.revisions if self.state else ()
+        self.is_used = bool(kept) and _list_revisions(loaded)[: len(kept)] == kept
         if not self.is_used:
             self.cluster.drop_database(DATABASE)
             self.cluster.create_database(DATABASE)
@@ -82,16 +86,17 @@ class KeptHead:
         self.cache.recorder.stop()
         if self.seconds < LEAST_SECONDS or _is_excluded(loaded):
             return
-        paths = {script.revision: Path(script.path) for script in loaded.script.walk_revisions()}
+        scripts = {script.revision: script for script in loaded.script.walk_revisions()}
         beside = [
             self.settings.root / ".env",
             *(self.ini.with_name(each) for each in ("alembic.ini", "pyproject.toml")),
         ]
         former = self.found.inputs if self.found and self.is_used else None
-        self.cache.find_inputs([*paths.values(), *beside], (), former)
+        self.cache.find_inputs([*(Path(each.path) for each in scripts.values()), *beside], (), former)
         state = HeadState(_list_revisions(loaded))
         env = env_file.find_env_file(Path(loaded.script.dir))
-        self.entry = describe_walk(self.cache, state, state.revisions, len(state.revisions), paths, env)
+        known = self.found.revisions if self.found else {}
+        self.entry = describe_walk(self.cache, state, state.revisions, len(state.revisions), scripts, env, known=known)
         if self.entry:
             self.copy = self.cluster.create_database("kept", target.dbname).dbname
 
@@ -109,12 +114,14 @@ def open_kept(settings: Settings, ini: Path) -> Iterator[tuple[ScratchServer, Ke
     Alembic need not be loaded before. Raises InputError where there are no programs of a server.
     """
     cache = RunCache.open(settings, ini, "head", _Options())
-    found = find_walk(cache, HeadState)
+    found = find_walk(cache)
+    known = found.revisions if found else {}
     with cache.recording(), open_server(settings, None, found.restore if found else _prepare_nothing) as server:
         assert isinstance(server.place, Cluster)  # noqa: S101  # no server was named
-        kept = KeptHead(settings, ini, server.place, cache, found)
+        kept = KeptHead(settings, ini, server.place, cache, found, found.read(HeadState) if found else None)
         try:
-            yield server, kept
+            with known_revisions(known):
+                yield server, kept
         except DbkitError:
             kept.save()
             raise

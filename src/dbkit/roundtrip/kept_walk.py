@@ -102,8 +102,10 @@ class KeptWalk:
 class WalkCache:
     """The kept part of an earlier walk, and what this one leaves for a later one."""
 
-    find: Callable[[], KeptWalk | None] = lambda: None
-    """Returns the kept part whose checkpoint is on the server, once that is running."""
+    walk: KeptWalk | None = None
+    """The kept part of the earlier walk, where it can be read."""
+    is_restored: Callable[[], bool] = lambda: False
+    """Returns whether the server, once it is running, has the checkpoint of an earlier walk."""
     is_full: bool = False
     """Whether the whole chain is taken down and up again, whatever is kept."""
     is_kept: bool = False

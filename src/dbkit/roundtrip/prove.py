@@ -189,9 +189,8 @@ class _PlannedWalk:
         place, names, is_traced = self.server.place, self.server.names, self.request.trace
         is_whole = self.request.scope.everything and not self.environment.project.initial
         can_keep = cache is not None and cache.is_kept and is_whole
-        found = cache.find() if cache else None
-        if cache and found:
-            part = found.part_for(self.plan) if can_keep else None
+        if cache and cache.is_restored():
+            part = cache.walk.part_for(self.plan) if can_keep and cache.walk else None
             if part:
                 walks = walk_on(
                     self.environment, place, self.plan, names, self.progress, self.options, is_traced, cache, part
