@@ -308,7 +308,7 @@ def test_a_script_that_env_py_writes_itself_is_not_said_to_be_in_another_file(pr
 
 
 @pytest.mark.parametrize("project", ["async", "multidb"], indirect=True)
-def test_a_revision_is_written_where_one_database_has_changes(project: ForeignProject) -> None:
+def test_a_revision_is_written_where_one_of_several_databases_has_changes(project: ForeignProject) -> None:
     assert project.alembic("upgrade", "head").returncode == 0
     files = set(project.versions.glob("*.py"))
     done = project.dbkit("revision", "-m", "nothing")
@@ -317,5 +317,7 @@ def test_a_revision_is_written_where_one_database_has_changes(project: ForeignPr
     project.query("ALTER TABLE customers DROP COLUMN phone", list(project.databases)[-1])
     done = project.dbkit("revision", "-m", "the phone")
     assert done.returncode == 0, done.stderr
-    (written,) = set(project.versions.glob("*.py")) - files
-    assert "op.add_column('customers', sa.Column('phone'" in written.read_text()
+    written = [path.read_text() for path in set(project.versions.glob("*.py")) - files]
+    # one database is not asked: the models are compared with what the migrations make
+    assert len(written) == (len(project.databases) > 1)
+    assert all("op.add_column('customers', sa.Column('phone'" in text for text in written)

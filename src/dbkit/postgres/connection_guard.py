@@ -118,7 +118,7 @@ def require_none_refused() -> None:
 @contextmanager
 def own(target: Target) -> Iterator[None]:
     """Open a connection of dbkit within this context. Raises where a guard allows none to `target`."""
-    for guard in _guards:
+    for guard in () if _is_own.get() else _guards:
         guard.check_own(target)
     with unguarded():
         yield
@@ -126,7 +126,7 @@ def own(target: Target) -> Iterator[None]:
 
 @contextmanager
 def unguarded() -> Iterator[None]:
-    """Open a connection of dbkit within this context, to the server of another one that was checked."""
+    """Open connections of dbkit within this context: to the server of another one that was checked, or to a new one."""
     token = _is_own.set(True)
     try:
         yield

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from dbkit.postgres import scratch_cluster, scratch_database
+from dbkit.postgres import connection_guard, scratch_cluster, scratch_database
 from dbkit.postgres.cluster import Cluster
 from dbkit.settings import Settings, Target
 from dbkit.signals import defer_signals
@@ -51,5 +51,7 @@ def open_server(
 
 
 def _start(cluster: Cluster, prepare: Callable[[Cluster], object]) -> None:
-    prepare(cluster)
-    cluster.ensure_running()
+    # the main thread may run env.py meanwhile, which a guard watches
+    with connection_guard.unguarded():
+        prepare(cluster)
+        cluster.ensure_running()
