@@ -62,6 +62,12 @@ FORMS = [
     f"DO $x$ DECLARE v text := '{S}'; BEGIN EXECUTE format('ALTER ROLE a PASSWORD %L', v); END $x$",
     f"no such line: db.internal:5432:app:me:{S}",
     f"-----BEGIN PRIVATE KEY-----\n{S}\n-----END PRIVATE KEY-----",
+    f"SELECT 1 FROM u WHERE name = '' AND token = '{S}' AND secret = ''",
+    f"UPDATE u SET token = '' || '{S}'",
+    f"UPDATE u SET secret = '', token = ''\nUPDATE u SET password = '{S}'",
+    f"EXECUTE 'UPDATE u SET name = '' a'', password = '' {S}'''",
+    f"it doesn't help: password = '' {S}''",
+    f"api_key: {S} of 5",
 ]
 UNCHANGED = [
     "CREATE TABLE u (password varchar(20) DEFAULT '', token text)",
@@ -83,6 +89,10 @@ UNCHANGED = [
     "12:30:15 at a:1:2 of 2026-11-28T10:12:31+00:00 and ::1",
     "ALTER TABLE u ALTER COLUMN password TYPE text, ADD other text DEFAULT 'x'",
     "CREATE ROLE a PASSWORD :pw",
+    "DELETE FROM bot WHERE name = 'Default Bot' AND bot_token = '' AND app_token = '' AND id = 1",
+    "UPDATE u SET token = '', secret = '' WHERE (password = '') OR secret = ''; SELECT ''",
+    "UPDATE u SET token = ''\nat r1.py:6\nproven: r2\nUPDATE u SET token = '' WHERE name = ''",
+    "after downgrade, users.api_key: 5 of 5 values lost; users.token: 1,200 of 5,000 values changed",
 ]
 
 
@@ -242,7 +252,7 @@ def test_what_env_py_does_to_the_streams_still_works(tmp_path: Path) -> None:
         assert (tmp_path / "out").read_text() == "a"
 
 
-REPEATED = ["ab.cd-ef", "a.b@c.d;", "aGVsbG8gd29ybGQ+/Zz09", "k=v&", "a:1:"]
+REPEATED = ["token = '' ", "ab.cd-ef", "a.b@c.d;", "aGVsbG8gd29ybGQ+/Zz09", "k=v&", "a:1:"]
 UNCLOSED = [
     "crypt('a', ",
     "crypt('crypt(' ",

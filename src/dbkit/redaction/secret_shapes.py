@@ -57,6 +57,8 @@ NO_VALUE = re.compile(
     rf"(?:%s|%\(\w+\)s|\{{\w+\}}|\$\d+|:\w+|\?|null|none|true|false|default|\w+\.\w*{WORD}|\*\*\*)[,;)\]}}&]*$",
     re.IGNORECASE,
 )
+COUNT = re.compile(r"[\d,]+ of [\d,]+ (?:values|rows)\b")
+"""How many values of a column are lost, as reports write it."""
 CALL = re.compile(r"[A-Za-z_][\w.]*\s*\(")
 # functions of pgcrypto: each literal argument is a secret, or is protected by one
 SECRET_CALL = re.compile(
@@ -241,6 +243,8 @@ def _bare(words: str, key: re.Match[str], after: int, sign: str) -> Iterator[Spa
     before = words[max(0, key.start() - 300) : key.start()].rpartition("://")
     in_url = before[1] and re.fullmatch(r"\S*\?\S*", before[2])
     match = (BARE_IN_URL if in_url else BARE).match(words, after)
+    if sign == ":" and COUNT.match(words, after):
+        return
     if not match or NO_VALUE.match(match[0]) or not re.search(r"\w", match[0]):
         return
     one_sided = words[after - 1].isspace() and words[after - 2] == "=" and not words[after - 3].isspace()
@@ -277,11 +281,20 @@ def read_literal(words: str, position: int) -> tuple[Span, int] | None:
     mark = opening[0]
     if mark[0] == "\\":
         return _up_to(words, opening.end(), mark)
-    if len(mark) == 2 and AFTER_EMPTY.match(words, opening.end()) and "''" not in words[opening.end() :]:
+    if len(mark) == 2 and AFTER_EMPTY.match(words, opening.end()) and _is_empty(words, start):
         return Span(opening.end() - 1, opening.end() - 1), opening.end()
     if len(mark) % 2 and len(mark) > 1:
         mark = mark[0]  # a string whose content begins with quotes
     return _closed(words, start + len(mark), mark, has_escapes=words[position:start].lower().startswith("e"))
+
+
+def _is_empty(words: str, start: int) -> bool:
+    """Whether the two quotes at a position, before a space or a comma, are an empty string.
+
+    In a string with SQL they begin one within it: then there is another quote before them in the line.
+    """
+    line = words.rfind("\n", 0, start) + 1
+    return words.find("''", start + 2) < 0 or words.count("'", line, start) % 2 == 0
 
 
 def _up_to(words: str, begin: int, mark: str) -> tuple[Span, int]:
