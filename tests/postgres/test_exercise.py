@@ -129,6 +129,29 @@ def test_a_condition_on_a_system_column_is_no_proof(proven: Callable[..., Outcom
     assert "could not be read" in words(outcome)
 
 
+BOTS = (
+    "CREATE TABLE bots (id serial PRIMARY KEY, name text UNIQUE NOT NULL, token bytea UNIQUE NOT NULL, other bytea NOT NULL); "
+    "CREATE TABLE channels (id serial PRIMARY KEY, bot int REFERENCES bots)"
+)
+TAKEN = {
+    "one with other values has the key": "DELETE FROM bots WHERE token = '' AND other = '' AND name = 'x'",
+    "a row of another table belongs to it": "DELETE FROM bots WHERE token = '' AND NOT EXISTS (SELECT FROM channels WHERE bot = bots.id)",
+    "both": "DELETE FROM bots WHERE name = 'x' AND token = '' AND other = '' AND NOT EXISTS (SELECT FROM channels WHERE bot = bots.id)",
+    "two statements": (
+        "DELETE FROM bots WHERE token = '' AND other = '' AND NOT EXISTS (SELECT FROM channels WHERE bot = bots.id); "
+        "DELETE FROM bots WHERE token = 'a' AND other = 'b' AND NOT EXISTS (SELECT FROM channels WHERE bot = bots.id)"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_row_is_planted_where_a_sample_row_has_its_key(proven: Callable[..., Outcome], name: str) -> None:
+    first: Revision = ("a1", None, BOTS, "DROP TABLE channels; DROP TABLE bots")
+    outcome = last(proven(first, ("b2", "a1", TAKEN[name], "")))
+    assert outcome.verdict == Verdict.LOSSY, words(outcome)
+    assert all(each.rows for each in outcome.coverage)
+
+
 def test_later_revisions_do_not_meet_the_rows(proven: Callable[..., Outcome], tmp_path: Path) -> None:
     lossy = "UPDATE patients SET name = 'x' WHERE name = 'rare'"
     seen = tmp_path / "names"

@@ -59,6 +59,8 @@ class Planter:
         self.variant = variant
         self.is_downgrade = False
         self.planted = Planted()
+        self._own_rows: list[tuple[int, Row]] = []
+        """The rows that were inserted, with the OIDs of their tables."""
 
     def plant(self, goals: Sequence[tuple[Goal, str]]) -> Planted:
         """Insert rows for each goal, as far as the tables' constraints allow; a goal comes with its direction."""
@@ -105,12 +107,13 @@ class Planter:
             if choice.reason:
                 is_own = len(tables) < joined and not choice.reason.startswith(FORBIDDEN)
                 return f"{FORBIDDEN} of {tables[key].shown} that differs from itself" if is_own else choice.reason
-            rows[key] = self._plant_choice(tables[key], choice)
+            absent = [each for each in goal.absent if each.column.table == key]
+            rows[key] = self._plant_choice(tables[key], choice, is_alone=bool(absent))
             if not rows[key]:
                 is_new = self.is_downgrade and all(self._needs_new_key(tables[key], each) for each in choice.rows)
                 return NEW_KEY if is_new else f"{tables[key].shown} takes no such row"
             self._plant_equal(goal, key, tables[key], rows[key][0])
-            self._plant_children(tables[key], rows[key][0], choice)
+            self._plant_children(tables[key], rows[key][0], choice, absent)
         return self._reason_of_new_columns(goal, tables)
 
     def _is_never_absent(self, table: Table, absence: Absence, atoms: Atoms) -> bool:
@@ -139,14 +142,15 @@ class Planter:
             return UNREADABLE  # the table has the column, and its value cannot be chosen
         return NEW_NULL if all(is_null_test(atom) for atom in new) else NEW_COLUMN
 
-    def _plant_choice(self, table: Table, choice: Choice) -> list[Row]:
+    def _plant_choice(self, table: Table, choice: Choice, *, is_alone: bool) -> list[Row]:
+        """Plant rows with the values of a choice; `is_alone`: no row of another table may belong to them."""
         planted = []
         at = self.variant
         rows = choice.rows if at is None else [choice.rows[at % len(choice.rows)]]
         if at is None:  # the other columns of a row may be such that a change of it changes nothing
             rows = [*rows, *islice(cycle(rows), max(0, FEWEST_ROWS - len(rows)))]
         near = choice.near if at is None else ()
-        inserted = self._insert_together(table, [*rows, *near])
+        inserted = self._insert_together(table, [*rows, *near], is_alone=is_alone)
         for forced, row in zip(rows, inserted, strict=False):
             if row and all(row[name] == forced[name] for name in choice.required & forced.keys()):
                 planted.append(row)
@@ -162,20 +166,25 @@ class Planter:
         for _ in range(goal.copies - 1 if names else 0):
             self._insert(table, same)
 
-    def _plant_children(self, table: Table, row: Row, choice: Choice) -> None:
+    def _plant_children(self, table: Table, planted: Row, choice: Choice, absent: Sequence[Absence]) -> None:
         """Plant a row in each table of which rows are deleted, or lose their reference, with a row of this one.
 
-        It is another one with the same values where there can be one: a condition may be that there is none.
+        It is another one with the same values where there can be one: a condition may be that there is none. Where
+        there is no other, tables with an `absent` row get none.
         """
+        row = planted
         if self.variant is None and self.tables.find_children(table):
             row = self._insert(table, choice.rows[0]) or row
+        left_out = {found.oid for each in absent if row == planted and (found := self.tables.find(each.table))}
         for child, reference in self.tables.find_children(table):
+            if child.oid in left_out:
+                continue
             names = zip(reference.columns, reference.parent_columns, strict=True)
             keys = {name: row.get(parent) for name, parent in names}
             if None not in keys.values():
                 self._insert(child, keys)
 
-    def _insert_together(self, table: Table, several: Sequence[Row]) -> list[Row | None]:
+    def _insert_together(self, table: Table, several: Sequence[Row], *, is_alone: bool) -> list[Row | None]:
         """Insert rows with these values, as `_insert` does: in one string, where none needs another row."""
         keys = [*table.unique, *(frozenset(each.columns) for each in table.references)]
         is_plain = len(several) > 1 and not any(
@@ -190,9 +199,9 @@ class Planter:
         except CannotFill:
             numbers = []
         if not numbers:
-            return [self._insert(table, forced) for forced in several]
+            return [self._insert(table, forced, is_alone=is_alone) for forced in several]
         return [
-            row if number else self._insert(table, forced)
+            row if number else self._insert(table, forced, is_alone=is_alone)
             for forced, row, number in zip(several, rows, numbers, strict=True)
         ]
 
@@ -213,16 +222,22 @@ class Planter:
         if any(numbers):
             self.planted.rows += sum(numbers)
             self.planted.oids.add(table.oid)
+            self._own_rows += [(table.oid, row) for row, number in zip(rows, numbers, strict=True) if number]
         return numbers
 
-    def _insert(self, table: Table, forced: Row, depth: int = 0) -> Row | None:
-        """Insert a row with these values. Returns it, or one that exists already; None where there is none."""
+    def _insert(self, table: Table, forced: Row, depth: int = 0, *, is_alone: bool = False) -> Row | None:
+        """Insert a row with these values. Returns it, or one that exists already; None where there is none.
+
+        `is_alone`: rows of other tables may belong to one that exists.
+        """
         if self._is_avoided(table, forced):
             return None
         for columns in table.unique:
             if columns and all(forced.get(name) is not None for name in columns):
                 existing = self._find_row(table, {name: forced[name] for name in columns})
-                if existing:
+                if existing and not (
+                    (is_alone or not _has_values(existing, forced)) and self._give_new_key(table, columns, existing)
+                ):
                     return existing
         for reference in table.references:
             if any(forced.get(name) is not None for name in reference.columns) and depth < DEEPEST_PARENT:
@@ -235,6 +250,30 @@ class Planter:
             if self._try_insert(table, row):
                 return row
         return self._insert_similar(table, forced) or self._find_row(table, forced)
+
+    def _give_new_key(self, table: Table, key: frozenset[str], existing: Row) -> bool:
+        """Give another key to a row that has the key of a new one. Returns whether that was done.
+
+        Rows that were planted for a goal stay as they are.
+        """
+        if any(oid == table.oid and _has_values(existing, row) for oid, row in self._own_rows):
+            return False
+        try:
+            new = self.tables.next_row(table, {})
+        except CannotFill:
+            return False
+        if any(new.get(name) is None for name in key):
+            return False
+        values = ", ".join(f"{quote_ident(name)} = {quote_literal(new[name])}" for name in sorted(key))
+        old = " AND ".join(f"{quote_ident(name)} = {quote_literal(existing[name])}" for name in sorted(key))
+        statement = f"SAVEPOINT dbkit_plant; UPDATE {table.sql} SET {values} WHERE {old}; RELEASE SAVEPOINT dbkit_plant"  # noqa: S608
+        try:
+            self.connection.execute(statement.encode())
+        except psycopg.Error:
+            self.connection.execute("ROLLBACK TO SAVEPOINT dbkit_plant; RELEASE SAVEPOINT dbkit_plant")
+            return False
+        self.planted.oids.add(table.oid)
+        return True
 
     def _insert_similar(self, table: Table, forced: Row) -> Row | None:
         """Insert a row with these values that else is one which the server has taken; its keys are new.
@@ -301,6 +340,11 @@ class Planter:
         )
         rows = try_query(self.connection, f"SELECT {columns} FROM {table.sql} WHERE {conditions or 'true'} LIMIT 1")  # noqa: S608
         return dict(zip((column.name for column in table.columns), rows[0], strict=True)) if rows else None
+
+
+def _has_values(row: Row, values: Row) -> bool:
+    """Whether a row has these values."""
+    return all(row.get(name) == value for name, value in values.items())
 
 
 def _parent_keys(reference: Reference, forced: Row) -> Row:

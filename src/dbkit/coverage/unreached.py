@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,13 @@ from dbkit.coverage.python_syntax import is_elif, is_environment_check, last_nam
 LONGEST = 80
 """The most characters of a branch that are shown."""
 LOGGERS = ("log", "logger", "logging", "warnings", "LOG", "LOGGER", "_log", "_logger")
-CATALOG = re.compile(r"\b(?:pg_(?!sleep)\w+|information_schema)\b", re.IGNORECASE)
+CATALOG = re.compile(
+    r"\b(?:pg_(?!sleep)\w+|information_schema|to_reg\w+|current_(?:setting|schemas?|database|user)|has_\w+_privilege)\b"
+    r"|^\s*show\b",
+    re.IGNORECASE,
+)
+EXECUTES = ("execute", "exec_driver_sql", "scalar", "scalars", "query")
+"""Methods of connections and sessions that return rows, or a value of one."""
 BRANCHES = re.compile(rb"\b(?:if|for|while|match)\b")
 """A word of every branch; reading the syntax of a file takes longer."""
 DEEPEST = 3  # assignments of names to names
@@ -37,19 +43,35 @@ def unreached_branches(
 ) -> list[Branch]:
     """Return the branches that depend on rows, change something, and of which no line was executed.
 
-    Those are the bodies of loops over something that is no constant, and the branches in such loops.
+    Those are the bodies of loops over something that is no constant, the branches in such loops, and those that depend on
+    the result of a query.
     """
+    # a function that has not run is called in a branch that has not, and that is found
+    executed = frozenset(executed_lines)
+    return [
+        branch
+        for function, finder in _list_functions(path, functions, executed)
+        if function.name in functions or finder.is_reached(function.body)
+        for branch in finder.find(function.body, in_loop=False)
+    ]
+
+
+def has_branches(path: Path) -> bool:
+    """Whether a revision file has branches that depend on rows, in any function that may run."""
+    functions = _list_functions(path, ("upgrade", "downgrade"), frozenset())
+    return any(branch for function, finder in functions for branch in finder.find(function.body, in_loop=False))
+
+
+def _list_functions(
+    path: Path, functions: Sequence[str], executed: frozenset[int]
+) -> Iterator[tuple[FunctionDef, "_Finder"]]:
+    """Yield these functions of a file, and those that they call, each with a finder of its branches."""
     if not BRANCHES.search(path.read_bytes()):
-        return []
+        return
     module = read_module(path)
-    finder = _Finder(module, frozenset(executed_lines))
-    found: list[Branch] = []
     for function in _called_functions(module, functions):
-        finder.assigned = _read_assigned(module.tree.body) | _read_assigned(ast.walk(function))
-        # a function that has not run is called in a branch that has not, and that is found
-        if function.name in functions or finder.is_reached(function.body):
-            found += finder.find(function.body, in_loop=False)
-    return found
+        assigned = _read_assigned(module.tree.body) | _read_assigned(ast.walk(function))
+        yield function, _Finder(module, executed, assigned)
 
 
 def _called_functions(module: Module, functions: Sequence[str]) -> list[FunctionDef]:
@@ -80,11 +102,11 @@ def _read_assigned(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
 class _Finder:
     """Find branches of a file that have not run."""
 
-    def __init__(self, module: Module, executed: frozenset[int]) -> None:
+    def __init__(self, module: Module, executed: frozenset[int], assigned: Mapping[str, Sequence[ast.expr]]) -> None:
+        """`assigned`: the expressions that a function assigns to its names, and the module."""
         self.module = module
         self.executed = executed
-        self.assigned: dict[str, list[ast.expr]] = {}
-        """The expressions that a function assigns to its names, and the module."""
+        self.assigned = assigned
         self.literal_names: set[str] = set()
         """The variables of loops over literals."""
 
@@ -98,7 +120,7 @@ class _Finder:
                 case ast.Match():
                     for case in statement.cases:
                         words = f"case {ast.unparse(case.pattern)}"
-                        yield from self.find_in_branch(case.pattern.lineno, words, case.body, in_loop)
+                        yield from self.find_in_branch(case.pattern.lineno, words, case.body, in_loop, in_loop)
                 case ast.With() | ast.AsyncWith():
                     yield from self.find(statement.body, in_loop=in_loop)
                 case ast.Try() | TryStar():
@@ -116,7 +138,7 @@ class _Finder:
         else:
             names = loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target]
             words = f"for {', '.join(map(ast.unparse, names))} in {ast.unparse(loop.iter)}"
-        yield from self.find_in_branch(loop.lineno, words, loop.body, True)
+        yield from self.find_in_branch(loop.lineno, words, loop.body, True, True)
 
     def is_constant(self, loop: Loop) -> bool:
         """Whether the number of turns does not depend on rows."""
@@ -156,22 +178,47 @@ class _Finder:
         values = [value for name in named for value in self.assigned.get(name, ())]
         return depth < DEEPEST and any(self.reads_schema(value, depth + 1) for value in values)
 
+    def reads_rows(self, node: ast.expr, depth: int = 0) -> bool:
+        """Whether an expression comes from the result of a query."""
+        for each in ast.walk(node):
+            if isinstance(each, ast.Call):
+                if last_name(each.func) in EXECUTES:
+                    return True
+                called = self.module.functions.get(each.func.id) if isinstance(each.func, ast.Name) else None
+                if called and depth < DEEPEST and self.returns_rows(called, depth + 1):
+                    return True
+            elif isinstance(each, ast.Name) and depth < DEEPEST:
+                values = self.assigned.get(each.id, ())
+                if any(self.reads_rows(value, depth + 1) for value in values):
+                    return True
+        return False
+
+    def returns_rows(self, function: FunctionDef, depth: int) -> bool:
+        """Whether a function of the file returns what a query has, and not what the catalog has."""
+        texts = [each.value for each in ast.walk(function) if isinstance(each, ast.Constant)]
+        returned = [each.value for each in ast.walk(function) if isinstance(each, ast.Return) and each.value]
+        is_schema = any(isinstance(text, str) and CATALOG.search(text) for text in texts)
+        return not is_schema and any(self.reads_rows(value, depth) for value in returned)
+
     def find_in_if(self, node: ast.If, in_loop: bool, word: str) -> Iterator[Branch]:
         test = ast.unparse(node.test)
         in_loop_now = in_loop and not is_environment_check(node.test)
+        is_reported = in_loop_now or (self.reads_rows(node.test) and not self.reads_schema(node.test))
         if in_loop_now or self.is_reached(node.body) or not is_environment_check(node.test):
-            yield from self.find_in_branch(node.lineno, f"{word} {test}", node.body, in_loop_now)
+            yield from self.find_in_branch(node.lineno, f"{word} {test}", node.body, is_reported, in_loop_now)
         if not node.orelse:
             return
         first = node.orelse[0]
         if isinstance(first, ast.If) and is_elif(node):
             yield from self.find_in_if(first, in_loop, "elif")
         elif in_loop_now or self.is_reached(node.orelse) or not is_environment_check(node.test):
-            yield from self.find_in_branch(first.lineno, f"else after {test}", node.orelse, in_loop_now)
+            yield from self.find_in_branch(first.lineno, f"else after {test}", node.orelse, is_reported, in_loop_now)
 
-    def find_in_branch(self, line: int, words: str, body: Sequence[ast.stmt], in_loop: bool) -> Iterator[Branch]:
-        """Yield the branch itself where it has not run, else those in it."""
-        if in_loop and not self.is_reached(body):
+    def find_in_branch(
+        self, line: int, words: str, body: Sequence[ast.stmt], is_reported: bool, in_loop: bool
+    ) -> Iterator[Branch]:
+        """Yield the branch itself where it has not run and `is_reported`, else those in it."""
+        if is_reported and not self.is_reached(body):
             if _changes_something(body):
                 shown = words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
                 yield Branch(line, " ".join(shown.split()))

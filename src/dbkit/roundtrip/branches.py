@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dbkit.coverage.facts import StatementCoverage
 from dbkit.coverage.line_trace import tracing_lines
-from dbkit.coverage.unreached import unreached_branches
+from dbkit.coverage.unreached import has_branches, unreached_branches
 from dbkit.project.revision_source import is_bytecode
 
 FUNCTIONS = {"upgrade": ("upgrade",), "downgrade": ("downgrade",)}
@@ -24,7 +24,7 @@ class RevisionBranches:
     @cached_property
     def depends_on_rows(self) -> bool:
         """Whether the file has branches that depend on rows."""
-        return not is_bytecode(self.path) and bool(unreached_branches(self.path, ()))
+        return not is_bytecode(self.path) and has_branches(self.path)
 
     @contextmanager
     def tracing(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from dbkit.findings.verdict import Verdict
 from dbkit.preconditions.shapes import Shapes
 from dbkit.roundtrip.branches import RevisionBranches
 from dbkit.roundtrip.compare import Findings, Snapshot, compare_down_and_up
+from dbkit.roundtrip.emptied_tables import list_unmet, prove_with_emptied_tables
 from dbkit.roundtrip.exercise import Exercise
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.preconditions import Preconditions, may_have_preconditions, prove_preconditions
@@ -96,11 +97,12 @@ def prove_with_extra_rows(
         return result
     result = replace(result, coverage=exercise.coverage)
     demands = may_have_preconditions(proof.runs["upgrade"])
-    if not (exercise.is_possible or extreme or demands):
+    has_conditions = exercise.is_possible or proof.branches.depends_on_rows
+    if not (has_conditions or extreme or demands):
         return result
     if demands:
         result = prove_preconditions(proof, result)
-    if exercise.is_possible:
+    if has_conditions:
         result = _exercise(proof, result, exercise)
     if extreme:
         result = extreme(result)
@@ -122,6 +124,8 @@ def _exercise(proof: Proof, result: ProofResult, exercise: Exercise) -> ProofRes
         shown = shown.join(_prove_with_goals(proof, exercise, goals))
         if shown.failed or exercise.templates == considered:
             break
+    if not shown.failed and list_unmet(proof, exercise):
+        shown = shown.join(prove_with_emptied_tables(proof, exercise))
     coverage = (*exercise.coverage, *proof.branches.coverage())
     return add_exercised(result, shown, coverage, proof.script._versioned_down_revisions)
 
@@ -163,12 +167,12 @@ def _prove_with_goals(proof: Proof, exercise: Exercise, goals: "RevisionGoals") 
 
 def prove_with_rows(
     proof: Proof,
-    plant: "Callable[[psycopg.Connection[Any]], Collection[int]]",
+    plant: "Callable[[psycopg.Connection[Any]], Collection[object]]",
     names: Collection[str] | None = None,
 ) -> tuple[Findings, Failure | None]:
     """Plant rows in the state before the upgrade, then upgrade, downgrade and upgrade again.
 
-    `plant` returns the OIDs of the tables that have further rows; where there are none, nothing is run. Returns the
+    `plant` returns the tables that have other rows; where there are none, nothing is run. Returns the
     differences in rows, and why a step failed. `names` are the tables (as SQL) whose rows are compared, as long as the
     revision writes no other; None for all.
     """

@@ -1,0 +1,81 @@
+"""Prove a revision once more with empty tables: for statements that run where there are no rows, such as a seed."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from dbkit.coverage.facts import StatementCoverage
+from dbkit.project.revision_source import mentioned_tables
+from dbkit.roundtrip.results import Shown
+
+if TYPE_CHECKING:
+    from dbkit.roundtrip.exercise import Exercise
+    from dbkit.roundtrip.extra_rows import Proof
+
+MOST_TRIES = 6
+"""How many choices of tables are tried for one revision."""
+Tables = tuple[str, ...]
+"""Names of tables, as SQL."""
+
+
+def prove_with_emptied_tables(proof: "Proof", exercise: "Exercise") -> Shown:
+    """Prove it without the rows of tables that statements name which have met none, or that branches depend on.
+
+    What that shows counts where such a statement then meets rows, or such a branch runs. A failure does not: what works
+    only with rows is proven with them.
+    """
+    from dbkit.roundtrip.extra_rows import prove_with_rows
+
+    shown = Shown()
+    unmet = list_unmet(proof, exercise)
+    for tables in list(_list_choices(proof, unmet))[:MOST_TRIES]:
+        findings, _failed = prove_with_rows(proof, partial(_empty, tables))
+        still_unmet = list_unmet(proof, exercise)
+        if len(still_unmet) < len(unmet):
+            shown = shown.join(Shown(findings))
+        unmet = still_unmet
+        if not unmet:
+            break
+    return shown
+
+
+def list_unmet(proof: "Proof", exercise: "Exercise") -> list[StatementCoverage]:
+    """Return the statements that no row has met so far, and the branches that have not run."""
+    return [each for each in (*exercise.coverage, *proof.branches.coverage()) if not each.is_met]
+
+
+def _list_choices(proof: "Proof", unmet: Iterable[StatementCoverage]) -> Iterator[Tables]:
+    """Yield the tables to empty: each that an unmet statement names, then all of these; without those with own rows."""
+    own = proof.work.sample_rows.own_tables()
+    tables = {oid: name for oid, name in proof.work.sample_rows.table_names().items() if oid not in own}
+    seen: set[Tables] = set()
+    for each in unmet:
+        named = _find_named(each.sql, tables)
+        if not named:  # a branch of Python names none: its queries do
+            executed = " ".join(run.sql for run in proof.runs[each.direction])
+            named = [tables[oid] for oid in sorted(mentioned_tables(proof.script, tables, executed))]
+        for choice in (*((name,) for name in named), tuple(named)):
+            if choice and choice not in seen:
+                seen.add(choice)
+                yield choice
+
+
+def _find_named(text: str, tables: Mapping[int, str]) -> list[str]:
+    """Return the tables that a statement names."""
+    words = set(re.findall(r"\w+", text.lower()))
+    return [name for name in tables.values() if words.issuperset(re.findall(r"\w+", name.rpartition(".")[2].lower()))]
+
+
+def _empty(tables: Tables, connection: "psycopg.Connection[Any]") -> Tables:
+    """Remove the rows of tables, and those that refer to them. Returns the tables; none where that is refused."""
+    try:
+        with connection.transaction():
+            connection.execute(f"TRUNCATE {', '.join(tables)} CASCADE".encode())
+    except psycopg.OperationalError:
+        raise
+    except psycopg.Error:
+        return ()
+    return tables
