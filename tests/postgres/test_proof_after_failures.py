@@ -314,3 +314,40 @@ def test_a_file_without_upgrade_is_broken(local_settings: Settings, server: Clus
     path = tmp_path / "migrations/versions/a2.py"
     path.write_text(path.read_text().partition("def upgrade")[0] + "def downgrade():\n    pass\n")
     assert verdicts(prove(local_settings, ini, Request(server=server.target("postgres")))) == ["proven", "broken"]
+
+
+CAUGHT = """python:try:
+        op.execute({statement!r})
+    except Exception:
+        pass
+    op.execute('SELECT 1')"""
+GOES_ON = "the migration caught it and went on"
+
+
+@pytest.mark.parametrize("in_clone", [False, True], ids=["in a transaction", "in a clone"])
+def test_the_error_that_has_aborted_a_transaction_is_named(proven: Callable[..., Outcome], in_clone: bool) -> None:
+    up = CAUGHT.format(statement="INSERT INTO t (id) SELECT id FROM t")
+    down = CAUGHT.format(statement="SELECT nothing FROM t")
+    if in_clone:
+        block = "python:with op.get_context().autocommit_block():\n        op.execute('SELECT 2')\n    "
+        up, down = (text.replace("python:", block) for text in (up, down))
+    outcome = proven(TABLE, ("a2", "a1", up, "SELECT 1"), ("a3", "a2", "SELECT 1", down))
+    assert verdicts(outcome)[1:] == ["fails on rows", "broken"]
+    first, second = (each.findings[0].words for each in outcome.revisions[1:])
+    assert "duplicate key value" in first
+    assert 'column "nothing" does not exist' in second
+    assert GOES_ON in first
+    assert GOES_ON in second
+
+
+def test_an_error_in_a_savepoint_is_not_the_one_of_a_later_error(proven: Callable[..., Outcome]) -> None:
+    up = """python:bind = op.get_bind()
+    try:
+        with bind.begin_nested():
+            bind.execute(sa.text('SELECT nothing FROM t'))
+    except Exception:
+        pass
+    op.execute('SELECT other FROM t')"""
+    outcome = proven(TABLE, ("a2", "a1", up, "SELECT 1"))
+    assert 'column "other" does not exist' in outcome.revisions[1].findings[0].words
+    assert GOES_ON not in outcome.revisions[1].findings[0].words

@@ -43,8 +43,8 @@ def unreached_branches(
 ) -> list[Branch]:
     """Return the branches that depend on rows, change something, and of which no line was executed.
 
-    Those are the bodies of loops over something that is no constant, the branches in such loops, and those that depend on
-    the result of a query.
+    Those are the bodies of loops over something that is no constant, the branches in such loops, and those that depend
+    on what a query returns.
     """
     # a function that has not run is called in a branch that has not, and that is found
     executed = frozenset(executed_lines)

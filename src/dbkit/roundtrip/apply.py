@@ -19,7 +19,7 @@ from dbkit.roundtrip.alembic_steps import (
     keep_local_settings,
     migration_function,
 )
-from dbkit.roundtrip.failures import describe_failure
+from dbkit.roundtrip.failures import AbortWatch, describe_failure
 from dbkit.roundtrip.outcome import Failure
 from dbkit.roundtrip.scratch_connections import WrongDatabase
 from dbkit.roundtrip.workspace import Workspace
@@ -140,14 +140,16 @@ class _EnvRun:
         """Return the function of a step: it records the trace, and what the migration raises."""
 
         def function(**keywords: object) -> None:
+            watch = AbortWatch()
             try:
                 with (
+                    watch.watching(connection_of(context)),
                     self.observe(connection_of(context)),
                     self.work.traces.recording(script, connection_of(context), up=self.up, again=True),
                 ):
                     migration_function(script, up=self.up)(**keywords)
             except (Exception, SystemExit) as error:
-                self.raised = self.raised or error
+                self.raised = self.raised or watch.find_cause(error)
                 raise
 
         return function

@@ -30,7 +30,7 @@ from dbkit.roundtrip.catalog_fingerprint import TransactionFingerprints
 from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_up, judge_failed_downgrade
 from dbkit.roundtrip.extra_rows import prove_with_extra_rows
 from dbkit.roundtrip.extreme_pass import is_extreme_pass_wanted, prove_with_extreme_rows
-from dbkit.roundtrip.failures import describe_failure, fails_whatever_rows, fails_without_transaction
+from dbkit.roundtrip.failures import AbortWatch, describe_failure, fails_whatever_rows, fails_without_transaction
 from dbkit.roundtrip.notes import mark_touched_columns
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.preconditions import Preconditions
@@ -378,8 +378,10 @@ class RevisionProof:
         # Alembic remembers there which enum types it has created, and would not create them in a second upgrade
         context.impl.memo.clear()
         self.connection.prepare_driver()
+        watch = AbortWatch()
         try:
             with ExitStack() as stack:
+                stack.enter_context(watch.watching(connection_of(context)))
                 if self.work.is_wanted(self.script):
                     # before the trace, which divides strings with several statements
                     stack.enter_context(self.connection.recorder.recording(str(self.script.path)))
@@ -389,10 +391,11 @@ class RevisionProof:
                 migration_function(self.script, up=up)(**self.keywords)
         except (LeavesTransaction, TraceFailed) as error:
             raise EnvRunStopped(NeedsClone()) from error
-        except (Exception, SystemExit) as error:
-            if not accept_all and not fails_without_transaction(error, on_rows=bool(self.state.table_hashes)):
-                raise EnvRunStopped(NeedsClone()) from error
-            return error
+        except (Exception, SystemExit) as raised:
+            cause = watch.find_cause(raised)
+            if not accept_all and not fails_without_transaction(cause, on_rows=bool(self.state.table_hashes)):
+                raise EnvRunStopped(NeedsClone()) from raised
+            return cause
         finally:
             self.runs["upgrade" if up else "downgrade"] += self.connection.recorder.runs
             self._refresh()
