@@ -131,3 +131,11 @@ def test_what_needs_a_row_does_not_fail_for_an_empty_table(proven: Callable[...,
     outcome = proven(needs, sql("DELETE FROM seats WHERE false")).revisions[-1]
     assert outcome.verdict in (Verdict.UNPROVEN, Verdict.LOSSY)
     assert Verdict.FAILS_ON_ROWS not in (outcome.verdict, *outcome.also)
+
+
+def test_what_a_variable_decides_is_not_asked_of_rows(proven: Callable[..., Outcome]) -> None:
+    code = ["import os", "if not os.environ.get('TEAM_CLOUD'):", "    return", *FORMS["a count in Python"]]
+    outcome = proven(code, ["pass"]).revisions[-1]
+    assert outcome.verdict == Verdict.UNPROVEN
+    assert "the code before it does not lead there" in outcome.findings[0].words
+    assert "--set-env" in outcome.findings[0].words

@@ -370,6 +370,8 @@ def test_branches_that_have_not_run(body: str, expected: list[str], tmp_path: Pa
     lines = path.read_text().splitlines()
     found = unreached_branches(path, [number for number, line in enumerate(lines, 1) if line.endswith("# ran")])
     assert [each.words for each in found] == expected
+    assert all(each.is_decided for each in found)
+    assert not any(each.is_decided for each in unreached_branches(path, []))
     for each in found:
         assert each.words.split()[0] in lines[each.line - 1] or "else:" in lines[each.line - 2]
 

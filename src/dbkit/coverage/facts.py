@@ -28,6 +28,8 @@ NEVER_IN = {
 """By direction, the beginnings of reasons why a statement can meet no row of before."""
 OWN_ROWS = "its table has rows of your own, and no others are inserted there"
 UNREADABLE = "its condition could not be read"
+NOT_REACHED = "the code before it does not lead there, whatever the rows are"
+"""Why a branch of Python has not run: a setting or a variable decides."""
 CONDITIONS = re.compile(r"['(*+/|-]|\b(?:where|case|having|over|group|distinct|when|conflict)\b", re.IGNORECASE)
 CATALOG = re.compile(r"\bpg_catalog\.|\binformation_schema\.", re.IGNORECASE)
 PLAIN = re.compile(r"\W*(?:insert|create)\b", re.IGNORECASE)
@@ -56,6 +58,8 @@ class StatementCoverage:
         reason = f"\n  {self.reason}" if self.reason else ""
         files = " or ".join(f"samples/{revision}.sql" for revision in revisions_before)
         advice = f"\n  insert a row that it meets in {files}" if files else ""
+        if self.reason == NOT_REACHED:
+            advice = "\n  where a variable decides, set it: --set-env NAME=VALUE"
         return f"no row met this statement of {self.direction}(): {self.sql}{reason}{advice}"
 
     @property

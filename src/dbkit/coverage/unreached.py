@@ -36,6 +36,8 @@ class Branch:
 
     line: int
     words: str
+    is_decided: bool = True
+    """Whether its condition, or its loop, has run: if not, the code before it has ended the function or skipped it."""
 
 
 def unreached_branches(
@@ -120,7 +122,8 @@ class _Finder:
                 case ast.Match():
                     for case in statement.cases:
                         words = f"case {ast.unparse(case.pattern)}"
-                        yield from self.find_in_branch(case.pattern.lineno, words, case.body, in_loop, in_loop)
+                        line = case.pattern.lineno
+                        yield from self.find_in_branch(statement, line, words, case.body, in_loop, in_loop)
                 case ast.With() | ast.AsyncWith():
                     yield from self.find(statement.body, in_loop=in_loop)
                 case ast.Try() | TryStar():
@@ -138,7 +141,7 @@ class _Finder:
         else:
             names = loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target]
             words = f"for {', '.join(map(ast.unparse, names))} in {ast.unparse(loop.iter)}"
-        yield from self.find_in_branch(loop.lineno, words, loop.body, True, True)
+        yield from self.find_in_branch(loop, loop.lineno, words, loop.body, True, True)
 
     def is_constant(self, loop: Loop) -> bool:
         """Whether the number of turns does not depend on rows."""
@@ -205,25 +208,33 @@ class _Finder:
         in_loop_now = in_loop and not is_environment_check(node.test)
         is_reported = in_loop_now or (self.reads_rows(node.test) and not self.reads_schema(node.test))
         if in_loop_now or self.is_reached(node.body) or not is_environment_check(node.test):
-            yield from self.find_in_branch(node.lineno, f"{word} {test}", node.body, is_reported, in_loop_now)
+            words = f"{word} {test}"
+            yield from self.find_in_branch(node, node.lineno, words, node.body, is_reported, in_loop_now)
         if not node.orelse:
             return
         first = node.orelse[0]
         if isinstance(first, ast.If) and is_elif(node):
             yield from self.find_in_if(first, in_loop, "elif")
         elif in_loop_now or self.is_reached(node.orelse) or not is_environment_check(node.test):
-            yield from self.find_in_branch(first.lineno, f"else after {test}", node.orelse, is_reported, in_loop_now)
+            words = f"else after {test}"
+            yield from self.find_in_branch(node, first.lineno, words, node.orelse, is_reported, in_loop_now)
 
     def find_in_branch(
-        self, line: int, words: str, body: Sequence[ast.stmt], is_reported: bool, in_loop: bool
+        self, node: ast.stmt, line: int, words: str, body: Sequence[ast.stmt], is_reported: bool, in_loop: bool
     ) -> Iterator[Branch]:
         """Yield the branch itself where it has not run and `is_reported`, else those in it."""
         if is_reported and not self.is_reached(body):
             if _changes_something(body):
                 shown = words if len(words) <= LONGEST else f"{words[:LONGEST]}…"
-                yield Branch(line, " ".join(shown.split()))
+                yield Branch(line, " ".join(shown.split()), self.is_decided(node))
             return
         yield from self.find(body, in_loop=in_loop)
+
+    def is_decided(self, node: ast.stmt) -> bool:
+        """Whether the condition of an `if`, or what a loop goes over, has run: it may have several lines."""
+        body = getattr(node, "body", None)
+        end = body[0].lineno if body else node.lineno
+        return any(line in self.executed for line in range(node.lineno, max(end, node.lineno + 1)))
 
     def is_reached(self, body: Sequence[ast.stmt]) -> bool:
         return any(line in self.executed for line in range(body[0].lineno, (body[-1].end_lineno or 0) + 1))

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from dbkit.coverage.facts import StatementCoverage
+from dbkit.coverage.facts import NOT_REACHED, StatementCoverage
 from dbkit.coverage.line_trace import tracing_lines
 from dbkit.coverage.unreached import has_branches, unreached_branches
 from dbkit.project.revision_source import is_bytecode
@@ -44,4 +44,5 @@ class RevisionBranches:
             return
         for direction, functions in FUNCTIONS.items():
             for branch in unreached_branches(self.path, self.lines, functions):
-                yield StatementCoverage(direction, branch.words, branch.line, 0, "it has not run")
+                reason = "it has not run" if branch.is_decided else NOT_REACHED
+                yield StatementCoverage(direction, branch.words, branch.line, 0, reason)
