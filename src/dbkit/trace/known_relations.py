@@ -14,10 +14,13 @@ from dbkit.trace.queries import (
     read_locks_of_others,
     read_relations,
     read_shape_hashes,
+    read_shape_versions,
     read_shapes,
 )
 from dbkit.trace.records import Lock
 
+FEW_TABLES = 4
+"""So many tables are read again as fast as it is found which of them have changed."""
 Tables = Mapping[int, tuple[Relation, TableShape]]
 """By OID, tables with their definitions."""
 
@@ -31,6 +34,8 @@ class KnownRelations:
     hashes: Mapping[int, int]
     """The hashes of the shapes; none of those that were read within a transaction, which may be rolled back."""
     objects: CatalogObjects = field(default_factory=CatalogObjects)
+    versions: Mapping[int, int] = field(default_factory=dict)
+    """The versions of shapes, as far as they were read."""
     read_at: SessionState | None = None
     """The state of the session, in a transaction, at which all of this is as the server has it; None where unknown."""
 
@@ -57,18 +62,29 @@ class KnownRelations:
         return next((shape for oid, shape in self.shapes.items() if self.relations[oid].name == table), None)
 
     def updated(
-        self, queries: PreparedQueries, changed: Iterable[LockedRelation], dropped: set[int]
+        self, queries: PreparedQueries, changed: Iterable[LockedRelation], dropped: set[int], *, may_rename: bool
     ) -> "KnownRelations":
-        """Return what is known once relations were changed, which are read again, and dropped."""
+        """Return what is known once relations may have been changed, and were dropped.
+
+        Of many tables, only those are read again whose rows in the catalog are other ones; all, where a name may have
+        changed: it is in the definitions of other tables.
+        """
         found = {each.oid: each for each in changed}
         relations = {oid: each.as_relation().with_name_of(self.relations.get(oid)) for oid, each in found.items()}
         tables = [oid for oid, each in found.items() if each.kind in TABLE_KINDS]
+        versions: Mapping[int, int] = {}
+        if len(tables) > FEW_TABLES:
+            versions = read_shape_versions(queries, tables)
+            if not may_rename:
+                tables = [oid for oid in tables if versions.get(oid) != self.versions.get(oid)]
         shapes = read_shapes(queries, tables)
         return KnownRelations(
             {oid: each for oid, each in {**self.relations, **relations}.items() if oid not in dropped},
             {oid: each for oid, each in {**self.shapes, **shapes}.items() if oid not in dropped},
             {oid: value for oid, value in self.hashes.items() if oid not in found.keys() | dropped},
             self.objects,
+            # of a table that was not read now, the version is no longer known
+            {oid: value for oid, value in {**self.versions, **versions}.items() if oid in versions},
         )
 
     def holds_at(self, now: SessionState) -> bool:
@@ -122,4 +138,9 @@ def tables_before_and_after(before: KnownRelations, after: KnownRelations, oids:
         for oid in before.relations.keys() & after.relations.keys()
         if (oid in before.shapes) != (oid in after.shapes)
     }
-    return before.tables(oids - unread), after.tables(oids - unread)
+    changed = {
+        oid
+        for oid in oids - unread
+        if before.shapes.get(oid) is not after.shapes.get(oid) or before.relations.get(oid) != after.relations.get(oid)
+    }
+    return before.tables(changed), after.tables(changed)

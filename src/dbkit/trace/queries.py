@@ -180,6 +180,28 @@ FROM (
 GROUP BY "table"
 """
 
+# Within a transaction that has changed a row twice, too: the row is in another place, and by another command
+ROW_VERSION = "hashtext(concat_ws('/', {0}.tableoid, {0}.ctid, {0}.xmin, {0}.cmin))"
+SHAPE_VERSIONS = f"""
+SELECT "table"::bigint, sum(version)::bigint
+FROM (
+    SELECT r.attrelid, {ROW_VERSION.format("r")} FROM pg_attribute AS r WHERE r.attrelid = ANY ($1) AND r.attnum > 0
+    UNION ALL SELECT r.adrelid, {ROW_VERSION.format("r")} FROM pg_attrdef AS r WHERE r.adrelid = ANY ($1)
+    UNION ALL SELECT r.conrelid, {ROW_VERSION.format("r")} FROM pg_constraint AS r WHERE r.conrelid = ANY ($1)
+    UNION ALL SELECT r.indrelid, {ROW_VERSION.format("r")} FROM pg_index AS r WHERE r.indrelid = ANY ($1)
+    UNION ALL SELECT i.indrelid, {ROW_VERSION.format("r")}
+        FROM pg_index AS i JOIN pg_class AS r ON r.oid = i.indexrelid WHERE i.indrelid = ANY ($1)
+    UNION ALL SELECT r.tgrelid, {ROW_VERSION.format("r")} FROM pg_trigger AS r WHERE r.tgrelid = ANY ($1)
+    UNION ALL SELECT r.polrelid, {ROW_VERSION.format("r")} FROM pg_policy AS r WHERE r.polrelid = ANY ($1)
+    UNION ALL SELECT r.ev_class, {ROW_VERSION.format("r")} FROM pg_rewrite AS r WHERE r.ev_class = ANY ($1)
+    UNION ALL SELECT r.prrelid, {ROW_VERSION.format("r")} FROM pg_publication_rel AS r WHERE r.prrelid = ANY ($1)
+    UNION ALL SELECT r.inhrelid, {ROW_VERSION.format("r")} FROM pg_inherits AS r WHERE r.inhrelid = ANY ($1)
+    UNION ALL SELECT r.oid, {ROW_VERSION.format("r")} FROM pg_class AS r WHERE r.oid = ANY ($1)
+) AS part ("table", version)
+GROUP BY "table"
+"""  # noqa: S608
+"""Of each table, a number that changes with each row of the catalog that its shape is read from."""
+
 COLUMNS = """
 SELECT a.attrelid::bigint, a.attnum, a.attname, a.atttypid::bigint, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        CASE a.attidentity::text || a.attgenerated::text
@@ -451,6 +473,11 @@ def read_relations(queries: PreparedQueries) -> dict[int, Relation]:
 def read_shape_hashes(queries: PreparedQueries) -> dict[int, int]:
     """Return, by OID of a table, a hash that changes whenever the table's catalog rows change."""
     return dict(queries.read("versions", VERSIONS))  # type: ignore[arg-type]  # two columns
+
+
+def read_shape_versions(queries: PreparedQueries, tables: Iterable[int]) -> dict[int, int]:
+    """Return, by OID, a number that changes whenever the shape of a table does, but for the names of other objects."""
+    return dict(queries.read_of("shape_versions", SHAPE_VERSIONS, ",".join(map(str, tables))))  # type: ignore[arg-type]
 
 
 def read_shapes(queries: PreparedQueries, tables: Iterable[int]) -> dict[int, TableShape]:

@@ -27,6 +27,15 @@ SETS_TRANSACTION = re.compile(
     r"set (?:transaction\b|(?:session |local )?transaction_(?:isolation|read_only|deferrable)\b)"
 )
 ROLLS_BACK = re.compile(r"\brollback\b", re.IGNORECASE)
+RENAMES_NOTHING = re.compile(
+    r"""(?: create \ (?: (?: unique | global | local | temp | temporary | unlogged ) \ )*
+                (?: table | index | sequence ) \b (?! .* \b as \ (?: select | with | execute ) \b )
+          | drop \ (?: table | index | sequence ) \b
+          | alter \ table \b (?! .* \b (?: rename | set \ schema ) \b )
+          | comment \ on \b )""",
+    re.DOTALL | re.VERBOSE,
+)
+"""Statements, in their plain form, that give no object another name."""
 UNITS = {"": 1, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 LONGEST_TIMEOUT = 60_000
 """Milliseconds; a lock_timeout above is as good as none for the queries that wait behind it."""
@@ -272,7 +281,9 @@ class TracedSession:
         dropped = {oid for oid, each in now.items() if not each.kind}
         changed = {oid for oid, each in now.items() if each.lock >= Lock.SHARE_UPDATE_EXCLUSIVE} - dropped
         if self._may_have_changed_catalog(state, text):
-            self.known = known.updated(self.queries, (now[oid] for oid in changed), dropped).with_objects(self.queries)
+            may_rename = not RENAMES_NOTHING.match(plain(text))
+            found = known.updated(self.queries, (now[oid] for oid in changed), dropped, may_rename=may_rename)
+            self.known = found.with_objects(self.queries)
         nothing = RowCounts()
         accesses = {
             oid: relation_access(
@@ -282,6 +293,7 @@ class TracedSession:
                 self.known,
             )
             for oid, each in now.items()
+            if each != before.get(oid) or self.counts.get(oid, nothing) != counts.get(oid, nothing)
         }
         touched = {oid: each for oid, each in accesses.items() if each}
         others += self._find_others(known, touched)
