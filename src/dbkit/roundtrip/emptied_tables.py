@@ -3,17 +3,15 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 
 from dbkit.coverage.facts import StatementCoverage
 from dbkit.project.revision_source import mentioned_tables
+from dbkit.roundtrip.exercise import Exercise
+from dbkit.roundtrip.proof_with_rows import Proof, prove_with_rows
 from dbkit.roundtrip.results import Shown
-
-if TYPE_CHECKING:
-    from dbkit.roundtrip.exercise import Exercise
-    from dbkit.roundtrip.extra_rows import Proof
 
 MOST_TRIES = 6
 """How many choices of tables are tried for one revision."""
@@ -21,14 +19,12 @@ Tables = tuple[str, ...]
 """Names of tables, as SQL."""
 
 
-def prove_with_emptied_tables(proof: "Proof", exercise: "Exercise") -> Shown:
+def prove_with_emptied_tables(proof: Proof, exercise: Exercise) -> Shown:
     """Prove it without the rows of tables that statements name which have met none, or that branches depend on.
 
     What that shows counts where such a statement then meets rows, or such a branch runs. A failure does not: what works
     only with rows is proven with them.
     """
-    from dbkit.roundtrip.extra_rows import prove_with_rows
-
     shown = Shown()
     unmet = list_unmet(proof, exercise)
     for tables in list(_list_choices(proof, unmet))[:MOST_TRIES]:
@@ -42,12 +38,12 @@ def prove_with_emptied_tables(proof: "Proof", exercise: "Exercise") -> Shown:
     return shown
 
 
-def list_unmet(proof: "Proof", exercise: "Exercise") -> list[StatementCoverage]:
+def list_unmet(proof: Proof, exercise: Exercise) -> list[StatementCoverage]:
     """Return the statements that no row has met so far, and the branches that have not run."""
     return [each for each in (*exercise.coverage, *proof.branches.coverage()) if not each.is_met]
 
 
-def _list_choices(proof: "Proof", unmet: Iterable[StatementCoverage]) -> Iterator[Tables]:
+def _list_choices(proof: Proof, unmet: Iterable[StatementCoverage]) -> Iterator[Tables]:
     """Yield the tables to empty: each that an unmet statement names, then all of these; without those with own rows."""
     own = proof.work.sample_rows.own_tables()
     tables = {oid: name for oid, name in proof.work.sample_rows.table_names().items() if oid not in own}

@@ -13,10 +13,10 @@ import psycopg
 
 from dbkit.errors import sqlstate_of
 from dbkit.roundtrip.compare import Findings
-from dbkit.roundtrip.extra_rows import Proof, prove_with_rows
 from dbkit.roundtrip.failures import describe_failure
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.proof_connection import DOWN, UP, ProofConnection
+from dbkit.roundtrip.proof_with_rows import Proof, prove_with_rows
 from dbkit.roundtrip.results import ProofResult, add_rows
 from dbkit.sample_data.row_generator import ExtremeValues
 
