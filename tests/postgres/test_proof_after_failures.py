@@ -340,6 +340,14 @@ def test_the_error_that_has_aborted_a_transaction_is_named(proven: Callable[...,
     assert GOES_ON in second
 
 
+def test_an_error_that_is_caught_at_the_end_is_named(proven: Callable[..., Outcome]) -> None:
+    up = CAUGHT.format(statement="ALTER TABLE missing ADD x int").replace("\n    op.execute('SELECT 1')", "")
+    outcome = proven(TABLE, ("a2", "a1", up, "SELECT 1"))
+    assert verdicts(outcome)[1:] == ["broken"]
+    assert 'relation "missing" does not exist' in outcome.revisions[1].findings[0].words
+    assert GOES_ON in outcome.revisions[1].findings[0].words
+
+
 def test_an_error_in_a_savepoint_is_not_the_one_of_a_later_error(proven: Callable[..., Outcome]) -> None:
     up = """python:bind = op.get_bind()
     try:

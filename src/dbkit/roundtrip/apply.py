@@ -92,6 +92,8 @@ class _EnvRun:
         self.current: Script | None = None
         self.raised: BaseException | None = None
         """The error of a migration's function, before env.py turned it into another one."""
+        self.watch = AbortWatch()
+        """The errors that the last function has met, which it may have caught."""
 
     def run(self) -> FailedStep | None:
         """Run env.py. Returns the revision that failed; raises what env.py itself raised."""
@@ -117,7 +119,7 @@ class _EnvRun:
         assert self.current is not None  # noqa: S101  # a migration has failed
         if isinstance(error, Failure):
             return FailedStep(self.current, error)
-        return FailedStep(self.current, describe_failure(self.raised or error, self.current))
+        return FailedStep(self.current, describe_failure(self.raised or self.watch.find_cause(error), self.current))
 
     def _migrations(self, _heads: tuple[str, ...], context: MigrationContext) -> Iterator[RevisionStep]:
         if len(self.scripts) > 1:
@@ -140,16 +142,16 @@ class _EnvRun:
         """Return the function of a step: it records the trace, and what the migration raises."""
 
         def function(**keywords: object) -> None:
-            watch = AbortWatch()
+            self.watch = AbortWatch()
             try:
                 with (
-                    watch.watching(connection_of(context)),
+                    self.watch.watching(connection_of(context)),
                     self.observe(connection_of(context)),
                     self.work.traces.recording(script, connection_of(context), up=self.up, again=True),
                 ):
                     migration_function(script, up=self.up)(**keywords)
             except (Exception, SystemExit) as error:
-                self.raised = self.raised or watch.find_cause(error)
+                self.raised = self.raised or self.watch.find_cause(error)
                 raise
 
         return function
