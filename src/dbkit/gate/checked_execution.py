@@ -18,6 +18,7 @@ from dbkit.gate.project_connection import ProjectConnection
 from dbkit.gate.session_check import SessionCheck
 from dbkit.gate.step_state import StepState
 from dbkit.gate.version_table import capture_changes
+from dbkit.postgres.abort_watch import AbortWatch
 from dbkit.postgres.connect import connect
 from dbkit.postgres.durability import flush_wal
 from dbkit.postgres.own_statements import place_of
@@ -69,14 +70,16 @@ class CheckedExecution:
         replace_plan(migration, lambda _: self.executor.plan)
         migration.on_version_apply_callbacks += (self.executor.record,)
         table = as_text(place_of(driver).version_table_sql)
+        watch = AbortWatch()
         try:
             with (
+                watch.watching(self.session.connection),
                 capture_changes(self.monitor.change_version, lambda: self.monitor.empties_version_table, table),
                 self.session.observing(self.monitor),
             ):
                 self.executor.execute()
         except (Exception, SystemExit, KeyboardInterrupt, CancelledError) as error:  # a migration can raise anything
-            self._require_committed(error)
+            self._require_committed(watch.find_cause(error))
         if self.executor.heads is not None:
             self.session.run_context.after = tuple(sorted(self.executor.heads))
             if not self.session.is_external:

@@ -24,6 +24,7 @@ from dbkit.errors import (
 from dbkit.gate.step_state import StepState, half_applied_hint
 from dbkit.journal import DOWNGRADE
 from dbkit.postgres import error_causes
+from dbkit.postgres.abort_watch import WENT_ON, was_caught
 from dbkit.postgres.bounded_connection import BoundedConnection
 from dbkit.postgres.connect import NoRoom, connect, current_revisions
 from dbkit.postgres.locks import end_migration_session
@@ -187,8 +188,8 @@ def error_text(error: BaseException) -> str:
         redact.learn_from(error.statement or "")
     original, text = original_error(error), describe_error(error)
     if isinstance(error, sa.exc.DBAPIError | psycopg.Error):
-        locked = getattr(original, "locked", "")
-        return f"{text} ({locked})" if locked else text
+        note = WENT_ON if was_caught(error) else getattr(original, "locked", "")
+        return f"{text} ({note})" if note else text
     name = type(original).__name__
     return text if text == name else f"{name}: {text}"
 

@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.script import Script
 
 from dbkit.errors import CheckFailed, DbkitError
+from dbkit.postgres.abort_watch import AbortWatch
 from dbkit.project import revision_ids
 from dbkit.project.revision_source import function_line
 from dbkit.roundtrip.alembic_steps import (
@@ -19,7 +20,7 @@ from dbkit.roundtrip.alembic_steps import (
     keep_local_settings,
     migration_function,
 )
-from dbkit.roundtrip.failures import AbortWatch, describe_failure
+from dbkit.roundtrip.failures import describe_failure
 from dbkit.roundtrip.outcome import Failure
 from dbkit.roundtrip.scratch_connections import WrongDatabase
 from dbkit.roundtrip.workspace import Workspace

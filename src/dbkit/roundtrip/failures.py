@@ -3,14 +3,14 @@
 import dis
 import re
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from types import FunctionType
 
 import sqlalchemy as sa
 from alembic.script import Script
 
 from dbkit.errors import describe_error, original_error, sqlstate_of
+from dbkit.postgres.abort_watch import WENT_ON, was_caught
 from dbkit.postgres.sql_text import plain_statements
 from dbkit.project import initial
 from dbkit.project.revision_source import is_bytecode, raise_lines
@@ -26,47 +26,12 @@ ADDRESS = re.compile(r"\bat 0x[0-9a-f]+\b")
 LONGEST_WORDS = 300
 ABOUT_NAMES = ("42", "2B")
 """Classes of errors about names, and about what depends on an object."""
-ABORTED = "25P02"
-"""The SQLSTATE of a statement in a transaction that another error has aborted."""
-CAUGHT = "dbkit_caught"
-"""The attribute of an error that a migration has caught, before it went on in the aborted transaction."""
-WENT_ON = "the migration caught it and went on, in a transaction that takes no statement any more"
 NEVER_SENT = (sa.exc.CompileError, sa.exc.ArgumentError)
 """SQLAlchemy's errors about a statement that it could not make: a constraint to drop has no name, for instance."""
 WITHOUT_ROWS = re.compile(
     r"\s*(?:create|alter|drop|comment|grant|revoke|set|reset)\b(?!.*\b(?:select|with|execute|values)\b)", re.DOTALL
 )
 """Statements, in their plain form, from which a migration learns nothing about rows, as long as they succeed."""
-
-
-class AbortWatch:
-    """Remembers the error that has aborted a transaction, in which a migration went on: it caught the error."""
-
-    def __init__(self) -> None:
-        self._last: BaseException | None = None
-
-    @contextmanager
-    def watching(self, connection: sa.Connection) -> Iterator[None]:
-        """Watch the errors of a connection within the context."""
-
-        def remember(context: sa.engine.ExceptionContext) -> None:
-            error = context.sqlalchemy_exception or context.original_exception
-            if context.connection is connection and sqlstate_of(error) != ABORTED:
-                self._last = error
-
-        # SQLAlchemy has this event only for all connections of an engine or a dialect
-        sa.event.listen(connection.dialect, "handle_error", remember)
-        try:
-            yield
-        finally:
-            sa.event.remove(connection.dialect, "handle_error", remember)
-
-    def find_cause(self, error: BaseException) -> BaseException:
-        """Return the error that has aborted the transaction, where this one is only that it was aborted."""
-        if sqlstate_of(error) != ABORTED or self._last is None:
-            return error
-        setattr(self._last, CAUGHT, True)
-        return self._last
 
 
 def describe_failure(error: BaseException, script: Script) -> Failure:
@@ -80,7 +45,7 @@ def describe_failure(error: BaseException, script: Script) -> Failure:
         words = f"not proven, because a clone of the database is on the same server: {words}"
     if len(words) > LONGEST_WORDS:  # it may contain a value
         words = f"{words[:LONGEST_WORDS]}…"
-    if getattr(error, CAUGHT, False):
+    if was_caught(error):
         words = f"{words} ({WENT_ON})"
     if hint := initial.hint_for(error, script):
         words = f"{words} ({hint.rstrip('.')})"

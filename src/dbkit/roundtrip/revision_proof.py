@@ -20,6 +20,7 @@ from alembic.script import Script
 from dbkit.coverage.recorder import StatementRun
 from dbkit.errors import EnvInterrupt
 from dbkit.findings.verdict import Verdict
+from dbkit.postgres.abort_watch import AbortWatch
 from dbkit.postgres.own_statements import project_settings
 from dbkit.preconditions.shapes import Shapes, read_shapes
 from dbkit.project.revision_source import function_line, mentions_table
@@ -30,7 +31,7 @@ from dbkit.roundtrip.catalog_fingerprint import TransactionFingerprints
 from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_up, judge_failed_downgrade
 from dbkit.roundtrip.extra_rows import prove_with_extra_rows
 from dbkit.roundtrip.extreme_pass import is_extreme_pass_wanted, prove_with_extreme_rows
-from dbkit.roundtrip.failures import AbortWatch, describe_failure, fails_whatever_rows, fails_without_transaction
+from dbkit.roundtrip.failures import describe_failure, fails_whatever_rows, fails_without_transaction
 from dbkit.roundtrip.notes import mark_touched_columns
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.preconditions import Preconditions

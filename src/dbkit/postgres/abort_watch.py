@@ -1,0 +1,49 @@
+"""Find the error that has aborted a transaction, where a migration has caught it and gone on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from dbkit.errors import sqlstate_of
+
+ABORTED = "25P02"
+"""The SQLSTATE of a statement in a transaction that another error has aborted."""
+CAUGHT = "dbkit_caught"
+"""The attribute of an error that a migration has caught, before it went on in the aborted transaction."""
+WENT_ON = "the migration caught it and went on, in a transaction that takes no statement any more"
+
+
+class AbortWatch:
+    """Remembers the error that has aborted a transaction, in which a migration went on: it caught the error."""
+
+    def __init__(self) -> None:
+        self._last: BaseException | None = None
+
+    @contextmanager
+    def watching(self, connection: sa.Connection) -> Iterator[None]:
+        """Watch the errors of a connection within the context."""
+
+        def remember(context: sa.engine.ExceptionContext) -> None:
+            error = context.sqlalchemy_exception or context.original_exception
+            if context.connection is connection and sqlstate_of(error) != ABORTED:
+                self._last = error
+
+        # SQLAlchemy has this event only for all connections of an engine or a dialect
+        sa.event.listen(connection.dialect, "handle_error", remember)
+        try:
+            yield
+        finally:
+            sa.event.remove(connection.dialect, "handle_error", remember)
+
+    def find_cause(self, error: BaseException) -> BaseException:
+        """Return the error that has aborted the transaction, where this one is only that it was aborted."""
+        if sqlstate_of(error) != ABORTED or self._last is None:
+            return error
+        setattr(self._last, CAUGHT, True)
+        return self._last
+
+
+def was_caught(error: BaseException) -> bool:
+    """Whether an error is one that `find_cause` has found in place of a later one."""
+    return bool(getattr(error, CAUGHT, False))
