@@ -376,6 +376,8 @@ def _in_order(tables: Mapping[str, Table], atoms: Atoms) -> list[str]:
 
 def _without_generated(goal: Goal, tables: Mapping[str, Table]) -> Goal:
     """Return the goal with the expressions of generated columns in the place of these."""
+    if not any(table.generated for table in tables.values()):
+        return goal
 
     def replacement(column: exp.Column) -> exp.Expr | None:
         sql = _generated_column(tables, column)
@@ -442,5 +444,6 @@ def _bound(atoms: Atoms, key: str, tables: Mapping[str, Table], rows: Mapping[st
         own = [column.name in known for column in columns if column.table == key]
         others = [column for column in columns if column.table != key]
         if all(own) and all(column.name in rows.get(column.table, {}) for column in others):
-            found.append(replace_columns(atom, value_of))
+            # the same atom, where nothing is replaced in it: what was found for it is remembered
+            found.append(replace_columns(atom, value_of) if others else atom)
     return tuple(found)

@@ -12,7 +12,7 @@ from dbkit.coverage.candidates import find_candidates
 from dbkit.coverage.conditions import Atoms
 from dbkit.coverage.facts import FORBIDDEN
 from dbkit.coverage.goals import IS_WISH, describe_atom, make_column, replace_columns
-from dbkit.coverage.syntax import parse_statement
+from dbkit.coverage.syntax import parse_statement, remember
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.sample_data.constraints import Column, Table
 from dbkit.sample_data.row_generator import Row
@@ -130,8 +130,9 @@ def _size(value: str | None) -> float:
         return float(len(value or ""))
 
 
-def _names(atom: exp.Expr) -> set[str]:
-    return {column.name for column in atom.find_all(exp.Column)}
+@remember
+def _names(atom: exp.Expr) -> frozenset[str]:
+    return frozenset(column.name for column in atom.find_all(exp.Column))
 
 
 def _overlay(pools: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -314,6 +315,7 @@ def _filter_rows(
     return [rows[number - 1] for (number,) in found]
 
 
+@remember
 def _sql(atom: exp.Expr) -> str:
     """Return an atom as SQL over the row `made`."""
     return replace_columns(atom, lambda column: make_column("made", column.name)).sql("postgres")

@@ -1,11 +1,14 @@
 """Expressions with the names that PostgreSQL gives to functions and operators, and with their arguments in order."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from functools import lru_cache
+from typing import ClassVar, TypeVar
 
 import sqlglot
 from sqlglot import ErrorLevel, exp
 from sqlglot.dialects.postgres import Postgres
 
+T = TypeVar("T")
 OPERATORS: dict[type[exp.Expr], str] = {
     exp.Add: "+",
     exp.Sub: "-",
@@ -84,9 +87,33 @@ def parse_statement(sql: str) -> exp.Expr | None:
 
 def read_plain(expression: exp.Expr) -> exp.Expr:
     """Return the same expression, with calls as they are written."""
-    sql = expression.sql(dialect="postgres", unsupported_level=ErrorLevel.IGNORE)
-    select = sqlglot.parse_one(f"SELECT {sql}", dialect=PlainPostgres)
+    select = sqlglot.parse_one(f"SELECT {write_sql(expression)}", dialect=PlainPostgres)
     return unwrap(select.expressions[0])
+
+
+class _Same:
+    """An expression that is equal only to itself: to compare two takes as long as to read one."""
+
+    def __init__(self, expression: exp.Expr) -> None:
+        self.expression = expression
+
+    def __hash__(self) -> int:
+        return id(self.expression)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.expression is other.expression
+
+
+def remember(function: Callable[[exp.Expr], T]) -> Callable[[exp.Expr], T]:
+    """Decorate a function of an expression, which nothing changes, to return the same for the same expression."""
+    known = lru_cache(maxsize=4096)(lambda same: function(same.expression))
+    return lambda expression: known(_Same(expression))
+
+
+@remember
+def write_sql(expression: exp.Expr) -> str:
+    """Return an expression as SQL of PostgreSQL."""
+    return expression.sql(dialect="postgres", unsupported_level=ErrorLevel.IGNORE)
 
 
 def read_call(expression: exp.Expr) -> tuple[str, list[exp.Expr]] | None:
