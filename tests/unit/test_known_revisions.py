@@ -1,5 +1,6 @@
 """Revisions that an earlier run has loaded: which of them need not be loaded, and what Alembic knows of them."""
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,26 +76,51 @@ def test_the_history_is_that_of_the_files(root: Path) -> None:
     }
 
 
-def test_a_file_is_loaded_when_it_is_used(root: Path) -> None:
+def load_known(root: Path) -> dict[str, Script]:
     known = {str(script.path): found for script in load(root).values() if (found := describe_revision(script))}
-    write(root, "d1", "c1")
     with known_revisions(known):
-        scripts = load(root)
+        return load(root)
+
+
+def test_a_file_is_loaded_when_it_is_used(root: Path) -> None:
+    scripts = load_known(root)
     (root / "versions/a1.py").write_text("raise RuntimeError('it is loaded')")
-    assert not hasattr(scripts["a1"].module, "__path__")
+    module = scripts["a1"].module
+    assert not hasattr(module, "__path__")
     assert scripts["a1"].doc == "message of a1"
-    with pytest.raises(RuntimeError, match="it is loaded"):
-        scripts["a1"].module.upgrade  # noqa: B018
+    assert Path(str(module.__file__)) == root / "versions/a1.py"
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="it is loaded"):
+            module.upgrade  # noqa: B018
     module = scripts["b1"].module
+    assert (module.down_revision, module.depends_on) == ("a1", None)
     assert callable(module.downgrade)
-    assert (module.NAMES, module.down_revision, Path(str(module.__file__))) == (
-        ["a", "b"],
-        "a1",
-        root / "versions/b1.py",
-    )
+    assert (module.NAMES, module.down_revision, module.__name__) == (["a", "b"], "a1", "b1_py")
+    assert module.upgrade.__globals__ is vars(module)
     with pytest.raises(AttributeError):
         module.missing  # noqa: B018
-    assert "_load_file" not in vars(scripts["d1"].module), "it was not known"
+
+
+def test_what_is_set_in_a_module_is_seen_by_its_functions(root: Path) -> None:
+    module = load_known(root)["b1"].module
+    module.NAMES = ["other"]
+    assert module.downgrade.__globals__["NAMES"] == ["other"]
+    assert "for name in NAMES" in inspect.getsource(module)
+
+
+def test_a_file_that_is_not_known_is_loaded(root: Path) -> None:
+    known = {str(script.path): found for script in load(root).values() if (found := describe_revision(script))}
+    path = write(root, "d1", "c1")
+    path.write_text(path.read_text().replace("NAMES = [", "NAMES = ['d', "))
+    with known_revisions(known):
+        assert load(root)["d1"].module.NAMES == ["d", "a", "b"]
+
+
+def test_a_docstring_with_a_secret_is_not_kept(root: Path) -> None:
+    path = root / "versions/a1.py"
+    path.write_text(path.read_text().replace("message of a1", "ALTER ROLE app PASSWORD 'hunter2-Zq81x'"))
+    read_source.cache_clear()
+    assert describe_revision(load(root)["a1"]) is None
 
 
 EFFECTS = {

@@ -1,6 +1,6 @@
 """Find the error that has aborted a transaction, where a migration has caught it and gone on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -18,7 +18,8 @@ class AbortWatch:
     """Remembers the error that has aborted a transaction, in which a migration went on: it caught the error."""
 
     def __init__(self) -> None:
-        self._last: BaseException | None = None
+        self._first: BaseException | None = None
+        """The first error of the server since a statement has succeeded, or a savepoint was rolled back to."""
 
     @contextmanager
     def watching(self, connection: sa.Connection) -> Iterator[None]:
@@ -26,22 +27,32 @@ class AbortWatch:
 
         def remember(context: sa.engine.ExceptionContext) -> None:
             error = context.sqlalchemy_exception or context.original_exception
-            if context.connection is connection and sqlstate_of(error) != ABORTED:
-                self._last = error
+            if context.connection is connection and self._first is None and sqlstate_of(error) not in ("", ABORTED):
+                self._first = error
 
-        # SQLAlchemy has this event only for all connections of an engine or a dialect
-        sa.event.listen(connection.dialect, "handle_error", remember)
+        def forget(*_arguments: object) -> None:
+            self._first = None
+
+        events: list[tuple[object, str, Callable[..., None]]] = [
+            # SQLAlchemy has this event only for all connections of an engine or a dialect
+            (connection.dialect, "handle_error", remember),
+            (connection, "after_cursor_execute", forget),
+            (connection, "rollback_savepoint", forget),
+        ]
+        for target, name, function in events:
+            sa.event.listen(target, name, function)
         try:
             yield
         finally:
-            sa.event.remove(connection.dialect, "handle_error", remember)
+            for target, name, function in events:
+                sa.event.remove(target, name, function)
 
     def find_cause(self, error: BaseException) -> BaseException:
         """Return the error that has aborted the transaction, where this one is only that it was aborted."""
-        if sqlstate_of(error) != ABORTED or self._last is None:
+        if sqlstate_of(error) != ABORTED or self._first is None:
             return error
-        setattr(self._last, CAUGHT, True)
-        return self._last
+        setattr(self._first, CAUGHT, True)
+        return self._first
 
 
 def was_caught(error: BaseException) -> bool:

@@ -1,13 +1,16 @@
 """Revision files that an earlier run has loaded, and that have not changed: they are loaded when they are used."""
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dbkit.project.revision_source import has_effects_on_load
+from dbkit.redaction import redact
 
 if TYPE_CHECKING:
     from alembic.script import Script
@@ -28,10 +31,11 @@ class KnownRevision:
 
 
 def describe_revision(script: "Script") -> KnownRevision | None:
-    """Describe a loaded revision; None where loading its file may do more than define names."""
+    """Describe a loaded revision; None where its docstring has a secret, or loading may do more than define names."""
     module = script.module
     names = [getattr(module, name, None) for name in ("down_revision", "branch_labels", "depends_on")]
-    if not all(map(_is_plain, names)) or has_effects_on_load(str(script.path)):
+    doc = module.__doc__ or ""
+    if not all(map(_is_plain, names)) or redact.text(doc) != doc or has_effects_on_load(str(script.path)):
         return None
     return KnownRevision(script.revision, module.__doc__, *map(_as_tuple, names))
 
@@ -55,7 +59,6 @@ def known_revisions(known: Mapping[str, KnownRevision]) -> Iterator[None]:
         yield
         return
     from alembic.script import Script, base
-    from alembic.util import load_python_file
 
     class KnownScript(Script):
         @classmethod
@@ -63,9 +66,7 @@ def known_revisions(known: Mapping[str, KnownRevision]) -> Iterator[None]:
             found = known.get(str(path))
             if found is None:
                 return Script._from_path(scriptdir, path)
-            file = Path(path)
-            module: Any = _UnloadedModule(found, lambda: load_python_file(str(file.parent), file.name))
-            return Script(module, found.revision, str(path))
+            return Script(_UnloadedModule(found, Path(path)), found.revision, str(path))
 
     base.Script = KnownScript  # type: ignore[misc]  # ScriptDirectory has no other way to be given its revisions
     try:
@@ -75,19 +76,43 @@ def known_revisions(known: Mapping[str, KnownRevision]) -> Iterator[None]:
 
 
 class _UnloadedModule(ModuleType):
-    """The module of a known revision, which is loaded when something else of it is used."""
+    """The module of a known revision, which is executed when anything else of it is used, or something is set in it."""
 
-    def __init__(self, known: KnownRevision, load: Callable[[], ModuleType]) -> None:
-        super().__init__(f"{known.revision}_py", known.doc)
-        self.revision = known.revision
-        self.down_revision = known.down_revision
-        self.branch_labels = known.branch_labels or None
-        self.depends_on = known.depends_on or None
-        self._load_file = load
+    def __init__(self, known: KnownRevision, path: Path) -> None:
+        spec = spec_from_file_location(re.sub(r"\W", "_", path.name), path)  # the name that Alembic gives it
+        assert spec is not None  # noqa: S101  # it is a file of Python
+        super().__init__(spec.name, known.doc)
+        self.__dict__.update(
+            __spec__=spec,
+            __loader__=spec.loader,
+            __file__=str(path),
+            revision=known.revision,
+            down_revision=_as_written(known.down_revision),
+            branch_labels=_as_written(known.branch_labels),
+            depends_on=_as_written(known.depends_on),
+        )
 
     def __getattr__(self, name: str) -> Any:
-        """Load the file, whose attributes this module has from then on."""
-        if name == ENCODING or (name.startswith("__") and name.endswith("__")) or "_load_file" not in self.__dict__:
+        if name == ENCODING or (name.startswith("__") and name.endswith("__")):
             raise AttributeError(name)
-        self.__dict__.update(self.__dict__.pop("_load_file")().__dict__)
+        self._execute()
         return getattr(self, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._execute()
+        setattr(self, name, value)  # now of a plain module
+
+    def _execute(self) -> None:
+        """Execute the file here: from then on, this is the module like any other."""
+        loader = self.__dict__["__loader__"]
+        object.__setattr__(self, "__class__", ModuleType)
+        try:
+            loader.exec_module(self)
+        except BaseException:
+            object.__setattr__(self, "__class__", _UnloadedModule)
+            raise
+
+
+def _as_written(names: tuple[str, ...]) -> str | tuple[str, ...] | None:
+    """Return names as a revision file has them: one is no tuple."""
+    return (names[0] if len(names) == 1 else names) or None

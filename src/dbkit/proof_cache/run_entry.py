@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,6 +126,7 @@ class RunCache:
 
 def _describe_programs(settings: Settings, digests: Digests) -> list[str]:
     """Return which programs of PostgreSQL a scratch cluster is made with, and which extensions they have."""
+    settings = replace(settings, app_env="test")  # as that of the cluster
     bindir = server_bindir(settings)
     programs = [bindir / "postgres", bindir / "initdb", find_program(settings, "pg_dump")]
     found = [f"{program} {digests.digest(str(program))}" for program in programs if program]
