@@ -66,6 +66,8 @@ FORMS = [
     f"UPDATE u SET token = '' || '{S}'",
     f"UPDATE u SET secret = '', token = ''\nUPDATE u SET password = '{S}'",
     f"EXECUTE 'UPDATE u SET name = '' a'', password = '' {S}'''",
+    f"EXECUTE 'SELECT 1\n ALTER ROLE x PASSWORD '' {S}'' LOGIN'",
+    f"('it''s'); ALTER ROLE x PASSWORD '' {S}''",
     f"it doesn't help: password = '' {S}''",
     f"api_key: {S} of 5",
 ]

@@ -15,12 +15,15 @@ LONGEST = 80
 """The most characters of a branch that are shown."""
 LOGGERS = ("log", "logger", "logging", "warnings", "LOG", "LOGGER", "_log", "_logger")
 CATALOG = re.compile(
-    r"\b(?:pg_(?!sleep)\w+|information_schema|to_reg\w+|current_(?:setting|schemas?|database|user)|has_\w+_privilege)\b"
-    r"|^\s*show\b",
-    re.IGNORECASE,
+    r"\b(?:pg_(?!sleep)\w+|information_schema|to_reg\w+|current_(?:setting|schemas?|database|user)|has_\w+_privilege"
+    r"|alembic_version)\b|^\s*show\b|^\s*select\b(?!.*\bfrom\s+[\w\".]+(?![\w\".]|\s*\())",
+    re.IGNORECASE | re.DOTALL,
 )
-EXECUTES = ("execute", "exec_driver_sql", "scalar", "scalars", "query")
-"""Methods of connections and sessions that return rows, or a value of one."""
+"""Queries of the catalog, the version table, the settings, or of no table at all."""
+SERVER_FUNCTION = re.compile(r"to_reg\w+|pg_\w+|current_\w+|session_user|version|now|has_\w+_privilege")
+"""Functions as attributes of `sa.func` that read no rows."""
+EXECUTES = ("execute", "exec_driver_sql", "scalar", "scalars")
+"""Methods of connections and sessions that return rows, or a value of one; `query` is only one of sessions."""
 BRANCHES = re.compile(rb"\b(?:if|for|while|match)\b")
 """A word of every branch; reading the syntax of a file takes longer."""
 DEEPEST = 3  # assignments of names to names
@@ -73,7 +76,8 @@ def _list_functions(
     module = read_module(path)
     for function in _called_functions(module, functions):
         assigned = _read_assigned(module.tree.body) | _read_assigned(ast.walk(function))
-        yield function, _Finder(module, executed, assigned)
+        sources = _read_sources(module.tree.body) | _read_sources(ast.walk(function))
+        yield function, _Finder(module, executed, assigned, sources)
 
 
 def _called_functions(module: Module, functions: Sequence[str]) -> list[FunctionDef]:
@@ -101,29 +105,59 @@ def _read_assigned(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
     return found
 
 
+def _read_sources(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
+    """Return the expressions that names get their values from, in any way: a part of them, or one after the other."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in nodes:
+        value: ast.expr | None = None
+        targets: Sequence[ast.expr] = ()
+        if isinstance(node, ast.Assign):
+            value, targets = node.value, node.targets
+        elif isinstance(node, ast.AnnAssign | ast.AugAssign | ast.NamedExpr):
+            value, targets = node.value, [node.target]
+        elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+            value, targets = node.iter, [node.target]
+        for name in (name for target in targets for name in target_names(target)) if value else ():
+            found.setdefault(name, []).append(value)  # type: ignore[arg-type]  # the condition has it
+    return found
+
+
 class _Finder:
     """Find branches of a file that have not run."""
 
-    def __init__(self, module: Module, executed: frozenset[int], assigned: Mapping[str, Sequence[ast.expr]]) -> None:
-        """`assigned`: the expressions that a function assigns to its names, and the module."""
+    def __init__(
+        self,
+        module: Module,
+        executed: frozenset[int],
+        assigned: Mapping[str, Sequence[ast.expr]],
+        sources: Mapping[str, Sequence[ast.expr]],
+    ) -> None:
+        """`assigned`: the expressions that a function assigns to its names, and the module; `sources`: in any way."""
         self.module = module
         self.executed = executed
         self.assigned = assigned
+        self.sources = sources
         self.literal_names: set[str] = set()
         """The variables of loops over literals."""
 
     def find(self, body: Sequence[ast.stmt], *, in_loop: bool) -> Iterator[Branch]:
-        for statement in body:
+        for number, statement in enumerate(body):
             match statement:
                 case ast.For() | ast.AsyncFor() | ast.While():
                     yield from self.find_in_loop(statement, in_loop)
                 case ast.If():
                     yield from self.find_in_if(statement, in_loop, "if")
+                    rest = body[number + 1 :]
+                    if self.ends_function(statement) and rest and not self.is_reached(rest):
+                        words = f"after if {ast.unparse(statement.test)}"
+                        yield from self.find_in_branch(statement, rest[0].lineno, words, rest, True, in_loop)
+                        return
                 case ast.Match():
                     for case in statement.cases:
                         words = f"case {ast.unparse(case.pattern)}"
                         line = case.pattern.lineno
-                        yield from self.find_in_branch(statement, line, words, case.body, in_loop, in_loop)
+                        is_reported = in_loop or self.depends_on_query(statement.subject)
+                        yield from self.find_in_branch(statement, line, words, case.body, is_reported, in_loop)
                 case ast.With() | ast.AsyncWith():
                     yield from self.find(statement.body, in_loop=in_loop)
                 case ast.Try() | TryStar():
@@ -171,43 +205,70 @@ class _Finder:
         return bool(Names(self.module).choices(node))
 
     def reads_schema(self, node: ast.expr, depth: int = 0) -> bool:
-        """Whether an expression comes from the catalog or an inspector, and not from rows."""
-        texts = [
-            each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        """Whether an expression comes from the catalog, the server or an inspector, and not from rows."""
+        walked = list(ast.walk(node))
+        texts = [each.value for each in walked if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+        functions = [
+            each.attr for each in walked if isinstance(each, ast.Attribute) and last_name(each.value) == "func"
         ]
         if is_environment_check(node) or any(CATALOG.search(text) for text in texts):
             return True
-        named = [each.id for each in ast.walk(node) if isinstance(each, ast.Name)]
-        values = [value for name in named for value in self.assigned.get(name, ())]
+        if any(SERVER_FUNCTION.fullmatch(name) for name in functions):
+            return True
+        named = [each.id for each in walked if isinstance(each, ast.Name)]
+        values = [value for name in named for value in self.sources.get(name, ())]
         return depth < DEEPEST and any(self.reads_schema(value, depth + 1) for value in values)
 
     def reads_rows(self, node: ast.expr, depth: int = 0) -> bool:
         """Whether an expression comes from the result of a query."""
         for each in ast.walk(node):
             if isinstance(each, ast.Call):
-                if last_name(each.func) in EXECUTES:
+                is_session = isinstance(each.func, ast.Attribute) and "session" in last_name(each.func.value).lower()
+                if last_name(each.func) in EXECUTES or (is_session and last_name(each.func) == "query"):
                     return True
-                called = self.module.functions.get(each.func.id) if isinstance(each.func, ast.Name) else None
-                if called and depth < DEEPEST and self.returns_rows(called, depth + 1):
+                if depth < DEEPEST and self.returns_rows(each, depth + 1):
                     return True
-            elif isinstance(each, ast.Name) and depth < DEEPEST:
-                values = self.assigned.get(each.id, ())
-                if any(self.reads_rows(value, depth + 1) for value in values):
-                    return True
-        return False
+        values = [
+            value for each in ast.walk(node) if isinstance(each, ast.Name) for value in self.sources.get(each.id, ())
+        ]
+        return depth < DEEPEST and any(self.reads_rows(value, depth + 1) for value in values)
 
-    def returns_rows(self, function: FunctionDef, depth: int) -> bool:
-        """Whether a function of the file returns what a query has, and not what the catalog has."""
-        texts = [each.value for each in ast.walk(function) if isinstance(each, ast.Constant)]
+    def returns_rows(self, call: ast.Call, depth: int = 0) -> bool:
+        """Whether a call is one of a function of the file that returns what a query has, but not of the catalog."""
+        function = self.module.functions.get(call.func.id) if isinstance(call.func, ast.Name) else None
+        if function is None:
+            return False
+        inside = _Finder(
+            self.module, self.executed, self.assigned, {**self.sources, **_read_sources(ast.walk(function))}
+        )
         returned = [each.value for each in ast.walk(function) if isinstance(each, ast.Return) and each.value]
-        is_schema = any(isinstance(text, str) and CATALOG.search(text) for text in texts)
-        return not is_schema and any(self.reads_rows(value, depth) for value in returned)
+        names = [each for each in ast.walk(function) if isinstance(each, ast.expr)]
+        is_schema = any(
+            inside.reads_schema(each, DEEPEST - 1) for each in names if isinstance(each, ast.Constant | ast.Name)
+        )
+        return not is_schema and any(inside.reads_rows(value, depth) for value in returned)
+
+    def is_environment(self, test: ast.expr) -> bool:
+        """Whether a condition asks for the environment, and not for the rows that a function of the file reads."""
+        calls = [each for each in ast.walk(test) if isinstance(each, ast.Call)]
+        return is_environment_check(test) and not any(map(self.returns_rows, calls))
+
+    def depends_on_query(self, test: ast.expr) -> bool:
+        """Whether a condition depends on the rows that a query returns."""
+        if not self.reads_rows(test):
+            return False
+        return not self.reads_schema(test) or (is_environment_check(test) and not self.is_environment(test))
+
+    def ends_function(self, node: ast.If) -> bool:
+        """Whether a function returns where this condition on rows is met: what follows is the other branch."""
+        return not node.orelse and isinstance(node.body[-1], ast.Return) and self.depends_on_query(node.test)
 
     def find_in_if(self, node: ast.If, in_loop: bool, word: str) -> Iterator[Branch]:
         test = ast.unparse(node.test)
-        in_loop_now = in_loop and not is_environment_check(node.test)
-        is_reported = in_loop_now or (self.reads_rows(node.test) and not self.reads_schema(node.test))
-        if in_loop_now or self.is_reached(node.body) or not is_environment_check(node.test):
+        is_environment = self.is_environment(node.test)
+        in_loop_now = in_loop and not is_environment
+        is_reported = in_loop_now or self.depends_on_query(node.test)
+        if in_loop_now or self.is_reached(node.body) or not is_environment:
             words = f"{word} {test}"
             yield from self.find_in_branch(node, node.lineno, words, node.body, is_reported, in_loop_now)
         if not node.orelse:
@@ -215,7 +276,7 @@ class _Finder:
         first = node.orelse[0]
         if isinstance(first, ast.If) and is_elif(node):
             yield from self.find_in_if(first, in_loop, "elif")
-        elif in_loop_now or self.is_reached(node.orelse) or not is_environment_check(node.test):
+        elif in_loop_now or self.is_reached(node.orelse) or not is_environment:
             words = f"else after {test}"
             yield from self.find_in_branch(node, first.lineno, words, node.orelse, is_reported, in_loop_now)
 

@@ -44,6 +44,12 @@ PASSFILE = re.compile(r"(?:(?<![\w:.*-])|(?<=:)(?=[.*-]))[\w.*-]+:(?:\d{2,5}|\*)
 DOLLAR = re.compile(r"\$(?:[A-Za-z_]\w*)?\$")
 QUOTES = re.compile(r"\\+['\"]|'+|\"")
 AFTER_EMPTY = re.compile(r"[\s,;)\]]|$")
+AFTER_EMPTY_STRING = re.compile(
+    r"[ \t]*(?:[\r\n,;)\]:|=<>!+*/-]|$|(?:and|or|where|from|as|then|else|end|when|is|in|not|i?like|between|order|group|limit"
+    r"|returning|union|having|on|for|collate|at|set|using|cascade)\b)",
+    re.IGNORECASE,
+)
+"""What follows an empty string in SQL."""
 JOINED = re.compile(r"(?:\s|\\[nrt])*(?:\|\|)?(?:\s|\\[nrt])*")
 NAME_IN_QUOTES = re.compile(r"[\"'][\w.\-]*$")
 END_OF_NAME = re.compile(r"\\?[\"']\]?")
@@ -294,7 +300,8 @@ def _is_empty(words: str, start: int) -> bool:
     In a string with SQL they begin one within it: then there is another quote before them in the line.
     """
     line = words.rfind("\n", 0, start) + 1
-    return words.find("''", start + 2) < 0 or words.count("'", line, start) % 2 == 0
+    is_alone = AFTER_EMPTY_STRING.match(words, start + 2) and words.count("'", line, start) % 2 == 0
+    return words.find("''", start + 2) < 0 or bool(is_alone)
 
 
 def _up_to(words: str, begin: int, mark: str) -> tuple[Span, int]:

@@ -208,6 +208,16 @@ class SampleRows:
         filler = next(iter(self.fillers.values()))
         return {oid: table.sql for oid, table in filler.tables.items()}
 
+    def with_referring(self, names: Collection[str]) -> set[str]:
+        """Return tables (as SQL) with those that refer to them, directly or not. For projects with one database."""
+        tables = next(iter(self.fillers.values())).tables
+        found = {oid for oid, table in tables.items() if table.sql in names}
+        while True:
+            more = {oid for oid, table in tables.items() if any(each.parent in found for each in table.references)}
+            if more <= found:
+                return {tables[oid].sql for oid in found}
+            found |= more
+
     def shown_names(self) -> Mapping[int, str]:
         """Return the names of the tables for people, by OID. For projects with one database."""
         filler = next(iter(self.fillers.values()))
