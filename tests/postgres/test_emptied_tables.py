@@ -139,3 +139,23 @@ def test_what_a_variable_decides_is_not_asked_of_rows(proven: Callable[..., Outc
     assert outcome.verdict == Verdict.UNPROVEN
     assert "the code before it does not lead there" in outcome.findings[0].words
     assert "--set-env" in outcome.findings[0].words
+
+
+GET_OR_CREATE: dict[str, list[str]] = {
+    "if there is none": ["if not bind.execute(sa.text(\"SELECT 1 FROM plans WHERE name = 'basic'\")).first():", f"    {INSERT}"],
+    "else": ["if bind.execute(sa.text(\"SELECT 1 FROM plans WHERE name = 'basic'\")).first():", "    pass", "else:", f"    {INSERT}"],
+    "an error": ["try:", "    bind.execute(sa.text(\"SELECT id FROM plans WHERE name = 'basic'\")).scalar_one()", "except Exception:", f"    {INSERT}"],
+    "SQL": sql("INSERT INTO plans (name) SELECT 'basic' WHERE NOT EXISTS (SELECT 1 FROM plans WHERE name = 'basic')"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", GET_OR_CREATE)
+def test_a_row_that_may_be_there_is_not_to_be_deleted(proven: Callable[..., Outcome], form: str) -> None:
+    outcome = proven(GET_OR_CREATE[form], sql("DELETE FROM plans WHERE name = 'basic'")).revisions[-1]
+    words = "\n".join(finding.words for finding in outcome.findings)
+    assert outcome.verdict == Verdict.LOSSY, (outcome.verdict, words)
+
+
+def test_a_row_that_is_always_inserted_may_be_deleted(proven: Callable[..., Outcome]) -> None:
+    outcome = proven([INSERT], sql("DELETE FROM plans WHERE name = 'basic'")).revisions[-1]
+    assert outcome.verdict == Verdict.PROVEN, [finding.words for finding in outcome.findings]

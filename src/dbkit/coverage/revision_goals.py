@@ -18,6 +18,7 @@ from dbkit.coverage.recorder import StatementRun
 from dbkit.coverage.renames import Renames
 from dbkit.coverage.statement_goals import assigned_values, inserted_values, read_goals
 from dbkit.coverage.tables import TableReader
+from dbkit.coverage.unreached import lines_under_queries
 from dbkit.postgres.own_statements import project_settings
 from dbkit.project.revision_source import is_bytecode
 from dbkit.sample_data.constraints import KnownTables
@@ -94,7 +95,7 @@ def read_revision_goals(
     with project_settings(connection):
         tables = TableReader(connection, frozenset(ignored), seed, known)
         reader = _Reader(connection, tables, runs)
-        reader.read_statements()
+        reader.read_statements(frozenset() if is_bytecode(path) else lines_under_queries(path))
         reader.read_triggers()
         reader.read_python(path)
         return reader.select(own)
@@ -115,13 +116,16 @@ class _Reader:
         self.bodies = Bodies(self.connection, texts)
         self.renames = Renames()
 
-    def read_statements(self) -> None:
-        """Read the executed statements, and those inside of the functions that they run."""
+    def read_statements(self, conditional: Collection[int]) -> None:
+        """Read the executed statements, and those inside of the functions that they run.
+
+        On `conditional` lines of the file, what is inserted may be there already, and is not inserted then.
+        """
         for direction, run in self._different_runs():
             self.renames.read(run.sql)
             if facts.may_have_goals(run.sql):
                 self._read_run((direction, run.template), run.sql)
-            if facts.INSERTS.match(run.sql):
+            if facts.INSERTS.match(run.sql) and run.line not in conditional:
                 values = inserted_values(run.sql, self._columns_now)
                 known = ((self.tables.find(table), name, value) for table, name, value in values)
                 self.avoided |= {(table.oid, name, value) for table, name, value in known if table}

@@ -24,7 +24,7 @@ SERVER_FUNCTION = re.compile(r"to_reg\w+|pg_\w+|current_\w+|session_user|version
 """Functions as attributes of `sa.func` that read no rows."""
 EXECUTES = ("execute", "exec_driver_sql", "scalar", "scalars")
 """Methods of connections and sessions that return rows, or a value of one; `query` is only one of sessions."""
-BRANCHES = re.compile(rb"\b(?:if|for|while|match)\b")
+BRANCHES = re.compile(rb"\b(?:if|for|while|match|try)\b")
 """A word of every branch; reading the syntax of a file takes longer."""
 DEEPEST = 3  # assignments of names to names
 Loop = ast.For | ast.AsyncFor | ast.While
@@ -65,6 +65,27 @@ def has_branches(path: Path) -> bool:
     """Whether a revision file has branches that depend on rows, in any function that may run."""
     functions = _list_functions(path, ("upgrade", "downgrade"), frozenset())
     return any(branch for function, finder in functions for branch in finder.find(function.body, in_loop=False))
+
+
+def lines_under_queries(path: Path) -> frozenset[int]:
+    """Return the lines of a revision file that run only where a query returns certain rows, or none."""
+    found: set[int] = set()
+    for function, finder in _list_functions(path, ("upgrade", "downgrade"), frozenset()):
+        for node in ast.walk(function):
+            if isinstance(node, ast.If) and finder.depends_on_query(node.test):
+                bodies = [node.body, node.orelse]
+            elif isinstance(node, ast.Try) and any(finder.reads_rows(each) for each in _expressions(node.body)):
+                bodies = [handler.body for handler in node.handlers]
+            else:
+                continue
+            for body in filter(None, bodies):
+                found |= {*range(body[0].lineno, (body[-1].end_lineno or 0) + 1)}
+    return frozenset(found)
+
+
+def _expressions(body: Sequence[ast.stmt]) -> Iterator[ast.expr]:
+    """Yield the expressions of statements."""
+    return (node for statement in body for node in ast.walk(statement) if isinstance(node, ast.expr))
 
 
 def _list_functions(

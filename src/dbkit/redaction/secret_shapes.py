@@ -45,8 +45,8 @@ DOLLAR = re.compile(r"\$(?:[A-Za-z_]\w*)?\$")
 QUOTES = re.compile(r"\\+['\"]|'+|\"")
 AFTER_EMPTY = re.compile(r"[\s,;)\]]|$")
 AFTER_EMPTY_STRING = re.compile(
-    r"[ \t]*(?:[\r\n,;)\]:|=<>!+*/-]|$|(?:and|or|where|from|as|then|else|end|when|is|in|not|i?like|between|order|group|limit"
-    r"|returning|union|having|on|for|collate|at|set|using|cascade)\b)",
+    r"[ \t]*(?:[\r\n,;)\]:|=<>!+*/-]|$|(?:and|or|where|from|as|then|else|end|when|is|in|not|i?like|between|order|group"
+    r"|limit|returning|union|having|on|for|collate|at|set|using|cascade)\b)",
     re.IGNORECASE,
 )
 """What follows an empty string in SQL."""
