@@ -41,6 +41,11 @@ FORMS: dict[str, list[str]] = {
     "else in Python": [f"total = {COUNT}", "if total > 0:", "    print(total)", "else:", f"    {INSERT}"],
     "a list in Python": ["names = [row.name for row in bind.execute(sa.text('SELECT name FROM plans'))]", "if not names:", f"    {INSERT}"],
     "a helper in Python": ["seed(bind)"],
+    "an empty table and a certain row in another": [
+        "if bind.scalar(sa.text('SELECT count(*) FROM seats')) > 0:", "    return",
+        "plan = bind.execute(sa.text(\"SELECT id FROM plans WHERE name = 'gold'\")).first()", "if plan is None:", "    return",
+        "bind.execute(sa.text('INSERT INTO seats (plan) VALUES (:plan)'), {'plan': plan.id})",
+    ],
 }  # fmt: skip
 HARMLESS: dict[str, list[str]] = {
     "both arms change nothing": [f"if {COUNT} == 0:", "    return", "op.execute('SELECT 1')"],

@@ -1,7 +1,7 @@
 """Prove a revision once more with empty tables: for statements that run where there are no rows, such as a seed."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ import psycopg
 
 from dbkit.coverage.facts import NOT_REACHED, StatementCoverage
 from dbkit.project.revision_source import mentioned_tables
+from dbkit.roundtrip.compare import Findings
 from dbkit.roundtrip.exercise import Exercise
 from dbkit.roundtrip.proof_with_rows import Proof, prove_with_rows
 from dbkit.roundtrip.results import Shown
@@ -33,8 +34,12 @@ def prove_with_emptied_tables(proof: Proof, exercise: Exercise) -> Shown:
     shown = Shown()
     unmet = list_unmet(proof, exercise)
     for tables in list(_list_choices(proof, unmet))[:MOST_TRIES]:
+        executed = exercise.templates
         names = proof.touched_names | proof.work.sample_rows.with_referring(tables)
-        findings, _failed = prove_with_rows(proof, partial(_empty, tables), names)
+        findings = prove_with_rows(proof, partial(_empty, tables), names)[0]
+        new = exercise.templates - executed
+        if new and list_unmet(proof, exercise):
+            findings += _prove_with_rows_for(proof, exercise, tables, new)
         still_unmet = list_unmet(proof, exercise)
         if len(still_unmet) < len(unmet):
             shown = shown.join(Shown(findings))
@@ -42,6 +47,20 @@ def prove_with_emptied_tables(proof: Proof, exercise: Exercise) -> Shown:
         if not unmet:
             break
     return shown
+
+
+def _prove_with_rows_for(proof: Proof, exercise: Exercise, tables: Tables, statements: Collection[str]) -> Findings:
+    """Prove it without the rows of tables, but with rows for the statements that were executed only without them."""
+    connection = proof.restore()
+    if connection is None:
+        return ()
+    goals = exercise.read_goals(connection, proof.work.sample_rows, frozenset(proof.version_tables))
+    numbers = [number for number, (_, (_, template)) in enumerate(goals.goals) if template in statements]
+
+    def plant(connection: "psycopg.Connection[Any]") -> Collection[object]:
+        return (*_empty(tables, connection), *goals.plant(connection, numbers).oids)
+
+    return prove_with_rows(proof, plant)[0] if numbers else ()
 
 
 def list_unmet(proof: Proof, exercise: Exercise) -> list[StatementCoverage]:
