@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ from dbkit.coverage.facts import NOT_REACHED, StatementCoverage
 from dbkit.project.revision_source import mentioned_tables
 from dbkit.roundtrip.compare import Findings
 from dbkit.roundtrip.exercise import Exercise
+from dbkit.roundtrip.outcome import Finding
 from dbkit.roundtrip.proof_with_rows import Proof, prove_with_rows
 from dbkit.roundtrip.results import Shown
 
@@ -42,11 +44,20 @@ def prove_with_emptied_tables(proof: Proof, exercise: Exercise) -> Shown:
             findings += _prove_with_rows_for(proof, exercise, tables, new)
         still_unmet = list_unmet(proof, exercise)
         if len(still_unmet) < len(unmet):
-            shown = shown.join(Shown(findings))
+            shown = shown.join(Shown(tuple(_explain(each, tables) for each in findings)))
         unmet = still_unmet
         if not unmet:
             break
     return shown
+
+
+def _explain(finding: Finding, tables: Tables) -> Finding:
+    """Return a finding about rows with the tables that had none."""
+    if not finding.rows:
+        return finding
+    names = " and ".join(name.removeprefix("public.") for name in tables)
+    words = f"{finding.rows.reason}; where {names} {'has' if len(tables) == 1 else 'have'} no rows"
+    return replace(finding, rows=replace(finding.rows, reason=words))
 
 
 def _prove_with_rows_for(proof: Proof, exercise: Exercise, tables: Tables, statements: Collection[str]) -> Findings:
