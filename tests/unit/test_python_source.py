@@ -3,6 +3,7 @@
 import importlib
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -387,6 +388,29 @@ def test_branches_that_have_not_run(body: str, expected: list[str], tmp_path: Pa
     for each in found:
         is_rest = each.words.startswith("after if ")
         assert is_rest or each.words.split()[0] in lines[each.line - 1] or "else:" in lines[each.line - 2]
+
+
+def test_names_that_are_made_of_each_other_take_no_long_time(tmp_path: Path) -> None:
+    names = "abcdefgh"
+    lines = [f"{one} = {' + '.join(names)} + f({one}, {number})" for number in range(40) for one in names]
+    body = "\n".join(
+        [
+            "a = bind.scalar(sa.text('SELECT 1 FROM t'))",
+            *lines,
+            *(f"if {each} == 1:\n    op.execute('x')" for each in names),
+        ]
+    )
+    started = time.process_time()
+    found = unreached_branches(write(tmp_path / "revision.py", body), [])
+    assert len(found) == len(names)
+    # a tenth of a second; where each name is followed each time, it does not end
+    assert time.process_time() - started < 10
+
+
+def test_functions_that_call_each_other_are_read_once(tmp_path: Path) -> None:
+    helpers = "def one(bind):\n    return two(bind)\n\ndef two(bind):\n    return one(bind) or bind.scalar(sa.text('SELECT 1 FROM t'))"
+    path = write(tmp_path / "revision.py", "if one(bind):\n    op.execute('x')", helpers)
+    assert [each.words for each in unreached_branches(path, [])] == ["if one(bind)"]
 
 
 def test_lines_that_run_are_traced(load: Callable[[str, str], Any], tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Branch:
 
     line: int
     words: str
-    is_decided: bool = True
+    is_decided: bool
     """Whether its condition, or its loop, has run: if not, the code before it has ended the function or skipped it."""
 
 
@@ -225,49 +225,37 @@ class _Finder:
                 return self.is_literal(first, depth)
         return bool(Names(self.module).choices(node))
 
-    def reads_schema(self, node: ast.expr, depth: int = 0) -> bool:
+    def expressions_of(self, nodes: Sequence[ast.expr], depth: int = DEEPEST) -> list[ast.expr]:
+        """Return expressions with those that their names get their values from, and so on; each once."""
+        found, level, seen = list(nodes), list(nodes), set[str]()
+        for _ in range(depth):
+            names = {each.id for node in level for each in ast.walk(node) if isinstance(each, ast.Name)} - seen
+            level = [value for name in names for value in self.sources.get(name, ())]
+            seen |= names
+            found += level
+        return found
+
+    def reads_schema(self, node: ast.expr) -> bool:
         """Whether an expression comes from the catalog, the server or an inspector, and not from rows."""
-        walked = list(ast.walk(node))
-        texts = [each.value for each in walked if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-        functions = [
-            each.attr for each in walked if isinstance(each, ast.Attribute) and last_name(each.value) == "func"
-        ]
-        if is_environment_check(node) or any(CATALOG.search(text) for text in texts):
-            return True
-        if any(SERVER_FUNCTION.fullmatch(name) for name in functions):
-            return True
-        named = [each.id for each in walked if isinstance(each, ast.Name)]
-        values = [value for name in named for value in self.sources.get(name, ())]
-        return depth < DEEPEST and any(self.reads_schema(value, depth + 1) for value in values)
+        return any(map(_names_schema, self.expressions_of([node])))
 
-    def reads_rows(self, node: ast.expr, depth: int = 0) -> bool:
-        """Whether an expression comes from the result of a query."""
-        for each in ast.walk(node):
-            if isinstance(each, ast.Call):
-                is_session = isinstance(each.func, ast.Attribute) and "session" in last_name(each.func.value).lower()
-                if last_name(each.func) in EXECUTES or (is_session and last_name(each.func) == "query"):
-                    return True
-                if depth < DEEPEST and self.returns_rows(each, depth + 1):
-                    return True
-        values = [
-            value for each in ast.walk(node) if isinstance(each, ast.Name) for value in self.sources.get(each.id, ())
-        ]
-        return depth < DEEPEST and any(self.reads_rows(value, depth + 1) for value in values)
+    def reads_rows(self, node: ast.expr, called: frozenset[str] = frozenset()) -> bool:
+        """Whether an expression comes from the result of a query; `called`: functions that are being read."""
+        calls = [each for part in self.expressions_of([node]) for each in ast.walk(part) if isinstance(each, ast.Call)]
+        return any(_executes(each) or self.returns_rows(each, called) for each in calls)
 
-    def returns_rows(self, call: ast.Call, depth: int = 0) -> bool:
+    def returns_rows(self, call: ast.Call, called: frozenset[str] = frozenset()) -> bool:
         """Whether a call is one of a function of the file that returns what a query has, but not of the catalog."""
-        function = self.module.functions.get(call.func.id) if isinstance(call.func, ast.Name) else None
-        if function is None:
+        name = call.func.id if isinstance(call.func, ast.Name) else ""
+        function = self.module.functions.get(name)
+        if function is None or name in called:
             return False
-        inside = _Finder(
-            self.module, self.executed, self.assigned, {**self.sources, **_read_sources(ast.walk(function))}
-        )
+        sources = {**self.sources, **_read_sources(ast.walk(function))}
+        inside = _Finder(self.module, self.executed, self.assigned, sources)
         returned = [each.value for each in ast.walk(function) if isinstance(each, ast.Return) and each.value]
-        names = [each for each in ast.walk(function) if isinstance(each, ast.expr)]
-        is_schema = any(
-            inside.reads_schema(each, DEEPEST - 1) for each in names if isinstance(each, ast.Constant | ast.Name)
-        )
-        return not is_schema and any(inside.reads_rows(value, depth) for value in returned)
+        parts = [each for each in ast.walk(function) if isinstance(each, ast.Constant | ast.Name)]
+        is_schema = any(map(_names_schema, inside.expressions_of(parts, depth=1)))
+        return not is_schema and any(inside.reads_rows(each, called | {name}) for each in returned)
 
     def is_environment(self, test: ast.expr) -> bool:
         """Whether a condition asks for the environment, and not for the rows that a function of the file reads."""
@@ -320,6 +308,24 @@ class _Finder:
 
     def is_reached(self, body: Sequence[ast.stmt]) -> bool:
         return any(line in self.executed for line in range(body[0].lineno, (body[-1].end_lineno or 0) + 1))
+
+
+def _names_schema(node: ast.expr) -> bool:
+    """Whether an expression itself asks for the catalog, the server or an inspector."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Constant) and isinstance(each.value, str) and CATALOG.search(each.value):
+            return True
+        is_function = isinstance(each, ast.Attribute) and last_name(each.value) == "func"
+        if is_function and SERVER_FUNCTION.fullmatch(last_name(each)):  # type: ignore[arg-type]  # it is an expression
+            return True
+    return is_environment_check(node)
+
+
+def _executes(call: ast.Call) -> bool:
+    """Whether a call runs a query."""
+    name = last_name(call.func)
+    owner = last_name(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+    return name in EXECUTES or (name == "query" and "session" in owner.lower())
 
 
 def _changes_something(body: Sequence[ast.stmt]) -> bool:
