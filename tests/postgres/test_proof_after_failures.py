@@ -348,6 +348,18 @@ def test_an_error_that_is_caught_at_the_end_is_named(proven: Callable[..., Outco
     assert GOES_ON in outcome.revisions[1].findings[0].words
 
 
+def test_an_error_that_a_migration_raises_for_another_one_stays(proven: Callable[..., Outcome]) -> None:
+    up = """python:try:
+        op.execute('SELECT nothing FROM t')
+    except Exception:
+        try:
+            op.execute('SELECT 1')
+        except Exception:
+            raise ValueError('not with this database')"""
+    outcome = proven(TABLE, ("a2", "a1", up, "SELECT 1"))
+    assert "not with this database" in outcome.revisions[1].findings[0].words
+
+
 def test_an_error_in_a_savepoint_is_not_the_one_of_a_later_error(proven: Callable[..., Outcome]) -> None:
     up = """python:bind = op.get_bind()
     try:

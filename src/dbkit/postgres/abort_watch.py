@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from dbkit.errors import sqlstate_of
+from dbkit.errors import original_error
 
 ABORTED = "25P02"
 """The SQLSTATE of a statement in a transaction that another error has aborted."""
@@ -27,7 +27,7 @@ class AbortWatch:
 
         def remember(context: sa.engine.ExceptionContext) -> None:
             error = context.sqlalchemy_exception or context.original_exception
-            if context.connection is connection and self._first is None and sqlstate_of(error) not in ("", ABORTED):
+            if context.connection is connection and self._first is None and _state_of(error) not in ("", ABORTED):
                 self._first = error
 
         def forget(*_arguments: object) -> None:
@@ -49,10 +49,16 @@ class AbortWatch:
 
     def find_cause(self, error: BaseException) -> BaseException:
         """Return the error that has aborted the transaction, where this one is only that it was aborted."""
-        if sqlstate_of(error) != ABORTED or self._first is None:
+        if _state_of(error) != ABORTED or self._first is None:
             return error
         setattr(self._first, CAUGHT, True)
         return self._first
+
+
+def _state_of(error: BaseException) -> str:
+    """Return the SQLSTATE of an error itself: one that a migration raises for another one is the migration's."""
+    original = original_error(error)
+    return str(getattr(original, "sqlstate", None) or getattr(original, "pgcode", None) or "")
 
 
 def was_caught(error: BaseException) -> bool:
