@@ -34,21 +34,26 @@ def prove_with_emptied_tables(proof: Proof, exercise: Exercise) -> Shown:
     only with rows is proven with them.
     """
     shown = Shown()
-    unmet = list_unmet(proof, exercise)
+    unmet = _list_unmet(proof, exercise)
     for tables in list(_list_choices(proof, unmet))[:MOST_TRIES]:
         executed = exercise.templates
         names = proof.touched_names | proof.work.sample_rows.with_referring(tables)
         findings = prove_with_rows(proof, partial(_empty, tables), names)[0]
         new = exercise.templates - executed
-        if new and list_unmet(proof, exercise):
+        if new and _list_unmet(proof, exercise):
             findings += _prove_with_rows_for(proof, exercise, tables, new)
-        still_unmet = list_unmet(proof, exercise)
-        if len(still_unmet) < len(unmet):
+        still_unmet = _list_unmet(proof, exercise)
+        # one may be met while a statement that it has led to is not
+        if _keys(unmet) - _keys(still_unmet):
             shown = shown.join(Shown(tuple(_explain(each, tables) for each in findings)))
         unmet = still_unmet
         if not unmet:
             break
     return shown
+
+
+def _keys(coverage: Iterable[StatementCoverage]) -> set[tuple[str, str]]:
+    return {(each.direction, each.sql) for each in coverage}
 
 
 def _explain(finding: Finding, tables: Tables) -> Finding:
@@ -74,7 +79,7 @@ def _prove_with_rows_for(proof: Proof, exercise: Exercise, tables: Tables, state
     return prove_with_rows(proof, plant)[0] if numbers else ()
 
 
-def list_unmet(proof: Proof, exercise: Exercise) -> list[StatementCoverage]:
+def _list_unmet(proof: Proof, exercise: Exercise) -> list[StatementCoverage]:
     """Return the statements that no row has met so far, and the branches that have not run."""
     return [each for each in (*exercise.coverage, *proof.branches.coverage()) if not each.is_met]
 

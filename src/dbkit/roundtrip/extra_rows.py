@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from dbkit.findings.verdict import Verdict
-from dbkit.roundtrip.emptied_tables import list_unmet, prove_with_emptied_tables
+from dbkit.roundtrip.emptied_tables import prove_with_emptied_tables
 from dbkit.roundtrip.exercise import Exercise
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.preconditions import may_have_preconditions, prove_preconditions
@@ -72,7 +72,7 @@ def _exercise(proof: Proof, result: ProofResult, exercise: Exercise) -> ProofRes
         shown = shown.join(_prove_with_goals(proof, exercise, goals))
         if shown.failed or exercise.templates == considered:
             break
-    if not shown.failed and list_unmet(proof, exercise):
+    if not shown.failed:
         shown = shown.join(prove_with_emptied_tables(proof, exercise))
     coverage = (*exercise.coverage, *proof.branches.coverage())
     return add_exercised(result, shown, coverage, proof.script._versioned_down_revisions)
