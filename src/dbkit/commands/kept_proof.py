@@ -106,12 +106,8 @@ def _prove_and_keep(cache: RunCache, settings: Settings, ini: Path, options: Kep
         from dbkit.roundtrip.kept_walk import KeptWalk, WalkCache
 
         walk = found.read(KeptWalk) if found else None
-        walks = WalkCache(
-            walk.first(found.matching) if found and walk else None,
-            (lambda: found.is_restored) if found else (lambda: False),
-            options.full,
-            is_kept=True,
-        )
+        usable = walk.first(found.matching) if found and walk else None
+        walks = WalkCache(usable, found, options.full, is_kept=True)
         with known_revisions(known):
             result, loaded = prove(server, request, walks)
         scripts = {script.revision: script for script in loaded.script.walk_revisions()}

@@ -209,16 +209,13 @@ class Planter:
         """Insert rows, and return how many each statement has inserted; none where the server refuses one."""
         # in one string: most of the time is spent on the way to the server and back
         inserts = "; ".join(insert_sql(table, [row]) for row in rows)
-        statement = f"SAVEPOINT dbkit_plant; {inserts}; RELEASE SAVEPOINT dbkit_plant"
-        numbers = []
-        try:
-            cursor = self.connection.execute(statement.encode())
-            for _ in rows:
-                cursor.nextset()
-                numbers.append(cursor.rowcount)
-        except psycopg.Error:
-            self.connection.execute("ROLLBACK TO SAVEPOINT dbkit_plant; RELEASE SAVEPOINT dbkit_plant")
+        cursor = self._try(inserts)
+        if cursor is None:
             return []
+        numbers = []
+        for _ in rows:
+            cursor.nextset()
+            numbers.append(cursor.rowcount)
         if any(numbers):
             self.planted.rows += sum(numbers)
             self.planted.oids.add(table.oid)
@@ -228,7 +225,7 @@ class Planter:
     def _insert(self, table: Table, forced: Row, depth: int = 0, *, is_alone: bool = False) -> Row | None:
         """Insert a row with these values. Returns it, or one that exists already; None where there is none.
 
-        `is_alone`: rows of other tables may belong to one that exists.
+        `is_alone`: no row of another table may belong to it, as one may to a row that exists.
         """
         if self._is_avoided(table, forced):
             return None
@@ -266,14 +263,20 @@ class Planter:
             return False
         values = ", ".join(f"{quote_ident(name)} = {quote_literal(new[name])}" for name in sorted(key))
         old = " AND ".join(f"{quote_ident(name)} = {quote_literal(existing[name])}" for name in sorted(key))
-        statement = f"SAVEPOINT dbkit_plant; UPDATE {table.sql} SET {values} WHERE {old}; RELEASE SAVEPOINT dbkit_plant"  # noqa: S608
+        is_done = self._try(f"UPDATE {table.sql} SET {values} WHERE {old}") is not None  # noqa: S608
+        if is_done:
+            self.planted.oids.add(table.oid)
+        return is_done
+
+    def _try(self, statements: str) -> "psycopg.Cursor[Any] | None":
+        """Execute statements in one string, of which nothing remains where the server refuses one: then return None."""
         try:
-            self.connection.execute(statement.encode())
+            return self.connection.execute(
+                f"SAVEPOINT dbkit_plant; {statements}; RELEASE SAVEPOINT dbkit_plant".encode()
+            )
         except psycopg.Error:
             self.connection.execute("ROLLBACK TO SAVEPOINT dbkit_plant; RELEASE SAVEPOINT dbkit_plant")
-            return False
-        self.planted.oids.add(table.oid)
-        return True
+            return None
 
     def _insert_similar(self, table: Table, forced: Row) -> Row | None:
         """Insert a row with these values that else is one which the server has taken; its keys are new.

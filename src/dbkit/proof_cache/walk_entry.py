@@ -56,7 +56,7 @@ class FoundWalk:
 def find_walk(cache: RunCache) -> FoundWalk | None:
     """Return a kept walk; None where there is none that can be gone on from.
 
-    This takes no longer than it must: the cluster is to be restored while Alembic is imported.
+    The walk in it is read later, since that needs Alembic: meanwhile the cluster can be restored.
     """
     store = cache.digests.store
     if store is None:

@@ -299,9 +299,10 @@ def _is_empty(words: str, start: int) -> bool:
 
     In a string with SQL they begin one within it: then there is another quote before them in the line.
     """
+    if words.find("''", start + 2) < 0:
+        return True  # nothing ends such a string
     line = words.rfind("\n", 0, start) + 1
-    is_alone = AFTER_EMPTY_STRING.match(words, start + 2) and words.count("'", line, start) % 2 == 0
-    return words.find("''", start + 2) < 0 or bool(is_alone)
+    return AFTER_EMPTY_STRING.match(words, start + 2) is not None and words.count("'", line, start) % 2 == 0
 
 
 def _up_to(words: str, begin: int, mark: str) -> tuple[Span, int]:

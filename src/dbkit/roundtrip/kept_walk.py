@@ -1,6 +1,6 @@
 """Go on from the checkpoint of an earlier run: the verdicts before it are kept, and those after it are found again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from dbkit.postgres.cluster import DATABASE, Cluster
 from dbkit.postgres.cluster_archive import save_archive
 from dbkit.project.initial import EMPTY
 from dbkit.project.revision_source import mentions_server_objects
+from dbkit.proof_cache.walk_entry import FoundWalk
 from dbkit.roundtrip.apply import run_revisions
 from dbkit.roundtrip.chain import ChainResult, prove_chain
 from dbkit.roundtrip.checkpoint import Checkpoint, position_for
@@ -104,8 +105,8 @@ class WalkCache:
 
     walk: KeptWalk | None = None
     """The kept part of the earlier walk, where it can be read."""
-    is_restored: Callable[[], bool] = lambda: False
-    """Returns whether the server, once it is running, has the checkpoint of an earlier walk."""
+    found: FoundWalk | None = None
+    """The entry of that walk."""
     is_full: bool = False
     """Whether the whole chain is taken down and up again, whatever is kept."""
     is_kept: bool = False
@@ -113,6 +114,11 @@ class WalkCache:
     used: KeptWalk | None = None
     """The kept part from which this walk went on."""
     made: KeptWalk | None = None
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the server, which is running, has the checkpoint of an earlier walk."""
+        return self.found is not None and self.found.is_restored
 
     @property
     def kept(self) -> int:

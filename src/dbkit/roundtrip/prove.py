@@ -189,7 +189,7 @@ class _PlannedWalk:
         place, names, is_traced = self.server.place, self.server.names, self.request.trace
         is_whole = self.request.scope.everything and not self.environment.project.initial
         can_keep = cache is not None and cache.is_kept and is_whole
-        if cache and cache.is_restored():
+        if cache and cache.is_restored:
             part = cache.walk.part_for(self.plan) if can_keep and cache.walk else None
             if part:
                 walks = walk_on(

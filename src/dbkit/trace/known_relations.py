@@ -35,7 +35,7 @@ class KnownRelations:
     """The hashes of the shapes; none of those that were read within a transaction, which may be rolled back."""
     objects: CatalogObjects = field(default_factory=CatalogObjects)
     versions: Mapping[int, int] = field(default_factory=dict)
-    """The versions of shapes, as far as they were read."""
+    """The versions of the shapes of tables, where they were read together with these."""
     read_at: SessionState | None = None
     """The state of the session, in a transaction, at which all of this is as the server has it; None where unknown."""
 
@@ -83,8 +83,7 @@ class KnownRelations:
             {oid: each for oid, each in {**self.shapes, **shapes}.items() if oid not in dropped},
             {oid: value for oid, value in self.hashes.items() if oid not in found.keys() | dropped},
             self.objects,
-            # of a table that was not read now, the version is no longer known
-            {oid: value for oid, value in {**self.versions, **versions}.items() if oid in versions},
+            versions,
         )
 
     def holds_at(self, now: SessionState) -> bool:

@@ -180,23 +180,31 @@ FROM (
 GROUP BY "table"
 """
 
-# Within a transaction that has changed a row twice, too: the row is in another place, and by another command
-ROW_VERSION = "hashtext(concat_ws('/', {0}.tableoid, {0}.ctid, {0}.xmin, {0}.cmin))"
+# By table of the system, the column with the OID of the table that a row describes
+SHAPE_ROWS = {
+    "pg_attribute": "attrelid",
+    "pg_attrdef": "adrelid",
+    "pg_class": "oid",
+    "pg_constraint": "conrelid",
+    "pg_index": "indrelid",
+    "pg_inherits": "inhrelid",
+    "pg_policy": "polrelid",
+    "pg_publication_rel": "prrelid",
+    "pg_rewrite": "ev_class",
+    "pg_trigger": "tgrelid",
+}
+# Also of a row that a transaction has changed twice: it is in another place, and by another command
+ROW_VERSION = "hashtext(concat_ws('/', r.tableoid, r.ctid, r.xmin, r.cmin))"
+ROWS_OF_SHAPES = " UNION ALL ".join(
+    f"SELECT r.{column}, {ROW_VERSION} FROM {name} AS r WHERE r.{column} = ANY ($1)"  # noqa: S608
+    for name, column in SHAPE_ROWS.items()
+)
 SHAPE_VERSIONS = f"""
 SELECT "table"::bigint, sum(version)::bigint
 FROM (
-    SELECT r.attrelid, {ROW_VERSION.format("r")} FROM pg_attribute AS r WHERE r.attrelid = ANY ($1) AND r.attnum > 0
-    UNION ALL SELECT r.adrelid, {ROW_VERSION.format("r")} FROM pg_attrdef AS r WHERE r.adrelid = ANY ($1)
-    UNION ALL SELECT r.conrelid, {ROW_VERSION.format("r")} FROM pg_constraint AS r WHERE r.conrelid = ANY ($1)
-    UNION ALL SELECT r.indrelid, {ROW_VERSION.format("r")} FROM pg_index AS r WHERE r.indrelid = ANY ($1)
-    UNION ALL SELECT i.indrelid, {ROW_VERSION.format("r")}
+    {ROWS_OF_SHAPES}
+    UNION ALL SELECT i.indrelid, {ROW_VERSION}
         FROM pg_index AS i JOIN pg_class AS r ON r.oid = i.indexrelid WHERE i.indrelid = ANY ($1)
-    UNION ALL SELECT r.tgrelid, {ROW_VERSION.format("r")} FROM pg_trigger AS r WHERE r.tgrelid = ANY ($1)
-    UNION ALL SELECT r.polrelid, {ROW_VERSION.format("r")} FROM pg_policy AS r WHERE r.polrelid = ANY ($1)
-    UNION ALL SELECT r.ev_class, {ROW_VERSION.format("r")} FROM pg_rewrite AS r WHERE r.ev_class = ANY ($1)
-    UNION ALL SELECT r.prrelid, {ROW_VERSION.format("r")} FROM pg_publication_rel AS r WHERE r.prrelid = ANY ($1)
-    UNION ALL SELECT r.inhrelid, {ROW_VERSION.format("r")} FROM pg_inherits AS r WHERE r.inhrelid = ANY ($1)
-    UNION ALL SELECT r.oid, {ROW_VERSION.format("r")} FROM pg_class AS r WHERE r.oid = ANY ($1)
 ) AS part ("table", version)
 GROUP BY "table"
 """  # noqa: S608
