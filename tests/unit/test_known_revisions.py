@@ -1,6 +1,7 @@
 """Revisions that an earlier run has loaded: which of them need not be loaded, and what Alembic knows of them."""
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,8 @@ def load(root: Path) -> dict[str, Script]:
 
 def describe(script: Script) -> tuple[object, ...]:
     names = script.down_revision, script.nextrev, script.branch_labels, script.dependencies, script.is_head
-    return *names, script.doc, script.longdoc, str(script.path), script.cmd_format(verbose=True)
+    words = sorted(re.findall(r"\w+", script.cmd_format(verbose=True)))  # the order of several labels is that of a set
+    return *names, script.doc, script.longdoc, str(script.path), words
 
 
 def test_the_history_is_that_of_the_files(root: Path) -> None:
