@@ -105,6 +105,12 @@ install_packages() {
         venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --no-compile --require-hashes "${requirements[@]}" |
             show_progress "$(cat "${locks[@]}" | grep -c '^[a-z0-9].*==')"
     fi
+    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then compile_packages; fi
+}
+
+# Compiled by the first command that imports them, or here where Python may write no bytecode: each would compile them.
+compile_packages() {
+    venv/bin/python -c 'import compileall, sysconfig; compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0)'
 }
 
 # On a terminal, how many of so many packages pip has come to, and the time left; else one line.

@@ -65,6 +65,14 @@ def test_the_console_script_works_from_anywhere(kit: Kit) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("variable", ["", "1"])
+def test_packages_are_compiled_where_no_command_would(checkout: Kit, variable: str) -> None:
+    assert set_up(checkout, PYTHONDONTWRITEBYTECODE=variable).returncode == 0
+    compiled = list(checkout.path.glob(f"venv/lib/python*/site-packages/{SMALL_LOCK}/__pycache__/__init__.*.pyc"))
+    assert bool(compiled) == bool(variable)
+
+
+@pytest.mark.slow
 def test_a_changed_lock_refreshes_and_keeps_what_else_is_there(checkout: Kit) -> None:
     set_up(checkout)
     mark = checkout.path / "venv" / "mine"
