@@ -22,6 +22,7 @@ from dbkit.roundtrip.outcome import RevisionOutcome
 from dbkit.roundtrip.prove import Request, prove
 from dbkit.settings import Settings, Target
 from support import (
+    precondition_cases_changes,
     precondition_cases_checks,
     precondition_cases_data,
     precondition_cases_keys,
@@ -37,6 +38,7 @@ GROUPS = {
     **precondition_cases_keys.GROUPS,
     **precondition_cases_types.GROUPS,
     **precondition_cases_data.GROUPS,
+    **precondition_cases_changes.GROUPS,
 }
 """The cases of a group are one chain when they are proven, so that all names of their objects differ."""
 CASES = {case.name: case for group in GROUPS.values() for case in group}

@@ -115,6 +115,19 @@ def unique(source: Source, key: Key) -> Precondition:
     return Precondition("unique", source, words, query, names, (good,), (bad,))
 
 
+def not_in(source: Source, other: Source, columns: Sequence[str], other_columns: Sequence[str]) -> Precondition:
+    """Return that no row has the key of a row of another source, beside which it is written: both have unique keys."""
+    pairs = zip(other_columns, columns, strict=True)
+    equal = " AND ".join(f"other.{quote_ident(one)} = written.{quote_ident(name)}" for one, name in pairs)
+    exists = f"EXISTS (SELECT 1 FROM {other.sql} AS other WHERE {equal})"  # noqa: S608
+    query = f"SELECT {key_list(source, 'written')} FROM {source.sql} AS written WHERE {exists}"  # noqa: S608
+    listed = columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
+    words = f"no {listed} that is written from {source.label} is one of {other.label}"
+    bad = f"SELECT 1 FROM {source.sql} AS written, {other.sql} AS other WHERE {equal}"  # noqa: S608
+    good = f"SELECT 1 FROM {source.sql} AS written"  # noqa: S608
+    return Precondition("unique", source, words, query, key_names(source), (good,), (bad,))
+
+
 def exclusion(source: Source, key: Key) -> Precondition:
     """Return that no two rows conflict by the operators of an exclusion constraint.
 

@@ -3,15 +3,27 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from dbkit.catalog.facts import FIRST_NORMAL_OID
 from dbkit.postgres.sql_quote import quote_ident
 from dbkit.preconditions import conditions
 from dbkit.preconditions.casts import CastFailure, SqlType, cast_failure, keeps_distinct, parse_type
 from dbkit.preconditions.conditions import Key
+from dbkit.preconditions.conjunctions import split_conjunction
 from dbkit.preconditions.effects import Effects
 from dbkit.preconditions.precondition import Precondition, Source
 from dbkit.preconditions.shapes import Column, Constraint, Index, Shapes, TableShape
+
+SIMILAR = {
+    **dict.fromkeys(("text", "character varying", "citext"), ("'dbkit'", "'DBKIT'", "' dbkit '")),
+    **dict.fromkeys(("integer", "bigint", "smallint"), ("10", "11", "-10")),
+    **dict.fromkeys(("numeric", "double precision", "real"), ("10.1", "10.2", "-10.1")),
+    **dict.fromkeys(
+        ("timestamp with time zone", "timestamp without time zone"), ("'2020-01-01 10:00:00'", "'2020-01-01 10:00:01'")
+    ),
+}
+"""By type, values that are often made equal: other letters, spaces, a sign, the next number or moment."""
 
 
 def derive_preconditions(before: Shapes, after: Shapes, effects: Effects) -> list[Precondition]:
@@ -41,11 +53,13 @@ class _Derivation:
         yield from self._of_types()
         yield from self._of_not_null()
         for each in self.now.constraints:
-            if each.is_valid and self._is_new(each) and not self._is_unclear(self._texts_of(each)):
-                yield from self._of_constraint(each)
+            texts = self._texts_of(each)
+            if each.is_valid and self._is_new(each) and not self._is_unclear(texts):
+                yield from (self._as_changed(found, texts) for found in self._of_constraint(each))
         for index in self.now.indexes:
-            if self._is_new_key(index) and not self._is_unclear([*index.expressions, index.predicate]):
-                yield self._of_index(index)
+            texts = [*index.expressions, index.predicate]
+            if self._is_new_key(index) and not self._is_unclear(texts):
+                yield self._as_changed(self._of_index(index), texts)
         yield from self._of_domains()
         if self.now.bounds and self.now.bounds != self.was.bounds and not self._is_bound_above():
             words = f"every row of {self.was.label} is within the bounds {self.now.bounds}"
@@ -78,8 +92,18 @@ class _Derivation:
 
     def _is_checked(self, column: Column) -> bool:
         """Whether a valid CHECK has guaranteed before that a column has no NULL."""
-        wanted = f"({quote_ident(column.name)} IS NOT NULL)", f"({column.name} IS NOT NULL)"
-        return any(each.is_valid and each.kind == "c" and each.expression in wanted for each in self.was.constraints)
+        return not self._guaranteed.isdisjoint(_not_null_of([column.name, quote_ident(column.name)]))
+
+    @cached_property
+    def _guaranteed(self) -> frozenset[str]:
+        """The conditions that no row of before could violate, by its columns and valid checks."""
+        names = [column.name for column in self.was.columns.values() if column.not_null]
+        checks = [
+            split_conjunction(each.expression)
+            for each in self.was.constraints
+            if each.kind == "c" and each.is_valid and not (each.is_only and self.was.has_children)
+        ]
+        return frozenset().union(_not_null_of([*names, *map(quote_ident, names)]), *checks)
 
     def _is_not_null_in(self, parent: int, name: str) -> bool:
         """Whether a column of the table above is NOT NULL, which then is where that is asked."""
@@ -91,13 +115,16 @@ class _Derivation:
     def _is_new(self, constraint: Constraint) -> bool:
         """Whether it was not there, or not valid."""
         texts = self._texts_of(constraint)
+        if self._changes_values(texts):
+            return True
         for each in self.was.constraints:
             if each.oid == constraint.oid:
                 return not each.is_valid
             # a constraint that a new type of a column builds again, or that replaces another one
             if each.is_valid and each.meaning == constraint.meaning and not self._differs(texts):
                 return False
-        return True
+        is_implied = constraint.kind == "c" and split_conjunction(constraint.expression) <= self._guaranteed
+        return not is_implied or self._differs(texts)
 
     def _texts_of(self, constraint: Constraint) -> list[str]:
         names = [
@@ -148,12 +175,30 @@ class _Derivation:
         if not (index.is_unique and index.is_valid):
             return False
         texts = [*index.expressions, index.predicate]
-        return not any(_implies(each, index) for each in self.was.indexes) or self._differs(texts)
+        is_implied = any(self._implies(each, index) for each in self.was.indexes)
+        return not is_implied or self._differs(texts) or self._changes_values(texts)
+
+    def _implies(self, one: Index, other: Index) -> bool:
+        """Whether rows of before that satisfied a unique index satisfy another one, too."""
+        if not (one.is_unique and one.is_valid) or (other.are_nulls_equal and not one.are_nulls_equal):
+            return False
+        # a row with a NULL is equal to none
+        by_itself = frozenset() if other.are_nulls_equal else _not_null_of(other.expressions)
+        known = self._guaranteed | by_itself | split_conjunction(other.predicate)
+        is_wider = _parts_of(one, self.was) <= _parts_of(other, self.now) and split_conjunction(one.predicate) <= known
+        return one.oid == other.oid or is_wider
 
     def _of_index(self, index: Index) -> Precondition:
         key = Key(index.expressions, index.predicate, index.are_nulls_equal)
         source = self._source([*index.expressions, index.predicate], is_only=self.was.has_children)
-        return conditions.unique(source, key)
+        found = conditions.unique(source, key)
+        return replace(found, bad=(*found.bad, *self._similar_rows(index))) if source.is_computed else found
+
+    def _similar_rows(self, index: Index) -> Iterator[str]:
+        """Yield queries for rows whose values differ, and which a statement may make equal."""
+        for column in self._named(index.expressions):
+            for value in SIMILAR.get(parse_type(column.type).name, ()):
+                yield f"SELECT 1 FROM {self.was.sql} AS counted WHERE {quote_ident(column.name)} = {value}"  # noqa: S608
 
     def _stays_null(self, number: int) -> bool:
         """Whether a column is a new one that no statement of the revision gives a value to."""
@@ -236,6 +281,19 @@ class _Derivation:
             for column in self._named(texts)
         )
 
+    def _changes_values(self, texts: Iterable[str]) -> bool:
+        """Whether a statement gives other values to a column that is named in these expressions."""
+        names = {column.name for column in self._named(texts)}
+        return any(
+            not step.assigned.keys().isdisjoint(names)
+            for step in self.effects.row_changes(self.was, self.now, names) or ()
+        )
+
+    def _as_changed(self, found: Precondition, texts: Iterable[str]) -> Precondition:
+        """Return a precondition whose words tell that the rows are asked as statements leave them."""
+        is_changed = self._changes_values(texts)
+        return replace(found, words=f"{found.words}, once the revision has changed them") if is_changed else found
+
     def _keeps_values(self, earlier: Column, column: Column) -> bool:
         """Whether values that differ still do after a change of the type."""
         using = self.effects.using(self.was, earlier.name, column.name)
@@ -275,15 +333,15 @@ class _Derivation:
         return f"CASE WHEN NOT ({' OR '.join(failing)}) THEN {converted} END" if failing else converted
 
 
-def _implies(one: Index, other: Index) -> bool:
-    """Whether rows that satisfy a unique index satisfy another one, too."""
-    if not (one.is_unique and one.is_valid):
-        return False
-    if one.oid == other.oid:
-        return True
-    is_same = (one.expressions, one.predicate) == (other.expressions, other.predicate)
-    is_wider = set(one.expressions) <= set(other.expressions) and not one.predicate
-    return (is_same or is_wider) and (one.are_nulls_equal or not other.are_nulls_equal)
+def _parts_of(index: Index, table: TableShape) -> set[int | str]:
+    """Return the columns of an index, by number, and its expressions."""
+    numbers = {name: each.number for each in table.columns.values() for name in (each.name, quote_ident(each.name))}
+    return {numbers.get(each, each) for each in index.expressions}
+
+
+def _not_null_of(expressions: Iterable[str]) -> frozenset[str]:
+    """Return the conditions that expressions are not NULL, as PostgreSQL writes them."""
+    return frozenset(f"{each} IS NOT NULL" for each in expressions)
 
 
 def mentions(text: str, name: str) -> bool:

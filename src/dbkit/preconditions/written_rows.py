@@ -1,6 +1,6 @@
 """The demands of a revision's statements on the rows that they read, by what they write."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlglot import exp
@@ -21,17 +21,64 @@ def written_preconditions(effects: Effects, after: Shapes) -> Iterator[Precondit
     None of a statement that reads a table which the revision has changed before: its rows are other ones then.
     """
     changed: set[int] = set()
+    inserted: dict[int, list[_Demands]] = {}
     for tree in effects.trees:
         try:
-            writing = _read_writing(tree, effects.shapes, after)
-            is_known = writing is not None and not changed.intersection(writing.sources)
-            found = list(_Demands(writing, effects.shapes, after).all()) if writing and is_known else []
+            writings = [
+                _Demands(writing, effects.shapes, after)
+                for part in _split_union(tree)
+                if (writing := _read_writing(part, effects.shapes, after)) and changed.isdisjoint(writing.sources)
+            ]
+            found = [each for demands in writings for each in demands.all()]
+            found += _key_demands(tree, writings, effects, inserted)
         except UNREADABLE:
             continue
         yield from found
         target = find_table(target_of(tree), effects.shapes)
         if target is not None and isinstance(tree, exp.Update | exp.Insert | exp.Delete):
             changed.add(target.oid)
+
+
+def _split_union(tree: exp.Expr) -> Iterator[exp.Expr]:
+    """Yield statements of one query each, which together do what an INSERT or CREATE TABLE of a UNION ALL does."""
+    queries = [tree.expression] if isinstance(tree, exp.Insert | exp.Create) else []
+    while any(isinstance(each, exp.Union) for each in queries):
+        if any(
+            isinstance(each, exp.Union) and (each.args.get("distinct") or each.args.get("with_")) for each in queries
+        ):
+            return
+        queries = [
+            part for each in queries for part in ([each.left, each.right] if isinstance(each, exp.Union) else [each])
+        ]
+    if len(queries) < 2:
+        yield tree
+        return
+    for query in queries:
+        part = tree.copy()
+        part.set("expression", query.copy())
+        yield part
+
+
+def _key_demands(
+    tree: exp.Expr, writings: "Sequence[_Demands]", effects: Effects, inserted: "dict[int, list[_Demands]]"
+) -> Iterator[Precondition]:
+    """Yield that keys which are inserted are not there already, nor inserted by another query.
+
+    `inserted`: by OID of a table, the queries of former statements, to which these are added.
+    """
+    if not isinstance(tree, exp.Insert | exp.Create) or tree.args.get("conflict"):
+        return
+    for demands in writings:
+        target = demands.writing.target
+        if target is None:
+            continue
+        was = effects.shapes.tables.get(target.oid)
+        if was is not None and not effects.changes(was):
+            yield from demands.not_in_table(was)
+        others = inserted.setdefault(target.oid, [])
+        for other in others:
+            yield from demands.not_in(other)
+        others.append(demands)
 
 
 @dataclass(frozen=True)
@@ -171,6 +218,36 @@ class _Demands:
             plain = {quote_ident(name) for name in self.writing.values} | set(self.writing.values)
             if index.is_unique and set(index.expressions) <= plain and not select.args.get("distinct"):
                 yield conditions.unique(source, Key(index.expressions, index.predicate, index.are_nulls_equal))
+
+    def not_in_table(self, was: TableShape) -> Iterator[Precondition]:
+        """Yield that no key is one of the rows that the target had before."""
+        for numbers, names in self._written_keys():
+            if all(number in was.columns for number in numbers):
+                existing = Source(was.sql, was.label, was.key, was.sql, was.key)
+                source = self._source(self.writing.values)
+                if source:
+                    yield conditions.not_in(source, existing, names, [was.columns[number].name for number in numbers])
+
+    def not_in(self, other: "_Demands") -> Iterator[Precondition]:
+        """Yield that no key is one that another query writes into the same table."""
+        others = [names for _, names in other._written_keys()]
+        for _, names in self._written_keys():
+            source, written = self._source(self.writing.values), other._source(other.writing.values)
+            if names in others and source and written:
+                yield conditions.not_in(source, written, names, names)
+
+    def _written_keys(self) -> Iterator[tuple[list[int], list[str]]]:
+        """Yield, of each unique key of the target whose values come from rows, the columns by number and by name."""
+        target, values = self.writing.target, self.writing.values
+        select = self.writing.select
+        if target is None or select.args.get("group") or select.args.get("limit"):
+            return
+        columns = {name: each for each in target.columns.values() for name in (each.name, quote_ident(each.name))}
+        for index in target.indexes:
+            key = [columns[each] for each in index.expressions if each in columns and columns[each].name in values]
+            is_whole = index.is_unique and not index.predicate and len(key) == len(index.expressions)
+            if is_whole and any(values[each.name].find(exp.Column) for each in key):
+                yield [each.number for each in key], [each.name for each in key]
 
     def _source(self, values: Mapping[str, exp.Expr] | None = None) -> Source | None:
         return _select_source(self.writing.select, self.writing.alias, self.writing.table, self.before, values)

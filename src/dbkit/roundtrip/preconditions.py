@@ -19,7 +19,7 @@ from dbkit.postgres.own_statements import project_settings
 from dbkit.preconditions.precondition import Precondition
 from dbkit.preconditions.removal import WITH_TRIGGERS, remove_violating_rows, turn_triggers_off
 from dbkit.preconditions.shapes import Shapes, qualified_names, read_shapes
-from dbkit.project.revision_source import read_source
+from dbkit.project.revision_source import mentioned_tables, read_source
 from dbkit.roundtrip.outcome import Failure
 from dbkit.roundtrip.results import ProofResult, add_failure
 from dbkit.roundtrip.row_snapshot import table_hash_query
@@ -158,7 +158,7 @@ def prove_preconditions(proof: Proof, result: ProofResult) -> ProofResult:
         violated = [replace(each, is_proven=is_proven) for each in known.found if each.query in known.violated]
         return replace(result, preconditions=tuple(violated))
     with project_settings(connection):
-        known.before = before = read_shapes(connection, after.tables.keys(), related=True)
+        known.before = before = read_shapes(connection, tables_before(proof, after), related=True)
         known.found = tuple(
             each for each in derive(before, after, runs, proof.script) if _can_be_asked(connection, each)
         )
@@ -167,6 +167,13 @@ def prove_preconditions(proof: Proof, result: ProofResult) -> ProofResult:
     if known.failure and known.violated.isdisjoint(each.query for each in known.found):
         return add_failure(result, known.failure)  # what it was derived from is no precondition
     return result
+
+
+def tables_before(proof: "Proof | FailedProof", after: Shapes) -> set[int]:
+    """Return the OIDs of the tables in the state after a revision, and of those of before that it names."""
+    tables = proof.work.sample_rows.table_names()
+    statements = "\n".join(run.sql for run in _unique(proof.runs["upgrade"]))
+    return {*after.tables, *mentioned_tables(proof.script, tables, statements)}
 
 
 def _unique(runs: Iterable[StatementRun]) -> list[StatementRun]:

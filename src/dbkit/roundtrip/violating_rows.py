@@ -10,7 +10,7 @@ from dbkit.preconditions.shapes import Shapes, read_shapes
 from dbkit.project.revision_source import mentioned_tables
 from dbkit.roundtrip.failures import describe_failure
 from dbkit.roundtrip.outcome import Failure
-from dbkit.roundtrip.preconditions import FailedProof, find_unsatisfying
+from dbkit.roundtrip.preconditions import FailedProof, find_unsatisfying, tables_before
 from dbkit.roundtrip.proof_connection import UP, ProofConnection
 from dbkit.roundtrip.run_state import RunState
 
@@ -58,7 +58,7 @@ def remove_violating_rows(proof: TransactionProof, error: BaseException) -> bool
 def _satisfy_preconditions(proof: TransactionProof, after: Shapes, failure: Failure) -> bool:
     """Remove the rows that violate preconditions, in the state before the upgrade. Returns whether there were."""
     driver = proof.connection.driver
-    proof.preconditions.before = read_shapes(driver, after.tables.keys(), related=True)
+    proof.preconditions.before = read_shapes(driver, tables_before(proof, after), related=True)
     return find_unsatisfying(proof, driver, after, proof.work.sample_rows.own_table_names(), failure)
 
 
