@@ -47,6 +47,8 @@ GOOD = {
 }  # fmt: skip
 """By type, a text that can be converted to it."""
 BAD = "not so"
+MOST_DIGITS = 6
+"""The digits of a second in times without a modifier."""
 SINCE_VALID = 16_00_00
 """The version of PostgreSQL in which pg_input_is_valid() came."""
 TYPE = re.compile(
@@ -87,12 +89,22 @@ def keeps_distinct(source: SqlType, target: SqlType) -> bool:
     if source.is_array or target.is_array:
         return False
     is_plain_text = source.name in TEXTS and source.name != "citext" and not source.labels
+    if source.name == target.name and source.name not in TEXTS and not target.labels:
+        return _is_as_precise(source, target)
     if target.labels:
         return is_plain_text or bool(source.labels)
     if target.name in ("text", "character varying"):
         return bool(source.labels) or source.name in (*TEXTS, *LIMITS, "uuid", "date")
     is_number = target.name in LIMITS or (target.name == "numeric" and target.scale >= 0)
     return is_number and source.name in LIMITS
+
+
+def _is_as_precise(source: SqlType, target: SqlType) -> bool:
+    """Whether a type with another modifier has all digits of the former one, after the point or of a second."""
+    if source.name == "numeric":
+        return target.size is None or (source.size is not None and target.scale >= source.scale)
+    most = MOST_DIGITS if source.name.startswith(("time", "interval")) else 0
+    return target.size is None or target.size >= (most if source.size is None else source.size)
 
 
 @dataclass(frozen=True)

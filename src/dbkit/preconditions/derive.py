@@ -18,9 +18,10 @@ from dbkit.preconditions.shapes import Column, Constraint, Index, Shapes, TableS
 SIMILAR = {
     **dict.fromkeys(("text", "character varying", "citext"), ("'dbkit'", "'DBKIT'", "' dbkit '")),
     **dict.fromkeys(("integer", "bigint", "smallint"), ("10", "11", "-10")),
-    **dict.fromkeys(("numeric", "double precision", "real"), ("10.1", "10.2", "-10.1")),
+    **dict.fromkeys(("numeric", "double precision", "real"), ("10.1", "10.1001", "10.2", "-10.1")),
     **dict.fromkeys(
-        ("timestamp with time zone", "timestamp without time zone"), ("'2020-01-01 10:00:00'", "'2020-01-01 10:00:01'")
+        ("timestamp with time zone", "timestamp without time zone"),
+        ("'2020-01-01 10:00'", "'2020-01-01 10:00:00.1'", "'2020-01-01 10:00:01'"),
     ),
 }
 """By type, values that are often made equal: other letters, spaces, a sign, the next number or moment."""
@@ -192,13 +193,15 @@ class _Derivation:
         key = Key(index.expressions, index.predicate, index.are_nulls_equal)
         source = self._source([*index.expressions, index.predicate], is_only=self.was.has_children)
         found = conditions.unique(source, key)
-        return replace(found, bad=(*found.bad, *self._similar_rows(index))) if source.is_computed else found
+        return replace(found, bad=(*found.bad, *self._similar_rows(index))) if source.is_made else found
 
     def _similar_rows(self, index: Index) -> Iterator[str]:
         """Yield queries for rows whose values differ, and which a statement may make equal."""
         for column in self._named(index.expressions):
-            for value in SIMILAR.get(parse_type(column.type).name, ()):
-                yield f"SELECT 1 FROM {self.was.sql} AS counted WHERE {quote_ident(column.name)} = {value}"  # noqa: S608
+            earlier = self.was.columns.get(column.number)
+            name = quote_ident(earlier.name) if earlier else ""
+            for value in SIMILAR.get(parse_type(earlier.type).name, ()) if earlier else ():
+                yield f"SELECT 1 FROM {self.was.sql} AS counted WHERE {name} = {value}"  # noqa: S608
 
     def _stays_null(self, number: int) -> bool:
         """Whether a column is a new one that no statement of the revision gives a value to."""
@@ -216,7 +219,7 @@ class _Derivation:
     def _of_types(self) -> Iterator[Precondition]:
         for number, column in self.now.columns.items():
             earlier = self.was.columns.get(number)
-            if earlier is None or (earlier.type_oid, earlier.modifier) == (column.type_oid, column.modifier):
+            if earlier is None or not _has_other_type(earlier, column):
                 continue
             if self.now.parents and self._is_parent_partition():
                 continue
@@ -277,7 +280,7 @@ class _Derivation:
         """Whether a column that is named in these expressions is another one than before, or has other values."""
         return any(
             (each := self.was.columns.get(column.number)) is None
-            or (each.type_oid != column.type_oid and not self._keeps_values(each, column))
+            or (_has_other_type(each, column) and not self._keeps_values(each, column))
             for column in self._named(texts)
         )
 
@@ -324,13 +327,19 @@ class _Derivation:
         if earlier is None:
             kind = column.type if column.type_oid < FIRST_NORMAL_OID else "text"
             return f"CAST({column.default or 'NULL'} AS {kind})"
-        if earlier.type_oid == column.type_oid or column.type_oid >= FIRST_NORMAL_OID:
+        if _has_other_type(earlier, column) and parse_type(column.type).name == "citext":
+            return f"pg_catalog.lower({quote_ident(earlier.name)}::text)"  # the type may not be there before
+        if not _has_other_type(earlier, column) or column.type_oid >= FIRST_NORMAL_OID:
             return quote_ident(earlier.name)
         using = self.effects.using(self.was, earlier.name, column.name)
         converted = f"CAST({using.sql if using else quote_ident(earlier.name)} AS {column.type})"
         failing = [each.failing for each in self._cast_failures(earlier, column)]
         # what cannot be converted is another precondition
         return f"CASE WHEN NOT ({' OR '.join(failing)}) THEN {converted} END" if failing else converted
+
+
+def _has_other_type(earlier: Column, column: Column) -> bool:
+    return (earlier.type_oid, earlier.modifier) != (column.type_oid, column.modifier)
 
 
 def _parts_of(index: Index, table: TableShape) -> set[int | str]:

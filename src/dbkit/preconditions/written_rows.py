@@ -222,7 +222,8 @@ class _Demands:
     def not_in_table(self, was: TableShape) -> Iterator[Precondition]:
         """Yield that no key is one of the rows that the target had before."""
         for numbers, names in self._written_keys():
-            if all(number in was.columns for number in numbers):
+            is_same = was.oid in self.writing.sources and all(self.writing.values[name].name == name for name in names)
+            if all(number in was.columns for number in numbers) and not is_same:
                 existing = Source(was.sql, was.label, was.key, was.sql, was.key)
                 source = self._source(self.writing.values)
                 if source:
