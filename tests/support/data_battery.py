@@ -25,6 +25,7 @@ from support import (
     data_controls,
     data_failures,
     data_programs,
+    data_relations,
     data_structures,
     data_trial_controls,
     data_trial_faults,
@@ -37,10 +38,12 @@ FAULT_GROUPS = {
     **data_conditions.GROUPS,
     **data_programs.GROUPS,
     **data_structures.GROUPS,
+    **data_relations.GROUPS,
     **data_failures.FAULT_GROUPS,
 }
 TRIAL_GROUPS = {"trial faults": data_trial_faults.CASES, "trial controls": data_trial_controls.CASES}
-GROUPS = {**FAULT_GROUPS, **data_controls.GROUPS, **data_failures.CONTROL_GROUPS, **TRIAL_GROUPS}
+CONTROL_GROUPS = {**data_controls.GROUPS, **data_failures.CONTROL_GROUPS, **data_relations.CONTROL_GROUPS}
+GROUPS = {**FAULT_GROUPS, **CONTROL_GROUPS, **TRIAL_GROUPS}
 """The cases of a group are one chain when they are proven, so that all names of their tables differ."""
 CASES = {case.name: case for group in GROUPS.values() for case in group}
 

@@ -71,6 +71,10 @@ class Goal:
         absent = tuple(replace(each, column=column) for each, column in columns if isinstance(column, exp.Column))
         return replace(self, atoms=atoms, values=values, equal=equal, absent=absent)
 
+    def qualified(self, qualify: "Callable[[Table], Table]") -> "Goal":
+        """Return the goal with other names of its tables."""
+        return replace(self, tables={key: qualify(table) for key, table in self.tables.items()})
+
     def rename(self, old: str, new: str) -> "Goal":
         """Return the goal with another key of a table; a comparison of a column with itself is left out."""
         goal = self.replace_columns(lambda each: make_column(new, each.name) if each.table == old else None)

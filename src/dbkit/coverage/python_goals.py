@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import islice, permutations
 
 from sqlglot import exp
@@ -13,11 +14,11 @@ from dbkit.coverage.goals import Table as Name
 from dbkit.coverage.python_comparisons import Comparison, Literal
 from dbkit.coverage.python_source import PythonCondition
 from dbkit.sample_data.constraints import Column, Table
-from dbkit.sample_data.values import DATES, NUMBERS, TEXTS
+from dbkit.sample_data.values import DATES, DOCUMENTS, NUMBERS, TEXTS
 
 MOST_GOALS = 48
 MOST_CONTAINERS = 4
-DOCUMENTS = ("json", "jsonb")
+NUMBER = (int, float, Decimal)
 JSON = re.compile(r"\bjson\.loads\b")
 
 
@@ -95,7 +96,10 @@ class _Reader:
                 operand_of_column = _column(column, key)
                 if self.is_json_text and column.type.name in TEXTS and literal.kind == Comparison.MEMBER:
                     document = exp.cast(operand_of_column, "jsonb")
-                    yield (*known, exp.JSONBContains(this=document, expression=exp.Literal.string(str(literal.value))))
+                    yield (
+                        *known,
+                        exp.JSONBContainsTopKey(this=document, expression=exp.Literal.string(str(literal.value))),
+                    )
                 atom = None if column.drawn else _compare(operand_of_column, column, literal)
                 if atom is not None:
                     yield (*known, atom)
@@ -109,7 +113,7 @@ class _Reader:
             for literal in literals:
                 if literal.kind in (Comparison.MEMBER, Comparison.SUBSTRING) and not literal.is_negated:
                     key = exp.Literal.string(str(literal.value))
-                    yield (exp.JSONBContains(this=exp.cast(value.copy(), "jsonb"), expression=key),)
+                    yield (exp.JSONBContainsTopKey(this=exp.cast(value.copy(), "jsonb"), expression=key),)
 
     def _operand(self, table: Table, name: str, key: str) -> tuple[exp.Expr, Column] | None:
         """Return what has a name in a row: a column, or the key of a document."""
@@ -173,7 +177,7 @@ def _positive(operand: exp.Expr, column: Column, literal: Literal) -> exp.Expr |
     if literal.kind == Comparison.LENGTH:
         return exp.EQ(this=_call(_measure(column, kind), operand), expression=exp.Literal.number(str(value)))
     if literal.kind == Comparison.MEMBER and kind in DOCUMENTS:
-        return exp.JSONBContains(this=exp.cast(operand, "jsonb"), expression=exp.Literal.string(str(value)))
+        return exp.JSONBContainsTopKey(this=exp.cast(operand, "jsonb"), expression=exp.Literal.string(str(value)))
     if literal.kind == Comparison.MEMBER and column.type.element and not is_key:
         return exp.EQ(this=exp.Literal.string(str(value)), expression=exp.Any(this=exp.Paren(this=operand)))
     if not _is_comparable(kind, column, value):
@@ -232,7 +236,7 @@ def _truthy(operand: exp.Expr, column: Column, kind: str) -> exp.Expr:
 def _is_comparable(kind: str, column: Column, value: object) -> bool:
     if isinstance(value, bool):
         return kind == "bool"
-    if isinstance(value, int | float):
+    if isinstance(value, NUMBER):
         return kind in NUMBERS or kind == "text"
     if kind in TEXTS or column.type.labels:
         return isinstance(value, str)
@@ -240,6 +244,6 @@ def _is_comparable(kind: str, column: Column, value: object) -> bool:
 
 
 def _literal(value: object, kind: str) -> exp.Expr:
-    if isinstance(value, int | float) and not isinstance(value, bool) and kind in NUMBERS:
+    if isinstance(value, NUMBER) and not isinstance(value, bool) and kind in NUMBERS:
         return exp.Literal.number(str(value))
     return exp.Literal.string(str(value))

@@ -242,6 +242,8 @@ def _evaluate_attribute(node: ast.Attribute, module: Module, names: Mapping[str,
             if isinstance(statement, ast.Assign) and any(last_name(each) == node.attr for each in statement.targets):
                 return _evaluate(statement.value, module, names)
         raise NotConstantError(node.attr)
+    if node.attr == "utc" and last_name(node.value) == "timezone":
+        return datetime.timezone.utc
     value = _evaluate(node.value, module, names)
     if isinstance(value, Record) and node.attr in value.names:
         return value[value.names.index(node.attr)]

@@ -90,7 +90,9 @@ class _Reader:
                 self.record(path, opposite)
             self.read_body(node.orelse, names.copy(), outside)
         self.read_assignments(node, names)
-        return outside if leaves and not node.orelse else path
+        if not leaves or node.orelse:
+            return path
+        return self.record(path, opposite)
 
     def read_assignments(self, node: ast.stmt, names: Names) -> None:
         """Note the names that are assigned in branches, after these."""

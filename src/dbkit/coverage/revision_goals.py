@@ -1,5 +1,6 @@
 """The goals of all statements of a revision, and the rows for them."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,8 @@ import psycopg
 from dbkit.coverage import facts
 from dbkit.coverage.bodies import Bodies
 from dbkit.coverage.goals import Goal, Table, UnreadableError
+from dbkit.coverage.made_equal import differing_goals
+from dbkit.coverage.overwritten import overwriting_goals
 from dbkit.coverage.planting import Planted, Planter
 from dbkit.coverage.python_goals import python_goals
 from dbkit.coverage.python_source import read_conditions
@@ -25,6 +28,14 @@ from dbkit.sample_data.constraints import KnownTables
 
 MOST_RUNS = 12
 """How many executions of a statement with different parameters are read."""
+SCHEMAS = r"""(?P<schemas>(?:[\w$-]+|"[^"]*"|'[^']*'|\s*,\s*)+)"""
+SEARCH_PATH = re.compile(
+    rf"\W*(?:set\s+(?:local\s+|session\s+)?search_path\s*(?:to\b|=)|select\s+(?:pg_catalog\.)?set_config\('search_path',)"
+    rf"\s*{SCHEMAS}",
+    re.IGNORECASE,
+)
+"""A statement after which names are found in these schemas."""
+PATH_OF_FUNCTION = re.compile(rf"\bset\s+search_path\s*(?:to\b|=)\s*{SCHEMAS}", re.IGNORECASE)
 Runs = Mapping[str, Sequence[StatementRun]]
 """By direction, the statements of a revision."""
 Statement = tuple[str, str]
@@ -86,15 +97,16 @@ def read_revision_goals(
     own: Collection[int],
     seed: int,
     known: KnownTables,
+    inserted: Collection[Inserted] = (),
 ) -> RevisionGoals:
     """Return the goals of the revision in the file `path`, in the state that the rows are planted in.
 
     `ignored` are the names of tables that get no rows, `own` the OIDs of tables with own rows, `known` the tables that
-    were read before in that state.
+    were read before in that state, `inserted` what the upgrade was seen to insert.
     """
     with project_settings(connection):
         tables = TableReader(connection, frozenset(ignored), seed, known)
-        reader = _Reader(connection, tables, runs)
+        reader = _Reader(connection, tables, runs, avoided=set(inserted))
         reader.read_statements(frozenset() if is_bytecode(path) else lines_under_queries(path))
         reader.read_triggers()
         reader.read_python(path)
@@ -114,6 +126,8 @@ class _Reader:
     def __post_init__(self) -> None:
         texts = [run.sql for runs in self.runs.values() for run in runs]
         self.bodies = Bodies(self.connection, texts)
+        paths = [path for text in texts if "function" in text.lower() for path in PATH_OF_FUNCTION.finditer(text)]
+        self.tables.later_schemas = [schema for path in paths for schema in _read_schemas(path)]
         self.renames = Renames()
 
     def read_statements(self, conditional: Collection[int]) -> None:
@@ -121,7 +135,12 @@ class _Reader:
 
         On `conditional` lines of the file, what is inserted may be there already, and is not inserted then.
         """
+        last = ""
         for direction, run in self._different_runs():
+            path = SEARCH_PATH.match(run.sql)
+            if path or direction != last:
+                self.tables.schemas = _read_schemas(path)
+            last = direction
             self.renames.read(run.sql)
             if facts.may_have_goals(run.sql):
                 self._read_run((direction, run.template), run.sql)
@@ -136,6 +155,7 @@ class _Reader:
                     for table, name, value in known
                     if table and frozenset([name]) in table.unique
                 }
+        self.tables.schemas = ()
 
     def _read_run(self, statement: Statement, sql: str) -> None:
         inner = self.bodies.statements_in(sql)
@@ -148,7 +168,10 @@ class _Reader:
         for each in (sql, *inner):
             try:
                 found = read_goals(each, self._columns_now, self.tables.view_of)
-                goals += [self.renames.restore(goal) for goal in found]
+                if statement[0] == "upgrade":
+                    found += [*overwriting_goals(each, found, self.tables.find), *differing_goals(found)]
+                restored = [self.renames.restore(goal) for goal in found]
+                goals += [each.qualified(self.tables.qualify) for each in restored]
             except UnreadableError:
                 self.reasons.setdefault(statement, (facts.UNREADABLE, False))
 
@@ -206,3 +229,8 @@ class _Reader:
         before = self.renames.table(Table(schema, name))
         columns = self.tables.columns_of(before.schema, before.name)
         return None if columns is None else self.renames.columns_now(before, list(columns))
+
+
+def _read_schemas(path: "re.Match[str] | None") -> list[str]:
+    """Return the schemas that a statement, or a clause of a function, puts into the search path."""
+    return [each.strip(" \"'\n") for each in path["schemas"].split(",")] if path else []

@@ -30,6 +30,10 @@ class TableReader:
     seed: int = 0
     known: KnownTables = field(default_factory=KnownTables)
     """Tables that were read before in the same state."""
+    schemas: Sequence[str] = ()
+    """The schemas in which statements find names first, where one of them has set a search path."""
+    later_schemas: Sequence[str] = ()
+    """The schemas in which names are looked for at last: those of the search paths of functions."""
     _search_path: str | None = None
     _tables: dict[Name, Table | None] = field(default_factory=dict)
     _rows: dict[tuple[int, int, int], Iterator[Row]] = field(default_factory=dict)
@@ -57,9 +61,20 @@ class TableReader:
 
     def find(self, name: Name) -> Table | None:
         """Return a table; None where there is none of that name, or where it is the server's own."""
-        if name not in self._tables:
-            self._tables[name] = self._read(name)
-        return self._tables[name]
+        qualified = self.qualify(name)
+        if qualified not in self._tables:
+            self._tables[qualified] = self._read(qualified)
+        return self._tables[qualified]
+
+    def qualify(self, name: Name) -> Name:
+        """Return the name with the schema in which there is such a table, where it is in none of the project's path."""
+        if name.schema or not (self.schemas or self.later_schemas):
+            return name
+        with_schemas = [replace(name, schema=each) for each in (*self.schemas, "", *self.later_schemas)]
+        for each in with_schemas:
+            if each not in self._tables:
+                self._tables[each] = self._read(each)
+        return next((each for each in with_schemas if self._tables[each]), name)
 
     def find_by_oid(self, oid: int) -> Table | None:
         """Return a table by its OID."""

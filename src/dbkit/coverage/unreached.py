@@ -23,7 +23,9 @@ CATALOG = re.compile(
 SERVER_FUNCTION = re.compile(r"to_reg\w+|pg_\w+|current_\w+|session_user|version|now|has_\w+_privilege")
 """Functions as attributes of `sa.func` that read no rows."""
 EXECUTES = ("execute", "exec_driver_sql", "scalar", "scalars")
-"""Methods of connections and sessions that return rows, or a value of one; `query` is only one of sessions."""
+"""Methods of connections and sessions that return rows, or a value of one."""
+OF_SESSIONS = ("query", "get")
+"""Methods that do so only of sessions."""
 BRANCHES = re.compile(rb"\b(?:if|for|while|match|try)\b")
 """A word of every branch; reading the syntax of a file takes longer."""
 DEEPEST = 3  # assignments of names to names
@@ -138,6 +140,8 @@ def _read_sources(nodes: Iterable[ast.AST]) -> dict[str, list[ast.expr]]:
             value, targets = node.value, [node.target]
         elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
             value, targets = node.iter, [node.target]
+        elif isinstance(node, ast.withitem) and node.optional_vars:
+            value, targets = node.context_expr, [node.optional_vars]
         for name in (name for target in targets for name in target_names(target)) if value else ():
             found.setdefault(name, []).append(value)  # type: ignore[arg-type]  # the condition has it
     return found
@@ -169,7 +173,7 @@ class _Finder:
                 case ast.If():
                     yield from self.find_in_if(statement, in_loop, "if")
                     rest = body[number + 1 :]
-                    if self.ends_function(statement) and rest and not self.is_reached(rest):
+                    if rest and self.ends_body(statement, in_loop) and not self.is_reached(rest):
                         words = f"after if {ast.unparse(statement.test)}"
                         yield from self.find_in_branch(statement, rest[0].lineno, words, rest, True, in_loop)
                         return
@@ -242,7 +246,16 @@ class _Finder:
     def reads_rows(self, node: ast.expr, called: frozenset[str] = frozenset()) -> bool:
         """Whether an expression comes from the result of a query; `called`: functions that are being read."""
         calls = [each for part in self.expressions_of([node]) for each in ast.walk(part) if isinstance(each, ast.Call)]
-        return any(_executes(each) or self.returns_rows(each, called) for each in calls)
+        return any(self.executes(each) or self.returns_rows(each, called) for each in calls)
+
+    def executes(self, call: ast.Call) -> bool:
+        """Whether a call runs a query."""
+        name = last_name(call.func)
+        if name in OF_SESSIONS and isinstance(call.func, ast.Attribute):
+            parts = self.expressions_of([call.func.value])
+            named = [last_name(each).lower() for part in parts for each in ast.walk(part) if isinstance(each, ast.expr)]
+            return any("session" in each for each in named)
+        return name in EXECUTES
 
     def returns_rows(self, call: ast.Call, called: frozenset[str] = frozenset()) -> bool:
         """Whether a call is one of a function of the file that returns what a query has, but not of the catalog."""
@@ -268,9 +281,11 @@ class _Finder:
             return False
         return not self.reads_schema(test) or (is_environment_check(test) and not self.is_environment(test))
 
-    def ends_function(self, node: ast.If) -> bool:
-        """Whether a function returns where this condition on rows is met: what follows is the other branch."""
-        return not node.orelse and isinstance(node.body[-1], ast.Return) and self.depends_on_query(node.test)
+    def ends_body(self, node: ast.If, in_loop: bool) -> bool:
+        """Whether a function or a turn of a loop ends where a condition on rows is met: the rest is a branch, too."""
+        if node.orelse or not isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break):
+            return False
+        return self.depends_on_query(node.test) or (in_loop and not self.is_environment(node.test))
 
     def find_in_if(self, node: ast.If, in_loop: bool, word: str) -> Iterator[Branch]:
         test = ast.unparse(node.test)
@@ -319,13 +334,6 @@ def _names_schema(node: ast.expr) -> bool:
         if is_function and SERVER_FUNCTION.fullmatch(last_name(each)):  # type: ignore[arg-type]  # it is an expression
             return True
     return is_environment_check(node)
-
-
-def _executes(call: ast.Call) -> bool:
-    """Whether a call runs a query."""
-    name = last_name(call.func)
-    owner = last_name(call.func.value) if isinstance(call.func, ast.Attribute) else ""
-    return name in EXECUTES or (name == "query" and "session" in owner.lower())
 
 
 def _changes_something(body: Sequence[ast.stmt]) -> bool:

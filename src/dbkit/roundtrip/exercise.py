@@ -23,6 +23,8 @@ class Exercise:
         """By direction and statement, why no row was planted for it, and whether none can meet it."""
         self.changing: set[tuple[str, str]] = set()
         """By direction, the queries that run functions which change rows."""
+        self.inserted: set[tuple[int, str, str]] = set()
+        """OID of a table, column and value of what the upgrade inserts, as far as that is known."""
 
     @property
     def is_possible(self) -> bool:
@@ -42,7 +44,8 @@ class Exercise:
         from dbkit.coverage.revision_goals import read_revision_goals
 
         own, seed = sample_rows.own_tables(), sample_rows.options.seed
-        goals = read_revision_goals(connection, self.path, self.runs, ignored, own, seed, sample_rows.known_tables())
+        known = sample_rows.known_tables()
+        goals = read_revision_goals(connection, self.path, self.runs, ignored, own, seed, known, self.inserted)
         self.reasons |= goals.reasons
         self.changing |= set(goals.changing)
         return goals

@@ -19,6 +19,7 @@ from dbkit.roundtrip.apply import run_revision
 from dbkit.roundtrip.branches import RevisionBranches
 from dbkit.roundtrip.compare import Snapshot
 from dbkit.roundtrip.event_recorder import record_statements
+from dbkit.roundtrip.inserted_rows import compare_inserted
 from dbkit.roundtrip.outcome import Failure
 from dbkit.roundtrip.preconditions import Preconditions, find_unsatisfying
 from dbkit.roundtrip.row_snapshot import find_oids
@@ -135,6 +136,15 @@ class CloneExercise:
         now = self.databases.read_row_versions(target, with_rows=True)
         names = self._versions.names
         return {names[oid] for oid in self._versions.changed_rows(now) & names.keys()}
+
+    def find_inserted(self) -> set[tuple[int, str, str]]:
+        """Return the values of the rows that are there after the upgrade, and whose keys were not before."""
+        if self.backup is None or self._applied:
+            return set()
+        tables = [table for table in self.work.sample_rows.known_tables().tables.values() if self.mentions(table.sql)]
+        backup = next(iter(self.backup.values()))
+        with self.connect() as now, connect(backup, autocommit=True, session=Session.PROJECT) as before:
+            return compare_inserted(before, now, tables)
 
     def mentions(self, table: str) -> bool:
         """Whether the revision contains the name of a table."""

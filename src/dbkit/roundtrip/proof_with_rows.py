@@ -52,6 +52,9 @@ class Proof(Protocol):
     def read_shapes(self) -> Shapes:
         """Return what the catalog demands of rows in the state after the upgrade."""
 
+    def find_inserted(self) -> set[tuple[int, str, str]]:
+        """Return what the upgrade, which is applied, has inserted: OID, column and value, as far as that is known."""
+
     def run_and_check(self, up: bool) -> Failure | None:
         """Run a function, then check the deferred constraints."""
 

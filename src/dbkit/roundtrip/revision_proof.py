@@ -32,6 +32,7 @@ from dbkit.roundtrip.compare import Facts, Findings, Snapshot, compare_down_and_
 from dbkit.roundtrip.extra_rows import prove_with_extra_rows
 from dbkit.roundtrip.extreme_pass import is_extreme_pass_wanted, prove_with_extreme_rows
 from dbkit.roundtrip.failures import describe_failure, fails_whatever_rows, fails_without_transaction
+from dbkit.roundtrip.inserted_rows import read_inserted
 from dbkit.roundtrip.notes import mark_touched_columns
 from dbkit.roundtrip.outcome import Failure, Finding
 from dbkit.roundtrip.preconditions import Preconditions
@@ -174,6 +175,15 @@ class RevisionProof:
         found = self.connection.fingerprints.read()
         tables = self.work.sample_rows.table_names()
         return {name for oid, name in tables.items() if oid in found.touched | found.written}
+
+    def find_inserted(self) -> set[tuple[int, str, str]]:
+        """Return the values of the rows that the transaction has inserted into tables of before.
+
+        Where it has updated rows, too, only values in keys.
+        """
+        known = self.work.sample_rows.known_tables().tables
+        tables = [known[oid] for oid in self.state.touched or () if oid in known]
+        return read_inserted(self.connection.driver, tables) if tables else set()
 
     def apply_again(self) -> None:
         """Apply the revision once more, from the savepoint before it."""

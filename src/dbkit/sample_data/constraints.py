@@ -197,6 +197,10 @@ class Table:
         """Whether the reference can be NULL."""
         return any(not self.column(name).not_null for name in reference.columns if self.has(name))
 
+    def is_unique(self, columns: Collection[str]) -> bool:
+        """Whether no two rows can have the same values in these columns."""
+        return any(unique <= set(columns) for unique in self.unique)
+
     def has(self, name: str) -> bool:
         """Whether it has a column of that name that is not generated."""
         return any(column.name == name for column in self.columns)

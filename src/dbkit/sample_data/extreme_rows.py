@@ -10,7 +10,7 @@ from dbkit.sample_data.fixed_settings import fixed_settings
 from dbkit.sample_data.insert import FillTurn
 from dbkit.sample_data.row_generator import ExtremeValues, extreme_values
 
-ROWS = 5
+ROWS = 7
 """The number of rows that each table gets: no type has more extreme values."""
 
 

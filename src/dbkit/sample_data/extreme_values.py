@@ -71,12 +71,19 @@ MAKERS: dict[str, Callable[[Type], list[str]]] = {
     **dict.fromkeys(("float4", "float8"), _make_floats),
 }
 JSON = ('{"a" : 12345678901234567890.5, "a": 1e400, "\\u0001": {"b": [[[[]]]]}}', "null", '"text"', "[1, [2]]")
+FAR_MOMENTS = (
+    "1900-01-01 00:00",
+    "2999-12-31 23:59:59.999999",
+    "0044-03-15 00:00 BC",
+    "9999-12-31 23:59:59",
+    "infinity",
+)
+# behind these, for most zones of Europe and of North America: times that the clocks skip, and moments of times that
+# come twice
 FIXED_VALUES: dict[str, tuple[str, ...]] = {
     "date": ("1900-01-01", "2999-12-31", "0044-03-15 BC", "9999-12-31", "infinity"),
-    **dict.fromkeys(
-        ("timestamp", "timestamptz"),
-        ("1900-01-01 00:00", "2999-12-31 23:59:59.999999", "0044-03-15 00:00 BC", "9999-12-31 23:59:59", "infinity"),
-    ),
+    "timestamp": (*FAR_MOMENTS, "2024-03-31 02:30", "2024-03-10 02:30"),
+    "timestamptz": (*FAR_MOMENTS, "2024-10-27 00:30+00", "2024-11-03 05:30+00"),
     "time": ("24:00:00", "23:59:59.999999"),
     "timetz": ("24:00:00+15:59", "23:59:59.999999-15:59"),
     "interval": ("178000000 years", "-178000000 years", "0"),

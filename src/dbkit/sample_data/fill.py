@@ -13,6 +13,8 @@ from dbkit.sample_data.insert import FillTurn
 KIT_TABLES = ("dbkit_journal", "dbkit_backfill")
 ROWS_FOR_NEW_COLUMNS = 2
 """The number of rows that a table gets when its columns have changed."""
+ROWS_WITHOUT_CHILD = 2
+"""The number of further rows of a table that another one has a row for each of: with the other value of a flag, too."""
 BEGIN = """
 BEGIN; SET LOCAL lock_timeout = '10s'; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD';
 SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; SET CONSTRAINTS ALL IMMEDIATE
@@ -87,8 +89,8 @@ class TableFiller:
             for oid in gone | (self.tables.keys() & asked) - {table.oid for table in tables}:
                 self._forget_table(oid)
             tables = self._choose(tables)
-            if children := self._find_children(tables) - asked:
-                tables += read_project_tables(connection, children, ignored)[0]
+            if others := (self._find_children(tables) | self._find_single_parents(tables)) - asked:
+                tables += read_project_tables(connection, others, ignored)[0]
             if not tables:
                 return set()
             missing = self._count_missing(connection, tables)
@@ -120,6 +122,10 @@ class TableFiller:
         }
         return {oid for oid, table in self.tables.items() if any(each.parent in renamed for each in table.references)}
 
+    def _find_single_parents(self, tables: Sequence[Table]) -> set[int]:
+        """Return the OIDs of the known tables with a row for each row of one of these, which must refer to one."""
+        return set().union(*map(_single_parents_of, tables)) & self.tables.keys()
+
     def restore_tables(self, connection: psycopg.Connection, oids: Sequence[int]) -> None:
         """Read the tables that another process has filled, which has recorded what else it knows."""
         with _transaction(connection):
@@ -147,18 +153,26 @@ class TableFiller:
 
     def _count_missing(self, connection: psycopg.Connection, tables: Sequence[Table]) -> dict[int, tuple[Table, int]]:
         """Return, by OID, the tables that lack rows, and how many each lacks."""
+        most = self.rows + ROWS_WITHOUT_CHILD
         query = " UNION ALL ".join(
-            f"SELECT {table.oid}, (SELECT count(*) FROM (SELECT FROM ONLY {table.sql} LIMIT {self.rows}) AS r)"  # noqa: S608
+            f"SELECT {table.oid}, (SELECT count(*) FROM (SELECT FROM ONLY {table.sql} LIMIT {most}) AS r)"  # noqa: S608
             for table in tables
         )
+        larger = set().union(*map(_single_parents_of, (*self.tables.values(), *tables)))
         present: dict[int, int] = dict(connection.execute(query.encode()).fetchall())
         missing = {}
         for table in tables:
             before = self.tables.get(table.oid)
-            wanted = self.rows - present[table.oid]
+            wanted = (most if table.oid in larger else self.rows) - present[table.oid]
             if before and before.columns != table.columns and present[table.oid]:
                 wanted = max(wanted, ROWS_FOR_NEW_COLUMNS)
             self.tables[table.oid] = table
             if wanted > 0 and table.oid not in self.filled_by_project:
                 missing[table.oid] = (table, wanted)
         return missing
+
+
+def _single_parents_of(table: Table) -> set[int]:
+    """Return the OIDs of the other tables of which each row of a table must have a different one."""
+    single = [each for each in table.references if table.is_unique(each.columns) and not table.is_nullable(each)]
+    return {each.parent for each in single if each.parent != table.oid}

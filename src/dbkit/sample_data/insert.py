@@ -16,6 +16,9 @@ from dbkit.sample_data.table_order import next_tables, required_references
 ROWS_ONE_BY_ONE = 30
 """The number of rows that are tried one by one when several at once fail."""
 
+TREE = ((1, 0), (2, 0), (3, 2))
+"""The rows of a table that refer to other ones in it, each with its parent: one has two children, one a grandchild."""
+
 
 class ParentHasNoRows(CannotFill):
     """A table that each row must refer to has no rows."""
@@ -208,16 +211,26 @@ class FillTurn:
         return rows[: self.wanted[table.oid]]
 
     def _set_reference(self, table: Table, reference: Reference) -> None:
-        """Let one row refer to a row that was not there yet: in the same table, or in one of a cycle with it."""
+        """Let one row refer to a row that was not there yet, in a table of a cycle; rows of one table are a tree."""
         columns = [quote_ident(name) for name in reference.columns]
         is_open = " AND ".join(f"{column} IS NULL" for column in columns)
-        for key in self._keys_of(reference)[:1]:
-            assigned = ", ".join(
-                f"{column} = {quote_literal(value)}" for column, value in zip(columns, key, strict=True)
-            )
-            row = f"SELECT max(ctid) FROM ONLY {table.sql} WHERE {is_open}"  # noqa: S608
-            with self._ignoring_errors():
-                self.connection.execute(f"UPDATE ONLY {table.sql} SET {assigned} WHERE ctid = ({row})".encode())  # noqa: S608
+        if reference.parent != table.oid:
+            row = f"(SELECT max(ctid) FROM ONLY {table.sql} WHERE {is_open})"  # noqa: S608
+            for key in self._keys_of(reference)[:1]:
+                self._assign(table, columns, key, row)
+            return
+        keys = [f"{quote_ident(name)}::text" for name in reference.parent_columns]
+        query = f"SELECT ctid::text, {', '.join(keys)} FROM ONLY {table.sql} WHERE {is_open} ORDER BY ctid"  # noqa: S608
+        rows = self.connection.execute(query.encode()).fetchall()
+        for child, parent in TREE:
+            if child < len(rows) and None not in rows[parent]:
+                self._assign(table, columns, rows[parent][1:], f"{quote_literal(rows[child][0])}::tid")
+
+    def _assign(self, table: Table, columns: Sequence[str], key: Sequence[str], row: str) -> None:
+        """Give columns of the row with this ctid, as SQL, the values of a key."""
+        assigned = ", ".join(f"{column} = {quote_literal(value)}" for column, value in zip(columns, key, strict=True))
+        with self._ignoring_errors():
+            self.connection.execute(f"UPDATE ONLY {table.sql} SET {assigned} WHERE ctid = {row}".encode())  # noqa: S608
 
 
 def _set_inner_references(group: Sequence[Table], rows: Mapping[int, list[Row]], number: int) -> None:

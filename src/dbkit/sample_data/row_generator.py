@@ -75,14 +75,27 @@ def _merge(parts: Iterable[Row]) -> Row:
 def _pick_row(factors: Sequence[Sequence[Row]], number: int, rows: int) -> list[Row]:
     """Return the parts of row `number`.
 
-    The first `rows` rows have the first `rows` values of each column, in shifted order.
+    The first `rows` rows have the first `rows` values of each column, in shifted order; of columns with two values they
+    have all pairs.
     """
+    patterns = _pair_patterns(rows)
     picked = []
     for offset, factor in enumerate(factors):
         window = min(rows, len(factor))
         at = (number + offset) % window if number < rows else number % len(factor)
+        if number < rows and len(factor) == 2 and (pattern := next(patterns, None)):
+            at = pattern[number]
         picked.append(factor[at])
     return picked
+
+
+def _pair_patterns(rows: int) -> Iterator[Sequence[int]]:
+    """Yield for columns with two values which one each row has, so that each pair of columns has all four pairs.
+
+    As D. J. Kleitman and J. Spencer have shown ("Families of k-independent sets", 1973), so many columns are the most.
+    """
+    for ones in itertools.combinations(range(1, rows), (rows + 1) // 2):
+        yield [int(number in ones) for number in range(rows)]
 
 
 def extreme_values(table: Table) -> ExtremeValues:
@@ -271,7 +284,10 @@ def _reference_values(table: Table, group: Sequence[Reference], parents: Keys) -
         choices = found[:COMBINED]
     # drop choices that leave a column open
     names = {name for choice in choices for name in choice}
-    return [choice for choice in choices if choice.keys() == names] or choices
+    whole = [choice for choice in choices if choice.keys() == names] or choices
+    if len(whole) > 2 and not table.is_unique(names):
+        whole.insert(3, whole[0])  # two rows refer to one row, and one of the parents is left out
+    return whole
 
 
 def _agree(choice: Row, parts: Row) -> bool:

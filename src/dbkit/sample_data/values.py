@@ -6,6 +6,7 @@ Then comes one for each number, which only has to differ from the others. Bounda
 """
 
 import itertools
+import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -62,9 +63,15 @@ FIRST_TIMES = ("02:30:00.5", "00:00:00", "23:59:59.25", "12:00:00", "18:45:30.12
 DAYS = 11_311  # of the years 2000 to 2030: a prime number
 USUAL_INTEGERS = {"int2": 301, "int4": 70_001, "int8": 5_000_000_001}
 INTEGERS = {"int2": 2**15, "int4": 2**31, "int8": 2**63}
+FRACTION = "123456789"
+"""The digits after the point of a key that has some."""
 FIRST_KEY = {"int2": 20_001, "int4": 1_000_001, "int8": 1_000_001, "numeric": 10_001, "oid": 1_000_001}
 TEXTS = ("text", "varchar", "bpchar", "citext", "name", "char")
 NUMBERS = (*INTEGERS, "numeric", "float4", "float8", "money", "oid")
+DOCUMENTS = ("json", "jsonb")
+OTHER_DOCUMENTS = ('["a"]', "[1, 2]", '[{"a": 1}]', "[]", '{"a": 1}', "{}", '"a"', "1", "true")
+"""Documents of each kind, where a condition allows only some."""
+VALUES_OF_KEYS: tuple[object, ...] = ("a", 1, [1], {}, True)
 DATES = ("date", "timestamp", "timestamptz")
 NUMBER = re.compile(r"-?\b\d+(?:\.\d+)?\b")
 
@@ -89,7 +96,9 @@ def make_keys(kind: Type, numbers: range) -> list[str]:
     """Return values for a key, apart from those that migrations insert, such as 1 for the first role."""
     first = FIRST_KEY.get(kind.name)
     if first and not kind.labels:
-        return [str(first + n) for n in numbers]
+        _, scale = numeric_limits(kind) or (0, 0)
+        digits = f".{FRACTION[:scale]}" if 0 < scale <= len(FRACTION) else ""
+        return [f"{first + n}{digits}" for n in numbers]
     limit = longest_text(kind)
     if kind.name in ("text", "varchar", "citext") and not kind.labels and (limit is None or limit > 2 * SHORT):
         # other texts than in columns that are no keys, which a foreign key would accept by accident
@@ -138,6 +147,9 @@ def _values_from_conditions(kind: Type, conditions: tuple[str, ...]) -> Sequence
         return [f"{n:f}" for n in dict.fromkeys((*near, Decimal(1), Decimal(2))) if _is_within(kind, n)]
     if kind.name in DATES:
         return [text for text in texts if re.match(r"\d{4}-\d\d-\d\d", text)]
+    if kind.name in DOCUMENTS:
+        with_keys = [json.dumps(dict.fromkeys(texts, value)) for value in VALUES_OF_KEYS]
+        return list(dict.fromkeys([*OTHER_DOCUMENTS, *with_keys]))
     return []
 
 
@@ -307,7 +319,7 @@ MAKERS: dict[str, Callable[[Type, range], list[str]]] = {
     **dict.fromkeys(("timestamp", "timestamptz"), _make_timestamps),
     "uuid": _make_uuids,
     "bytea": _make_bytes,
-    **dict.fromkeys(("json", "jsonb"), _make_jsons),
+    **dict.fromkeys(DOCUMENTS, _make_jsons),
     **dict.fromkeys(("bit", "varbit"), _make_bits),
     **dict.fromkeys(("vector", "halfvec"), _make_vectors),
     **dict.fromkeys(("inet", "cidr"), _make_networks),
