@@ -7,8 +7,9 @@ from typing import NamedTuple
 from dbkit.trace.prepared_queries import PreparedQueries
 from dbkit.trace.records import Change, ChangeKind
 
-# xmin differs between transactions, cmin between the commands of one
-WRITTEN = "xmin::text::bigint + cmin::text::bigint"
+# xmin differs between transactions, cmin between the commands of one: not their sum, the next transaction has fewer
+# commands
+WRITTEN = "(hashint8extended(xmin::text::bigint, cmin::text::bigint) >> 16)"
 ROW = f"oid::bigint * 31 + {WRITTEN}"
 # One number for each of OBJECTS and one for PRIVILEGES, which changes whenever their rows do. It is read after each
 # statement, so it is made of plain index scans, without the objects of the system.
