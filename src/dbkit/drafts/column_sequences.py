@@ -1,5 +1,6 @@
 """Write the changes of the sequences that belong to columns: of serials and of identity columns."""
 
+import re
 from collections.abc import Iterator
 
 from alembic.operations import ops
@@ -8,7 +9,10 @@ from dbkit.drafts.column_code import OPTION, identity_sql
 from dbkit.drafts.shapes import Column, Table, quote_name, schema_prefix
 from dbkit.drafts.steps import Phase, Step
 from dbkit.postgres.sql_quote import quote_literal
+from dbkit.postgres.sql_text import read_string
 
+NEXTVAL = re.compile(r"nextval\(('(?:[^']|'')+')::regclass\)")
+"""The default of a column that takes its values from a sequence."""
 LIMITS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 
 
@@ -119,6 +123,17 @@ def change_serial(before: Column, after: Column, *, is_unlogged: bool) -> Iterat
     if is_unlogged != after.sequence_is_unlogged:
         statement = f"ALTER SEQUENCE {after.serial} SET {'UNLOGGED' if after.sequence_is_unlogged else 'LOGGED'}"
         yield Step(Phase.ALTER_SEQUENCE, ops.ExecuteSQLOp(statement), after.sequence_facts)
+
+
+def raise_sequence(table: Table, before: Column, after: Column) -> Iterator[Step]:
+    """Let a sequence that a column takes its values from, and does not own, go on behind the greatest value."""
+    found = NEXTVAL.fullmatch(after.default or "")
+    if not found or before.default == after.default or after.serial or after.type_name not in LIMITS:
+        return
+    name = read_string(found[1])
+    last = f"max({after.sql})"
+    statement = f"SELECT setval({found[1]}, {last}) FROM {table.sql}\nHAVING {last} >= (SELECT last_value FROM {name})"
+    yield Step(Phase.ALTER_COLUMN, ops.ExecuteSQLOp(statement), (table.column_fact(after.name),))
 
 
 def serial_of(table: Table, column: Column) -> str:

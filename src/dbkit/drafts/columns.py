@@ -128,6 +128,8 @@ def _alter(changes: Changes, table: Table, before: Column, after: Column) -> Ite
         yield from column_sequences.add_identity(table, before, after)
     elif after.serial and not before.serial:
         yield from column_sequences.add_serial(table, after)
+    else:
+        yield from column_sequences.raise_sequence(table, before, after)
     if before.unvalidated != after.unvalidated:
         yield from _validate(table, before, after, fact)
 

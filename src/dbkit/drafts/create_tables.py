@@ -106,5 +106,7 @@ def _create_each(connection: sa.Connection, metadata: sa.MetaData) -> dict[sa.Ta
 def named_types(type_: Any) -> list[Any]:
     """Return the enum and domain types that a column's type brings."""
     inner = [getattr(type_, name, None) for name in ("item_type", "impl_instance", "impl")]
-    found = [type_] if getattr(type_, "name", None) and isinstance(type_, sa.Enum | sa.types.SchemaType) else []
+    # the name of a Boolean, and of an Enum that is a text, is that of a CHECK
+    is_type = isinstance(type_, sa.types.SchemaType) and not isinstance(type_, sa.Boolean)
+    found = [type_] if is_type and getattr(type_, "name", None) and getattr(type_, "native_enum", True) else []
     return found + [each for one in inner if one is not None and one is not type_ for each in named_types(one)]

@@ -41,7 +41,8 @@ def take_over_names(
 
 
 def _constraints(model: sa.Table, before: Table, after: Table, modelled: Shapes) -> Iterator[str]:
-    named = (each for each in model.constraints if each.name is not None)
+    constraints = [*model.constraints, *(each for column in model.columns for each in column.constraints)]
+    named = (each for each in constraints if each.name is not None)
     given = {unquote_name(PREPARER.format_constraint(each) or "") for each in named}
     for old, new in find_same_constraints(before, after):
         if new not in given and (after.schema, old) not in modelled.relations:

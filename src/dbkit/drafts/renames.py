@@ -4,6 +4,7 @@ Constraints, indexes and sequences of serials that differ by name only are renam
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -39,7 +40,7 @@ def apply_renames(
     for find in (_find_tables, _find_columns, _find_parts, _find_equal_parts):
         found = list(find(models, shapes, modelled))
         if find is _find_tables:
-            found = [*_free_names(found, shapes), *found]
+            found = [*_free_names(found, shapes), *_with_new_schemas(connection, found)]
         while found:
             _execute(connection, found)
             done += found
@@ -57,8 +58,20 @@ def apply_renames(
     return [*done, *labels], read_shapes(connection) if labels else shapes
 
 
+def _with_new_schemas(connection: psycopg.Connection[Any], found: Sequence[Rename]) -> Iterator[Rename]:
+    """Yield renames of which each new schema is one that the first of them makes."""
+    known = {name for (name,) in psycopg.Cursor(connection).execute("SELECT nspname FROM pg_catalog.pg_namespace")}
+    for rename in found:
+        yield replace(rename, schemas=tuple(name for name in rename.schemas if name not in known))
+        known |= set(rename.schemas)
+
+
 def write_renames(comparison: Comparison) -> Iterator[Step]:
-    """Yield the renames: first in an upgrade, last in a downgrade."""
+    """Yield the renames: first in an upgrade, last in a downgrade; with the schemas that only they need."""
+    for rename in comparison.renames:
+        for schema in rename.schemas:
+            word, phase = ("DROP", Phase.DROP_SCHEMA) if comparison.is_reversed else ("CREATE", Phase.CREATE_SCHEMA)
+            yield Step(phase, ops.ExecuteSQLOp(f"{word} SCHEMA {quote_name(schema)}"), (rename.old, rename.new))
     for rename in reversed(comparison.renames) if comparison.is_reversed else comparison.renames:
         if comparison.is_reversed:
             phase = Phase.RENAME_LABEL_BACK if rename.is_label else Phase.RENAME_BACK
@@ -82,7 +95,7 @@ def _free_names(found: Sequence[Rename], migrated: Shapes) -> Iterator[Rename]:
 
 
 def execute_rename(connection: psycopg.Connection[Any], rename: Rename) -> None:
-    """Carry out a rename on a database."""
+    """Carry out a rename on a database, which may have its schemas from another one."""
     cursor = psycopg.Cursor(connection)
     for schema in rename.schemas:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_ident(schema)}".encode())

@@ -1,12 +1,12 @@
 """Values for the rows of a live table: filled in batches, in a separate revision."""
 
 import copy
-import re
 from dataclasses import replace
 
 from alembic.operations import ops
 
 from dbkit.drafts.column_code import column_sql, identity_sql
+from dbkit.drafts.column_sequences import NEXTVAL
 from dbkit.drafts.effects import Effect
 from dbkit.drafts.staged_columns import add_requirement
 from dbkit.drafts.staged_indexes import make_name
@@ -17,7 +17,6 @@ from dbkit.postgres.sql_text import Kind, read_string, tokenize
 from dbkit.trace.records import ALWAYS_IDENTITY, COMPUTED, DEFAULT_IDENTITY, Change, ChangeKind
 
 VALUES_STAY = "the values stay: which rows had none before is not known any more."
-NEXTVAL = re.compile(r"nextval\(('(?:[^']|'')+')::regclass\)")
 PARTS = {"SET", "FROM", "WHERE", "RETURNING"}
 """The words that begin the parts of an UPDATE."""
 WITH_COLUMN = {

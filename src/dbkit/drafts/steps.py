@@ -109,7 +109,7 @@ class Rename:
     statement: str
     """The SQL of `forward`."""
     schemas: tuple[str, ...] = ()
-    """The schemas that must be there before it."""
+    """The schemas that it needs, and that are not there before it."""
     table: tuple[str, str] | None = None
     """The new schema and name of a table that is renamed, or whose column is."""
     is_label: bool = False
