@@ -85,6 +85,20 @@ FAULTS.fault("exact_decimal", "Python compares with a Decimal", "bills_paid.stat
                 bind.execute(sa.text("UPDATE bills_paid SET state = 'done' WHERE id = :id"), {"id": row.id})
         """), before="from decimal import Decimal"))
 
+FAULTS.fault("moved_to_another_schema", "an UPDATE names the table where it has been moved to", "chests.v",
+    "INSERT INTO chests (v) VALUES ('new')",
+    table("chests", "v text NOT NULL"),
+    Step("CREATE SCHEMA attic; ALTER TABLE chests SET SCHEMA attic; UPDATE attic.chests SET v = 'new' WHERE v = 'old'",
+         "UPDATE attic.chests SET v = 'old' WHERE v = 'new'; ALTER TABLE attic.chests SET SCHEMA public; DROP SCHEMA attic"))
+FAULTS.fault("schema_gets_another_name", "an UPDATE names the new schema", "cellar_before.jars.v",
+    "INSERT INTO cellar_before.jars (v, k) VALUES (NULL, 5)",
+    Step("CREATE SCHEMA cellar_before; CREATE TABLE cellar_before.jars (id serial PRIMARY KEY, v text, k int NOT NULL)", "DROP SCHEMA cellar_before CASCADE"),
+    Step("ALTER SCHEMA cellar_before RENAME TO cellar; UPDATE cellar.jars SET v = 'x' WHERE v IS NULL AND k > 3", "ALTER SCHEMA cellar RENAME TO cellar_before"))
+FAULTS.fault("column_gets_another_name", "NULLs are filled under the new name, and come back as they were filled", "lids.v",
+    "INSERT INTO lids (v, k) VALUES (NULL, 5), ('a', 1)",
+    table("lids", "v text, k int NOT NULL"),
+    Step("ALTER TABLE lids RENAME v TO w; UPDATE lids SET w = 'x' WHERE w IS NULL AND k > 3", "ALTER TABLE lids RENAME w TO v"))
+
 CONTROLS = CaseList()
 CONTROLS.control("depth_of_a_tree", "each row is below a root, as in any tree",
     "INSERT INTO branches_of_trees VALUES (1, NULL), (2, 1), (3, 2)",

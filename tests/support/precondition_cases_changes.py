@@ -99,4 +99,29 @@ CHANGED.ask("read_from_a_table_that_stays", "the table that is read is neither c
     good="INSERT INTO notes_in_text (amount) VALUES ('1'), ('2')", bad=("INSERT INTO notes_in_text (amount) VALUES ('1'), ('one')", 1),
     nulls="INSERT INTO notes_in_text (amount) VALUES (NULL)")
 
+CHANGED.ask("filled_in_a_renamed_table", "what the UPDATE fills is part of the query, also after a renaming",
+    "CREATE TABLE bowls (id serial PRIMARY KEY, v text, k int NOT NULL)",
+    "ALTER TABLE bowls RENAME TO dishes; UPDATE dishes SET v = 'x' WHERE v IS NULL AND k > 3; ALTER TABLE dishes ALTER v SET NOT NULL",
+    "ALTER TABLE dishes ALTER v DROP NOT NULL; ALTER TABLE dishes RENAME TO bowls",
+    good="INSERT INTO bowls (v, k) VALUES ('a', 1), (NULL, 5)", bad=("INSERT INTO bowls (v, k) VALUES (NULL, 1), (NULL, 5)", 1), may_lose=True)
+CHANGED.ask("filled_under_the_new_name", "the same with the new name of the column",
+    "CREATE TABLE spoons (id serial PRIMARY KEY, v text, k int NOT NULL)",
+    "ALTER TABLE spoons RENAME v TO w; UPDATE spoons SET w = 'x' WHERE w IS NULL AND k > 3; ALTER TABLE spoons ALTER w SET NOT NULL",
+    "ALTER TABLE spoons ALTER w DROP NOT NULL; ALTER TABLE spoons RENAME w TO v",
+    good="INSERT INTO spoons (v, k) VALUES ('a', 1), (NULL, 5)", bad=("INSERT INTO spoons (v, k) VALUES (NULL, 1), (NULL, 5)", 1), may_lose=True)
+CHANGED.ask("prices_with_fewer_digits", "another modifier of the type makes keys equal",
+    "CREATE TABLE coins (id serial PRIMARY KEY, price numeric(10,4) UNIQUE)",
+    "ALTER TABLE coins ALTER price TYPE numeric(10,2)", "ALTER TABLE coins ALTER price TYPE numeric(10,4)",
+    good="INSERT INTO coins (price) VALUES (1.1), (1.2)", bad=("INSERT INTO coins (price) VALUES (1.101), (1.1), (2)", 2), nulls="INSERT INTO coins (price) VALUES (NULL), (NULL)", may_lose=True)
+CHANGED.ask("moments_by_the_second", "two moments within a second",
+    "CREATE TABLE ticks (id serial PRIMARY KEY, at timestamptz UNIQUE)",
+    "ALTER TABLE ticks ALTER at TYPE timestamptz(0)", "ALTER TABLE ticks ALTER at TYPE timestamptz",
+    good="INSERT INTO ticks (at) VALUES ('2024-01-01 00:00:00+00'), ('2024-01-01 00:00:01+00')",
+    bad=("INSERT INTO ticks (at) VALUES ('2024-01-01 00:00:00+00'), ('2024-01-01 00:00:00.2+00')", 2), may_lose=True)
+GUARANTEED.control("types_with_more_digits", "wider modifiers keep unique columns as they are",
+    "CREATE TABLE gauges (id serial PRIMARY KEY, v numeric(10,2) UNIQUE, at timestamptz(0) UNIQUE, c varchar(20) UNIQUE)",
+    "ALTER TABLE gauges ALTER v TYPE numeric(12,4), ALTER at TYPE timestamptz, ALTER c TYPE varchar(50)",
+    "ALTER TABLE gauges ALTER v TYPE numeric(10,2), ALTER at TYPE timestamptz(0), ALTER c TYPE varchar(20)",
+    rows="INSERT INTO gauges (v, at, c) VALUES (1.25, '2024-01-01', 'a'), (NULL, NULL, NULL)")
+
 GROUPS = {"guaranteed": GUARANTEED, "changed": CHANGED}

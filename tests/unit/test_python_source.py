@@ -108,7 +108,7 @@ CONDITIONS: dict[str, tuple[str, list[dict[str, list[Literal]]]]] = {
     ),
     "a guard": (
         "for row in rows:\n    if row.a == 1:\n        continue\n    if row.b == 2:\n        work(row)",
-        [{"a": [eq(1)]}, {"a": [lit(1, "not EQUAL")], "b": [eq(2)]}],
+        [{"a": [eq(1)]}, {"a": [lit(1, "not EQUAL")]}, {"a": [lit(1, "not EQUAL")], "b": [eq(2)]}],
     ),
     "prefix": ('for row in rows:\n    if row.name.startswith("x"):\n        work(row)', [{"name": [lit("x", "PREFIX")]}]),
     "prefixes": ('for row in rows:\n    if row.name.startswith(("x", "y")):\n        work(row)', [{"name": [lit("x", "PREFIX")]}, {"name": [lit("y", "PREFIX")]}]),
@@ -179,7 +179,8 @@ CONDITIONS: dict[str, tuple[str, list[dict[str, list[Literal]]]]] = {
     "filter with a function": ('for row in filter(lambda r: r.status == "x", rows):\n    work(row)', [{"status": [eq("x")]}]),
     "no match": (
         'for row in rows:\n    if (m := re.match("a", row.code)) is None:\n        continue\n    row.a = 1 if row.b == 2 else 3',
-        [{"code": [lit("^(?:a)", "not PATTERN")]}, {"code": [lit("^(?:a)", "PATTERN")], "b": [eq(2)]}],
+        [{"code": [lit("^(?:a)", "not PATTERN")]}, {"code": [lit("^(?:a)", "PATTERN")]},
+         {"code": [lit("^(?:a)", "PATTERN")], "b": [eq(2)]}],
     ),
     "digits": ("for row in rows:\n    if row.code.isdigit():\n        row.n = 1", [{"code": [lit("^[0-9]+$", "PATTERN")]}]),
     "remainder": ("for row in rows:\n    if row.id % 3 == 1:\n        work(row)", [{"id": [eq(4)]}]),

@@ -14,8 +14,13 @@ CASTS = re.compile(r"\W*alter\s+table\b.*\busing\b", re.IGNORECASE | re.DOTALL)
 SELECTS = re.compile(r"\bselect\b", re.IGNORECASE)
 CHANGES = re.compile(r"\W*(?:with\b.*)?\b(?:update|delete|merge|insert)\b", re.IGNORECASE | re.DOTALL)
 RUNS_BODY = re.compile(r"\W*(?:do|call)\b", re.IGNORECASE)
+MAKES = re.compile(r"\b(?:create|into|rename)\b", re.IGNORECASE)
+"""A word of statements that make tables."""
+EXECUTES_CHANGE = re.compile(r"\bexecute\b[^;]*\b(?:update|delete|insert|merge)\b", re.IGNORECASE)
+"""In a body: SQL that is made while it runs, and changes rows."""
 MADE = "its tables are made by the revision"
 """Why a statement can meet no row that was there before."""
+NOT_FOUND = "its table was not found"
 NEW_NULL = "the revision adds the column, which is NULL nowhere"
 NEW_COLUMN = "its condition is on what the revision adds"
 NEW_KEY = "only rows that are written after the upgrade have such a key"
@@ -34,6 +39,11 @@ CONDITIONS = re.compile(r"['(*+/|-]|\b(?:where|case|having|over|group|distinct|w
 CATALOG = re.compile(r"\bpg_catalog\.|\binformation_schema\.", re.IGNORECASE)
 PLAIN = re.compile(r"\W*(?:insert|create)\b", re.IGNORECASE)
 CONFLICT = re.compile(r"\bon\s+conflict\b", re.IGNORECASE)
+TOLERATES = re.compile(
+    r"\b(?:on\s+conflict|not\s+in|(?:insert|do)\b.*\b(?:exists|except|join|if|found)|merge)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Statements that insert rows only where they are missing."""
 TRIGGER = re.compile(r"\W*create\s+(?:or\s+replace\s+)?trigger\b", re.IGNORECASE)
 LONGEST = 300
 

@@ -10,7 +10,7 @@ import psycopg
 from sqlglot import exp
 
 from dbkit.coverage.conditions import Atoms, excludes_null, is_null_test
-from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_KEY, NEW_NULL, UNREADABLE
+from dbkit.coverage.facts import FORBIDDEN, MADE, NEW_COLUMN, NEW_KEY, NEW_NULL, NOT_FOUND, UNREADABLE
 from dbkit.coverage.goals import Absence, Goal, make_column, replace_columns
 from dbkit.coverage.search import Choice, literal_of, search_values, try_query
 from dbkit.coverage.syntax import parse_statement
@@ -90,7 +90,7 @@ class Planter:
         found = {key: self.tables.find(name) for key, name in goal.tables.items()}
         tables = {key: table for key, table in found.items() if table}
         if not tables:
-            return MADE
+            return MADE if any(map(self.tables.is_made, goal.tables.values())) else NOT_FOUND
         goal = _without_generated(goal, tables)
         joined, (goal, tables) = len(tables), _unite_rows(goal, tables)
         if any(

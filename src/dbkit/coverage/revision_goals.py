@@ -126,6 +126,7 @@ class _Reader:
     def __post_init__(self) -> None:
         texts = [run.sql for runs in self.runs.values() for run in runs]
         self.bodies = Bodies(self.connection, texts)
+        self.tables.making = [text for text in texts if facts.MAKES.search(text)]
         paths = [path for text in texts if "function" in text.lower() for path in PATH_OF_FUNCTION.finditer(text)]
         self.tables.later_schemas = [schema for path in paths for schema in _read_schemas(path)]
         self.renames = Renames()
@@ -160,7 +161,7 @@ class _Reader:
     def _read_run(self, statement: Statement, sql: str) -> None:
         inner = self.bodies.statements_in(sql)
         changes = any(facts.CHANGES.match(each) for each in inner)
-        if facts.RUNS_BODY.match(sql) and not changes:
+        if facts.RUNS_BODY.match(sql) and not changes and not facts.EXECUTES_CHANGE.search(sql):
             self.reasons[statement] = ("it changes no rows", True)
         elif changes:
             self.changing.add(statement)

@@ -1,5 +1,6 @@
 """The tables that goals name, with rows to base planted rows on."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,8 +17,8 @@ BASE_ROWS = 12
 """How many rows are generated for a table at once."""
 MOST_CHILDREN = 6
 MOST_PARENTS = 12
-FIRST_NUMBER = 50_000_000
-"""Generated values are numbered from here: ordinary sample rows have smaller numbers."""
+FIRST_NUMBER = 100_000
+"""Generated values are numbered from here: sample rows have smaller numbers, and loops over ranges stay short."""
 
 
 @dataclass
@@ -34,6 +35,8 @@ class TableReader:
     """The schemas in which statements find names first, where one of them has set a search path."""
     later_schemas: Sequence[str] = ()
     """The schemas in which names are looked for at last: those of the search paths of functions."""
+    making: Sequence[str] = ()
+    """The statements of the revision that may make tables."""
     _search_path: str | None = None
     _tables: dict[Name, Table | None] = field(default_factory=dict)
     _rows: dict[tuple[int, int, int], Iterator[Row]] = field(default_factory=dict)
@@ -65,6 +68,11 @@ class TableReader:
         if qualified not in self._tables:
             self._tables[qualified] = self._read(qualified)
         return self._tables[qualified]
+
+    def is_made(self, name: Name) -> bool:
+        """Whether the revision may make a table of that name."""
+        word = re.compile(rf"(?<!\w){re.escape(name.name)}(?!\w)", re.IGNORECASE)
+        return any(map(word.search, self.making))
 
     def qualify(self, name: Name) -> Name:
         """Return the name with the schema in which there is such a table, where it is in none of the project's path."""

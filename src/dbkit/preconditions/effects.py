@@ -152,13 +152,15 @@ class Effects:
     def row_changes(self, was: TableShape, now: TableShape, needed: Iterable[str]) -> list[RowChange] | None:
         """Return the changes that decide over the values of the needed columns, in their order.
 
-        None where they use a column that the revision renames.
+        None where they use the former name of a column that the revision renames.
         """
+        former = {column.name for column in was.columns.values()}
         renamed = {
             name
             for number, column in was.columns.items()
             if number in now.columns and now.columns[number].name != column.name
             for name in (column.name, now.columns[number].name)
+            if name in former  # a statement with a new name comes after the renaming, and changes that column
         }
         known = {column.name for column in (*was.columns.values(), *now.columns.values())} - renamed
         wanted, found = set(needed), []
@@ -348,16 +350,12 @@ def find_table(named: exp.Expr | None, shapes: Shapes) -> TableShape | None:
     """Return the table that a statement names; None where the name could be another table's."""
     if not isinstance(named, exp.Table):
         return None
-    found: Sequence[TableShape] = shapes.by_name.get(named.name, ())
+    found = shapes.by_name.get(named.name, ())
     if named.db:
-        found = [
-            each
-            for each in found
-            if each.sql.startswith(f"{quote_ident(named.db)}.") or each.sql.startswith(f"{named.db}.")
-        ]
+        found = [(sql, each) for sql, each in found if sql.startswith((f"{quote_ident(named.db)}.", f"{named.db}."))]
     elif len(found) > 1:
-        found = [each for each in found if "." not in each.label]
-    return found[0] if len(found) == 1 else None
+        found = [(sql, each) for sql, each in found if "." not in each.label]
+    return found[0][1] if len(found) == 1 else None
 
 
 def qualify(tree: exp.Expr, shapes: Shapes) -> exp.Expr | None:

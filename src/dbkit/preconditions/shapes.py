@@ -220,12 +220,20 @@ class Shapes:
     version: int = 0
     """Of the server, as server_version_num: 180001."""
 
+    later: "Shapes | None" = None
+    """The state after a revision, whose statements may use the new names of tables."""
+
     @cached_property
-    def by_name(self) -> Mapping[str, Sequence[TableShape]]:
-        """The tables by their names without a schema."""
-        found: dict[str, list[TableShape]] = {}
+    def by_name(self) -> Mapping[str, Sequence[tuple[str, TableShape]]]:
+        """The tables by their names without a schema, each with its whole name, as SQL; also by those of later."""
+        found: dict[str, list[tuple[str, TableShape]]] = {}
         for table in self.tables.values():
-            found.setdefault(table.label.rpartition(".")[2], []).append(table)
+            found.setdefault(table.label.rpartition(".")[2], []).append((table.sql, table))
+        for oid, table in self.later.tables.items() if self.later else ():
+            before = self.tables.get(oid)
+            name = table.label.rpartition(".")[2]
+            if before and before.sql != table.sql and table.sql not in [sql for sql, _ in found.get(name, ())]:
+                found.setdefault(name, []).append((table.sql, before))
         return found
 
 

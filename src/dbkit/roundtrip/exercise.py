@@ -7,6 +7,8 @@ import psycopg
 
 from dbkit.coverage import facts
 from dbkit.coverage.recorder import StatementRun
+from dbkit.coverage.unreached import lines_under_queries
+from dbkit.project.revision_source import is_bytecode
 from dbkit.roundtrip.sample_rows import SampleRows
 
 if TYPE_CHECKING:
@@ -30,6 +32,13 @@ class Exercise:
     def is_possible(self) -> bool:
         """Whether any statement may have a condition."""
         return any(facts.depends_on_rows(run) for runs in self.runs.values() for run in runs)
+
+    @property
+    def is_tolerant(self) -> bool:
+        """Whether the upgrade inserts rows only where they are missing: then they may be there."""
+        conditional = frozenset() if is_bytecode(self.path) else lines_under_queries(self.path)
+        runs = self.runs["upgrade"]
+        return any(facts.TOLERATES.search(run.sql) or run.line in conditional for run in runs)
 
     @property
     def templates(self) -> set[str]:

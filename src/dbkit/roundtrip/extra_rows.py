@@ -48,7 +48,7 @@ def prove_with_extra_rows(
     has_conditions = exercise.is_possible or proof.branches.depends_on_rows
     if not (has_conditions or extreme or demands):
         return result
-    if has_conditions:
+    if has_conditions and not exercise.is_tolerant:
         exercise.inserted = proof.find_inserted()
     if demands:
         result = prove_preconditions(proof, result)

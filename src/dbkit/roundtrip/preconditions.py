@@ -119,6 +119,7 @@ def derive(before: Shapes, after: Shapes, runs: Sequence[StatementRun], script: 
     from dbkit.preconditions.written_rows import written_preconditions
     from dbkit.roundtrip.python_values import find_python_values, find_read_tables
 
+    before = replace(before, later=after)
     names = {each.label.rpartition(".")[2] for each in before.tables.values()}
     source = read_source(script.path).decode(errors="replace")
     effects = Effects(

@@ -98,7 +98,8 @@ def make_keys(kind: Type, numbers: range) -> list[str]:
     if first and not kind.labels:
         _, scale = numeric_limits(kind) or (0, 0)
         digits = f".{FRACTION[:scale]}" if 0 < scale <= len(FRACTION) else ""
-        return [f"{first + n}{digits}" for n in numbers]
+        room = INTEGERS[kind.name] - first if kind.name in INTEGERS else numbers.stop
+        return [f"{first + n % room}{digits}" for n in numbers]
     limit = longest_text(kind)
     if kind.name in ("text", "varchar", "citext") and not kind.labels and (limit is None or limit > 2 * SHORT):
         # other texts than in columns that are no keys, which a foreign key would accept by accident
