@@ -16,7 +16,9 @@ CHANGES = re.compile(r"\W*(?:with\b.*)?\b(?:update|delete|merge|insert)\b", re.I
 RUNS_BODY = re.compile(r"\W*(?:do|call)\b", re.IGNORECASE)
 MAKES = re.compile(r"\b(?:create|into|rename)\b", re.IGNORECASE)
 """A word of statements that make tables."""
-EXECUTES_CHANGE = re.compile(r"\bexecute\b[^;]*\b(?:update|delete|insert|merge)\b", re.IGNORECASE)
+EXECUTES_CHANGE = re.compile(
+    r"\bexecute\b(?![^;]*\b(?:grant|revoke|trigger)\b)[^;]*\b(?:update|delete|insert|merge)\b", re.IGNORECASE
+)
 """In a body: SQL that is made while it runs, and changes rows."""
 MADE = "its tables are made by the revision"
 """Why a statement can meet no row that was there before."""

@@ -15,6 +15,7 @@ from dbkit.sample_data.row_generator import CannotFill, Row, generate_rows
 
 BASE_ROWS = 12
 """How many rows are generated for a table at once."""
+OF_SERVER = ("pg_catalog", "information_schema")
 MOST_CHILDREN = 6
 MOST_PARENTS = 12
 FIRST_NUMBER = 100_000
@@ -70,7 +71,9 @@ class TableReader:
         return self._tables[qualified]
 
     def is_made(self, name: Name) -> bool:
-        """Whether the revision may make a table of that name."""
+        """Whether the revision may make a table of that name, or the server has it."""
+        if name.schema in OF_SERVER or name.name.startswith("pg_"):
+            return True
         word = re.compile(rf"(?<!\w){re.escape(name.name)}(?!\w)", re.IGNORECASE)
         return any(map(word.search, self.making))
 

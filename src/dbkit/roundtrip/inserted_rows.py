@@ -1,6 +1,6 @@
 """The rows that a migration inserts: their values are those that it writes itself."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -54,14 +54,14 @@ def _single_keys(table: Table) -> set[str]:
     return {name for unique in table.unique if len(unique) == 1 for name in unique}
 
 
-def _read(connection: "psycopg.Connection[Any]", query: str, table: Table) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a query; none where the table has another name now, or is gone."""
+def _read(connection: "psycopg.Connection[Any]", query: str, table: Table) -> list[tuple[Any, ...]]:
+    """Return the rows of a query; none where the table has another name now, or is gone."""
+    text = query.format(oid=table.oid, table=table.sql, most=MOST_ROWS)
     try:
         with connection.transaction():
-            text = query.format(oid=table.oid, table=table.sql, most=MOST_ROWS)
-            yield from connection.execute(text.encode()).fetchall()
+            return connection.execute(text.encode()).fetchall()
     except psycopg.Error:
-        return
+        return []
 
 
 def _values(table: Table, row: Mapping[str, object]) -> Inserted:
