@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 
-from dbkit.drafts.sql_escape import sql
+from dbkit.postgres.sql_escape import sql
 from dbkit.postgres.sql_quote import quote_ident, quote_literal
 
 PIECES = (

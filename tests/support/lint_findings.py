@@ -31,8 +31,8 @@ def engine_of(target: Target) -> sa.Engine:
     return engine
 
 
-def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
-    """What is found in the upgrade() of a migration, on tables of its own."""
+def advice_on(engine: sa.Engine, path: Path, text: str, version: int = 0) -> list[LintFinding]:
+    """What is found in the upgrade() of a migration, on tables of its own; for a major version, if not the server's."""
     path.write_text(f"{IMPORTS}{text}")
     read_source.cache_clear()  # a process reads a file once, and cases have the same name
     outcome = RevisionOutcome("r", (), "", path, Verdict.UNPROVEN, 0.0)
@@ -51,4 +51,8 @@ def advice_on(engine: sa.Engine, path: Path, text: str) -> list[LintFinding]:
         except (sa.exc.SQLAlchemyError, CommandError) as error:
             why = describe_failure(error, SimpleNamespace(path=path, module=None, down_revision="first"))  # type: ignore[arg-type]
             outcome = replace(outcome, findings=(Finding("up", failure=why),))
-    return [*find_in_traces(outcome), *failure_rules.find_failures([outcome]), *source_rules.find_in_file("r", path)]
+    return [
+        *find_in_traces(outcome, version),
+        *failure_rules.find_failures([outcome]),
+        *source_rules.find_in_file("r", path),
+    ]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg, psycopg, psycopg2
 
-from dbkit.drafts.sql_escape import escape, sql
+from dbkit.postgres.sql_escape import escape, sql
 
 # named is that of a script: no driver reads it
 DIALECTS = (postgresql.dialect(paramstyle="named"), psycopg.dialect(), psycopg2.dialect(), asyncpg.dialect())

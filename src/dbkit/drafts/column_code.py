@@ -8,7 +8,7 @@ from sqlalchemy.types import TypeEngine
 
 from dbkit.drafts.render_options import MODEL_TYPE
 from dbkit.drafts.shapes import Column, Table
-from dbkit.drafts.sql_escape import sql
+from dbkit.postgres.sql_escape import sql
 
 OPTION = re.compile(r"(INCREMENT BY|MINVALUE|MAXVALUE|START WITH|CACHE) (-?\d+)|(CYCLE)")
 KEYWORDS = {

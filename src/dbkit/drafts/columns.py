@@ -14,9 +14,9 @@ from dbkit.drafts.column_code import column_sql, make_column
 from dbkit.drafts.comparison import Comparison
 from dbkit.drafts.fill import fill_new_column, fill_nulls
 from dbkit.drafts.shapes import Column, Table
-from dbkit.drafts.sql_escape import sql
 from dbkit.drafts.steps import Phase, Step
 from dbkit.drafts.table_comments import comment_on_column
+from dbkit.postgres.sql_escape import sql
 
 
 def write_columns(comparison: Comparison) -> Iterator[Step]:

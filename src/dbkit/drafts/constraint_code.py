@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import conv
 from dbkit.drafts.changes import Changes
 from dbkit.drafts.schema_items import UNQUOTED
 from dbkit.drafts.shapes import Column, Constraint, Table, TableName, schema_prefix
-from dbkit.drafts.sql_escape import sql
+from dbkit.postgres.sql_escape import sql
 
 KEY = re.compile(r"(?: DEFERRABLE)?(?: INITIALLY DEFERRED)?")
 CHECK_END = re.compile(r"\)( NO INHERIT)?( NOT VALID)?")

@@ -10,9 +10,9 @@ from dbkit.catalog import Fact
 from dbkit.drafts.changes import Changes
 from dbkit.drafts.comparison import Comparison
 from dbkit.drafts.shapes import Index, Table
-from dbkit.drafts.sql_escape import sql
 from dbkit.drafts.steps import Phase, Step
 from dbkit.drafts.table_comments import comment_on_index
+from dbkit.postgres.sql_escape import sql
 from dbkit.postgres.sql_text import Kind, tokenize
 
 

@@ -24,7 +24,7 @@ from dbkit.drafts.schema_items import (
     write_schema,
     write_sql,
 )
-from dbkit.drafts.sql_escape import escape
+from dbkit.postgres.sql_escape import escape
 
 LOOKS_BOUND = re.compile(r"%\([^)]+\)s")
 """Text that SQLAlchemy 2.0 takes for a parameter in a text() for asyncpg."""

@@ -7,6 +7,8 @@ import tokenize
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from dbkit.project.python_string import write_string
+
 WIDTH = 84
 """Of 88, as in black; the body of a function is indented."""
 INDENT = "    "
@@ -47,14 +49,6 @@ def write_expression(expression: ast.expr, *, expand: bool = False) -> str:
     return "\n".join(_lay_out(expression, WIDTH, expand=expand))
 
 
-def write_string(text: str) -> str:
-    """Return a literal of one line: raw where that saves escapes, in double quotes unless single ones do."""
-    quote = "'" if text.count('"') > text.count("'") else '"'
-    if "\\" in text and text.isprintable() and quote not in text and not text.endswith("\\"):
-        return f"r{quote}{text}{quote}"
-    return quote + "".join(_escape_letter(letter, quote) for letter in text) + quote
-
-
 def write_block(text: str) -> str | None:
     """Return a literal in triple quotes whose text begins and ends with a line break; None where one would not do."""
     if not text.replace("\n", "").isprintable() or UNSAFE.search(text):
@@ -72,12 +66,6 @@ def indent_code(code: str, prefix: str = INDENT) -> str:
     }
     lines = enumerate(code.split("\n"), start=1)
     return "\n".join(line if number in within or not line else prefix + line for number, line in lines)
-
-
-def _escape_letter(letter: str, quote: str) -> str:
-    if letter in (quote, "\\"):
-        return "\\" + letter
-    return letter if letter.isprintable() else ascii(letter)[1:-1]
 
 
 def _lay_out(node: ast.expr, width: int, *, expand: bool = False) -> list[str]:

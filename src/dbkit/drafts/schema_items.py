@@ -12,9 +12,9 @@ from dbkit.drafts.autogenerate_context import make_autogenerate_context
 from dbkit.drafts.column_types import DIALECT
 from dbkit.drafts.python_code import call
 from dbkit.drafts.render_options import MODEL_TYPE, USUAL, RenderOptions
-from dbkit.drafts.sql_escape import escape
 from dbkit.drafts.type_code import POSTGRESQL_IMPORT, render_type
 from dbkit.errors import InputError
+from dbkit.postgres.sql_escape import escape
 
 UNQUOTED = {"collation", "concurrently", "lateral", "system_user", "tablesample"}
 """Reserved words of PostgreSQL that SQLAlchemy does not quote."""

@@ -6,10 +6,10 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from dbkit.drafts.effects import Effect
-from dbkit.drafts.sql_escape import sql
 from dbkit.drafts.staged_indexes import make_name
 from dbkit.drafts.stages import Place, Plan, make_step, quote_name, split_name
 from dbkit.drafts.steps import Phase, Step
+from dbkit.postgres.sql_escape import sql
 from dbkit.trace.records import Change, ChangeKind
 
 

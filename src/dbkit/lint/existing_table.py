@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dbkit.postgres.sql_text import find_changed_tables, tokenize, unquote_name
+from dbkit.postgres.sql_quote import split_name
+from dbkit.postgres.sql_text import find_changed_tables
 from dbkit.trace.records import ChangeKind, ExecutedStatement, Lock, RelationAccess
 from dbkit.trace.statement_text import ends_own_transactions
 
@@ -96,4 +97,4 @@ def _is_searched(name: str, statement: ExecutedStatement, scanned: Sequence[Rela
 
 def _last_part(name: str) -> str:
     """Return a qualified name without its schema and without quotes."""
-    return unquote_name([token.text for token in tokenize(name)][-1])
+    return split_name(name)[-1]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dbkit.findings.finding import Level
+from dbkit.lint.rules.fixes import execute
 from dbkit.lint.rules.objects import changes_of, later_changes
 from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.trace_reader import TracedStatement
@@ -30,8 +31,8 @@ def row_security_without_policy(traced: TracedStatement, change: Change) -> Iter
             f"{change.table}: row security is on, and no policy allows {last.after} for {whom}",
             "Without a permissive policy for a command no row is visible or accepted: queries return nothing, and no"
             " error tells.",
-            f'# in the same revision, before it is enabled\nop.execute("CREATE POLICY … ON {change.table} FOR ALL'
-            ' USING (…)")',
+            "# in the same revision, before it is enabled\n"
+            + execute(f"CREATE POLICY … ON {change.table} FOR ALL USING (…)"),
             tables=(change.table,),
         )
     elif change.kind and change.detail and last.columns and not last.after:
@@ -54,7 +55,7 @@ def definer_without_search_path(traced: TracedStatement, change: Change) -> Iter
             f"{change.table}: the {change.kind} is SECURITY DEFINER, and does not set search_path",
             "A user who calls it can create a table that comes before the function's on the search path, and so act as"
             " its owner.",
-            f'op.execute("ALTER ROUTINE {change.table} SET search_path = pg_catalog, public, pg_temp")',
+            execute(f"ALTER ROUTINE {change.table} SET search_path = pg_catalog, public, pg_temp"),
         )
 
 

@@ -5,13 +5,21 @@ from collections.abc import Iterator, Mapping
 
 from dbkit.findings.finding import Level
 from dbkit.lint.existing_table import ExistingTable
-from dbkit.lint.rules.fixes import AUTOCOMMIT_BLOCK
+from dbkit.lint.rules.fixes import AUTOCOMMIT_BLOCK, Table, alter_table, operation
+from dbkit.lint.rules.indexes import execute_concurrently
 from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.rules.wording import describe_waits
 from dbkit.lint.trace_reader import TracedStatement
+from dbkit.postgres.sql_escape import escape
+from dbkit.postgres.sql_quote import quote_name
+from dbkit.postgres.sql_text import without_comments
 from dbkit.trace.records import Change, ChangeKind
 
 DEFINES_TABLE = re.compile(r"(?:create|alter)\b.*?\btable\b")
+CONDITION = re.compile(r"CHECK \((.*)\)", re.DOTALL)
+DEFERRABLE = re.compile(r"(?: DEFERRABLE)?(?: INITIALLY DEFERRED)?\Z")
+ENFORCED = re.compile(r"\benforced\b", re.IGNORECASE)
+WITHOUT_OVERLAPS = " WITHOUT OVERLAPS"
 KEYWORDS = {
     kind: re.compile(rf"\b{keyword}\b")
     for kind, keyword in (
@@ -49,7 +57,7 @@ def unnamed_constraint(traced: TracedStatement, change: Change) -> Iterator[Viol
 def _name_constraint(change: Change) -> str:
     return (
         "# once for all in the models: MetaData(naming_convention={…}); here, a name in place of None\n"
-        f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {change.after}")'
+        + _add_constraint(change, change.after)
     )
 
 
@@ -75,7 +83,9 @@ def _add_foreign_key_alone(change: Change) -> str:
     """Return code that adds the key in a short transaction."""
     return (
         f"# create {change.table} without the key, and fill it; then, in a separate, short revision\n"
-        f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {_definition(change)}")'
+        + _add_constraint(change, f"{_definition(change)} NOT VALID")
+        + "\n"
+        + _validate_later(change)
     )
 
 
@@ -89,18 +99,24 @@ def check_in_one_step(traced: TracedStatement, change: Change) -> Iterator[Viola
         yield Violation(
             f"{table.name}: every row is checked for {change.name} while {table.blocks} wait",
             _why_validated(traced, change) or "The check is added and validated in one step, under ACCESS EXCLUSIVE.",
-            _add_check_not_valid(change),
+            _add_check_not_valid(traced, change),
             table.blocks,
             (table.name,),
         )
 
 
-def _add_check_not_valid(change: Change) -> str:
-    text = _definition(change).removeprefix("CHECK (").removesuffix(")")
-    return (
-        f'op.create_check_constraint("{change.name}", "{change.table}", "{text}", postgresql_not_valid=True)\n'
-        + _validate_later(change)
+def _add_check_not_valid(traced: TracedStatement, change: Change) -> str:
+    condition = CONDITION.fullmatch(_definition(change))
+    if condition is None:  # NO INHERIT
+        return _add_in_two_steps(traced, change, _add_constraint(change, f"{_definition(change)} NOT VALID"))
+    added = operation(
+        "create_check_constraint",
+        change.name,
+        Table(change.table),
+        escape(condition[1]),
+        postgresql_not_valid=True,
     )
+    return _add_in_two_steps(traced, change, added)
 
 
 @change_rule("foreign-key-in-one-step", Level.DANGER)
@@ -117,7 +133,7 @@ def foreign_key_in_one_step(traced: TracedStatement, change: Change) -> Iterator
         f" {describe_waits(blocked)}",
         _why_validated(traced, change)
         or "The key is added and validated in one step, with SHARE ROW EXCLUSIVE on both tables.",
-        _add_foreign_key_not_valid(change, table, traced.version),
+        _add_foreign_key_not_valid(traced, change, table),
         table.blocks,
         tuple(blocked),
     )
@@ -130,11 +146,10 @@ def _blocked_by_key(table: ExistingTable, parent: ExistingTable | None) -> Mappi
     return blocked
 
 
-def _add_foreign_key_not_valid(change: Change, table: ExistingTable, version: int) -> str:
-    if table.is_partitioned and version < 18:
+def _add_foreign_key_not_valid(traced: TracedStatement, change: Change, table: ExistingTable) -> str:
+    if table.is_partitioned and traced.version < 18:
         return "# On a partitioned table NOT VALID needs PostgreSQL 18: add the key to each partition, in two steps."
-    added = f"ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {_definition(change)} NOT VALID"
-    return f'op.execute("{added}")\n' + _validate_later(change)
+    return _add_in_two_steps(traced, change, _add_constraint(change, f"{_definition(change)} NOT VALID"))
 
 
 @change_rule("constraint-builds-index", Level.DANGER)
@@ -147,33 +162,56 @@ def constraint_builds_index(traced: TracedStatement, change: Change) -> Iterator
         yield Violation(
             f"{table.name}: the index of {change.name} is built while {table.blocks} wait",
             f"Adding a {change.kind} constraint builds its index under ACCESS EXCLUSIVE.",
-            _build_index_first(change, table),
+            _build_index_first(traced, change, table),
             table.blocks,
             (table.name,),
         )
 
 
 def _builds_index(traced: TracedStatement, change: Change) -> bool:
-    return any(each.what == ChangeKind.INDEX_ADDED and each.name == change.name for each in traced.statement.changes)
+    return bool(_index_of(traced, change))
 
 
-def _build_index_first(change: Change, table: ExistingTable) -> str:
+def _index_of(traced: TracedStatement, change: Change) -> str:
+    """Return the definition of the index that the statement builds for a constraint; "" where it builds none."""
+    indexes = (each for each in traced.statement.changes if each.what == ChangeKind.INDEX_ADDED)
+    return next((each.after for each in indexes if (each.table, each.name) == (change.table, change.name)), "")
+
+
+def _build_index_first(traced: TracedStatement, change: Change, table: ExistingTable) -> str:
     """Return code that builds the index concurrently and adds the constraint with it."""
-    if change.kind == "exclusion":
+    if change.kind == "exclusion" or WITHOUT_OVERLAPS in change.after:
         return (
             "# An exclusion constraint cannot be built concurrently: add it in a maintenance window, or to a new table."
         )
     if table.is_partitioned:
         return "# On a partitioned table it cannot be built concurrently: add it in a maintenance window."
-    columns = ", ".join(f'"{name}"' for name in change.columns)
     kind = change.kind.upper()
     needs_not_null = kind == "PRIMARY KEY"
     first = "# its columns must be NOT NULL already, or all rows are scanned\n" if needs_not_null else ""
+    name, deferrable = quote_name(change.name), DEFERRABLE.findall(change.after)[0]
     return (
-        f"{first}# in a separate revision\n{AUTOCOMMIT_BLOCK}"
-        f'op.create_index("{change.name}", "{change.table}", [{columns}], unique=True, postgresql_concurrently=True)\n'
-        f"# in the next revision\n"
-        f'op.execute("ALTER TABLE {change.table} ADD CONSTRAINT {change.name} {kind} USING INDEX {change.name}")'
+        f"{first}# in a separate revision\n{AUTOCOMMIT_BLOCK}{_create_unique_index(traced, change)}\n"
+        "# in the next revision\n"
+        + alter_table(
+            change.table,
+            f"ADD CONSTRAINT {name} {kind} USING INDEX {name}{deferrable}",
+        )
+    )
+
+
+def _create_unique_index(traced: TracedStatement, change: Change) -> str:
+    """Return the call that builds the index of a constraint, with INCLUDE, NULLS NOT DISTINCT and its storage."""
+    index, columns = _index_of(traced, change), ", ".join(map(quote_name, change.columns))
+    if not index.endswith(f" USING btree ({columns})"):
+        return execute_concurrently(index)
+    return operation(
+        "create_index",
+        change.name,
+        Table(change.table),
+        change.columns,
+        unique=True,
+        postgresql_concurrently=True,
     )
 
 
@@ -195,6 +233,8 @@ def _is_rebuilt(traced: TracedStatement, change: Change) -> bool:
 def _why_validated(traced: TracedStatement, change: Change) -> str:
     """Return why a constraint is validated that was not added in one step; empty for one that was."""
     if change.what == ChangeKind.CONSTRAINT_VALIDATED:
+        if _is_enforced(traced):
+            return "It was there, NOT ENFORCED, and is enforced and validated in one step."
         return "It was added NOT VALID, but is validated in the same transaction, which still holds the lock."
     if _is_rebuilt(traced, change):
         return "It existed before, and is checked again because a column has a new type."
@@ -205,8 +245,42 @@ def _definition(change: Change) -> str:
     return change.after.removesuffix(" NOT VALID")
 
 
-def _validate_later(change: Change) -> str:
-    return (
-        f"# in the next revision; reads and writes continue\n"
-        f'op.execute("ALTER TABLE {change.table} VALIDATE CONSTRAINT {change.name}")'
+def _add_constraint(change: Change, definition: str) -> str:
+    return alter_table(change.table, f"ADD CONSTRAINT {quote_name(change.name)} {definition}")
+
+
+def _add_in_two_steps(traced: TracedStatement, change: Change, added: str) -> str:
+    """Return code that adds a constraint by the call `added`, NOT VALID, and validates it in the next revision.
+
+    One that was there before is dropped, unless it only has to be validated.
+    """
+    name, validated = quote_name(change.name), _validate_later(change)
+    added_before = any(
+        each.what == ChangeKind.CONSTRAINT_ADDED and (each.table, each.name) == (change.table, change.name)
+        for statement in traced.until
+        for each in statement.changes
     )
+    is_dropped = bool(change.before)
+    if change.what == ChangeKind.CONSTRAINT_VALIDATED and not added_before:
+        if not _is_enforced(traced):
+            return validated
+        is_dropped = True
+    if is_dropped and _is_rebuilt(traced, change):
+        dropped = alter_table(change.table, f"DROP CONSTRAINT {name}")
+        return f"# before the new type\n{dropped}\n# after it\n{added}\n{validated}"
+    if is_dropped:
+        added = alter_table(
+            change.table,
+            f"DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {_definition(change)} NOT VALID",
+        )
+    return f"{added}\n{validated}"
+
+
+def _validate_later(change: Change) -> str:
+    validated = alter_table(change.table, f"VALIDATE CONSTRAINT {quote_name(change.name)}")
+    return f"# in the next revision; reads and writes continue\n{validated}"
+
+
+def _is_enforced(traced: TracedStatement) -> bool:
+    """Return whether the statement makes a constraint ENFORCED that was not."""
+    return any(ENFORCED.search(without_comments(sql)) for sql in (traced.statement.sql, *traced.bodies))

@@ -36,14 +36,15 @@ def lock_kept_during_data_change(traced: TracedStatement) -> Iterator[Violation]
         return
     strongest = max(lock for _, lock in locks)
     blocked = {name: lock.blocks for name, lock in sorted(locks, key=lambda each: each[1])}
-    subject = ", ".join(table.name for table in _changed_tables(traced) or _scanned_tables(traced))
+    subjects = [table.name for table in _changed_tables(traced) or _scanned_tables(traced)]
     verbs = {verb for verb, _table in find_changed_tables(traced.statement.sql)}
     is_copy = changes_data and not _changed_tables(traced) and verbs <= {"insert"}
     work = "copied" if is_copy else "worked on" if changes_data else "read"
     yield Violation(
-        f"{describe_waits(blocked)} while the rows of {subject} are {work}, under the lock of an earlier statement",
+        f"{describe_waits(blocked)} while the rows of {', '.join(subjects)} are {work}, under the lock of an earlier"
+        " statement",
         "A lock is held until the end of the transaction, which now lasts as long as the work on the rows.",
-        "# schema in one revision, data in the next\n" + update_in_batches(subject)
+        "# schema in one revision, data in the next\n" + update_in_batches(*subjects)
         if changes_data
         else "# read first, before anything is locked; or in a separate revision",
         strongest.blocks,

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from dbkit.findings.finding import Level
 from dbkit.lint.existing_table import ExistingTable
-from dbkit.lint.rules.fixes import AUTOCOMMIT_BLOCK
+from dbkit.lint.rules.fixes import AUTOCOMMIT_BLOCK, Table, execute_block, operation
 from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Lock
 
-PLAIN_INDEX = re.compile(r"CREATE (UNIQUE )?INDEX \S+ ON \S+ USING btree \(([a-z_0-9, ]+)\)")
+PLAIN_INDEX = re.compile(r"CREATE (UNIQUE )?INDEX \S+ ON \S+ USING btree \(([a-z_0-9]+(?:, [a-z_0-9]+)*)\)")
 
 
 @change_rule("index-without-concurrently", Level.DANGER)
@@ -49,12 +49,23 @@ def _create_index_concurrently(change: Change, table: ExistingTable) -> str:
         )
     simple = PLAIN_INDEX.fullmatch(change.after)
     if simple:
-        columns = ", ".join(f'"{name}"' for name in simple[2].split(", "))
-        unique = "unique=True, " if simple[1] else ""
-        call = f'op.create_index("{change.name}", "{change.table}", [{columns}], {unique}postgresql_concurrently=True)'
+        unique = {"unique": True} if simple[1] else {}
+        call = operation(
+            "create_index",
+            change.name,
+            Table(change.table),
+            simple[2].split(", "),
+            **unique,
+            postgresql_concurrently=True,
+        )
     else:
-        call = f'op.execute("""{re.sub("INDEX ", "INDEX CONCURRENTLY ", change.after, count=1)}""")'
+        call = execute_concurrently(change.after)
     return f"# in a separate revision\n{AUTOCOMMIT_BLOCK}{call}"
+
+
+def execute_concurrently(definition: str) -> str:
+    """Return the call that builds an index concurrently, from its definition."""
+    return execute_block(definition.replace("INDEX ", "INDEX CONCURRENTLY ", 1))
 
 
 def find_rebuilt_indexes(statement: ExecutedStatement) -> list[str]:

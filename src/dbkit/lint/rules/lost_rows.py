@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 
 from dbkit.findings.finding import Level
+from dbkit.lint.rules.fixes import Table, execute, operation
 from dbkit.lint.rules.objects import changes_of, is_reused, later_changes
 from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.trace_reader import TracedStatement
+from dbkit.postgres.sql_quote import quote_literal, quote_name, split_name
 from dbkit.postgres.sql_text import find_changed_tables
 from dbkit.trace.records import Change, ChangeKind, ExecutedStatement
 
@@ -26,7 +28,7 @@ def table_emptied(traced: TracedStatement, change: Change) -> Iterator[Violation
             "Running code still reads the rows, no rollback brings them back, and the table is locked until the end of"
             " the transaction.",
             "# keep the rows until no code reads them: rename the table in one release, drop it in a later one\n"
-            f'op.rename_table("{change.table}", "{change.table}_old")',
+            + operation("rename_table", Table(change.table), f"{split_name(change.table)[-1]}_old"),
             "reads and writes",
             (change.table,),
         )
@@ -45,7 +47,7 @@ def copy_without_lock(traced: TracedStatement, change: Change) -> Iterator[Viola
             "The copy has a snapshot and no lock: rows that are committed after it are in the old table only.",
             "# first a trigger that writes both tables; then the rows in batches, in a separate revision; then the\n"
             "# swap. For a small table: a lock before the copy\n"
-            f'op.execute("LOCK TABLE {change.table} IN SHARE ROW EXCLUSIVE MODE")',
+            + execute(f"LOCK TABLE {change.table} IN SHARE ROW EXCLUSIVE MODE"),
             tables=(change.table,),
         )
 
@@ -94,7 +96,13 @@ def sequence_behind(traced: TracedStatement, change: Change) -> Iterator[Violati
         f"{change.table}: the sequence {change.kind} gives out {change.name} = {change.after} next, and {there}",
         "Each INSERT that takes its key from the sequence fails with a duplicate key until the sequence has passed the"
         " greatest one.",
-        f"op.execute(\"SELECT setval('{change.kind}', (SELECT max({change.name}) FROM {change.table}))\")",  # noqa: S608
+        _set_sequence(change),
         tables=(change.table,),
         level=Level.WARNING if change.valid else Level.DANGER,
     )
+
+
+def _set_sequence(change: Change) -> str:
+    """Return code that sets the sequence to the greatest key."""
+    greatest = f"SELECT max({quote_name(change.name)}) FROM {change.table}"  # noqa: S608
+    return execute(f"SELECT setval({quote_literal(change.kind)}, ({greatest}))")

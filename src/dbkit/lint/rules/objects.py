@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dbkit.trace.records import Change, ChangeKind, Trace
 
 TRIGGER_FUNCTION, PUBLICATION = "trigger function", "publication"
-UNUSED_BY_CODE = (TRIGGER_FUNCTION, "sequence of a column")
+SEQUENCE_OF_COLUMN = "sequence of a column"
+UNUSED_BY_CODE = (TRIGGER_FUNCTION, SEQUENCE_OF_COLUMN)
 """The kinds of objects that go with a table, and that code does not name."""
 WITH_WORDS = {"view": "column", "composite type": "column", "enum": "label", PUBLICATION: "table"}
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dbkit.findings.finding import Level
+from dbkit.lint.rules.fixes import execute
 from dbkit.lint.rules.objects import (
     PUBLICATION,
     TRIGGER_FUNCTION,
@@ -15,6 +16,7 @@ from dbkit.lint.rules.objects import (
 )
 from dbkit.lint.rules.rule import Violation, change_rule, statement_rule
 from dbkit.lint.trace_reader import TracedStatement
+from dbkit.postgres.sql_quote import quote_literal
 from dbkit.trace.records import Change, ChangeKind
 
 CASCADE = re.compile(r"\bcascade\b", re.IGNORECASE)
@@ -64,8 +66,8 @@ def object_rename_breaks_code(traced: TracedStatement, change: Change) -> Iterat
             f"{change.table}: the label {change.before} is renamed to {change.after or 'nothing'}, and running code"
             " writes and compares the old one",
             OLD_CODE,
-            f"op.execute(\"ALTER TYPE {change.table} ADD VALUE '{change.after}'\")\n"
-            "# write and read both; update the rows; stop to use the old one in a later release",
+            execute(f"ALTER TYPE {change.table} ADD VALUE {quote_literal(change.after)}")
+            + "\n# write and read both; update the rows; stop to use the old one in a later release",
         )
     elif change.what == ChangeKind.OBJECT_CHANGED and change.columns and change.kind in WITH_WORDS:
         yield Violation(
@@ -89,7 +91,7 @@ def _keep_both_names(change: Change) -> str:
     if change.name:
         return "# add the new column, write both, backfill, read the new one; drop the old one in a later release"
     view = f"CREATE VIEW {change.before} AS SELECT * FROM {change.after}"  # noqa: S608
-    return f'# in the same transaction: keep the old name for as long as old code runs\nop.execute("{view}")'
+    return f"# in the same transaction: keep the old name for as long as old code runs\n{execute(view)}"
 
 
 @change_rule("drop-breaks-code", Level.WARNING)
@@ -151,7 +153,7 @@ def part_drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[V
         yield Violation(
             f"{change.table}: it is not populated any more (WITH NO DATA), and each query of it fails",
             OLD_CODE,
-            f'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY {change.table}")  # it needs a unique index',
+            execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {change.table}") + "  # it needs a unique index",
             tables=(change.table,),
         )
 

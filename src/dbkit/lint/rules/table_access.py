@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 from dbkit.findings.finding import Level
 from dbkit.lint.existing_table import ExistingTable
-from dbkit.lint.rules.fixes import AUTOCOMMIT_BLOCK
+from dbkit.lint.rules.fixes import AUTOCOMMIT_BLOCK, alter_table, execute
 from dbkit.lint.rules.rule import Violation, change_rule, table_rule
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import plain, without_comments
 from dbkit.trace.records import Change, ChangeKind
 
-REINDEX = re.compile(r"reindex\s+(?:\([^)]*\)\s*)?(index|table)\s+(\S+)", re.IGNORECASE)
+REINDEX = re.compile(r"reindex\s+(?:\([^)]*\)\s*)?(index|table)\s+(.+)", re.IGNORECASE | re.DOTALL)
 
 
 @table_rule("rewrite-under-lock", Level.DANGER)
@@ -29,7 +29,7 @@ def rewrite_under_lock(traced: TracedStatement, table: ExistingTable) -> Iterato
 
 def _rewrite_concurrently(table: str, sql: str) -> str:
     if plain(sql).startswith("refresh"):
-        return f'op.execute("REFRESH MATERIALIZED VIEW CONCURRENTLY {table}")  # it needs a unique index'
+        return execute(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {table}") + "  # it needs a unique index"
     return "# do it in a maintenance window, or with a tool that copies a table in use, such as pg_repack"
 
 
@@ -42,7 +42,7 @@ def autovacuum_off(traced: TracedStatement, change: Change) -> Iterator[Violatio
             f"{change.table}: autovacuum is switched off for the table",
             "Dead rows are never removed, statistics become stale, and in the end an unplanned vacuum against"
             " transaction wraparound runs.",
-            f'op.execute("ALTER TABLE {change.table} RESET (autovacuum_enabled)")  # after the work',
+            alter_table(change.table, "RESET (autovacuum_enabled)") + "  # after the work",
             tables=(change.table,),
         )
 
@@ -72,7 +72,7 @@ def _fails_on_first_row(traced: TracedStatement, table: ExistingTable) -> bool:
 def _scan_concurrently(sql: str) -> str:
     reindex = REINDEX.match(without_comments(sql).strip())
     if reindex:
-        return f'{AUTOCOMMIT_BLOCK}op.execute("REINDEX {reindex[1].upper()} CONCURRENTLY {reindex[2]}")'
+        return AUTOCOMMIT_BLOCK + execute(f"REINDEX {reindex[1].upper()} CONCURRENTLY {reindex[2].rstrip('; ')}")
     return (
         "# first validate the same condition under a weaker lock: as a CHECK constraint, NOT VALID, and with\n"
         "# VALIDATE CONSTRAINT in a separate revision"
