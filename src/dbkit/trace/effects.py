@@ -65,7 +65,7 @@ def relation_access(
 def _unique_keys(oid: int, counts: RowCounts, known: KnownRelations) -> tuple[tuple[str, ...], ...]:
     """Return the unique keys of a table in which rows may have been changed."""
     shape = known.shapes.get(oid)
-    return shape.unique_keys if shape and (counts.updated or counts.deleted or counts.scans) else ()
+    return shape.unique_keys if shape and (counts.updated or counts.deleted or counts.scans or counts.scanned) else ()
 
 
 def probed_access(before: RelationState, oid: int, lock: Lock, known_now: KnownRelations) -> RelationAccess:

@@ -8,6 +8,7 @@ from dbkit.trace.records import Change, ChangeKind
 
 KINDS = {"c": "check", "f": "foreign key", "n": "not null", "p": "primary key", "u": "unique", "x": "exclusion"}
 EMPTY = TableShape()
+PLAIN_KEY = re.compile(r"(?<=^btree )\(([^()\"]+)\)")
 NULL_DEFAULT = re.compile(r"NULL::.*")
 
 
@@ -56,8 +57,12 @@ def _compare_tables(table: str, was: TableShape, now: TableShape, names: Mapping
 
 
 def key_of(index: str) -> str:
-    """Return the columns, expressions and the condition of an index, from its definition."""
-    return index.partition(" USING ")[2]
+    """Return the columns, expressions and the condition of an index, from its definition; columns in one order."""
+    return PLAIN_KEY.sub(_sort_columns, index.partition(" USING ")[2])
+
+
+def _sort_columns(columns: re.Match[str]) -> str:
+    return f"({', '.join(sorted(columns[1].split(', ')))})"
 
 
 def _compare_triggers(table: str, was: TableShape, now: TableShape) -> Iterator[Change]:

@@ -23,6 +23,7 @@ from dbkit.postgres.sql_quote import quote_name
 from dbkit.postgres.sql_text import without_comments
 from dbkit.trace.records import COMPUTED, GENERATED, Change, ChangeKind
 
+CONSTANT = re.compile(r"true|false|-?[0-9.]+|\(-[0-9.]+\)|'(?:[^']|'')*'(?:::[\w .\[\]\"(),]+)?|NULL::.*")
 SET_ZONE = "SET LOCAL timezone = 'UTC'"
 USING = re.compile(r"\busing\b", re.IGNORECASE)
 ZONE_IS_ADDED, ZONE_IS_LOST = "timestamp with time zone", "timestamp without time zone"
@@ -132,7 +133,7 @@ def volatile_default(traced: TracedStatement, change: Change) -> Iterator[Violat
     table = traced.tables.get(change.table)
     if change.what != ChangeKind.COLUMN_ADDED or table is None or not table.is_rewritten:
         return
-    if change.after or not _has_other_change(traced, change):
+    if not _is_constant(traced, change) and (change.after or not _has_other_change(traced, change)):
         yield Violation(
             f"{table.name}: every row is rewritten for {change.name} while {table.blocks} wait",
             "A constant default is only stored in the catalog; a value that differs by row (random(), a sequence, an"
@@ -142,6 +143,13 @@ def volatile_default(traced: TracedStatement, change: Change) -> Iterator[Violat
             table.blocks,
             (table.name,),
         )
+
+
+def _is_constant(traced: TracedStatement, change: Change) -> bool:
+    """Return whether the column has a constant, and another new one a value that is computed for each row."""
+    added = [each for each in traced.statement.changes if (each.what, each.table) == (change.what, change.table)]
+    computed = [each for each in added if each.after and not CONSTANT.fullmatch(each.after)]
+    return bool(computed) and change not in computed
 
 
 def _has_other_change(traced: TracedStatement, change: Change) -> bool:

@@ -17,8 +17,8 @@ PLAIN_INDEX = re.compile(r"CREATE (UNIQUE )?INDEX \S+ ON \S+ USING btree \(([a-z
 def index_without_concurrently(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report an index that is built without CONCURRENTLY."""
     table = traced.tables.get(change.table)
-    if change.what != ChangeKind.INDEX_ADDED or table is None:
-        return
+    if change.what != ChangeKind.INDEX_ADDED or table is None or (table.is_partitioned and not change.valid):
+        return  # ON ONLY a partitioned table nothing is built
     waiting = table.blocks or ("refreshes" if table.is_materialized_view and table.lock >= Lock.SHARE else "")
     is_rebuilt = change.name in find_rebuilt_indexes(traced.statement)
     if waiting and not is_rebuilt and not _belongs_to_constraint(traced, change):

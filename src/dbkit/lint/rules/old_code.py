@@ -16,6 +16,7 @@ from dbkit.trace.schema_diff import key_of
 RAISES = re.compile(r"\braise(?! ?(?:debug|log|info|notice|warning)\b)|\bassert\b")
 ACTIONS = re.compile(r"ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT)")
 RETURNS_NULL = re.compile(r"\breturn null\b")
+NOT_ENFORCED = " NOT ENFORCED"
 REQUIRES = (ChangeKind.COLUMN_ADDED, ChangeKind.NOT_NULL_SET, ChangeKind.DEFAULT_CHANGED)
 
 
@@ -162,7 +163,7 @@ def constraint_for_new_rows(traced: TracedStatement, change: Change) -> Iterator
     """Report a constraint that refuses a row of defaults; a note for one whose effect on new rows is not known."""
     if change.what != ChangeKind.CONSTRAINT_ADDED or change.table not in traced.tables or change.before:
         return
-    if any(
+    if change.after.endswith(NOT_ENFORCED) or any(
         each.what == ChangeKind.CONSTRAINT_DROPPED and (each.table, each.name) == (change.table, change.name)
         for each in later_changes(traced.trace, change)
     ):

@@ -11,13 +11,14 @@ from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import plain, without_comments
 from dbkit.trace.records import Change, ChangeKind
 
+EMPTIES_VIEW = re.compile(r"refresh materialized view\b.*\bwith no data\b")
 REINDEX = re.compile(r"reindex\s+(?:\([^)]*\)\s*)?(index|table)\s+(.+)", re.IGNORECASE | re.DOTALL)
 
 
 @table_rule("rewrite-under-lock", Level.DANGER)
 def rewrite_under_lock(traced: TracedStatement, table: ExistingTable) -> Iterator[Violation]:
     """Report a table whose rows are all rewritten."""
-    if table.is_rewritten:
+    if table.is_rewritten and not EMPTIES_VIEW.match(traced.plain_sql):
         yield Violation(
             f"{table.name}: every row is rewritten while {table.blocks} wait",
             "The statement writes a new copy of the table under its lock.",
