@@ -1,5 +1,6 @@
 """Questions to the server about a statement that has run: what its changes mean for rows that are written later."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from dbkit.trace.queries import Column, LockedRelation, TableShape
 from dbkit.trace.records import GENERATED, Change, ChangeKind, Lock, RelationAccess
 
 SAVEPOINT = "dbkit_probe"
+NEXT_VALUE = re.compile(r"nextval\(('(?:[^']|'')+')::regclass\)")
 TIMES = {"timestamp without time zone", "timestamp with time zone"}
 
 
@@ -82,7 +84,7 @@ def _read_owner(cursor: Cursor, oid: int, name: str, last: int, *, is_called: bo
 def add_details(
     cursor: Cursor, changes: Iterable[Change], known: KnownRelations, touched: Sequence[RelationAccess]
 ) -> Iterator[Change]:
-    """Yield the changes, with what only the server knows about some of them."""
+    """Yield the changes, with what only the server knows about some of them, and the sequences of new defaults."""
     for each in changes:
         if (each.what == ChangeKind.CONSTRAINT_ADDED and each.kind in ("check", "not null")) or (
             each.what == ChangeKind.NOT_NULL_SET and not each.after
@@ -92,8 +94,21 @@ def add_details(
         elif each.what == ChangeKind.TYPE_CHANGED and {each.before, each.after} == TIMES:
             is_rewritten = any(access.relation == each.table and access.rewritten for access in touched)
             yield each if is_rewritten else replace(each, detail=_read_time_zone(cursor))
+        elif each.what == ChangeKind.DEFAULT_CHANGED and (sequence := NEXT_VALUE.fullmatch(each.after)):
+            yield each
+            yield from _read_sequence_of_default(cursor, sequence[1])
         else:
             yield each
+
+
+def _read_sequence_of_default(cursor: Cursor, name: str) -> Iterator[Change]:
+    """Yield the next key of a sequence that has become a column's default, by its name as an SQL string."""
+    cursor.execute(f"SELECT {name}::regclass::oid::bigint, {name}::regclass::text")
+    ((oid, shown),) = cursor.fetchall()
+    for last, is_called in queries.read_sequences(cursor, {oid: shown}).values():
+        with savepoint(cursor):
+            changes = [*_read_owner(cursor, oid, shown, last, is_called=is_called)]
+        yield from changes
 
 
 def _read_time_zone(cursor: Cursor) -> str:

@@ -198,7 +198,10 @@ class TracedSession:
         names = {**effects.former_names, **self.known.names}
         found = () if is_undone else (*compare_shapes(effects.before, effects.after, names), *effects.changes)
         if found and not statement.has_own_transactions:
+            number = len(found)
             found = tuple(add_details(self.cursor, found, self.known, effects.touched))
+            if len(found) > number:
+                self._read_session()  # the question for the greatest key has read rows
         executed = ExecutedStatement(
             text,
             line,

@@ -10,8 +10,9 @@ from dbkit.lint.rules.rule import Violation, change_rule
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_quote import quote_literal, quote_name, split_name
 from dbkit.postgres.sql_text import find_changed_tables
-from dbkit.trace.records import Change, ChangeKind, ExecutedStatement
+from dbkit.trace.records import ALWAYS_IDENTITY, DEFAULT_IDENTITY, Change, ChangeKind, ExecutedStatement
 
+IDENTITIES = (ALWAYS_IDENTITY, DEFAULT_IDENTITY)
 SETS_SEQUENCE = re.compile(r"\bsetval\b|\brestart\b", re.IGNORECASE)
 REWRITES = re.compile(r"(?:cluster|vacuum|alter|refresh|reindex)\b")
 LOCKS = re.compile(r"\block (?:table )?", re.IGNORECASE)
@@ -77,7 +78,9 @@ def _copies(statement: ExecutedStatement, table: str, traced: TracedStatement) -
 @change_rule("sequence-behind", Level.DANGER)
 def sequence_behind(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report a sequence that gives out keys which are there; a warning where it is set to a constant."""
-    if change.what != ChangeKind.SEQUENCE_SET or change.kind in traced.created or change.table in traced.created:
+    is_default = _becomes_default(traced, change)
+    is_new = change.kind in traced.created and not is_default
+    if change.what != ChangeKind.SEQUENCE_SET or is_new or change.table in traced.created:
         return
     is_emptied = any(
         each.what == ChangeKind.TABLE_TRUNCATED and each.table == change.table for each in changes_of(traced.trace)
@@ -89,7 +92,7 @@ def sequence_behind(traced: TracedStatement, change: Change) -> Iterator[Violati
     )
     if is_set_again or is_emptied or (change.valid and was_read):
         return
-    if not any(map(SETS_SEQUENCE.search, traced.sql_until)):
+    if change.valid if is_default else not any(map(SETS_SEQUENCE.search, traced.sql_until)):
         return
     there = f"{change.detail} is there" if not change.valid else "greater keys may be there"
     yield Violation(
@@ -99,6 +102,16 @@ def sequence_behind(traced: TracedStatement, change: Change) -> Iterator[Violati
         _set_sequence(change),
         tables=(change.table,),
         level=Level.WARNING if change.valid else Level.DANGER,
+    )
+
+
+def _becomes_default(traced: TracedStatement, change: Change) -> bool:
+    """Return whether a column of before takes its values from the sequence since this statement."""
+    return any(
+        each.what == ChangeKind.DEFAULT_CHANGED
+        and (each.table, each.name) == (change.table, change.name)
+        and each.after.startswith(("nextval(", *IDENTITIES))
+        for each in traced.statement.changes
     )
 
 
