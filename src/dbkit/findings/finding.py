@@ -49,6 +49,8 @@ class LintFinding:
     """First and last line of the code, if it was found in the source of the file."""
     also: tuple[str, ...] = ()
     """Ids of the same finding of other tools, such as squawk."""
+    worked_on: tuple[str, ...] = ()
+    """The tables whose size decides how long it takes, if not `tables`."""
 
     @property
     def failed(self) -> bool:

@@ -14,7 +14,7 @@ SMALL = 10_000  # rows; findings on smaller tables are notes
 def apply_sizes(finding: LintFinding, sizes: Mapping[str, TableSize], rates: Rates, small: int = SMALL) -> LintFinding:
     """Return the finding with an estimate for its largest table, or as a note if that is small."""
     work = WORK_BY_RULE.get(finding.id)
-    known = {name: sizes[name] for name in finding.tables if name in sizes}
+    known = {name: sizes[name] for name in finding.worked_on or finding.tables if name in sizes}
     if not work or not known:
         return finding
     name, size = max(known.items(), key=lambda each: each[1].rows)

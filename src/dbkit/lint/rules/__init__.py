@@ -88,4 +88,5 @@ def _finding(outcome: RevisionOutcome, traced: TracedStatement, identifier: str,
         direction,
         violation.tables,
         " ".join(traced.statement.sql.split())[:LONGEST_SQL],
+        worked_on=violation.worked_on,
     )

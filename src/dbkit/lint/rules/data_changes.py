@@ -11,14 +11,18 @@ from dbkit.lint.rules.rule import Violation, statement_rule
 from dbkit.lint.rules.wording import describe_waits
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import find_changed_tables, plain
-from dbkit.trace.records import Lock
+from dbkit.trace.records import ChangeKind, Lock
 
-# a batch is limited by a number of rows or by a range of keys
-BATCH = re.compile(r"\blimit\b|\bbetween\b|[<>]")
+# a batch is limited by a number of rows or by a range of keys, which has two ends
+LIMITED = re.compile(r"\blimit\b|\bbetween\b|\bfetch (?:first|next)\b")
+IS_GREATER = re.compile(r"(?<![-<=>@#~!&|?^*])>=?(?![-<=>@#~!&|?^*])")
+IS_LESS = re.compile(r"(?<![-<=>@#~!&|?^*])<=?(?![-<=>@#~!&|?^*])")
 FOR = re.compile(r"\bfor\b", re.IGNORECASE)
 LOCKS_ROWS = re.compile(r"\bfor (?:no key )?(?:update|share)\b|\bfor key share\b")
 LIMIT = re.compile(r"\blimit\b|\bfetch (?:first|next)\b")
 BLOCK = re.compile(r"(?:do|call|select|with)\b")
+SEQUENCE = "S"
+"""As in pg_class.relkind."""
 QUERY = re.compile(
     r"\(*(?:(?:select|with|table|values|copy|do|call|declare|fetch|execute|explain)\b"
     r"|create (?:\w+ )*(?:table|materialized view)\b.*\bas\b)"
@@ -32,7 +36,7 @@ def lock_kept_during_data_change(traced: TracedStatement) -> Iterator[Violation]
     locks = _inherited_locks(traced)
     if changes_data and (traced.statement.changes or _locks_by_itself(traced)):  # a function with both
         locks += [(table.name, table.lock) for table in traced.tables.values() if table.blocks]
-    if not locks or not (changes_data or _is_query(traced)):
+    if not locks or not (changes_data or _is_query(traced) or _only_validates(traced)):
         return
     strongest = max(lock for _, lock in locks)
     blocked = {name: lock.blocks for name, lock in sorted(locks, key=lambda each: each[1])}
@@ -50,13 +54,14 @@ def lock_kept_during_data_change(traced: TracedStatement) -> Iterator[Violation]
         strongest.blocks,
         tuple(sorted(blocked)),
         Level.DANGER if changes_data or strongest == Lock.ACCESS_EXCLUSIVE else Level.WARNING,
+        tuple(subjects),
     )
 
 
 @statement_rule("data-in-one-transaction", Level.WARNING)
 def data_in_one_transaction(traced: TracedStatement) -> Iterator[Violation]:
     """Report an UPDATE or DELETE of all rows that is not a batch of a loop."""
-    if not traced.statement.in_transaction and BATCH.search(traced.plain_sql):
+    if not traced.statement.in_transaction and _is_batch(traced.plain_sql):
         return
     for table in _changed_tables(traced):
         yield Violation(
@@ -66,6 +71,10 @@ def data_in_one_transaction(traced: TracedStatement) -> Iterator[Violation]:
             update_in_batches(table.name),
             tables=(table.name,),
         )
+
+
+def _is_batch(text: str) -> bool:
+    return bool(LIMITED.search(text) or (IS_GREATER.search(text) and IS_LESS.search(text)))
 
 
 def _locks_by_itself(traced: TracedStatement) -> bool:
@@ -124,7 +133,9 @@ def _scanned_tables(traced: TracedStatement) -> list[ExistingTable]:
 def _changes_data(traced: TracedStatement) -> bool:
     """Return whether the statement changes rows of existing tables, or reads them to write elsewhere."""
     statement = traced.statement
-    writes = any(each.written or each.opened for each in statement.touched) or bool(find_changed_tables(statement.sql))
+    # a new sequence is opened for writing, too
+    written = any((each.written or each.opened) and each.kind != SEQUENCE for each in statement.touched)
+    writes = written or bool(find_changed_tables(statement.sql))
     return bool(_changed_tables(traced) or (_scanned_tables(traced) and writes))
 
 
@@ -132,6 +143,13 @@ def _is_query(traced: TracedStatement) -> bool:
     """Return whether the statement reads rows and changes nothing; it prolongs the locks as an UPDATE does."""
     alters = any(each.table in traced.tables for each in traced.statement.changes)
     return bool(_scanned_tables(traced)) and bool(QUERY.match(traced.plain_sql)) and not alters
+
+
+def _only_validates(traced: TracedStatement) -> bool:
+    """Return whether the statement validates constraints of tables that no other session waits for."""
+    changes = traced.statement.changes
+    tables = [traced.tables.get(each.table) for each in changes if each.what == ChangeKind.CONSTRAINT_VALIDATED]
+    return len(tables) == len(changes) > 0 and all(each and each.is_scanned and not each.blocks for each in tables)
 
 
 def _inherited_locks(traced: TracedStatement) -> list[tuple[str, Lock]]:

@@ -32,6 +32,8 @@ class Violation:
     tables: tuple[str, ...] = ()
     level: Level | None = None
     """A level below that of the rule."""
+    worked_on: tuple[str, ...] = ()
+    """The tables whose size decides how long it takes, if not `tables`."""
 
 
 Check = Callable[P, Iterator[Violation]]
