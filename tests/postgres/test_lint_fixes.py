@@ -186,3 +186,11 @@ def test_names_are_quoted_as_the_server_does(engine: sa.Engine) -> None:
         ('a"', '"a"""'),
     ]:
         assert quote_name(word) == quoted
+
+
+def test_the_constraint_of_a_new_column_gets_its_name_with_the_column(engine: sa.Engine, tmp_path: Path) -> None:
+    """A separate statement would look up each row of the table, in which the column is NULL."""
+    set_up(engine, NAMES["quoted"])
+    sql = "ALTER TABLE {t} ADD COLUMN {new} int REFERENCES {u}"
+    fix = one_fix(engine, tmp_path, "unnamed-constraint", sql)
+    assert fix.splitlines()[-1] == '# ADD COLUMN … CONSTRAINT "Myt_Mynew_fkey" REFERENCES "Myu"("Myid")'

@@ -48,17 +48,22 @@ def unnamed_constraint(traced: TracedStatement, change: Change) -> Iterator[Viol
             f" {change.name}",
             "A migration that drops it needs this name, which depends on what existed before; the models do not have"
             " it.",
-            _name_constraint(change),
+            _name_constraint(traced, change),
             tables=(change.table,),
             level=Level.WARNING if change.table in traced.tables else Level.NOTE,
         )
 
 
-def _name_constraint(change: Change) -> str:
-    return (
-        "# once for all in the models: MetaData(naming_convention={…}); here, a name in place of None\n"
-        + _add_constraint(change, change.after)
-    )
+def _name_constraint(traced: TracedStatement, change: Change) -> str:
+    first = "# once for all in the models: MetaData(naming_convention={…}); here, a name "
+    changes = (each for each in traced.statement.changes if each.what == ChangeKind.COLUMN_ADDED)
+    added = {each.name for each in changes if each.table == change.table}
+    if len(change.columns) == 1 and added.issuperset(change.columns):
+        # a separate statement would read every row
+        reference = change.after.partition(" REFERENCES ")[2]
+        inline = f"REFERENCES {reference}" if reference else change.after
+        return f"{first}where the column is added:\n# ADD COLUMN … CONSTRAINT {quote_name(change.name)} {inline}"
+    return f"{first}in place of None\n{_add_constraint(change, change.after)}"
 
 
 @change_rule("foreign-key-of-new-table", Level.WARNING)
