@@ -60,6 +60,12 @@ FOUND = {
     "new sequence": _report(BEHIND, "CREATE SEQUENCE sq", "ALTER TABLE t ALTER id SET DEFAULT nextval('sq')"),
     "sequence of before": _report(BEHIND, "ALTER TABLE t ALTER id SET DEFAULT nextval('sq')", before="CREATE SEQUENCE sq"),
     "another sequence of a serial": _report(BEHIND, "CREATE SEQUENCE sq", "ALTER TABLE keyed ALTER id DROP DEFAULT", "DROP SEQUENCE keyed_id_seq", "ALTER TABLE keyed ALTER id SET DEFAULT nextval('sq')"),
+    "table that is created again": _report("drop-breaks-code", "DROP TABLE u", "CREATE TABLE u (id int)", message="has no column t_id,"),
+    "table that is created again, empty": _report("drop-breaks-code", "CREATE TABLE n (LIKE u)", "DROP TABLE u", "ALTER TABLE n RENAME TO u", message="nothing has copied its rows"),
+    "swap with an empty table": _report("rename-breaks-code", "CREATE TABLE n (id int)", "ALTER TABLE t RENAME TO old", "ALTER TABLE n RENAME TO t", message="has no columns a, b, j"),
+    "swap with a table like it": _report("rename-breaks-code", "CREATE TABLE n (LIKE t)", "ALTER TABLE t RENAME TO old", "ALTER TABLE n RENAME TO t", message="nothing has copied"),
+    "view without columns": _report("rename-breaks-code", "ALTER TABLE t RENAME TO tt", "CREATE VIEW t AS SELECT id, j FROM tt", message="has no columns a, b,"),
+    "table that loses a column": _report("rename-breaks-code", "CREATE TABLE n AS SELECT * FROM t", "ALTER TABLE n DROP COLUMN a", "ALTER TABLE t RENAME TO old", "ALTER TABLE n RENAME TO t", message="has no column a,"),
 }  # fmt: skip
 SILENT = {
     "serial": _report(KEPT, "ALTER TABLE t ADD no serial"),
@@ -80,6 +86,11 @@ SILENT = {
     "constant beside a computed value": _report("volatile-default", "ALTER TABLE t ADD x uuid DEFAULT gen_random_uuid(), ADD z int DEFAULT 3", message="for z"),
     "key without a row": _report(DATA, "UPDATE t SET a = 0 WHERE id IN (1, 2, 3) AND b = 'x'"),
     "range": _report(DATA, "UPDATE t SET a = 0 WHERE id > 3 AND id <= 6", in_block=True),
+    "view with all columns": _report("rename-breaks-code", "ALTER TABLE t RENAME TO tt", "CREATE VIEW t AS SELECT * FROM tt"),
+    "copy with all columns": _report("rename-breaks-code", "CREATE TABLE n AS SELECT id FROM t", "ALTER TABLE n ADD a int, ADD b text, ADD j jsonb", "ALTER TABLE t RENAME TO old", "ALTER TABLE n RENAME TO t"),
+    "rows copied after the swap": _report("rename-breaks-code", "ALTER TABLE t RENAME TO old", "CREATE TABLE t (LIKE old)", "INSERT INTO t SELECT * FROM old"),
+    "rows copied before a drop": _report("drop-breaks-code", "LOCK u", "CREATE TABLE n AS SELECT * FROM u", "DROP TABLE u", "ALTER TABLE n RENAME TO u"),
+    "view that is created again": _report("drop-breaks-code", "DROP MATERIALIZED VIEW v", "CREATE MATERIALIZED VIEW v AS SELECT * FROM t"),
     "validated before the lock": _report(KEPT, "ALTER TABLE u VALIDATE CONSTRAINT ck", "ALTER TABLE t ADD x int", before=NOT_VALID),
 }  # fmt: skip
 
@@ -95,6 +106,7 @@ def find(engine: sa.Engine, directory: Path, report: Report) -> list[LintFinding
     block = "    with op.get_context().autocommit_block():\n    " if report.in_block else ""
     body = "".join(f"{block}    op.execute({sql!r})\n" for sql in report.sql)
     found = advice_on(engine, directory / "revision.py", f"def upgrade():\n{body}")
+    assert "not-traced" not in {each.id for each in found}
     return [each for each in found if each.id == report.id and report.message in each.message]
 
 
@@ -106,6 +118,28 @@ def test_a_danger_is_reported_once(engine: sa.Engine, tmp_path: Path, name: str)
 @pytest.mark.parametrize("name", SILENT)
 def test_a_safe_statement_is_not_reported(engine: sa.Engine, tmp_path: Path, name: str) -> None:
     assert find(engine, tmp_path, SILENT[name]) == []
+
+
+EXECUTE_MANY = """
+t = sa.table("t", sa.column("id"), sa.column("a"))
+def upgrade():
+    bind = op.get_bind()
+    ids = {}
+    changes = [dict(i=i, v=0) for i in ids]
+    bind.execute(t.update().where(t.c.id == sa.bindparam("i")).values(a=sa.bindparam("v")), changes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ids", "number"), [("bind.execute(sa.select(t.c.id)).scalars().all()", 1), ("[1, 2, 3]", 0)], ids=["all", "some"]
+)
+def test_each_row_that_a_query_has_read_is_changed_by_an_executemany(
+    engine: sa.Engine, tmp_path: Path, ids: str, number: int
+) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(SETUP)
+    found = advice_on(engine, tmp_path / "revision.py", EXECUTE_MANY.replace("{}", ids))
+    assert len([each for each in found if each.id == DATA]) == number
 
 
 @pytest.mark.parametrize(("rows", "level"), [({"u": 20, "t": 50_000}, "danger"), ({"u": 50_000, "t": 20}, "note")])

@@ -99,19 +99,22 @@ class Recorder:
         return statement, parameters
 
     def _after_execute(
-        self, connection: sa.Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool
+        self, connection: sa.Connection, _cursor: object, statement: str, parameters: Any, _context: object, many: bool
     ) -> None:
         session = self._session(connection)
-        self._record(connection, session, statement, parameters)
+        self._record(connection, session, statement, parameters, len(parameters) if many else 1)
         with self._tracing():
             session.end_string()
 
-    def _record(self, connection: sa.Connection, session: TracedSession, statement: str, parameters: Any) -> None:
+    def _record(
+        self, connection: sa.Connection, session: TracedSession, statement: str, parameters: Any, executions: int = 1
+    ) -> None:
         text = statement_text.render_statement(statement, parameters, connection.dialect.paramstyle)
         is_own = id(connection.connection.dbapi_connection) == self._own
         with self._tracing():
             executed = session.end(text, self._line())
-        self.statements.append(replace(executed, outside=not is_own or bool(session.connection.autocommit)))
+        is_outside = not is_own or bool(session.connection.autocommit)
+        self.statements.append(replace(executed, outside=is_outside, executions=executions))
 
     def _record_passed_by(self, connection: sa.Connection) -> None:
         """Record what the driver's own cursor has done, which no event of SQLAlchemy reports."""

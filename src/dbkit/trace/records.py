@@ -121,8 +121,8 @@ class Change:
     references: str = ""
     """The other table of a foreign key."""
     columns: tuple[str, ...] = ()
-    """The columns of a constraint or of a view, the labels of an enum, the signatures of a function, the privileges,
-    the commands that row security limits."""
+    """The columns of a constraint, a view, or a table that is created, renamed or dropped; the labels of an enum, the
+    signatures of a function, the privileges, the commands that row security limits."""
     detail: str = ""
     """For a check, a row of defaults that it refuses; for another type, the setting that decides on a rewrite; for a
     sequence that was set, the greatest key; for row security, whether it limits other commands than before."""
@@ -193,6 +193,8 @@ class ExecutedStatement:
     """Whether the session had a lock_timeout, by env.py or by the migration."""
     outside: bool = False
     """Whether it ran outside of Alembic's transaction: in an autocommit_block(), or on another connection."""
+    executions: int = 1
+    """How often it was executed at once, each time with other parameters (executemany); `sql` has the first ones."""
     unseen: str = ""
     """Why the locks of a statement that begins and ends transactions itself could not be read; "" where they were."""
 

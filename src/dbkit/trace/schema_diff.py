@@ -25,14 +25,21 @@ def compare_shapes(
         was, now = before.get(oid), after.get(oid)
         if was and now:
             if was[0].name != now[0].name:
-                yield Change(ChangeKind.TABLE_RENAMED, was[0].name, before=was[0].name, after=now[0].name)
+                columns = _column_names(was[1])
+                yield Change(
+                    ChangeKind.TABLE_RENAMED, was[0].name, before=was[0].name, after=now[0].name, columns=columns
+                )
             yield from _compare_tables(was[0].name, was[1], now[1], names)
             yield from _compare_access(was[0].name, was[1], now[1], names)
         elif was and was[0].kind in TABLE_KINDS:
-            yield Change(ChangeKind.TABLE_DROPPED, was[0].name)
+            yield Change(ChangeKind.TABLE_DROPPED, was[0].name, columns=_column_names(was[1]))
         elif now and now[0].kind in TABLE_KINDS:
-            yield Change(ChangeKind.TABLE_CREATED, now[0].name)
+            yield Change(ChangeKind.TABLE_CREATED, now[0].name, columns=_column_names(now[1]))
             yield from _compare_tables(now[0].name, EMPTY, TableShape(constraints=now[1].constraints), names)
+
+
+def _column_names(shape: TableShape) -> tuple[str, ...]:
+    return tuple(shape.columns[number].name for number in sorted(shape.columns))
 
 
 def _compare_tables(table: str, was: TableShape, now: TableShape, names: Mapping[int, str]) -> Iterator[Change]:

@@ -84,15 +84,16 @@ def _locks_by_itself(traced: TracedStatement) -> bool:
 
 @statement_rule("data-in-one-transaction", Level.WARNING)
 def rows_changed_one_by_one(traced: TracedStatement) -> Iterator[Violation]:
-    """Report a loop that changes by key each row that an earlier query has read."""
+    """Report a loop, or an executemany, that changes by key each row that an earlier query has read."""
     statement = traced.statement
     changed = {each.relation for each in statement.touched if each.existed and each.updated + each.deleted}
     if not statement.in_transaction or statement.line is None or not changed:
         return
-    *earlier, last = [each for each in traced.trace if each.line == statement.line]
+    loop = [each for each in traced.trace if each.line == statement.line]
+    executions = sum(each.executions for each in loop)
     before = itertools.takewhile(lambda each: each.line != statement.line, traced.trace)
     read = {access.scanned for each in before if not each.changes for access in each.touched}
-    if statement is not last or not earlier or len(earlier) + 1 not in read:
+    if statement is not loop[-1] or executions == 1 or executions not in read:
         return
     for table in traced.tables.values():
         if table.name in changed and not (table.changed_rows or table.is_searched):

@@ -1,7 +1,7 @@
 """Rules on names that running code may still use after the migration."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dbkit.findings.finding import Level
 from dbkit.lint.rules.fixes import execute
@@ -12,7 +12,9 @@ from dbkit.lint.rules.objects import (
     UNUSED_BY_CODE,
     WITH_WORDS,
     changes_of,
+    find_lost_columns,
     find_lost_words,
+    is_created_as_table,
     is_reused,
 )
 from dbkit.lint.rules.rule import Violation, change_rule, statement_rule
@@ -39,7 +41,10 @@ def rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Viol
     is_table = change.what == ChangeKind.TABLE_RENAMED
     if not (is_table or change.what == ChangeKind.COLUMN_RENAMED) or change.table not in traced.tables:
         return
-    if f"{change.table}.{change.name}" in traced.created or (is_table and is_reused(change.before, traced.trace)):
+    if is_table and is_reused(change.before, traced.trace):
+        yield from _compare_with_successor(traced, change, change.before)
+        return
+    if f"{change.table}.{change.name}" in traced.created:
         return
     what = "table" if is_table else "column"
     name = f"{change.table}.{change.before}" if change.name else change.before
@@ -48,6 +53,51 @@ def rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Viol
         OLD_CODE,
         _keep_both_names(change),
         tables=(change.table,),
+    )
+
+
+def _compare_with_successor(traced: TracedStatement, change: Change, name: str) -> Iterator[Violation]:
+    """Report what the table or the view that takes the name of a table does not have."""
+    columns = find_lost_columns(change, name, traced.trace)
+    lost = [each for each in columns if f"{change.table}.{each}" not in traced.created]
+    if lost:
+        yield Violation(
+            f"{name}: another one takes the name of the table and has no {_list_columns(lost)}, and running code may"
+            " use them",
+            OLD_CODE,
+            "# give the new one all columns that running code uses, and drop them in a later release",
+            tables=(change.table,),
+        )
+    elif is_created_as_table(name, traced.trace) and _has_rows(traced, change) and not _are_rows_read(traced, change):
+        yield Violation(
+            f"{name}: a new table takes the name of the table, and nothing has copied its rows",
+            "Running code finds none of the rows in the table that it knows.",
+            f"# in the same transaction\n{execute(f'LOCK TABLE {change.table} IN SHARE ROW EXCLUSIVE MODE')}\n"
+            "# then copy the rows into the new table, and give it the name",
+            tables=(change.table,),
+        )
+
+
+def _list_columns(names: Sequence[str]) -> str:
+    """Return names of columns: "columns a, b"."""
+    return f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def _has_rows(traced: TracedStatement, change: Change) -> bool:
+    """Return whether a table has rows that can be copied; those of a materialized view are computed again."""
+    return not traced.tables[change.table].is_materialized_view
+
+
+def _are_rows_read(traced: TracedStatement, change: Change) -> bool:
+    """Return whether the revision reads the rows of a table, under each of its names; or a block may have done it.
+
+    What a statement has read in a table is not counted any more once it has dropped it.
+    """
+    created = any(each.what == ChangeKind.TABLE_CREATED for each in traced.statement.changes)
+    names = {change.table, change.before, change.after}
+    accesses = (access for statement in traced.trace for access in statement.touched)
+    return created or any(
+        each.existed and each.relation in names and bool(each.scans or each.scanned) for each in accesses
     )
 
 
@@ -103,7 +153,10 @@ def drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violat
     is_table = change.what == ChangeKind.TABLE_DROPPED
     if not (is_table or change.what == ChangeKind.COLUMN_DROPPED) or change.table not in traced.tables:
         return
-    if f"{change.table}.{change.name}" in traced.created or (is_table and is_reused(change.table, traced.trace)):
+    if is_table and is_reused(change.table, traced.trace):
+        yield from _compare_with_successor(traced, change, change.table)
+        return
+    if f"{change.table}.{change.name}" in traced.created:
         return
     name = f"{change.table}.{change.name}" if change.name else change.table
     what = "table" if is_table else "column"
