@@ -474,9 +474,7 @@ def test_what_an_unreleased_revision_has_created_is_as_new_as_the_next_one(
 
 
 @pytest.mark.slow
-def test_the_error_that_has_aborted_a_transaction_is_named(
-    ini: Path, lint: Callable[..., tuple[int, str]]
-) -> None:
+def test_the_error_that_has_aborted_a_transaction_is_named(ini: Path, lint: Callable[..., tuple[int, str]]) -> None:
     path = revision(ini, "cccc")
     line = "op.execute('ALTER TABLE t ADD more int')"
     text = path.read_text()

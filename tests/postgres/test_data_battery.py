@@ -26,7 +26,6 @@ from support.data_battery import (
 
 NOT_FOUND_YET = {
     "helper_json",
-    "regions_joined",
     "slugs_not_unique_any_more",
     "district_without_its_parent",
     "amount_per_part",

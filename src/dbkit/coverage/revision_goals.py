@@ -170,7 +170,8 @@ class _Reader:
             try:
                 found = read_goals(each, self._columns_now, self.tables.view_of)
                 if statement[0] == "upgrade":
-                    found += [*overwriting_goals(each, found, self.tables.find), *differing_goals(found)]
+                    # first: of a key there is one row
+                    found = [*overwriting_goals(each, found, self.tables.find), *found, *differing_goals(found)]
                 restored = [self.renames.restore(goal) for goal in found]
                 goals += [each.qualified(self.tables.qualify) for each in restored]
             except UnreadableError:
