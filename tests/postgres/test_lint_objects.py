@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import psycopg
 import pytest
+import sqlalchemy as sa
 
 from dbkit.settings import Target
-from support.lint_findings import advice_on, engine_of
+from support.lint_findings import advice_on, engine_of, find_loud
 
 
 class Case(NamedTuple):
@@ -56,7 +58,33 @@ CASES = {
     "a table in another schema": Case(
         ("CREATE SCHEMA other", "CREATE TABLE t (id int)"), ("ALTER TABLE t SET SCHEMA other",), {"rename-breaks-code"}),
     "autovacuum that is off in another spelling": Case(("CREATE TABLE t (id int)",), ("ALTER TABLE t SET (autovacuum_enabled = no)",), {"autovacuum-off"}),
+    "a sequence of a column with another name": Case(("CREATE TABLE t (id serial)",), ("ALTER SEQUENCE t_id_seq RENAME TO ids",), set()),
+    "a sequence of a column with another name and schema": Case(
+        ("CREATE SCHEMA s", "CREATE TABLE s.t (id serial)"), ("ALTER TABLE s.t SET SCHEMA public",), {"rename-breaks-code"}),
+    "a sequence of its own with another name": Case(("CREATE SEQUENCE a",), ("ALTER SEQUENCE a RENAME TO b",), {"rename-breaks-code"}),
+    "a materialized view that is refreshed without rows": Case(
+        ("CREATE MATERIALIZED VIEW m AS SELECT 1 AS a",), ("REFRESH MATERIALIZED VIEW m WITH NO DATA",), {"drop-breaks-code"}),
+    "a materialized view without rows, refreshed without rows": Case(
+        ("CREATE MATERIALIZED VIEW m AS SELECT 1 AS a WITH NO DATA",), ("REFRESH MATERIALIZED VIEW m WITH NO DATA",), set()),
+    "a materialized view that is refreshed": Case(
+        ("CREATE MATERIALIZED VIEW m AS SELECT 1 AS a",), ("REFRESH MATERIALIZED VIEW m",), {"rewrite-under-lock"}),
 }  # fmt: skip
+NOT_ENFORCED = {
+    "a check that is not enforced": "ALTER TABLE t ADD CONSTRAINT ck CHECK (a > 0) NOT ENFORCED",
+    "a check that refuses the defaults, and is not enforced": "ALTER TABLE t ADD CONSTRAINT ck CHECK (a IS NOT NULL) NOT ENFORCED",
+    "a key that is not enforced": "ALTER TABLE t ADD CONSTRAINT fk FOREIGN KEY (a) REFERENCES t NOT ENFORCED",
+}
+
+
+@pytest.mark.parametrize("name", NOT_ENFORCED)
+def test_a_constraint_that_is_never_checked(database: Target, tmp_path: Path, name: str) -> None:
+    engine = engine_of(database)
+    with engine.begin() as connection:
+        if connection.dialect.server_version_info < (18,):
+            pytest.skip("PostgreSQL 18 has NOT ENFORCED")
+        connection.exec_driver_sql("CREATE TABLE t (id int PRIMARY KEY, a int)")
+    text = f"def upgrade():\n    op.execute({NOT_ENFORCED[name]!r})\n"
+    assert advice_on(engine, tmp_path / "revision.py", text) == []
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -68,3 +96,55 @@ def test_what_is_found(database: Target, tmp_path: Path, name: str) -> None:
     text = "def upgrade():\n" + "".join(f"    op.execute({each!r})\n" for each in case.sql)
     found = [(each.id, each.message) for each in advice_on(engine, tmp_path / "revision.py", text)]
     assert {identifier for identifier, _ in found} == case.ids, found
+
+
+WAITS = "no-lock-timeout"
+LIMITS = {
+    "reset": ("RESET lock_timeout", "lock_timeout was 5s, and is reset to that of the server, if it has one: the migration waits"),
+    "reset with everything else": ("RESET ALL", "lock_timeout was 5s, and is reset to that of the server"),
+    "set to the default": ("SET lock_timeout TO DEFAULT", "lock_timeout was 5s, and is reset to that of the server"),
+    "set to nothing": ("SET LOCAL lock_timeout = 0", "lock_timeout was 5s, is 0: the migration waits for locks without a limit"),
+    "set to an hour": ("SET LOCAL lock_timeout = '1h'", "lock_timeout was 5s, is 1h: the migration waits for locks for so long"),
+    "set to less": ("SET LOCAL lock_timeout = '1s'", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_that_is_taken_off(database: Target, tmp_path: Path, name: str) -> None:
+    sql, message = LIMITS[name]
+    engine = engine_of(database)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (id int)")
+
+    @sa.event.listens_for(engine, "connect")
+    def set_limit(session: psycopg.Connection, _record: object) -> None:
+        """Set the limit that env.py has."""
+        session.execute("SET lock_timeout = '5s'")
+        session.commit()
+
+    text = f"def upgrade():\n    op.execute({sql!r})\n    op.execute('ALTER TABLE t ADD a int')\n"
+    found = advice_on(engine, tmp_path / "revision.py", text)
+    assert [each.id for each in found] == ([WAITS] if message else []), found
+    assert not message or found[0].message.startswith(message)
+
+
+INDEX = "CREATE INDEX ix ON z.t (a)"
+RENAME = "ALTER SCHEMA s RENAME TO z"
+SCHEMAS = {
+    "renamed": ((RENAME, INDEX), {"s: the schema is renamed to z", "z.t: ix is built"}),
+    "renamed, and its table was locked before": (
+        ("ALTER TABLE s.t ADD b int", RENAME, INDEX), {"s: the schema is renamed to z", "z.t: ix is built"}),
+    "renamed, and its table, too": (
+        (RENAME, "ALTER TABLE z.t RENAME TO u", INDEX.replace("z.t", "z.u")),
+        {"s: the schema is renamed to z", "z.u: ix is built"}),
+    "renamed with a new table": ((RENAME.replace("s RENAME", "n RENAME").replace("TO z", "TO m"), "CREATE INDEX ix ON m.t (a)"), set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_tables_of_a_renamed_schema(database: Target, tmp_path: Path, name: str) -> None:
+    sql, beginnings = SCHEMAS[name]
+    first = ("CREATE SCHEMA n", "CREATE TABLE n.t (a int)") if not beginnings else ()
+    found = find_loud(database, tmp_path, ("CREATE SCHEMA s", "CREATE TABLE s.t (a int)"), (*first, *sql))
+    assert len(found) == len(beginnings), found
+    assert all(any(each.message.startswith(words) for each in found) for words in beginnings), found

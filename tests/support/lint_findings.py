@@ -1,6 +1,7 @@
 """What lint finds in the text of one migration."""
 
 import runpy
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
 
-from dbkit.findings.finding import LintFinding
+from dbkit.findings.finding import Level, LintFinding
 from dbkit.findings.verdict import Verdict
 from dbkit.lint import failure_rules, source_rules
 from dbkit.lint.rules import find_in_traces
@@ -56,3 +57,19 @@ def advice_on(engine: sa.Engine, path: Path, text: str, version: int = 0) -> lis
         *failure_rules.find_failures([outcome]),
         *source_rules.find_in_file("r", path),
     ]
+
+
+def find_loud(
+    database: Target, directory: Path, before: Iterable[str], sql: Iterable[str] = (), *lines: str
+) -> list[LintFinding]:
+    """Return the dangers and warnings of a migration that executes statements, and then has these lines of Python.
+
+    `before`: what was executed before it, each statement in a transaction to itself.
+    """
+    engine = engine_of(database)
+    for each in before:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(each)
+    body = [*(f"op.execute({each!r})" for each in sql), *lines]
+    text = "def upgrade():\n" + "".join(f"    {line}\n" for line in body)
+    return [each for each in advice_on(engine, directory / "revision.py", text) if each.level != Level.NOTE]

@@ -34,14 +34,6 @@ MAY_END = re.compile(rb"commit|rollback|abort|prepare|(?:\b|\\[a-z])end\b", re.I
 STRAY = re.compile(r"\.py(?!c$)")
 
 
-DDL_ARGUMENTS = {"create_check_constraint": "condition", "CheckConstraint": "sqltext", "Computed": "sqltext"}
-"""The functions with an argument of SQL, and its name."""
-DDL_KEYWORDS = ("postgresql_where",)
-"""The options that are SQL, as a string or as text()."""
-DDL_ELEMENTS = ("create_index", "Index", "create_exclude_constraint", "ExcludeConstraint")
-"""The functions some of whose arguments are text()."""
-
-
 @dataclass(frozen=True)
 class MigrationFile:
     """The syntax tree of one migration file."""
@@ -174,14 +166,9 @@ def _unbound_parameter(file: MigrationFile) -> Iterator[LintFinding]:
     for top in file.tree.body:
         direction = "downgrade" if top is file.functions.get("downgrade") else "upgrade"
         for node in ast.walk(top):
-            if not isinstance(node, ast.Call):
-                continue
-            names = list(dict.fromkeys(_unbound_parameters(node)))
-            if names:
+            names = list(dict.fromkeys(_unbound_parameters(node))) if isinstance(node, ast.Call) else []
+            if names and isinstance(node, ast.Call):
                 yield file.finding("unbound-parameter", Level.DANGER, unbound_parameters(names), node, direction)
-            names = list(dict.fromkeys(_unbound_in_ddl(node)))
-            if names:
-                yield file.finding("unbound-parameter", Level.DANGER, _null_parameters(names), node, direction)
 
 
 def _unbound_parameters(call: ast.Call) -> Iterator[str]:
@@ -195,41 +182,9 @@ def _unbound_parameters(call: ast.Call) -> Iterator[str]:
         argument = argument.args[0]
     elif not of_op:
         return
-    yield from _read_parameters(argument)
-
-
-def _read_parameters(node: ast.expr) -> Iterator[str]:
-    for text in evaluate_strings(node):
+    for text in evaluate_strings(argument):
         if ":" in text:
             yield from sa.text(text).compile().params
-
-
-def _unbound_in_ddl(call: ast.Call) -> Iterator[str]:
-    """Yield the parameters without a value of SQL in DDL, such as the condition of a check."""
-    name = last_name(call.func)
-    keywords = {each.arg: each.value for each in call.keywords if each.arg}
-    texts = [value for key, value in keywords.items() if key in DDL_KEYWORDS]
-    if name in DDL_ARGUMENTS:
-        # the condition is the last of op.create_check_constraint(name, table, condition)
-        texts += call.args[1:][-1:] if name == "create_check_constraint" else call.args[:1]
-        texts += [keywords[key] for key in (DDL_ARGUMENTS[name],) if key in keywords]
-    elements = [*call.args, *keywords.values()] if name in DDL_ELEMENTS else []
-    # text() in lists of columns and in the pairs of an exclusion; a string there is a name
-    lists = [each for each in elements if isinstance(each, ast.List | ast.Tuple)]
-    elements += [item for each in lists for item in each.elts]
-    elements += [keywords["server_default"]] if "server_default" in keywords else []
-    for text in texts:
-        yield from _read_parameters(_argument_of_text(text) or text)
-    for element in elements:
-        argument = _argument_of_text(element)
-        if argument is not None:
-            yield from _read_parameters(argument)
-
-
-def _argument_of_text(node: ast.expr) -> ast.expr | None:
-    """Return the SQL of text("…"); None for another expression."""
-    is_text = isinstance(node, ast.Call) and last_name(node.func) == "text" and bool(node.args)
-    return node.args[0] if is_text and isinstance(node, ast.Call) else None
 
 
 def unbound_parameters(names: Sequence[str]) -> Violation:
@@ -245,18 +200,6 @@ def unbound_parameters(names: Sequence[str]) -> Violation:
         "SQLAlchemy reads a colon and a word in a string as a parameter, even within quotes: the migration fails, and"
         " the SQL of `alembic upgrade --sql` has NULL in its place.",
         f'op.execute(r"… \\:{names[0]} …")  # if it is text{bound}',
-    )
-
-
-def _null_parameters(names: Sequence[str]) -> Violation:
-    """Return the violation for parameters in DDL."""
-    listed = ", ".join(f":{name}" for name in names)
-    one = f"{listed} is taken for a parameter, and becomes NULL"
-    return Violation(
-        f"{listed} are taken for parameters, and become NULL" if len(names) > 1 else one,
-        "SQLAlchemy reads a colon and a word in a string as a parameter, even within quotes, and in DDL one without a"
-        " value becomes NULL: the migration does not fail, and the condition or the default is another one.",
-        f'r"… \\:{names[0]} …"  # with a backslash before the colon',
     )
 
 

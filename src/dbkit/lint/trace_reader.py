@@ -10,6 +10,8 @@ from dbkit.postgres.sql_text import plain
 from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Trace
 
 CREATES_FUNCTION = re.compile(r"\bcreate\s+(?:or\s+replace\s+)?(?:function|procedure)\s+(?:\w+\.)?(\w+)", re.IGNORECASE)
+VERSION_TABLE = "alembic_version"
+"""Alembic's own, by its usual name: it has one row, and no running code uses it."""
 OWN_TABLES = re.compile(r"\bdbkit_(?:backfill|journal)\b")
 
 
@@ -142,7 +144,7 @@ class _RelationHistory:
                 bodies,
             )
             for name in names
-            if self.kinds.get(name) in RELKINDS and name not in self.created and name not in shared
+            if self.kinds.get(name) in RELKINDS and name not in {*self.created, *shared, VERSION_TABLE}
         }
 
     def add_changes(self, statement: ExecutedStatement) -> None:

@@ -222,6 +222,11 @@ def _read_privileges(queries: PreparedQueries) -> dict[tuple[str, int, int], Pri
     }
 
 
+def find_renamed_schemas(was: CatalogObjects, now: CatalogObjects) -> set[int]:
+    """Return the OIDs of the schemas that have another name."""
+    return {oid for oid, each in now.schemas.items() if oid in was.schemas and was.schemas[oid].name != each.name}
+
+
 def compare_objects(was: CatalogObjects, now: CatalogObjects) -> Iterator[Change]:
     """Yield the changes to objects and to their privileges."""
     if was is now:

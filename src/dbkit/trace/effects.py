@@ -1,6 +1,6 @@
 """The effects of one executed statement: how it used each relation, and the tables before and after it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dbkit.trace.known_relations import KnownRelations, Tables
@@ -68,15 +68,55 @@ def _unique_keys(oid: int, counts: RowCounts, known: KnownRelations) -> tuple[tu
     return shape.unique_keys if shape and (counts.updated or counts.deleted or counts.scans or counts.scanned) else ()
 
 
-def probed_access(before: RelationState, oid: int, lock: Lock, known_now: KnownRelations) -> RelationAccess:
-    """Return how a statement with transactions to itself used a relation, by the lock that was probed."""
-    was, now = before.known.relations[oid], known_now.relations.get(oid)
+@dataclass(frozen=True)
+class RebuiltIndexes:
+    """The indexes that have another file after a statement."""
+
+    tables: Mapping[int, int]
+    """By OID of an index, the table."""
+
+    def locks(self, before: KnownRelations, after: KnownRelations) -> dict[int, Lock]:
+        """Return the locks without which the files of tables and indexes could not have been replaced.
+
+        A statement that works on all tables goes on to the next while the locks of the first are read.
+        https://www.postgresql.org/docs/18/sql-reindex.html
+        """
+        rewritten = {oid for oid in before.relations if _is_rewritten(oid, before, after) and oid in before.shapes}
+        shared = dict.fromkeys(self.tables.values(), Lock.SHARE)
+        return {**shared, **dict.fromkeys((*self.tables, *rewritten), Lock.ACCESS_EXCLUSIVE)}
+
+
+def find_rebuilt_indexes(before: KnownRelations, after: KnownRelations) -> RebuiltIndexes:
+    """Return the indexes that have another file; one that was built concurrently is another index."""
+    return RebuiltIndexes(
+        {
+            index: table
+            for table, shape in before.shapes.items()
+            for index in shape.indexes
+            if _is_rewritten(index, before, after)
+        }
+    )
+
+
+def _is_rewritten(oid: int, before: KnownRelations, after: KnownRelations) -> bool:
+    was, now = before.relations.get(oid), after.relations.get(oid)
+    return was is not None and now is not None and was.filenode != now.filenode
+
+
+def probed_access(
+    before: RelationState, oid: int, lock: Lock, known_now: KnownRelations, rebuilt: RebuiltIndexes
+) -> RelationAccess:
+    """Return how a statement with transactions to itself used a relation, by its lock."""
+    was = before.known.relations[oid]
+    table = before.known.relations.get(rebuilt.tables[oid]) if oid in rebuilt.tables else None
     return RelationAccess(
         was.name,
         was.kind,
         before.existed,
         lock,
         lock,
-        rewritten=now is not None and was.filenode != now.filenode,
+        rewritten=_is_rewritten(oid, before.known, known_now),
+        scans=int(oid in rebuilt.tables.values()),
+        table=table.name if table else "",
         partition_of=before.known.root_of(was),
     )

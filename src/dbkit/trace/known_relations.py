@@ -99,6 +99,12 @@ class KnownRelations:
             and then.locks.keys() <= now.locks.keys()
         )
 
+    def with_names_in(self, schemas: set[int], queries: PreparedQueries) -> "KnownRelations":
+        """Return what is known with the names of the relations in schemas that were renamed."""
+        now = {oid: each for oid, each in read_relations(queries).items() if _schema_of(each) in schemas}
+        names = {oid: each._replace(name=now[oid].name) for oid, each in self.relations.items() if oid in now}
+        return replace(self, relations={**self.relations, **names})
+
     def with_renamed_indexes(self, queries: PreparedQueries, now: SessionState) -> "KnownRelations":
         """Return what is known with the shapes of tables of which only an index was locked, and perhaps altered."""
         strong = {oid: each for oid, each in now.locks.items() if each.lock >= Lock.SHARE_UPDATE_EXCLUSIVE}
@@ -109,6 +115,10 @@ class KnownRelations:
         """Return what is known with the objects as they are now."""
         objects = read_catalog_objects(queries, self.objects)
         return self if objects is self.objects else replace(self, objects=objects)
+
+
+def _schema_of(relation: Relation) -> int:
+    return int(relation.catalog_name.partition(".")[0])
 
 
 def read_known_relations(queries: PreparedQueries, earlier: KnownRelations | None = None) -> KnownRelations:

@@ -1,21 +1,29 @@
 """Questions to the server about a statement that has run: what its changes mean for rows that are written later."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from dbkit.errors import describe_error
-from dbkit.postgres.sql_quote import quote_ident
+from dbkit.postgres.sql_quote import quote_ident, quote_literal
 from dbkit.trace import queries
+from dbkit.trace.catalog_objects import CatalogObjects
 from dbkit.trace.known_relations import KnownRelations
 from dbkit.trace.prepared_queries import Cursor
 from dbkit.trace.queries import Column, LockedRelation, TableShape
-from dbkit.trace.records import GENERATED, Change, ChangeKind, Lock, RelationAccess
+from dbkit.trace.records import (
+    ALWAYS_IDENTITY,
+    DEFAULT_IDENTITY,
+    GENERATED,
+    Change,
+    ChangeKind,
+    Lock,
+    RelationAccess,
+)
 
 SAVEPOINT = "dbkit_probe"
-NEXT_VALUE = re.compile(r"nextval\(('(?:[^']|'')+')::regclass\)")
+IDENTITIES = (ALWAYS_IDENTITY, DEFAULT_IDENTITY)
 TIMES = {"timestamp without time zone", "timestamp with time zone"}
 
 
@@ -62,29 +70,80 @@ class Sequences:
 
 def _read_owner(cursor: Cursor, oid: int, name: str, last: int, *, is_called: bool) -> Iterator[Change]:
     """Yield the change of a sequence with its table and column, and the furthest key there that it will give out."""
-    cursor.execute(queries.SEQUENCE_OPTIONS % oid)
+    coming = _read_coming_keys(cursor, oid, last, is_called=is_called)
+    cursor.execute(queries.COLUMN_OF_SEQUENCE % (oid, oid))
+    for table, column, quoted, has_numbers in cursor.fetchall():
+        key, is_free = _find_furthest_key(cursor, table, quoted, coming) if has_numbers else ("", True)
+        following = str(coming.following)
+        yield Change(ChangeKind.SEQUENCE_SET, table, column, name, after=following, valid=is_free, detail=key)
+
+
+class ComingKeys(NamedTuple):
+    """The values that a sequence will give out."""
+
+    following: int
+    least: int
+    most: int
+    ascends: bool
+
+
+def _read_coming_keys(cursor: Cursor, sequence: int, last: int, *, is_called: bool) -> ComingKeys:
+    cursor.execute(queries.SEQUENCE_OPTIONS % sequence)
     ((increment, least, most, is_cyclic),) = cursor.fetchall()
     following = last + increment if is_called else last
     if not is_cyclic:
         least, most = (following, most) if increment > 0 else (least, following)
-    cursor.execute(queries.COLUMN_OF_SEQUENCE % (oid, oid))
-    for table, column, quoted, has_numbers in cursor.fetchall():
-        key, is_free = None, True
-        if has_numbers:
-            is_ahead = f"{quoted} BETWEEN {least} AND {most}"
-            furthest = "max" if increment > 0 else "min"
-            query = queries.FURTHEST_KEY.format(column=quoted, is_ahead=is_ahead, furthest=furthest, table=table)
-            cursor.execute(query)
-            ((key, is_free),) = cursor.fetchall()
+    return ComingKeys(following, least, most, increment > 0)
+
+
+def _find_furthest_key(cursor: Cursor, table: str, column: str, coming: ComingKeys) -> tuple[str, bool]:
+    """Return the furthest key of those that a sequence will give out, or of all; and whether none of those is there.
+
+    The names are quoted.
+    """
+    is_ahead = f"{column} BETWEEN {coming.least} AND {coming.most}"
+    furthest = "max" if coming.ascends else "min"
+    query = queries.FURTHEST_KEY.format(column=column, is_ahead=is_ahead, furthest=furthest, table=table)
+    cursor.execute(query)
+    ((key, is_free),) = cursor.fetchall()
+    return key or "", is_free
+
+
+def find_assigned_sequences(
+    cursor: Cursor, changes: Iterable[Change], known: KnownRelations, earlier: CatalogObjects
+) -> Iterator[Change]:
+    """Yield the sequences from which key columns take their values now, and have taken others before.
+
+    `known`: with the changes; `earlier`: the objects before the revision.
+    """
+    for each in changes:
+        if each.what == ChangeKind.DEFAULT_CHANGED and (each.after in IDENTITIES or "nextval(" in each.after):
+            oid = next((oid for oid, relation in known.relations.items() if relation.name == each.table), None)
+            if oid is not None:
+                with savepoint(cursor):
+                    found = [*_read_assigned(cursor, each, oid, earlier)]
+                yield from found
+
+
+def _read_assigned(cursor: Cursor, change: Change, table: int, earlier: CatalogObjects) -> Iterator[Change]:
+    cursor.execute(queries.SEQUENCE_OF_KEY.format(table=table, column=quote_literal(change.name)))
+    for oid, name, shown, column in cursor.fetchall():
+        was = next((group[oid] for group in earlier.objects if oid in group), None)
+        if was and f"nextval('{was.shown}'" in change.before.replace("''", "'"):
+            continue  # it has another name only
+        ((last, is_called),) = queries.read_sequences(cursor, {oid: name}).values()
+        coming = _read_coming_keys(cursor, oid, last, is_called=is_called)
+        key, is_free = _find_furthest_key(cursor, shown, column, coming)
+        following = str(coming.following)
         yield Change(
-            ChangeKind.SEQUENCE_SET, table, column, name, after=str(following), valid=is_free, detail=key or ""
+            ChangeKind.SEQUENCE_ASSIGNED, change.table, change.name, name, after=following, valid=is_free, detail=key
         )
 
 
 def add_details(
     cursor: Cursor, changes: Iterable[Change], known: KnownRelations, touched: Sequence[RelationAccess]
 ) -> Iterator[Change]:
-    """Yield the changes, with what only the server knows about some of them, and the sequences of new defaults."""
+    """Yield the changes, with what only the server knows about some of them."""
     for each in changes:
         if (each.what == ChangeKind.CONSTRAINT_ADDED and each.kind in ("check", "not null")) or (
             each.what == ChangeKind.NOT_NULL_SET and not each.after
@@ -94,21 +153,11 @@ def add_details(
         elif each.what == ChangeKind.TYPE_CHANGED and {each.before, each.after} == TIMES:
             is_rewritten = any(access.relation == each.table and access.rewritten for access in touched)
             yield each if is_rewritten else replace(each, detail=_read_time_zone(cursor))
-        elif each.what == ChangeKind.DEFAULT_CHANGED and (sequence := NEXT_VALUE.fullmatch(each.after)):
-            yield each
-            yield from _read_sequence_of_default(cursor, sequence[1])
+        elif each.what == ChangeKind.OBJECT_CREATED and each.kind == "view":
+            is_read_only = _ask(cursor, queries.IS_READ_ONLY.format(view=quote_literal(each.table)))
+            yield replace(each, detail="read-only") if is_read_only else each
         else:
             yield each
-
-
-def _read_sequence_of_default(cursor: Cursor, name: str) -> Iterator[Change]:
-    """Yield the next key of a sequence that has become a column's default, by its name as an SQL string."""
-    cursor.execute(f"SELECT {name}::regclass::oid::bigint, {name}::regclass::text")
-    ((oid, shown),) = cursor.fetchall()
-    for last, is_called in queries.read_sequences(cursor, {oid: shown}).values():
-        with savepoint(cursor):
-            changes = [*_read_owner(cursor, oid, shown, last, is_called=is_called)]
-        yield from changes
 
 
 def _read_time_zone(cursor: Cursor) -> str:

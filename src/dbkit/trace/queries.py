@@ -133,6 +133,21 @@ WHERE (d.classid = 'pg_class'::regclass AND d.objid = %s AND d.deptype IN ('a', 
     OR (d.refclassid = 'pg_class'::regclass AND d.refobjid = %s AND e.oid IS NOT NULL)
 LIMIT 1
 """
+# The sequence of an identity column or of a default, where the column is part of a unique key and has numbers
+SEQUENCE_OF_KEY = """
+SELECT s.oid::bigint, s.oid::regclass::text, a.attrelid::regclass::text, quote_ident(a.attname)
+FROM pg_attribute AS a
+LEFT JOIN pg_attrdef AS e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
+JOIN pg_depend AS d ON CASE WHEN a.attidentity = '' THEN d.classid = 'pg_attrdef'::regclass AND d.objid = e.oid
+        AND d.refclassid = 'pg_class'::regclass
+    ELSE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'i'
+        AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum END
+JOIN pg_class AS s ON s.oid = CASE WHEN a.attidentity = '' THEN d.refobjid ELSE d.objid END AND s.relkind = 'S'
+WHERE a.attrelid = {table} AND a.attname = {column}
+    AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype)
+    AND EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey))
+LIMIT 1
+"""
 SEQUENCE_OPTIONS = "SELECT seqincrement, seqmin, seqmax, seqcycle FROM pg_sequence WHERE seqrelid = %s"
 # The furthest key of those that a sequence will give out, or of all; and whether it will give out none that is there
 FURTHEST_KEY = """
@@ -140,6 +155,8 @@ SELECT coalesce({furthest}({column}) FILTER (WHERE {is_ahead}), {furthest}({colu
     count(*) FILTER (WHERE {is_ahead}) = 0
 FROM {table}
 """
+# Whether a view takes none of INSERT, UPDATE and DELETE, or not all of them
+IS_READ_ONLY = "SELECT pg_relation_is_updatable({view}::regclass, true) & 28 <> 28"
 TIME_ZONE = "SELECT source FROM pg_settings WHERE name = 'TimeZone'"
 
 SESSION = "SELECT pg_backend_pid(), current_setting('server_version_num')::int, current_database()"

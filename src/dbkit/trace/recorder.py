@@ -13,6 +13,7 @@ from dbkit.errors import describe_error
 from dbkit.postgres.sql_text import statements
 from dbkit.settings import Target
 from dbkit.trace import statement_text
+from dbkit.trace.ddl_parameters import find_unbound_parameters
 from dbkit.trace.known_relations import KnownRelations
 from dbkit.trace.records import ExecutedStatement, Trace, TraceFailed
 from dbkit.trace.session import TracedSession
@@ -99,10 +100,13 @@ class Recorder:
         return statement, parameters
 
     def _after_execute(
-        self, connection: sa.Connection, _cursor: object, statement: str, parameters: Any, _context: object, many: bool
+        self, connection: sa.Connection, _cursor: object, statement: str, parameters: Any, context: object, many: bool
     ) -> None:
         session = self._session(connection)
         self._record(connection, session, statement, parameters, len(parameters) if many else 1)
+        unbound = find_unbound_parameters(context, statement)
+        if unbound:
+            self.statements[-1] = replace(self.statements[-1], unbound=unbound)
         with self._tracing():
             session.end_string()
 

@@ -81,6 +81,7 @@ class ChangeKind(StrEnum):
     ROW_SECURITY_CHANGED = "row security changed"
     TABLE_TRUNCATED = "table truncated"
     SEQUENCE_SET = "sequence set"
+    SEQUENCE_ASSIGNED = "sequence assigned"
     OBJECT_CREATED = "object created"
     OBJECT_DROPPED = "object dropped"
     OBJECT_RENAMED = "object renamed"
@@ -107,8 +108,9 @@ class Change:
     for one that was dropped, unique only if no other one is left on the same columns.
 
     For a column that was added, or has another default: "not null" if it is. For a trigger: "before row", or "enabled
-    again". For a table whose row security has changed: on, forced or "". For a sequence that was set: its name. For
-    another object, and for privileges on it: view, function…
+    again". For a table whose row security has changed: on, forced or "". For a sequence that was set, or that a
+    column takes its values from now: its name. For a lock_timeout: "reset" if it is the server's again. For another
+    object, and for privileges on it: view, function…
     """
     before: str = ""
     after: str = ""
@@ -121,11 +123,12 @@ class Change:
     references: str = ""
     """The other table of a foreign key."""
     columns: tuple[str, ...] = ()
-    """The columns of a constraint, a view, or a table that is created, renamed or dropped; the labels of an enum, the
-    signatures of a function, the privileges, the commands that row security limits."""
+    """The columns of a constraint, of a view, or of a table that was created, dropped or renamed; the labels of an
+    enum, the signatures of a function, the privileges, the commands that row security limits."""
     detail: str = ""
-    """For a check, a row of defaults that it refuses; for another type, the setting that decides on a rewrite; for a
-    sequence that was set, the greatest key; for row security, whether it limits other commands than before."""
+    """For a check, a row of defaults that it refuses; for a new view, whether it is read-only; for a column that was
+    dropped, its default; for another type, the setting that decides on a rewrite; for a sequence that was set or
+    assigned, the greatest key; for row security, whether it limits other commands than before."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,9 @@ class ExecutedStatement:
     outside: bool = False
     """Whether it ran outside of Alembic's transaction: in an autocommit_block(), or on another connection."""
     executions: int = 1
-    """How often it was executed at once, each time with other parameters (executemany); `sql` has the first ones."""
+    """How many sets of parameters it was executed with by one call; `sql` has the first."""
+    unbound: tuple[str, ...] = ()
+    """The names after a colon, in the text of a DDL construct, that SQLAlchemy took for parameters without a value."""
     unseen: str = ""
     """Why the locks of a statement that begins and ends transactions itself could not be read; "" where they were."""
 

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from dbkit.postgres.sql_text import tokenize
 from dbkit.trace.queries import TABLE_KINDS, Column, Constraint, Relation, TableShape, Trigger
 from dbkit.trace.records import Change, ChangeKind
 
 KINDS = {"c": "check", "f": "foreign key", "n": "not null", "p": "primary key", "u": "unique", "x": "exclusion"}
 EMPTY = TableShape()
-PLAIN_KEY = re.compile(r"(?<=^btree )\(([^()\"]+)\)")
+ORDERING = re.compile(r"( DESC)?( NULLS (FIRST|LAST))?$")
 NULL_DEFAULT = re.compile(r"NULL::.*")
 
 
@@ -56,20 +57,35 @@ def _compare_tables(table: str, was: TableShape, now: TableShape, names: Mapping
     for oid, index in was.indexes.items():
         if oid not in now.indexes and index.filenode not in kept_files:
             is_last = index.unique and not any(
-                each.unique and each.valid and key_of(each.text) == key_of(index.text) for each in now.indexes.values()
+                each.unique and each.valid and replaces_unique(each.text, index.text) for each in now.indexes.values()
             )
             kind = "unique" if is_last else ""
             yield Change(ChangeKind.INDEX_DROPPED, table, index.name, kind, before=index.text)
     yield from _compare_triggers(table, was, now)
 
 
-def key_of(index: str) -> str:
-    """Return the columns, expressions and the condition of an index, from its definition; columns in one order."""
-    return PLAIN_KEY.sub(_sort_columns, index.partition(" USING ")[2])
+def replaces_unique(index: str, earlier: str) -> bool:
+    """Return whether ON CONFLICT finds a unique index where it has found an earlier one, by their definitions.
+
+    The order of the columns is no matter, nor what is included: https://www.postgresql.org/docs/18/sql-insert.html
+    """
+    (columns, condition), (wanted, earlier_condition) = _key_of(index), _key_of(earlier)
+    return columns == wanted and condition in ("", earlier_condition)
 
 
-def _sort_columns(columns: re.Match[str]) -> str:
-    return f"({', '.join(sorted(columns[1].split(', ')))})"
+def _key_of(index: str) -> tuple[frozenset[str], str]:
+    """Return the columns and expressions of an index, without their order, and its condition."""
+    depth, parts, rest = 0, [""], ""
+    words = (token.text for token in tokenize(index.partition(" USING ")[2].partition(" ")[2]))
+    for word in words:
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if depth == 0:
+            rest = "".join(words)
+        elif depth == 1 and word == ",":
+            parts.append("")
+        elif depth > 1 or word != "(":
+            parts[-1] += word
+    return frozenset(ORDERING.sub("", part).strip() for part in parts), rest.partition(" WHERE ")[2]
 
 
 def _compare_triggers(table: str, was: TableShape, now: TableShape) -> Iterator[Change]:
@@ -125,7 +141,7 @@ def _compare_columns(table: str, was: TableShape, now: TableShape) -> Iterator[C
             kind = "not null" if after.not_null else ""
             yield Change(ChangeKind.COLUMN_ADDED, table, after.name, kind, before=after.type, after=after.default)
         elif before is not None and after is None:
-            yield Change(ChangeKind.COLUMN_DROPPED, table, before.name, before=before.type)
+            yield Change(ChangeKind.COLUMN_DROPPED, table, before.name, before=before.type, detail=before.default)
         elif before is not None and after is not None:
             if before.name != after.name:
                 yield Change(ChangeKind.COLUMN_RENAMED, table, before.name, before=before.name, after=after.name)

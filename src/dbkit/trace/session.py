@@ -10,12 +10,12 @@ from typing import Any
 from dbkit.postgres.sql_text import ends_transaction, plain, rolls_back
 from dbkit.settings import Target
 from dbkit.trace import queries
-from dbkit.trace.catalog_objects import compare_objects
-from dbkit.trace.effects import Effects, RelationState, probed_access, relation_access
+from dbkit.trace.catalog_objects import compare_objects, find_renamed_schemas
+from dbkit.trace.effects import Effects, RelationState, find_rebuilt_indexes, probed_access, relation_access
 from dbkit.trace.known_relations import KnownRelations, read_known_relations, tables_before_and_after
 from dbkit.trace.lock_probe import ProbedLocks, probe_locks
 from dbkit.trace.prepared_queries import PreparedQueries
-from dbkit.trace.probes import Sequences, add_details, find_truncated
+from dbkit.trace.probes import Sequences, add_details, find_assigned_sequences, find_truncated
 from dbkit.trace.queries import LockedRelation, RowCounts, SessionState
 from dbkit.trace.records import Change, ChangeKind, ExecutedStatement, Lock, RelationAccess
 from dbkit.trace.schema_diff import compare_shapes
@@ -198,10 +198,11 @@ class TracedSession:
         names = {**effects.former_names, **self.known.names}
         found = () if is_undone else (*compare_shapes(effects.before, effects.after, names), *effects.changes)
         if found and not statement.has_own_transactions:
-            number = len(found)
             found = tuple(add_details(self.cursor, found, self.known, effects.touched))
-            if len(found) > number:
+            assigned = tuple(find_assigned_sequences(self.cursor, found, self.known, self.before[0].objects))
+            if assigned:
                 self._read_session()  # the question for the greatest key has read rows
+                found += assigned
         executed = ExecutedStatement(
             text,
             line,
@@ -287,6 +288,10 @@ class TracedSession:
             may_rename = not RENAMES_NOTHING.match(plain(text))
             found = known.updated(self.queries, (now[oid] for oid in changed), dropped, may_rename=may_rename)
             self.known = found.with_objects(self.queries)
+            moved = find_renamed_schemas(known.objects, self.known.objects)
+            if moved:
+                self.known = self.known.with_names_in(moved, self.queries)
+                changed |= self.known.relations.keys() & known.relations.keys()
         nothing = RowCounts()
         accesses = {
             oid: relation_access(
@@ -329,7 +334,9 @@ class TracedSession:
         self.lock_timeout, self.role = self.state.lock_timeout, self.state.replication_role
         is_long = milliseconds(timeout) <= LONGEST_TIMEOUT < milliseconds(self.lock_timeout)
         if had_timeout and (is_long or not self.has_lock_timeout):
-            yield Change(ChangeKind.SETTING_CHANGED, "", "lock_timeout", before=timeout, after=self.lock_timeout)
+            ((_, source, _),) = self.queries.read("lock_timeout", queries.LOCK_TIMEOUT)
+            kind = "" if source == "session" else "reset"
+            yield Change(ChangeKind.SETTING_CHANGED, "", "lock_timeout", kind, before=timeout, after=self.lock_timeout)
         if role != self.role:
             yield Change(ChangeKind.SETTING_CHANGED, "", "session_replication_role", before=role, after=self.role)
 
@@ -342,9 +349,13 @@ class TracedSession:
         self.known = read_known_relations(self.queries, known)
         if not self.connection.autocommit:
             self.connection.rollback()
+        rebuilt = find_rebuilt_indexes(known, self.known)
+        locks = dict(statement.probed.locks)
+        for oid, lock in rebuilt.locks(known, self.known).items():
+            locks[oid] = max(lock, locks.get(oid, lock))
         touched = [
-            probed_access(RelationState(oid in self.existing, known), oid, lock, self.known)
-            for oid, lock in statement.probed.locks.items()
+            probed_access(RelationState(oid in self.existing, known), oid, lock, self.known, rebuilt)
+            for oid, lock in locks.items()
             if oid in known.relations
         ]
         both = {*known.shapes, *self.known.shapes}

@@ -69,9 +69,11 @@ def lock_timeout_switched_off(traced: TracedStatement, change: Change) -> Iterat
     touched = (access for each in (traced.statement, *traced.later) for access in each.touched)
     waits = any(access.existed and access.lock and access.lock.blocks for access in touched)
     if is_off and waits:
+        # the default of the server that lint runs on is not that of the live one
+        is_now = "and is reset to that of the server, if it has one" if change.kind == "reset" else f"is {change.after}"
+        limit = "for so long" if change.after != "0" or change.kind == "reset" else "without a limit"
         yield Violation(
-            f"lock_timeout was {change.before}, is {change.after}: the migration waits for locks"
-            f" {'for so long' if change.after != '0' else 'without a limit'}",
+            f"lock_timeout was {change.before}, {is_now}: the migration waits for locks {limit}",
             "While a migration waits behind one long transaction, all later queries wait behind the migration.",
             "op.execute(\"SET LOCAL lock_timeout = '5s'\")  # and retry",
             "reads and writes",

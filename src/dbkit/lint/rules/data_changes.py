@@ -2,27 +2,21 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dbkit.findings.finding import Level
-from dbkit.lint.existing_table import ExistingTable
+from dbkit.lint.existing_table import RELKINDS, ExistingTable
 from dbkit.lint.rules.fixes import update_in_batches
 from dbkit.lint.rules.rule import Violation, statement_rule
 from dbkit.lint.rules.wording import describe_waits
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import find_changed_tables, plain
-from dbkit.trace.records import ChangeKind, Lock
+from dbkit.trace.records import Change, ChangeKind, Lock
 
-# a batch is limited by a number of rows or by a range of keys, which has two ends
-LIMITED = re.compile(r"\blimit\b|\bbetween\b|\bfetch (?:first|next)\b")
-IS_GREATER = re.compile(r"(?<![-<=>@#~!&|?^*])>=?(?![-<=>@#~!&|?^*])")
-IS_LESS = re.compile(r"(?<![-<=>@#~!&|?^*])<=?(?![-<=>@#~!&|?^*])")
 FOR = re.compile(r"\bfor\b", re.IGNORECASE)
 LOCKS_ROWS = re.compile(r"\bfor (?:no key )?(?:update|share)\b|\bfor key share\b")
 LIMIT = re.compile(r"\blimit\b|\bfetch (?:first|next)\b")
 BLOCK = re.compile(r"(?:do|call|select|with)\b")
-SEQUENCE = "S"
-"""As in pg_class.relkind."""
 QUERY = re.compile(
     r"\(*(?:(?:select|with|table|values|copy|do|call|declare|fetch|execute|explain)\b"
     r"|create (?:\w+ )*(?:table|materialized view)\b.*\bas\b)"
@@ -36,7 +30,10 @@ def lock_kept_during_data_change(traced: TracedStatement) -> Iterator[Violation]
     locks = _inherited_locks(traced)
     if changes_data and (traced.statement.changes or _locks_by_itself(traced)):  # a function with both
         locks += [(table.name, table.lock) for table in traced.tables.values() if table.blocks]
-    if not locks or not (changes_data or _is_query(traced) or _only_validates(traced)):
+    validated = [each for each in traced.changes if each.what == ChangeKind.CONSTRAINT_VALIDATED]
+    if validated and not changes_data:
+        locks = _locks_beside(validated, locks, traced)
+    if not locks or not (changes_data or _is_query(traced, validated)):
         return
     strongest = max(lock for _, lock in locks)
     blocked = {name: lock.blocks for name, lock in sorted(locks, key=lambda each: each[1])}
@@ -61,9 +58,10 @@ def lock_kept_during_data_change(traced: TracedStatement) -> Iterator[Violation]
 @statement_rule("data-in-one-transaction", Level.WARNING)
 def data_in_one_transaction(traced: TracedStatement) -> Iterator[Violation]:
     """Report an UPDATE or DELETE of all rows that is not a batch of a loop."""
-    if not traced.statement.in_transaction and _is_batch(traced.plain_sql):
+    changed = _changed_tables(traced)
+    if changed and not traced.statement.in_transaction and _is_batch(traced.statement.sql):
         return
-    for table in _changed_tables(traced):
+    for table in changed:
         yield Violation(
             f"{table.name}: {'' if table.changed_rows else 'up to '}all rows are changed in one transaction",
             "Every row stays locked until the transaction ends, vacuum cannot clean up, standbys fall behind, and a"
@@ -73,8 +71,10 @@ def data_in_one_transaction(traced: TracedStatement) -> Iterator[Violation]:
         )
 
 
-def _is_batch(text: str) -> bool:
-    return bool(LIMITED.search(text) or (IS_GREATER.search(text) and IS_LESS.search(text)))
+def _is_batch(sql: str) -> bool:
+    from dbkit.lint.batches import is_batch  # the parser takes a quarter of a second to import
+
+    return is_batch(sql)
 
 
 def _locks_by_itself(traced: TracedStatement) -> bool:
@@ -84,7 +84,7 @@ def _locks_by_itself(traced: TracedStatement) -> bool:
 
 @statement_rule("data-in-one-transaction", Level.WARNING)
 def rows_changed_one_by_one(traced: TracedStatement) -> Iterator[Violation]:
-    """Report a loop, or an executemany, that changes by key each row that an earlier query has read."""
+    """Report a loop, or a call with many sets of parameters, that changes by key each row that a query has read."""
     statement = traced.statement
     changed = {each.relation for each in statement.touched if each.existed and each.updated + each.deleted}
     if not statement.in_transaction or statement.line is None or not changed:
@@ -134,23 +134,33 @@ def _scanned_tables(traced: TracedStatement) -> list[ExistingTable]:
 def _changes_data(traced: TracedStatement) -> bool:
     """Return whether the statement changes rows of existing tables, or reads them to write elsewhere."""
     statement = traced.statement
-    # a new sequence is opened for writing, too
-    written = any((each.written or each.opened) and each.kind != SEQUENCE for each in statement.touched)
-    writes = written or bool(find_changed_tables(statement.sql))
+    # a new serial or identity column opens its sequence
+    written = (each for each in statement.touched if each.written or (each.opened and each.kind in RELKINDS))
+    writes = any(written) or bool(find_changed_tables(statement.sql))
     return bool(_changed_tables(traced) or (_scanned_tables(traced) and writes))
 
 
-def _is_query(traced: TracedStatement) -> bool:
-    """Return whether the statement reads rows and changes nothing; it prolongs the locks as an UPDATE does."""
-    alters = any(each.table in traced.tables for each in traced.statement.changes)
-    return bool(_scanned_tables(traced)) and bool(QUERY.match(traced.plain_sql)) and not alters
+def _is_query(traced: TracedStatement, validated: Sequence[Change]) -> bool:
+    """Return whether the statement reads rows and alters nothing; it prolongs the locks as an UPDATE does.
+
+    `validated`: the constraints for which it reads them.
+    """
+    alters = any(each.table in traced.tables and each not in validated for each in traced.changes)
+    is_query = bool(validated) or bool(QUERY.match(traced.plain_sql))
+    return bool(_scanned_tables(traced)) and is_query and not alters
 
 
-def _only_validates(traced: TracedStatement) -> bool:
-    """Return whether the statement validates constraints of tables that no other session waits for."""
-    changes = traced.statement.changes
-    tables = [traced.tables.get(each.table) for each in changes if each.what == ChangeKind.CONSTRAINT_VALIDATED]
-    return len(tables) == len(changes) > 0 and all(each and each.is_scanned and not each.blocks for each in tables)
+def _locks_beside(
+    validated: Sequence[Change], locks: Sequence[tuple[str, Lock]], traced: TracedStatement
+) -> list[tuple[str, Lock]]:
+    """Return the locks that the validation of constraints prolongs, without those that are reported with these."""
+    reported = {
+        name
+        for each in validated
+        if each.table in traced.tables and traced.tables[each.table].blocks
+        for name in (each.table, each.references)
+    }
+    return [(name, lock) for name, lock in locks if name not in reported]
 
 
 def _inherited_locks(traced: TracedStatement) -> list[tuple[str, Lock]]:

@@ -7,13 +7,14 @@ from dbkit.findings.finding import Level
 from dbkit.lint.rules.fixes import Table, execute, operation
 from dbkit.lint.rules.objects import changes_of, is_reused, later_changes
 from dbkit.lint.rules.rule import Violation, change_rule
+from dbkit.lint.rules.successors import find_replacement
 from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_quote import quote_literal, quote_name, split_name
 from dbkit.postgres.sql_text import find_changed_tables
-from dbkit.trace.records import ALWAYS_IDENTITY, DEFAULT_IDENTITY, Change, ChangeKind, ExecutedStatement
+from dbkit.trace.records import Change, ChangeKind, ExecutedStatement
 
-IDENTITIES = (ALWAYS_IDENTITY, DEFAULT_IDENTITY)
 SETS_SEQUENCE = re.compile(r"\bsetval\b|\brestart\b", re.IGNORECASE)
+SEQUENCE_CHANGES = (ChangeKind.SEQUENCE_SET, ChangeKind.SEQUENCE_ASSIGNED)
 REWRITES = re.compile(r"(?:cluster|vacuum|alter|refresh|reindex)\b")
 LOCKS = re.compile(r"\block (?:table )?", re.IGNORECASE)
 
@@ -32,6 +33,25 @@ def table_emptied(traced: TracedStatement, change: Change) -> Iterator[Violation
             + operation("rename_table", Table(change.table), f"{split_name(change.table)[-1]}_old"),
             "reads and writes",
             (change.table,),
+        )
+
+
+@change_rule("table-emptied", Level.DANGER)
+def table_replaced_without_rows(traced: TracedStatement, change: Change) -> Iterator[Violation]:
+    """Report a table from before the revision whose name a new one takes, without any of its rows."""
+    table = traced.tables.get(change.table)
+    is_replaced = change.what in (ChangeKind.TABLE_DROPPED, ChangeKind.TABLE_RENAMED)
+    if not is_replaced or table is None or table.is_materialized_view:
+        return
+    replacement = find_replacement(change, traced.trace)
+    if replacement and replacement.loses_rows:
+        yield Violation(
+            f"{change.table}: a new table takes its name, and has none of its rows",
+            "Running code still reads the rows, and finds none."
+            + (" No rollback brings them back." if change.what == ChangeKind.TABLE_DROPPED else ""),
+            "# copy the rows before the new table takes the name, under a lock that writes wait for\n"
+            f'op.execute("LOCK TABLE {change.table} IN SHARE ROW EXCLUSIVE MODE")',
+            tables=(change.table,),
         )
 
 
@@ -77,41 +97,25 @@ def _copies(statement: ExecutedStatement, table: str, traced: TracedStatement) -
 
 @change_rule("sequence-behind", Level.DANGER)
 def sequence_behind(traced: TracedStatement, change: Change) -> Iterator[Violation]:
-    """Report a sequence that gives out keys which are there; a warning where it is set to a constant."""
-    is_default = _becomes_default(traced, change)
-    is_new = change.kind in traced.created and not is_default
-    if change.what != ChangeKind.SEQUENCE_SET or is_new or change.table in traced.created:
+    """Report a sequence that gives out keys which are there; a warning where its next key is not known for sure."""
+    is_assigned = change.what == ChangeKind.SEQUENCE_ASSIGNED
+    if not (is_assigned or change.what == ChangeKind.SEQUENCE_SET) or change.table in traced.created:
         return
-    is_emptied = any(
-        each.what == ChangeKind.TABLE_TRUNCATED and each.table == change.table for each in changes_of(traced.trace)
-    )
+    if _is_sequence_changed_later(traced, change) or not (is_assigned or _is_set_for_keys(traced, change)):
+        return
     was_read = any(each.relation == change.table for statement in traced.until for each in statement.touched)
-    is_set_again = any(
-        each.what == ChangeKind.SEQUENCE_SET and each.kind == change.kind
-        for each in later_changes(traced.trace, change)
-    )
-    if is_set_again or is_emptied or (change.valid and was_read):
-        return
-    if change.valid if is_default else not any(map(SETS_SEQUENCE.search, traced.sql_until)):
+    if change.valid and (was_read or is_assigned):
         return
     there = f"{change.detail} is there" if not change.valid else "greater keys may be there"
+    # the live sequence may have passed the keys, if only code has used it so far
+    is_sure = not change.valid and not (is_assigned and _is_unused(traced, change))
     yield Violation(
         f"{change.table}: the sequence {change.kind} gives out {change.name} = {change.after} next, and {there}",
         "Each INSERT that takes its key from the sequence fails with a duplicate key until the sequence has passed the"
         " greatest one.",
         _set_sequence(change),
         tables=(change.table,),
-        level=Level.WARNING if change.valid else Level.DANGER,
-    )
-
-
-def _becomes_default(traced: TracedStatement, change: Change) -> bool:
-    """Return whether a column of before takes its values from the sequence since this statement."""
-    return any(
-        each.what == ChangeKind.DEFAULT_CHANGED
-        and (each.table, each.name) == (change.table, change.name)
-        and each.after.startswith(("nextval(", *IDENTITIES))
-        for each in traced.statement.changes
+        level=Level.DANGER if is_sure else Level.WARNING,
     )
 
 
@@ -119,3 +123,34 @@ def _set_sequence(change: Change) -> str:
     """Return code that sets the sequence to the greatest key."""
     greatest = f"SELECT max({quote_name(change.name)}) FROM {change.table}"  # noqa: S608
     return execute(f"SELECT setval({quote_literal(change.kind)}, ({greatest}))")
+
+
+def _is_sequence_changed_later(traced: TracedStatement, change: Change) -> bool:
+    """Return whether the sequence is set once more, or no key is left that it could give out again."""
+    if any(each.what == ChangeKind.TABLE_TRUNCATED and each.table == change.table for each in changes_of(traced.trace)):
+        return True
+    column = (change.table, change.name)
+    return any(
+        (each.what in SEQUENCE_CHANGES and (each.kind == change.kind or (each.table, each.name) == column))
+        or (each.what in (ChangeKind.DEFAULT_CHANGED, ChangeKind.COLUMN_DROPPED) and (each.table, each.name) == column)
+        or (each.what == ChangeKind.TABLE_DROPPED and each.table == change.table)
+        for each in later_changes(traced.trace, change)
+    )
+
+
+def _is_set_for_keys(traced: TracedStatement, change: Change) -> bool:
+    """Return whether a sequence is set by hand, and is one from which keys of before are taken."""
+    is_new = change.kind in traced.created
+    takes = (each.kind for each in changes_of(traced.trace) if each.what == ChangeKind.SEQUENCE_ASSIGNED)
+    return any(map(SETS_SEQUENCE.search, traced.sql_until)) and (not is_new or change.kind in takes)
+
+
+def _is_unused(traced: TracedStatement, change: Change) -> bool:
+    """Return whether the revision has neither created nor set the sequence, as far as this statement."""
+    names = {
+        each.table if each.what == ChangeKind.OBJECT_CREATED else each.kind
+        for statement in traced.until
+        for each in statement.changes
+        if each.what in (ChangeKind.OBJECT_CREATED, ChangeKind.SEQUENCE_SET)
+    }
+    return change.kind not in names | traced.created

@@ -11,7 +11,7 @@ from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_quote import quote_name
 from dbkit.postgres.sql_text import plain
 from dbkit.trace.records import ALWAYS_IDENTITY, COMPUTED, Change, ChangeKind
-from dbkit.trace.schema_diff import key_of
+from dbkit.trace.schema_diff import replaces_unique
 
 RAISES = re.compile(r"\braise(?! ?(?:debug|log|info|notice|warning)\b)|\bassert\b")
 ACTIONS = re.compile(r"ON (?:DELETE|UPDATE) (?:CASCADE|SET NULL|SET DEFAULT)")
@@ -105,10 +105,9 @@ def unique_index_dropped(traced: TracedStatement, change: Change) -> Iterator[Vi
 
 def _is_index_replaced(traced: TracedStatement, change: Change) -> bool:
     """Return whether the revision makes another one, or drops the table or a column, too."""
-    key = key_of(change.before)
     return any(
-        (each.what == ChangeKind.INDEX_ADDED and each.kind == "unique" and key_of(each.after) == key)
-        or (each.what == ChangeKind.COLUMN_DROPPED and each.name in key)
+        (each.what == ChangeKind.INDEX_ADDED and each.kind == "unique" and replaces_unique(each.after, change.before))
+        or (each.what == ChangeKind.COLUMN_DROPPED and each.name in change.before.partition(" USING ")[2])
         or each.what == ChangeKind.TABLE_DROPPED
         for each in changes_of(traced.trace)
         if each.table == change.table
@@ -167,6 +166,8 @@ def constraint_for_new_rows(traced: TracedStatement, change: Change) -> Iterator
         each.what == ChangeKind.CONSTRAINT_DROPPED and (each.table, each.name) == (change.table, change.name)
         for each in later_changes(traced.trace, change)
     ):
+        return
+    if change.after.endswith("NOT ENFORCED"):
         return
     names = change.columns
     if change.kind == "check" and change.detail:

@@ -1,26 +1,25 @@
 """Rules on names that running code may still use after the migration."""
 
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from dbkit.findings.finding import Level
 from dbkit.lint.rules.fixes import execute
 from dbkit.lint.rules.objects import (
     PUBLICATION,
-    SEQUENCE_OF_COLUMN,
-    TRIGGER_FUNCTION,
     UNUSED_BY_CODE,
     WITH_WORDS,
     changes_of,
-    find_lost_columns,
     find_lost_words,
-    is_created_as_table,
     is_reused,
+    later_changes,
 )
 from dbkit.lint.rules.rule import Violation, change_rule, statement_rule
+from dbkit.lint.rules.successors import Replacement, find_replacement
 from dbkit.lint.trace_reader import TracedStatement
-from dbkit.postgres.sql_quote import quote_literal, split_name
-from dbkit.trace.records import Change, ChangeKind
+from dbkit.postgres.sql_quote import quote_literal
+from dbkit.trace.records import COMPUTED, Change, ChangeKind
 
 CASCADE = re.compile(r"\bcascade\b", re.IGNORECASE)
 OLD_CODE = "Until the last process has restarted, old code runs on the new schema."
@@ -31,8 +30,10 @@ IN_TABLES = {
     ChangeKind.POLICY_DROPPED: "policy",
     ChangeKind.COLUMN_DROPPED: "column",
     ChangeKind.DEFAULT_CHANGED: "default of",
+    ChangeKind.INDEX_DROPPED: "index",
 }
 """What CASCADE drops in tables that stay."""
+GO_WITH_COLUMN = (ChangeKind.CONSTRAINT_DROPPED, ChangeKind.INDEX_DROPPED)
 
 
 @change_rule("rename-breaks-code", Level.WARNING)
@@ -41,10 +42,13 @@ def rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Viol
     is_table = change.what == ChangeKind.TABLE_RENAMED
     if not (is_table or change.what == ChangeKind.COLUMN_RENAMED) or change.table not in traced.tables:
         return
-    if is_table and is_reused(change.before, traced.trace):
-        yield from _compare_with_successor(traced, change, change.before)
+    if any(each.what == ChangeKind.OBJECT_RENAMED and each.kind == "schema" for each in traced.statement.changes):
+        return  # it is reported itself, and not with each of its tables
+    if f"{change.table}.{change.name}" in traced.created or (is_table and _is_name_new(traced, change)):
         return
-    if f"{change.table}.{change.name}" in traced.created:
+    replacement = find_replacement(change, traced.trace) if is_table else None
+    if replacement:
+        yield from _find_missing_in_replacement(traced, change, replacement)
         return
     what = "table" if is_table else "column"
     name = f"{change.table}.{change.before}" if change.name else change.before
@@ -56,57 +60,45 @@ def rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Viol
     )
 
 
-def _compare_with_successor(traced: TracedStatement, change: Change, name: str) -> Iterator[Violation]:
-    """Report what the table or the view that takes the name of a table does not have."""
-    columns = find_lost_columns(change, name, traced.trace)
-    lost = [each for each in columns if f"{change.table}.{each}" not in traced.created]
+def _is_name_new(traced: TracedStatement, change: Change) -> bool:
+    """Return whether the revision has given the table its name before, whatever it was called then."""
+    earlier = itertools.takewhile(lambda each: each is not change, changes_of(traced.trace))
+    return any(each.what == ChangeKind.TABLE_RENAMED and each.after == change.table for each in earlier)
+
+
+def _find_missing_in_replacement(
+    traced: TracedStatement, change: Change, replacement: Replacement
+) -> Iterator[Violation]:
+    """Report what the table or view that takes the name of a table lacks."""
+    old, new = replacement.old, replacement.new
+    if old is new:
+        return
+    lost = [
+        name for name in change.columns if name not in new.columns and f"{change.table}.{name}" not in traced.created
+    ]
     if lost:
+        they = "them" if len(lost) > 1 else "it"
         yield Violation(
-            f"{name}: another one takes the name of the table and has no {_list_columns(lost)}, and running code may"
-            " use them",
+            f"{change.table}: the {new.kind} that takes its name has no column {', '.join(lost)}, and running code may"
+            f" still use {they}",
             OLD_CODE,
-            "# give the new one all columns that running code uses, and drop them in a later release",
+            f"# give the {new.kind} all columns of the old one, until no code uses them",
             tables=(change.table,),
         )
-    elif is_created_as_table(name, traced.trace) and _has_rows(traced, change) and not _are_rows_read(traced, change):
+    if new.is_read_only:
         yield Violation(
-            f"{name}: a new table takes the name of the table, and nothing has copied its rows",
-            "Running code finds none of the rows in the table that it knows.",
-            f"# in the same transaction\n{execute(f'LOCK TABLE {change.table} IN SHARE ROW EXCLUSIVE MODE')}\n"
-            "# then copy the rows into the new table, and give it the name",
+            f"{change.table}: the view that takes its name cannot be written, and INSERTs, UPDATEs and DELETEs of"
+            " running code fail",
+            "A view with DISTINCT, GROUP BY, LIMIT, a set operation or several tables is not updatable.",
+            "# a view of the one table with its columns; or an INSTEAD OF trigger",
             tables=(change.table,),
         )
-
-
-def _list_columns(names: Sequence[str]) -> str:
-    """Return names of columns: "columns a, b"."""
-    return f"column{'s' if len(names) > 1 else ''} {', '.join(names)}"
-
-
-def _has_rows(traced: TracedStatement, change: Change) -> bool:
-    """Return whether a table has rows that can be copied; those of a materialized view are computed again."""
-    return not traced.tables[change.table].is_materialized_view
-
-
-def _are_rows_read(traced: TracedStatement, change: Change) -> bool:
-    """Return whether the revision reads the rows of a table, under each of its names; or a block may have done it.
-
-    What a statement has read in a table is not counted any more once it has dropped it.
-    """
-    created = any(each.what == ChangeKind.TABLE_CREATED for each in traced.statement.changes)
-    names = {change.table, change.before, change.after}
-    accesses = (access for statement in traced.trace for access in statement.touched)
-    return created or any(
-        each.existed and each.relation in names and bool(each.scans or each.scanned) for each in accesses
-    )
 
 
 @change_rule("rename-breaks-code", Level.WARNING)
 def object_rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report a renamed view, function, type or schema, a label of an enum, and a column of a view."""
-    # code does not name what PostgreSQL has named for a serial or an identity
-    is_of_column = change.kind == SEQUENCE_OF_COLUMN and split_name(change.table)[-1].endswith("_seq")
-    if change.table in traced.created or change.kind == TRIGGER_FUNCTION or is_of_column:
+    if change.table in traced.created or change.kind in UNUSED_BY_CODE:
         return
     if change.what == ChangeKind.OBJECT_RENAMED and not is_reused(change.before, traced.trace):
         yield Violation(
@@ -153,10 +145,13 @@ def drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violat
     is_table = change.what == ChangeKind.TABLE_DROPPED
     if not (is_table or change.what == ChangeKind.COLUMN_DROPPED) or change.table not in traced.tables:
         return
-    if is_table and is_reused(change.table, traced.trace):
-        yield from _compare_with_successor(traced, change, change.table)
+    if f"{change.table}.{change.name}" in traced.created or (is_table and _is_name_new(traced, change)):
         return
-    if f"{change.table}.{change.name}" in traced.created:
+    replacement = find_replacement(change, traced.trace) if is_table else None
+    if replacement:
+        yield from _find_missing_in_replacement(traced, change, replacement)
+        return
+    if not is_table and _is_computed_again(traced, change):
         return
     name = f"{change.table}.{change.name}" if change.name else change.table
     what = "table" if is_table else "column"
@@ -166,6 +161,16 @@ def drop_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violat
         " Its data is lost, too.",
         "# first release code that does not use it; then drop it, and accept this: # dbkit: ok drop-breaks-code, …",
         tables=(change.table,),
+    )
+
+
+def _is_computed_again(traced: TracedStatement, change: Change) -> bool:
+    """Return whether a generated column is dropped and added with another expression."""
+    return change.detail.startswith(COMPUTED) and any(
+        each.what == ChangeKind.COLUMN_ADDED
+        and (each.table, each.name) == (change.table, change.name)
+        and each.after.startswith(COMPUTED)
+        for each in later_changes(traced.trace, change)
     )
 
 
@@ -243,6 +248,11 @@ def cascade_drops_more(traced: TracedStatement) -> Iterator[Violation]:
 
 def _find_victims(traced: TracedStatement, text: str) -> Iterator[str]:
     dropped = {each.table for each in traced.statement.changes if each.what == ChangeKind.TABLE_DROPPED}
+    with_constraint = {
+        (each.table, each.name, ChangeKind.INDEX_DROPPED)
+        for each in traced.statement.changes
+        if each.what == ChangeKind.CONSTRAINT_DROPPED
+    }
     without_column = {each.table for each in traced.statement.changes if each.what == ChangeKind.COLUMN_DROPPED}
     for change in traced.statement.changes:
         is_object = change.what == ChangeKind.OBJECT_DROPPED and change.kind not in UNUSED_BY_CODE
@@ -251,7 +261,8 @@ def _find_victims(traced: TracedStatement, text: str) -> Iterator[str]:
             if change.table not in traced.created and not _is_named(name, text):
                 yield f"{change.kind or 'table'} {change.table}"
         elif change.what in IN_TABLES and change.table in traced.tables and change.table not in dropped:
-            is_own = change.what == ChangeKind.CONSTRAINT_DROPPED and change.table in without_column
+            is_own = change.what in GO_WITH_COLUMN and change.table in without_column
+            is_own = is_own or (change.table, change.name, change.what) in with_constraint
             is_lost = change.what != ChangeKind.DEFAULT_CHANGED or not change.after
             is_created = f"{change.table}.{change.name}" in traced.created
             if is_lost and not (is_own or is_created or _is_named(change.name, text)):

@@ -11,8 +11,8 @@ from dbkit.lint.trace_reader import TracedStatement
 from dbkit.postgres.sql_text import plain, without_comments
 from dbkit.trace.records import Change, ChangeKind
 
-EMPTIES_VIEW = re.compile(r"refresh materialized view\b.*\bwith no data\b")
-REINDEX = re.compile(r"reindex\s+(?:\([^)]*\)\s*)?(index|table)\s+(.+)", re.IGNORECASE | re.DOTALL)
+EMPTIES_VIEW = re.compile(r"refresh materialized view\b.*\bwith no data\b", re.DOTALL)
+REINDEX = re.compile(r"reindex\s+(?:\([^)]*\)\s*)?(index|table|schema|database)\s+(.+)", re.IGNORECASE | re.DOTALL)
 
 
 @table_rule("rewrite-under-lock", Level.DANGER)

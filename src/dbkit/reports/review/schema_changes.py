@@ -29,7 +29,13 @@ DROPPED = {
     ChangeKind.PRIVILEGE_REVOKED: "privilege",
 }
 # what PostgreSQL writes beside the change that the migration makes
-NOT_SHOWN = (ChangeKind.CATALOG_WRITTEN, ChangeKind.SETTING_CHANGED, ChangeKind.TABLE_TRUNCATED)
+NOT_SHOWN = (
+    ChangeKind.CATALOG_WRITTEN,
+    ChangeKind.SEQUENCE_ASSIGNED,
+    ChangeKind.SEQUENCE_SET,
+    ChangeKind.SETTING_CHANGED,
+    ChangeKind.TABLE_TRUNCATED,
+)
 NOT_NULL = {ChangeKind.NOT_NULL_SET: "NOT NULL set", ChangeKind.NOT_NULL_DROPPED: "NOT NULL dropped"}
 OF_A_COLUMN = "sequence of a column"
 WITHIN_TABLE = (ChangeKind.COLUMN_ADDED, ChangeKind.COLUMN_DROPPED, ChangeKind.COLUMN_RENAMED)
@@ -50,7 +56,7 @@ def list_changes(trace: Trace) -> Iterator[SchemaChange]:
 
 
 def _is_shown(change: Change, statement: ExecutedStatement, created: set[str]) -> bool:
-    if change.what in NOT_SHOWN or change.kind == OF_A_COLUMN or change.what == ChangeKind.SEQUENCE_SET:
+    if change.what in NOT_SHOWN or change.kind == OF_A_COLUMN:
         return False
     if change.kind == "not null" and change.what in (ChangeKind.CONSTRAINT_ADDED, ChangeKind.CONSTRAINT_DROPPED):
         # PostgreSQL 18 has a constraint beside the property of the column
