@@ -8,6 +8,8 @@ from dbkit.findings.finding import Level
 from dbkit.lint.rules.fixes import execute
 from dbkit.lint.rules.objects import (
     PUBLICATION,
+    SEQUENCE_OF_COLUMN,
+    TRIGGER_FUNCTION,
     UNUSED_BY_CODE,
     WITH_WORDS,
     changes_of,
@@ -18,7 +20,7 @@ from dbkit.lint.rules.objects import (
 from dbkit.lint.rules.rule import Violation, change_rule, statement_rule
 from dbkit.lint.rules.successors import Replacement, find_replacement
 from dbkit.lint.trace_reader import TracedStatement
-from dbkit.postgres.sql_quote import quote_literal
+from dbkit.postgres.sql_quote import quote_literal, split_name
 from dbkit.trace.records import COMPUTED, Change, ChangeKind
 
 CASCADE = re.compile(r"\bcascade\b", re.IGNORECASE)
@@ -98,7 +100,9 @@ def _find_missing_in_replacement(
 @change_rule("rename-breaks-code", Level.WARNING)
 def object_rename_breaks_code(traced: TracedStatement, change: Change) -> Iterator[Violation]:
     """Report a renamed view, function, type or schema, a label of an enum, and a column of a view."""
-    if change.table in traced.created or change.kind in UNUSED_BY_CODE:
+    # code does not name what PostgreSQL has named for a serial or an identity
+    is_of_column = change.kind == SEQUENCE_OF_COLUMN and split_name(change.table)[-1].endswith("_seq")
+    if change.table in traced.created or change.kind == TRIGGER_FUNCTION or is_of_column:
         return
     if change.what == ChangeKind.OBJECT_RENAMED and not is_reused(change.before, traced.trace):
         yield Violation(
