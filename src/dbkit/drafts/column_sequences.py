@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from alembic.operations import ops
 
 from dbkit.drafts.column_code import OPTION, identity_sql
-from dbkit.drafts.shapes import Column, Table, quote_name, schema_prefix
+from dbkit.drafts.shapes import Column, Table, schema_prefix
 from dbkit.drafts.steps import Phase, Step
-from dbkit.postgres.sql_quote import quote_literal
+from dbkit.postgres.sql_quote import quote_literal, quote_name
 from dbkit.postgres.sql_text import read_string
 
 NEXTVAL = re.compile(r"nextval\(('(?:[^']|'')+')::regclass\)")

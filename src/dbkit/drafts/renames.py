@@ -16,11 +16,11 @@ from dbkit.catalog import Fact, object_name
 from dbkit.drafts.comparison import Comparison
 from dbkit.drafts.read_shapes import read_shapes
 from dbkit.drafts.rename_labels import find_label_renames
-from dbkit.drafts.shapes import Constraint, Index, Shapes, Table, TableName, quote_name, schema_prefix
+from dbkit.drafts.shapes import Constraint, Index, Shapes, Table, TableName, schema_prefix
 from dbkit.drafts.steps import Phase, Rename, Step
 from dbkit.drafts.taken_names import free_for_tables
 from dbkit.errors import InputError
-from dbkit.postgres.sql_quote import quote_ident
+from dbkit.postgres.sql_quote import quote_ident, quote_name
 from dbkit.postgres.sql_text import unquote_name
 
 KEY = "renamed_from"

@@ -1,20 +1,13 @@
 """The tables of a database, in the parts that a draft writes: columns, constraints, indexes and comments."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dbkit.catalog import Fact, object_name
 from dbkit.catalog.facts import display_name
-from dbkit.postgres.sql_quote import quote_ident
 
 TableName = tuple[str, str]
 """Schema and name, unquoted."""
-
-
-def quote_name(name: str) -> str:
-    """Quote a name that is no keyword, where that is necessary."""
-    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else quote_ident(name)
 
 
 def schema_prefix(sql: str, name: str) -> str:

@@ -7,9 +7,10 @@ from alembic.operations import ops
 
 from dbkit.drafts.effects import Effect
 from dbkit.drafts.staged_indexes import make_name
-from dbkit.drafts.stages import Place, Plan, make_step, quote_name, split_name
+from dbkit.drafts.stages import Place, Plan, make_step
 from dbkit.drafts.steps import Phase, Step
 from dbkit.postgres.sql_escape import sql
+from dbkit.postgres.sql_quote import quote_name, split_name
 from dbkit.trace.records import Change, ChangeKind
 
 

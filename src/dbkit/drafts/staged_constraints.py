@@ -5,8 +5,9 @@ import copy
 from alembic.operations import ops
 
 from dbkit.drafts.effects import Effect
-from dbkit.drafts.stages import Place, Plan, make_step, quote_name
+from dbkit.drafts.stages import Place, Plan, make_step
 from dbkit.drafts.steps import Phase, Step
+from dbkit.postgres.sql_quote import quote_name
 from dbkit.trace.records import Change, ChangeKind
 
 

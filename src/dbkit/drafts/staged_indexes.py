@@ -7,8 +7,9 @@ import re
 from alembic.operations import ops
 
 from dbkit.drafts.effects import Effect
-from dbkit.drafts.stages import Place, Plan, make_step, quote_name, split_name
+from dbkit.drafts.stages import Place, Plan, make_step
 from dbkit.drafts.steps import AutocommitOp, Phase, Step
+from dbkit.postgres.sql_quote import quote_name, split_name
 from dbkit.trace.records import Change, ChangeKind
 
 CREATE = re.compile(r"\s*CREATE\s+(UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY\b)(?:IF\s+NOT\s+EXISTS\s+)?", re.IGNORECASE)

@@ -10,9 +10,9 @@ from dbkit.drafts.column_sequences import NEXTVAL
 from dbkit.drafts.effects import Effect
 from dbkit.drafts.staged_columns import add_requirement
 from dbkit.drafts.staged_indexes import make_name
-from dbkit.drafts.stages import Place, Plan, make_step, quote_name, split_name
+from dbkit.drafts.stages import Place, Plan, make_step
 from dbkit.drafts.steps import EMPTY_ON_PURPOSE, BackfillOp, CommentOp, Phase, Step
-from dbkit.postgres.sql_quote import quote_literal
+from dbkit.postgres.sql_quote import quote_literal, quote_name, split_name
 from dbkit.postgres.sql_text import Kind, read_string, tokenize
 from dbkit.trace.records import ALWAYS_IDENTITY, COMPUTED, DEFAULT_IDENTITY, Change, ChangeKind
 

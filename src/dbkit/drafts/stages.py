@@ -7,12 +7,10 @@ from enum import IntEnum
 
 from alembic.operations import ops
 
-from dbkit.drafts.column_types import DIALECT
 from dbkit.drafts.effects import Effect
-from dbkit.drafts.schema_items import UNQUOTED
 from dbkit.drafts.shapes import Column, Shapes
 from dbkit.drafts.steps import AutocommitOp, DraftRevision, Phase, Step
-from dbkit.postgres.sql_quote import quote_ident
+from dbkit.postgres.sql_quote import split_name
 from dbkit.trace.records import Change, ChangeKind
 
 
@@ -198,18 +196,6 @@ class Plan:
             else:
                 found.append(_revision(place, parts))
         return [each for each in found if each.upgrade or each.downgrade]
-
-
-def split_name(name: str) -> list[str]:
-    """Return the parts of a name as SQL has it, without quotes."""
-    parts: Iterable[str] = re.findall(r'"(?:[^"]|"")+"|[^."]+', name)
-    return [each[1:-1].replace('""', '"') if each.startswith('"') else each for each in parts]
-
-
-def quote_name(*parts: str) -> str:
-    """Return a name as SQL, with quotes where that is necessary."""
-    prepare = DIALECT.identifier_preparer.quote
-    return ".".join(quote_ident(each) if each in UNQUOTED else prepare(each) for each in parts)
 
 
 def make_step(phase: Phase, operation: ops.MigrateOperation, like: Step) -> Step:

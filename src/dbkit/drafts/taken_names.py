@@ -13,8 +13,9 @@ from dbkit.catalog import Fact, object_name
 from dbkit.catalog.facts import display_name
 from dbkit.drafts.comparison import Comparison, State
 from dbkit.drafts.objects import TYPE_KINDS
-from dbkit.drafts.shapes import Shapes, Table, TableName, quote_name, schema_prefix
+from dbkit.drafts.shapes import Shapes, Table, TableName, schema_prefix
 from dbkit.drafts.steps import Phase, Rename, Step
+from dbkit.postgres.sql_quote import quote_name
 from dbkit.postgres.sql_text import Kind, tokenize, unquote_name
 
 RELATION, TYPE = "relation", "type"

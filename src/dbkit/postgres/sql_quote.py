@@ -199,9 +199,11 @@ def quote_ident(*parts: str) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
 
-def quote_name(name: str) -> str:
-    """Quote a name only where it needs quotes, as the server's quote_ident() does."""
-    return name if PLAIN_NAME.fullmatch(name) and name not in KEYWORDS else quote_ident(name)
+def quote_name(*parts: str) -> str:
+    """Quote a name only where it needs quotes, as the server does; several parts make a qualified name."""
+    return ".".join(
+        part if PLAIN_NAME.fullmatch(part) and part not in KEYWORDS else quote_ident(part) for part in parts
+    )
 
 
 def split_name(name: str) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 """Parameters without a value in the text of a DDL construct, which SQLAlchemy renders as NULL."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.compiler import DDLCompiler
 from sqlalchemy.sql.elements import BindParameter
-
-from dbkit.errors import describe_error
 
 
 def find_unbound_parameters(context: Any, statement: str) -> tuple[str, ...]:
@@ -28,8 +28,7 @@ def find_unbound_parameters(context: Any, statement: str) -> tuple[str, ...]:
         return render(bindparam, *arguments, **options)
 
     literals.render_literal_bindparam = note_unbound  # type: ignore[method-assign]
-    try:
+    # a construct of the project may compile in its own way, and not twice
+    with suppress(SQLAlchemyError, AttributeError, KeyError, TypeError, ValueError):
         again.process(compiled.statement)
-    except Exception as error:  # a construct of the project, which compiles in its own way
-        describe_error(error)
     return tuple(names)

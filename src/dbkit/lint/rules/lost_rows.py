@@ -50,7 +50,7 @@ def table_replaced_without_rows(traced: TracedStatement, change: Change) -> Iter
             "Running code still reads the rows, and finds none."
             + (" No rollback brings them back." if change.what == ChangeKind.TABLE_DROPPED else ""),
             "# copy the rows before the new table takes the name, under a lock that writes wait for\n"
-            f'op.execute("LOCK TABLE {change.table} IN SHARE ROW EXCLUSIVE MODE")',
+            + _lock_against_writes(change.table),
             tables=(change.table,),
         )
 
@@ -67,8 +67,7 @@ def copy_without_lock(traced: TracedStatement, change: Change) -> Iterator[Viola
             f"{change.table}: what other sessions write between the copy of its rows and the swap is lost",
             "The copy has a snapshot and no lock: rows that are committed after it are in the old table only.",
             "# first a trigger that writes both tables; then the rows in batches, in a separate revision; then the\n"
-            "# swap. For a small table: a lock before the copy\n"
-            + execute(f"LOCK TABLE {change.table} IN SHARE ROW EXCLUSIVE MODE"),
+            "# swap. For a small table: a lock before the copy\n" + _lock_against_writes(change.table),
             tables=(change.table,),
         )
 
@@ -80,6 +79,10 @@ def _is_swapped(traced: TracedStatement, change: Change) -> bool:
     """
     creates = any(each.what == ChangeKind.TABLE_CREATED and each.table == change.table for each in traced.changes)
     return change.what == ChangeKind.TABLE_DROPPED and creates and not LOCKS.search(traced.statement.sql)
+
+
+def _lock_against_writes(table: str) -> str:
+    return execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def _copies(statement: ExecutedStatement, table: str, traced: TracedStatement) -> bool:
